@@ -1,0 +1,136 @@
+"""The table of MLflow versions. Adding one takes a lock file and an entry here.
+
+Standard library only: the table is read before any environment exists.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+PROJECT_ROOT = Path(__file__).resolve().parents[2]
+
+DEFAULT_VERSION = "3"
+
+
+class EnvironmentMissingError(RuntimeError):
+    """The environment of a known MLflow version has not been built."""
+
+
+@dataclass(frozen=True)
+class MlflowVersion:
+    """One selectable MLflow version.
+
+    Attributes:
+        key: What run config says in ``resources.mlflow.config.version``.
+        client: Prefix that the ``mlflow.__version__`` of its environment must have.
+        servers: Major versions of the tracking servers this client was run against
+            with success, registration and model loading included.
+        backend: ``module:Class`` of the tracker that speaks this version's API.
+        pythons: Interpreters (``major.minor``) its lock file resolves for, best first.
+        variables: Environment variables that its processes need.
+    """
+
+    key: str
+    client: str
+    servers: tuple[int, ...]
+    backend: str
+    pythons: tuple[str, ...]
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def lock_file(self) -> Path:
+        return PROJECT_ROOT / "deploy" / "requirements" / f"mlflow-{self.key}.txt"
+
+    @property
+    def directory(self) -> Path:
+        return environments_root() / f"mlflow-{self.key}"
+
+    @property
+    def python(self) -> Path:
+        """The interpreter of this version's environment, whether or not it exists yet."""
+        return self.directory / "bin" / "python"
+
+    @property
+    def is_resident(self) -> bool:
+        """Whether the running interpreter belongs to this version's environment."""
+        return Path(sys.prefix).resolve() == self.directory.resolve()
+
+    @property
+    def build_command(self) -> str:
+        return f"make env MLFLOW={self.key}"
+
+    def require_python(self) -> Path:
+        """The interpreter, or an error that names the command that builds it."""
+        if not self.python.exists():
+            raise EnvironmentMissingError(
+                f"MLflow {self.key} was picked, but its environment {self.directory} does not "
+                f"exist. Build it with: {self.build_command}"
+            )
+        return self.python
+
+    def process_variables(self) -> dict[str, str]:
+        """The environment of a child process of this version, on top of this process's own."""
+        return {**os.environ, **self.variables}
+
+
+_EXPLICIT = "wine_quality.tracking.explicit_run_tracker:ExplicitRunTracker"
+
+MLFLOW_VERSIONS: Mapping[str, MlflowVersion] = {
+    version.key: version
+    for version in (
+        MlflowVersion(
+            key="1.26",
+            client="1.26.",
+            servers=(1,),
+            backend="wine_quality.tracking.dagster_mlflow_tracker:DagsterMlflowTracker",
+            pythons=("3.11",),
+            # mlflow 1.26's generated protobuf code is refused by the C++ and upb
+            # implementations of protobuf >= 4, which Dagster needs on Python 3.11.
+            variables={"PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION": "python"},
+        ),
+        MlflowVersion(
+            key="2.1.1",
+            client="2.1.1",
+            servers=(2,),
+            backend=_EXPLICIT,
+            pythons=("3.11",),
+        ),
+        MlflowVersion(
+            key="3",
+            client="3.",
+            servers=(3,),
+            backend=_EXPLICIT,
+            pythons=("3.11", "3.12", "3.13", "3.14"),
+        ),
+    )
+}
+
+
+def environments_root() -> Path:
+    """Where the environments live: ``$WINE_QUALITY_ENVIRONMENTS``, else ``.venvs`` in the project."""
+    configured = os.environ.get("WINE_QUALITY_ENVIRONMENTS")
+    return Path(configured) if configured else PROJECT_ROOT / ".venvs"
+
+
+def get_version(key: str) -> MlflowVersion:
+    """Look a version up by its key.
+
+    Raises:
+        ValueError: when the key is not in the table; the message lists the keys that are.
+    """
+    try:
+        return MLFLOW_VERSIONS[key]
+    except KeyError:
+        known = ", ".join(f'"{known_key}"' for known_key in MLFLOW_VERSIONS)
+        raise ValueError(
+            f'unknown MLflow version "{key}" in resources.mlflow.config.version; known: {known}'
+        ) from None
+
+
+def resident_version() -> MlflowVersion | None:
+    """The version whose environment runs this process, if it is one of the table's."""
+    return next((v for v in MLFLOW_VERSIONS.values() if v.is_resident), None)
