@@ -1,0 +1,1 @@
+"""The five assets, from the raw file to the registered model."""

@@ -1,0 +1,156 @@
+"""``elasticnet_model``, ``evaluation_metrics`` and ``registered_model``."""
+
+import json
+
+from dagster import AssetExecutionContext, MaterializeResult, MetadataValue, asset
+
+from wine_quality.assets.data import OWNERS
+from wine_quality.assets.hyperparameters import Hyperparameters
+from wine_quality.tracking.resource import MlflowTracker
+
+
+@asset(group_name="model", kinds={"scikitlearn", "mlflow"}, owners=OWNERS, code_version="1")
+def elasticnet_model(
+    context: AssetExecutionContext,
+    hyperparameters: Hyperparameters,
+    mlflow: MlflowTracker,
+    train_test_split,
+) -> MaterializeResult:
+    """scikit-learn's ElasticNet, fitted on the training part and logged to MLflow."""
+    from wine_quality.data.contract import FEATURES
+    from wine_quality.training.fit import LinearModel, fit_elastic_net
+    from wine_quality.training.split import part_of
+
+    tracker = mlflow.tracker
+    train = part_of(train_test_split, "train")
+    estimator = fit_elastic_net(
+        train, hyperparameters.alpha, hyperparameters.l1_ratio, hyperparameters.random_state
+    )
+    digest, source = _data_identity(context)
+    tracker.set_tags({"data_sha256": digest})
+    tracker.log_params(
+        {
+            "alpha": hyperparameters.alpha,
+            "l1_ratio": hyperparameters.l1_ratio,
+            "random_state": hyperparameters.random_state,
+            "train_rows": len(train),
+            "data_sha256": digest,
+        }
+    )
+    tracker.log_dataset(train, source, "wine_quality_train")
+    model_uri = tracker.log_model(estimator, train[list(FEATURES)].head(2))
+    model = LinearModel.of(estimator, FEATURES)
+    return MaterializeResult(
+        value={
+            "model": json.loads(model.to_json()),
+            "model_uri": model_uri,
+            "mlflow_run_id": tracker.require_run_id(),
+            "mlflow_version": mlflow.version,
+            "data_sha256": digest,
+        },
+        metadata={
+            "alpha": hyperparameters.alpha,
+            "l1_ratio": hyperparameters.l1_ratio,
+            "nonzero_coefficients": sum(c != 0 for c in model.coefficients),
+            "iterations": int(estimator.n_iter_),
+            "mlflow_client": tracker.client_version,
+            "mlflow_run": MetadataValue.url(tracker.run_url),
+            "model_uri": model_uri,
+        },
+    )
+
+
+@asset(group_name="model", kinds={"scikitlearn", "mlflow"}, owners=OWNERS, code_version="1")
+def evaluation_metrics(
+    context: AssetExecutionContext, mlflow: MlflowTracker, train_test_split, elasticnet_model
+) -> MaterializeResult:
+    """RMSE, MAE and R² on the held-out part, with plots."""
+    import base64
+
+    from wine_quality.data.contract import TARGET
+    from wine_quality.training import plots
+    from wine_quality.training.evaluate import regression_metrics
+    from wine_quality.training.fit import LinearModel
+    from wine_quality.training.split import part_of
+
+    _require_same_version(mlflow, elasticnet_model)
+    tracker = mlflow.continue_run(context, elasticnet_model["mlflow_run_id"])
+    model = LinearModel.from_json(json.dumps(elasticnet_model["model"]))
+    test = part_of(train_test_split, "test")
+    actual, predicted = test[TARGET].to_numpy(), model.predict(test)
+    metrics = regression_metrics(actual, predicted)
+    tracker.log_metrics(metrics)
+    shown = {}
+    for name, figure in {
+        "predicted_against_actual": plots.predicted_against_actual(actual, predicted),
+        "residuals": plots.residuals(actual, predicted),
+        "coefficients": plots.coefficients(model),
+    }.items():
+        png = plots.to_png(figure)
+        tracker.log_figure(png, f"plots/{name}.png")
+        encoded = base64.b64encode(png).decode()
+        shown[name] = MetadataValue.md(f"![{name}](data:image/png;base64,{encoded})")
+    return MaterializeResult(
+        value={"metrics": metrics, "test_rows": len(test)},
+        metadata={
+            **metrics,
+            "test_rows": len(test),
+            "mlflow_run": MetadataValue.url(tracker.run_url),
+            **shown,
+        },
+    )
+
+
+@asset(group_name="model", kinds={"mlflow"}, owners=OWNERS, code_version="1")
+def registered_model(
+    context: AssetExecutionContext, mlflow: MlflowTracker, elasticnet_model, evaluation_metrics
+) -> MaterializeResult:
+    """A version of the registered model, made once however often this run is retried."""
+    from wine_quality.tracking.lifecycle import git_commit
+
+    _require_same_version(mlflow, elasticnet_model)
+    tracker = mlflow.continue_run(context, elasticnet_model["mlflow_run_id"])
+    metrics = evaluation_metrics["metrics"]
+    name = mlflow.registered_model_name
+    version = tracker.register(
+        elasticnet_model["model_uri"],
+        name,
+        tags={
+            "dagster.run_id": context.run.run_id,
+            "data_sha256": elasticnet_model["data_sha256"],
+            "git_commit": git_commit(),
+        },
+        description=", ".join(f"{key} {value:.6f}" for key, value in metrics.items()),
+    )
+    return MaterializeResult(
+        value={"name": name, "version": version, "run_id": tracker.require_run_id()},
+        metadata={
+            "name": name,
+            "version": version,
+            "mlflow_run_id": tracker.require_run_id(),
+            "experiment": mlflow.experiment_name,
+            "model_version": MetadataValue.url(tracker.model_version_url(name, version)),
+            "mlflow_run": MetadataValue.url(tracker.run_url),
+            **metrics,
+        },
+    )
+
+
+def _require_same_version(mlflow: MlflowTracker, model: dict) -> None:
+    if model["mlflow_version"] != mlflow.version:
+        raise ValueError(
+            f"elasticnet_model was trained with MLflow {model['mlflow_version']} (run "
+            f"{model['mlflow_run_id']}), but resources.mlflow.config.version is "
+            f'"{mlflow.version}". Pick that version, or materialize elasticnet_model again too.'
+        )
+
+
+def _data_identity(context: AssetExecutionContext) -> tuple[str, str]:
+    """SHA-256 and source of the file the model was trained on, from raw_wine_csv's metadata."""
+    from dagster import AssetKey
+
+    event = context.instance.get_latest_materialization_event(AssetKey("raw_wine_csv"))
+    if event is None or event.asset_materialization is None:
+        return "unknown", "unknown"
+    metadata = event.asset_materialization.metadata
+    return str(metadata["data_sha256"].value), str(metadata["source"].value)

@@ -1,0 +1,1 @@
+"""Reading the wines and holding them against the data contract."""

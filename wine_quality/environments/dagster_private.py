@@ -1,0 +1,52 @@
+"""Every private import of Dagster that the project makes, in one place.
+
+A Dagster upgrade that moves one of these names fails here, by name, and nowhere else
+(``wine_quality_tests/environments/test_dagster_private.py`` lists them).
+"""
+
+from dagster._core.definitions.reconstruct import ReconstructableJob
+from dagster._core.errors import DagsterExecutionInterruptedError, DagsterSubprocessError
+from dagster._core.events import DagsterEvent, EngineEventData
+from dagster._core.execution.api import ExecuteRunWithPlanIterable, create_execution_plan
+from dagster._core.execution.context.system import PlanOrchestrationContext
+from dagster._core.execution.context_creation_job import PlanExecutionContextManager
+from dagster._core.execution.plan.objects import ErrorSource, StepFailureData
+from dagster._core.execution.plan.plan import ExecutionPlan
+from dagster._core.execution.retries import RetryMode
+from dagster._core.execution.step_dependency_config import StepDependencyConfig
+from dagster._core.executor.base import Executor
+from dagster._core.executor.in_process import InProcessExecutor, inprocess_execution_iterator
+from dagster._core.system_config.objects import ResolvedRunConfig
+from dagster._grpc.types import ExecuteStepArgs
+from dagster._serdes import deserialize_value, serialize_value
+from dagster._utils.error import SerializableErrorInfo
+from dagster._utils.hosted_user_process import recon_job_from_origin
+from dagster._utils.interrupts import capture_interrupts, pop_captured_interrupt
+
+__all__ = [
+    "DagsterEvent",
+    "DagsterExecutionInterruptedError",
+    "DagsterSubprocessError",
+    "EngineEventData",
+    "ErrorSource",
+    "ExecuteRunWithPlanIterable",
+    "ExecuteStepArgs",
+    "ExecutionPlan",
+    "Executor",
+    "InProcessExecutor",
+    "PlanExecutionContextManager",
+    "PlanOrchestrationContext",
+    "ReconstructableJob",
+    "ResolvedRunConfig",
+    "RetryMode",
+    "SerializableErrorInfo",
+    "StepDependencyConfig",
+    "StepFailureData",
+    "capture_interrupts",
+    "create_execution_plan",
+    "deserialize_value",
+    "inprocess_execution_iterator",
+    "pop_captured_interrupt",
+    "recon_job_from_origin",
+    "serialize_value",
+]

@@ -1,0 +1,116 @@
+"""The child process that runs a plan in another environment, seen from its parent."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+import time
+from typing import TYPE_CHECKING
+
+from wine_quality.environments.versions import PROJECT_ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from wine_quality.environments.versions import MlflowVersion
+
+GRACE_SECONDS = 30.0
+"""How long an interrupted child may take to close its MLflow run before it is killed."""
+
+_POLL_SECONDS = 0.05
+
+
+class PlanProcess:
+    """Starts ``python -m wine_quality.environments.worker`` and reads its events line by line."""
+
+    def __init__(self, python: Path, version: MlflowVersion, arguments: str) -> None:
+        self._events, events_of_child = os.pipe()
+        variables = version.process_variables()
+        paths = [str(PROJECT_ROOT), *filter(None, [variables.get("PYTHONPATH")])]
+        variables["PYTHONPATH"] = os.pathsep.join(paths)
+        variables["WINE_QUALITY_PARENT_PID"] = str(os.getpid())
+        try:
+            self._process = subprocess.Popen(
+                [str(python), "-m", "wine_quality.environments.worker", str(events_of_child)],
+                stdin=subprocess.PIPE,
+                env=variables,
+                pass_fds=(events_of_child,),
+                # A session of its own: Ctrl-C reaches the child once, through interrupt().
+                start_new_session=True,
+            )
+        finally:
+            os.close(events_of_child)
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(arguments.encode())
+            self._process.stdin.close()
+        except BrokenPipeError:
+            pass  # it died at once; lines() ends and describe_exit() tells how
+        self._deadline: float | None = None
+        self._tail = b""
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def exit_code(self) -> int | None:
+        return self._process.returncode
+
+    def lines(self) -> Iterator[str | None]:
+        """Each line the child sends, and None whenever none came for a moment."""
+        buffer = b""
+        while True:
+            ready, _, _ = select.select([self._events], [], [], _POLL_SECONDS)
+            if not ready:
+                if self._deadline is not None and time.monotonic() > self._deadline:
+                    self._process.kill()
+                    self._deadline = None
+                # A grandchild may hold the pipe open after the child has died.
+                if self._process.poll() is not None:
+                    ready, _, _ = select.select([self._events], [], [], 0)
+                    if not ready:
+                        return
+                else:
+                    yield None
+                    continue
+            chunk = os.read(self._events, 1 << 16)
+            if not chunk:
+                return
+            *complete, buffer = (buffer + chunk).split(b"\n")
+            yield from (line.decode() for line in complete)
+            yield None
+
+    def interrupt(self) -> None:
+        """Ask the child to stop as Ctrl-C would; it is killed when the grace period is over."""
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGINT)
+            self._deadline = time.monotonic() + GRACE_SECONDS
+
+    def stop(self) -> None:
+        """Wait for the child; one that is still at work (its parent is failing) is interrupted."""
+        os.close(self._events)
+        try:
+            self._process.wait(timeout=5.0)
+        except subprocess.TimeoutExpired:
+            self._process.send_signal(signal.SIGINT)
+            try:
+                self._process.wait(timeout=GRACE_SECONDS)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+
+    def describe_exit(self) -> str:
+        """How it ended, in words."""
+        code = self._process.returncode
+        if code is not None and code < 0:
+            name = signal.Signals(-code).name
+            hint = " (out of memory?)" if name == "SIGKILL" else ""
+            return f"was ended by {name}{hint}"
+        return f"exited with code {code}"
+
+    def last_words(self) -> str:
+        return "Its output is in the run's stdout and stderr logs."

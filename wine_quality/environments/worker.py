@@ -1,0 +1,85 @@
+"""The child process of the executor: runs all steps of a plan with this environment's MLflow.
+
+Reads serialized ``ExecuteStepArgs`` from standard input, stores every event in the Dagster
+instance as any run worker does, and writes each to the file descriptor named in ``argv[1]``.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+
+
+def die_with_parent() -> None:
+    """Have the kernel end this process when the run worker is killed (Linux only)."""
+    if not sys.platform.startswith("linux"):
+        return
+    pr_set_pdeathsig = 1
+    ctypes.CDLL(None, use_errno=True).prctl(pr_set_pdeathsig, signal.SIGKILL)
+    # The parent may have died before the call took effect.
+    if os.getppid() != int(os.environ.get("WINE_QUALITY_PARENT_PID", os.getppid())):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def main() -> int:
+    die_with_parent()
+    from dagster import DagsterInstance
+
+    from wine_quality.environments.dagster_private import (
+        DagsterExecutionInterruptedError,
+        ExecuteRunWithPlanIterable,
+        ExecuteStepArgs,
+        PlanExecutionContextManager,
+        capture_interrupts,
+        create_execution_plan,
+        deserialize_value,
+        inprocess_execution_iterator,
+        recon_job_from_origin,
+        serialize_value,
+    )
+
+    arguments = deserialize_value(sys.stdin.read(), ExecuteStepArgs)
+    with (
+        os.fdopen(int(sys.argv[1]), "w", encoding="utf-8") as events,
+        DagsterInstance.from_ref(arguments.instance_ref) as instance,
+        capture_interrupts(),
+    ):
+        run = instance.get_run_by_id(arguments.run_id)
+        if run is None:
+            raise RuntimeError(f"run {arguments.run_id} is not in this Dagster instance")
+        job = recon_job_from_origin(arguments.job_origin).get_subset(
+            op_selection=run.resolved_op_selection,
+            asset_selection=run.asset_selection,
+            asset_check_selection=run.asset_check_selection,
+        )
+        plan = create_execution_plan(
+            job,
+            run_config=run.run_config,
+            step_keys_to_execute=arguments.step_keys_to_execute,
+            known_state=arguments.known_state,
+        )
+        stream = ExecuteRunWithPlanIterable(
+            execution_plan=plan,
+            iterator=inprocess_execution_iterator,
+            execution_context_manager=PlanExecutionContextManager(
+                job=job,
+                retry_mode=arguments.retry_mode,
+                execution_plan=plan,
+                run_config=run.run_config,
+                dagster_run=run,
+                instance=instance,
+            ),
+        )
+        try:
+            for event in stream:
+                events.write(serialize_value(event) + "\n")
+                events.flush()
+        except (KeyboardInterrupt, DagsterExecutionInterruptedError):
+            return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

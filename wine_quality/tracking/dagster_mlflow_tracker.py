@@ -1,0 +1,73 @@
+"""MLflow 1.26 through the dagster-mlflow integration."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from wine_quality.tracking.tracker import MODEL_FOLDER, Tracker
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from sklearn.base import BaseEstimator
+
+
+class DagsterMlflowTracker(Tracker):
+    """Opens the run with ``dagster_mlflow.mlflow_tracking`` and logs the model through it.
+
+    dagster-mlflow ends a run in a hook, which "Materialize all" does not call; here the
+    resource that owns this tracker ends it.
+    """
+
+    init_context: Any = None
+    """The Dagster resource context, set before ``open``."""
+
+    def open_run(self, run_id: str | None, name: str) -> str:
+        from dagster_mlflow import mlflow_tracking
+
+        import mlflow
+
+        mlflow.end_run()
+        if run_id is not None:
+            # Resuming by id leaves a finished run's status alone in dagster-mlflow.
+            self.client._tracking_client.store.update_run_info(  # noqa: SLF001
+                run_id, _running(), None
+            )
+        context = self.init_context.replace_config(
+            {
+                "experiment_name": self.settings.experiment_name,
+                "mlflow_tracking_uri": self.settings.tracking_uri,
+                "parent_run_id": None,
+                "mlflow_run_id": run_id,
+                "env": {},
+                "env_to_tag": [],
+                "extra_tags": {},
+            }
+        )
+        self._mlflow = next(mlflow_tracking.resource_fn(context))
+        return mlflow.active_run().info.run_id
+
+    def log_model(self, model: BaseEstimator, example: pd.DataFrame) -> str:
+        import mlflow.sklearn
+        from mlflow.models.signature import infer_signature
+
+        return mlflow.sklearn.log_model(
+            model,
+            MODEL_FOLDER,
+            pip_requirements=list(self.settings.requirements),
+            signature=infer_signature(example, model.predict(example)),
+            input_example=example,
+        ).model_uri
+
+    def log_params(self, params) -> None:
+        known = self.client.get_run(self.require_run_id()).data.params
+        cut = {key: self._cut("parameter", key, value, 250) for key, value in params.items()}
+        self._mlflow.log_params({k: v for k, v in cut.items() if known.get(k) != v})
+
+    def log_metrics(self, metrics) -> None:
+        self._mlflow.log_metrics(dict(metrics))
+
+
+def _running() -> Any:
+    from mlflow.entities import RunStatus
+
+    return RunStatus.RUNNING

@@ -1,0 +1,65 @@
+"""MLflow 2.1.1 and 3: explicit run management by client calls."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from wine_quality.tracking.tracker import MODEL_FOLDER, Tracker
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from sklearn.base import BaseEstimator
+
+
+class ExplicitRunTracker(Tracker):
+    """Starts, resumes and ends the run itself."""
+
+    @property
+    def _major(self) -> int:
+        return int(self.client_version.split(".")[0])
+
+    def open_run(self, run_id: str | None, name: str) -> str:
+        import mlflow
+
+        if run_id is None:
+            run_id = self.client.create_run(
+                self.experiment_id, tags={"mlflow.runName": name}
+            ).info.run_id
+        # The fluent calls of log_model want an active run; this one sets it to RUNNING too.
+        mlflow.end_run()
+        return mlflow.start_run(run_id=run_id).info.run_id
+
+    def log_model(self, model: BaseEstimator, example: pd.DataFrame) -> str:
+        import mlflow.sklearn
+
+        arguments: dict[str, Any] = {
+            "pip_requirements": list(self.settings.requirements),
+            "signature": _signature(model, example),
+            "input_example": example,
+        }
+        if self._major < 3:
+            return mlflow.sklearn.log_model(model, MODEL_FOLDER, **arguments).model_uri
+        formats = {"skops": "skops", "pickle": "cloudpickle"}
+        return mlflow.sklearn.log_model(
+            model,
+            name=MODEL_FOLDER,
+            serialization_format=formats[self.settings.model_format],
+            **arguments,
+        ).model_uri
+
+    def log_dataset(self, frame: pd.DataFrame, source: str, name: str) -> None:
+        if self._major < 3:
+            return
+        import mlflow
+
+        dataset = mlflow.data.from_pandas(frame, source=source, name=name, targets="quality")
+        mlflow.log_input(dataset, context="training")
+
+    def source_of(self, model_uri: str) -> str:
+        return model_uri if self._major >= 3 else super().source_of(model_uri)
+
+
+def _signature(model: BaseEstimator, example: pd.DataFrame) -> Any:
+    from mlflow.models.signature import infer_signature
+
+    return infer_signature(example, model.predict(example))

@@ -1,0 +1,188 @@
+"""The ``mlflow`` resource: one config, a back end per version."""
+
+import importlib
+import os
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from dagster import ConfigurableResource, InitResourceContext
+from pydantic import Field, PrivateAttr
+
+from wine_quality.environments.versions import (
+    DEFAULT_VERSION,
+    MLFLOW_VERSIONS,
+    MlflowVersion,
+    get_version,
+)
+from wine_quality.home import embedded_store
+from wine_quality.tracking.lifecycle import (
+    MLFLOW_OWNER_TAG,
+    MLFLOW_RUN_TAG,
+    MLFLOW_URI_TAG,
+    MLFLOW_VERSION_TAG,
+    final_status,
+    mlflow_run_to_resume,
+    run_tags,
+)
+from wine_quality.tracking.server_check import check_server
+from wine_quality.tracking.tracker import Tracker, TrackingSettings
+
+TRAINING_STEP = "elasticnet_model"
+MODEL_PACKAGES = ("mlflow", "scikit-learn", "numpy", "scipy", "pandas", "cloudpickle", "skops")
+
+
+class MlflowTracker(ConfigurableResource):
+    """Tracks each run in MLflow with the client of the version picked."""
+
+    version: str = Field(
+        default=DEFAULT_VERSION,
+        description="MLflow version to track with; its own client really runs. One of: "
+        + ", ".join(f'"{key}"' for key in MLFLOW_VERSIONS),
+    )
+    experiment_name: str = Field(
+        default="wine_quality_experiment1", description="MLflow experiment the runs go to."
+    )
+    tracking_uri: str | None = Field(
+        default=None,
+        description="MLflow server, e.g. http://localhost:5100. Empty: $MLFLOW_TRACKING_URI, "
+        "else an embedded store of this version in $WINE_QUALITY_HOME.",
+    )
+    registered_model_name: str = Field(
+        default="ElasticnetWineModel", description="Registered model that gets the versions."
+    )
+    model_format: str = Field(
+        default="skops",
+        description='"skops" (MLflow 3\'s safe default) or "pickle"; 1.26 and 2.1.1 write pickles.',
+    )
+    ui_url: str = Field(
+        default="http://localhost:5100",
+        description="Where people open the MLflow UI of an embedded store; used for links.",
+    )
+
+    _tracker: Tracker | None = PrivateAttr(default=None)
+    _note_run: Callable[[], None] = PrivateAttr(default=lambda: None)
+
+    @property
+    def tracker(self) -> Tracker:
+        if self._tracker is None:
+            raise RuntimeError("the mlflow resource is only usable inside a Dagster run")
+        return self._tracker
+
+    @contextmanager
+    def yield_for_execution(self, context: InitResourceContext) -> Iterator["MlflowTracker"]:
+        version = get_version(self.version)
+        if self.model_format not in ("skops", "pickle"):
+            raise ValueError(
+                f'resources.mlflow.config.model_format is "{self.model_format}"; '
+                'use "skops" or "pickle"'
+            )
+        settings = self._settings(version)
+        _require_client(version)
+        check_server(settings.tracking_uri, version)
+        run, instance, log = context.dagster_run, context.instance, context.log
+        assert run is not None and instance is not None and log is not None
+        module, _, name = version.backend.partition(":")
+        tracker = getattr(importlib.import_module(module), name)(settings, log.warning)
+        tracker.init_context = context
+        self._tracker = tracker
+
+        def note_run() -> None:
+            instance.add_run_tags(
+                run.run_id,
+                {
+                    MLFLOW_RUN_TAG: tracker.require_run_id(),
+                    MLFLOW_URI_TAG: settings.tracking_uri,
+                    MLFLOW_VERSION_TAG: version.key,
+                    MLFLOW_OWNER_TAG: run.run_id,
+                },
+            )
+
+        self._note_run = note_run
+        interrupted = False
+        try:
+            resumed = mlflow_run_to_resume(instance, run)
+            if resumed or _trains(instance, run):
+                self.open_run(context, resumed)
+            yield self
+        except (KeyboardInterrupt, GeneratorExit):
+            interrupted = True
+            raise
+        finally:
+            if tracker.run_id is not None:
+                status = final_status(instance, run, interrupted)
+                tracker.end(status)
+                log.info(f"MLflow run {tracker.run_id} ended as {status}.")
+            self._tracker = None
+
+    def open_run(self, context, run_id: str | None) -> None:
+        """Open the MLflow run of this Dagster run, continuing ``run_id`` when given."""
+        run = context.dagster_run if hasattr(context, "dagster_run") else context.run
+        tracker = self.tracker
+        tracker.open(run_id, f"{run.job_name}-{run.run_id[:8]}", run_tags(run))
+        self._note_run()
+
+    def continue_run(self, context, run_id: str) -> Tracker:
+        """The tracker, on the run that trained the model an asset was given."""
+        if self.tracker.run_id is None:
+            self.open_run(context, run_id)
+        return self.tracker
+
+    def _settings(self, version: MlflowVersion) -> TrackingSettings:
+        uri = self.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI")
+        artifacts = None
+        ui_url = self.ui_url.rstrip("/")
+        if not uri:
+            store = embedded_store(version.key)
+            store.mkdir(parents=True, exist_ok=True)
+            uri = f"sqlite:///{store / 'mlflow.db'}"
+            artifacts = str(store / "artifacts")
+        elif uri.startswith("http"):
+            ui_url = uri.rstrip("/")
+        return TrackingSettings(
+            version=version.key,
+            tracking_uri=uri,
+            experiment_name=self.experiment_name,
+            artifact_location=artifacts,
+            model_format=self.model_format,
+            ui_url=ui_url,
+            requirements=locked_requirements(version),
+        )
+
+
+def locked_requirements(version: MlflowVersion) -> tuple[str, ...]:
+    """What the model needs, pinned as in the version's lock file."""
+    from importlib.metadata import PackageNotFoundError
+    from importlib.metadata import version as installed
+
+    pins = []
+    for package in MODEL_PACKAGES:
+        try:
+            pins.append(f"{package}=={installed(package)}")
+        except PackageNotFoundError:
+            continue
+    return tuple(pins)
+
+
+def _require_client(version: MlflowVersion) -> None:
+    from importlib.metadata import version as installed
+
+    resident = re.sub(r"\s", "", installed("mlflow"))
+    if not resident.startswith(version.client):
+        raise RuntimeError(
+            f'resources.mlflow.config.version is "{version.key}", but this process holds MLflow '
+            f"{resident}, and one Python holds one MLflow. Launch the job (UI, `dagster job "
+            "launch` or `make run`), whose executor picks the environment, or call "
+            f"materialize() from {version.python}."
+        )
+
+
+def _trains(instance, run) -> bool:
+    """Whether the training step is part of this run's plan."""
+    if run.step_keys_to_execute is not None:
+        return TRAINING_STEP in run.step_keys_to_execute
+    if run.asset_selection is not None:
+        return any(key.path[-1] == TRAINING_STEP for key in run.asset_selection)
+    if run.resolved_op_selection is not None:
+        return TRAINING_STEP in run.resolved_op_selection
+    return True

@@ -1,0 +1,60 @@
+"""Refuse a tracking server that does not answer or does not fit the client, before training."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from wine_quality.environments.versions import MlflowVersion
+
+_TIMEOUT_SECONDS = (5.0, 10.0)  # connect, read
+
+
+class TrackingServerError(RuntimeError):
+    """The server cannot be used; the message says why and what to do."""
+
+
+def check_server(uri: str, version: MlflowVersion) -> None:
+    """Compare the server's major version with what the picked client works with."""
+    if not uri.startswith(("http://", "https://")):
+        return
+    major = _server_major(uri)
+    if major not in version.servers:
+        wanted = " or ".join(f"{number}.x" for number in version.servers)
+        raise TrackingServerError(
+            f"the tracking server {uri} runs MLflow {major}.x, but "
+            f'resources.mlflow.config.version "{version.key}" needs a {wanted} server. '
+            "Pick the version that fits the server, or another tracking_uri."
+        )
+
+
+def _server_major(uri: str) -> int:
+    import requests
+
+    base = uri.rstrip("/")
+    try:
+        answer = requests.get(f"{base}/version", auth=_auth(), timeout=_TIMEOUT_SECONDS)
+        if answer.status_code == 404:
+            # MLflow 1.26 has /health and no /version.
+            health = requests.get(f"{base}/health", auth=_auth(), timeout=_TIMEOUT_SECONDS)
+            if health.ok and health.text.strip() == "OK":
+                return 1
+        answer.raise_for_status()
+    except requests.RequestException as error:
+        raise TrackingServerError(
+            f"the MLflow tracking server {uri} (resources.mlflow.config.tracking_uri) cannot be "
+            f"used: {error}. Start it, or correct tracking_uri."
+        ) from error
+    try:
+        return int(answer.text.strip().split(".")[0])
+    except ValueError:
+        raise TrackingServerError(
+            f"{uri} (resources.mlflow.config.tracking_uri) answers, but is no MLflow server."
+        ) from None
+
+
+def _auth() -> tuple[str, str] | None:
+    user = os.environ.get("MLFLOW_TRACKING_USERNAME")
+    password = os.environ.get("MLFLOW_TRACKING_PASSWORD")
+    return (user, password) if user and password else None

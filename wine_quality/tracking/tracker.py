@@ -1,0 +1,212 @@
+"""What the assets see of MLflow, the same on every version.
+
+A back end only says how a run is opened and how its model is logged; all else goes through
+``MlflowClient`` calls that MLflow has kept since 1.x.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import pandas as pd
+    from sklearn.base import BaseEstimator
+
+PARAM_LIMIT = 250
+"""Characters of a parameter value that the servers of 1.26 and 2.1.1 accept."""
+
+TAG_LIMIT = 5000
+"""Characters of a tag value that every server accepts."""
+
+REGISTERED_FROM = "dagster.root_run_id"
+MODEL_FOLDER = "model"
+
+
+@dataclass(frozen=True)
+class TrackingSettings:
+    """Where and how to track.
+
+    Attributes:
+        version: Key in the version table.
+        tracking_uri: URI of the server or of the embedded store.
+        experiment_name: Experiment that the runs go to.
+        artifact_location: Artifact root for a new experiment; None leaves it to the server.
+        model_format: ``skops`` or ``pickle``; MLflow before 3 knows only pickles.
+        ui_url: Address at which a person sees this MLflow.
+    """
+
+    version: str
+    tracking_uri: str
+    experiment_name: str
+    artifact_location: str | None
+    model_format: str
+    ui_url: str
+    requirements: tuple[str, ...] = field(default=())
+
+
+class Tracker(ABC):
+    """One MLflow run of one Dagster run."""
+
+    def __init__(self, settings: TrackingSettings, warn: Callable[[str], None]) -> None:
+        import mlflow
+        from mlflow.tracking import MlflowClient
+
+        self.settings = settings
+        self._warn = warn
+        mlflow.set_tracking_uri(settings.tracking_uri)
+        self.client = MlflowClient()
+        self.run_id: str | None = None
+        self.experiment_id: str | None = None
+
+    @property
+    def client_version(self) -> str:
+        import mlflow
+
+        return mlflow.__version__
+
+    def require_run_id(self) -> str:
+        if self.run_id is None:
+            raise RuntimeError(
+                "no MLflow run is open: materialize elasticnet_model first, or with this asset"
+            )
+        return self.run_id
+
+    @property
+    def run_url(self) -> str:
+        experiment, run = self.experiment_id, self.run_id
+        return f"{self.settings.ui_url}/#/experiments/{experiment}/runs/{run}"
+
+    def model_version_url(self, name: str, version: str) -> str:
+        return f"{self.settings.ui_url}/#/models/{name}/versions/{version}"
+
+    def open_experiment(self) -> str:
+        """The experiment's id; it is created when new and restored when it was deleted."""
+        name = self.settings.experiment_name
+        experiment = self.client.get_experiment_by_name(name)
+        if experiment is None:
+            return self.client.create_experiment(name, self.settings.artifact_location)
+        if experiment.lifecycle_stage == "deleted":
+            self._warn(f"MLflow experiment {name!r} was deleted; restoring it.")
+            self.client.restore_experiment(experiment.experiment_id)
+        return experiment.experiment_id
+
+    def find_run(self, tag: str, value: str) -> str | None:
+        """The newest run of the experiment that carries the tag, or None."""
+        experiment_id = self.open_experiment()
+        found = self.client.search_runs(
+            [experiment_id], f"tags.`{tag}` = '{value}'", max_results=1
+        )
+        return found[0].info.run_id if found else None
+
+    def open(self, run_id: str | None, name: str, tags: Mapping[str, str]) -> None:
+        """Start a run, or resume ``run_id`` and set it back to RUNNING."""
+        self.experiment_id = self.open_experiment()
+        self.run_id = self.open_run(run_id, name)
+        self.set_tags(tags)
+
+    @abstractmethod
+    def open_run(self, run_id: str | None, name: str) -> str:
+        """Start or resume the MLflow run and return its id."""
+
+    @abstractmethod
+    def log_model(self, model: BaseEstimator, example: pd.DataFrame) -> str:
+        """Log the fitted estimator under ``model`` and return its model URI."""
+
+    def log_dataset(self, frame: pd.DataFrame, source: str, name: str) -> None:
+        """Record the training data's lineage where the version knows of datasets."""
+        self._warn_unused(frame, source, name)
+
+    def _warn_unused(self, *_: object) -> None:
+        """MLflow before 2.4 has no datasets; the data hash tag carries the lineage there."""
+
+    def set_tags(self, tags: Mapping[str, Any]) -> None:
+        run_id = self.require_run_id()
+        for key, value in tags.items():
+            self.client.set_tag(run_id, key, self._cut("tag", key, value, TAG_LIMIT))
+
+    def log_params(self, params: Mapping[str, Any]) -> None:
+        run_id = self.require_run_id()
+        known = self.client.get_run(run_id).data.params
+        for key, value in params.items():
+            text = self._cut("parameter", key, value, PARAM_LIMIT)
+            if known.get(key) != text:
+                self.client.log_param(run_id, key, text)
+
+    def log_metrics(self, metrics: Mapping[str, float]) -> None:
+        for key, value in metrics.items():
+            self.client.log_metric(self.require_run_id(), key, value)
+
+    def log_figure(self, png: bytes, path: str) -> None:
+        self._log_file(path, png)
+
+    def log_json(self, content: Any, path: str) -> None:
+        self._log_file(path, json.dumps(content, indent=1).encode())
+
+    def _log_file(self, path: str, content: bytes) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            local = Path(folder) / Path(path).name
+            local.write_bytes(content)
+            parent = str(Path(path).parent)
+            artifact_path = None if parent == "." else parent
+            self.client.log_artifact(self.require_run_id(), str(local), artifact_path)
+
+    def register(
+        self, model_uri: str, name: str, tags: Mapping[str, str], description: str
+    ) -> str:
+        """A model version of this run; the one it already has when called again.
+
+        Returns:
+            The version number as MLflow writes it.
+        """
+        run_id = self.require_run_id()
+        self._create_registered_model(name)
+        mine = [
+            found
+            for found in self.client.search_model_versions(f"name='{name}'")
+            if found.run_id == run_id
+        ]
+        if mine:
+            version = max(mine, key=lambda found: int(found.version))
+        else:
+            version = self.client.create_model_version(name, self.source_of(model_uri), run_id)
+        for key, value in tags.items():
+            text = self._cut("model tag", key, value, TAG_LIMIT)
+            self.client.set_model_version_tag(name, version.version, key, text)
+        self.client.update_model_version(name, version.version, description)
+        return str(version.version)
+
+    def source_of(self, model_uri: str) -> str:
+        """Where the registry is to find the model's files."""
+        run = self.client.get_run(self.require_run_id())
+        return f"{run.info.artifact_uri}/{MODEL_FOLDER}"
+
+    def _create_registered_model(self, name: str) -> None:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self.client.create_registered_model(name)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+
+    def end(self, status: str) -> None:
+        """End the run as FINISHED, FAILED or KILLED."""
+        import mlflow
+
+        mlflow.end_run(status)
+        if self.run_id is not None:
+            self.client.set_terminated(self.run_id, status)
+
+    def _cut(self, kind: str, key: str, value: Any, limit: int) -> str:
+        text = str(value)
+        if len(text) <= limit:
+            return text
+        self._warn(f"{kind} {key!r} has {len(text)} characters; cut to MLflow's {limit}.")
+        return text[: limit - 1] + "…"

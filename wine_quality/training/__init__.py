@@ -1,0 +1,1 @@
+"""Pure computation: no Dagster, no MLflow."""
