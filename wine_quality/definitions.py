@@ -2,7 +2,7 @@
 
 import os
 
-from dagster import Definitions, load_assets_from_modules
+from dagster import Definitions, JobDefinition, load_assets_from_modules
 
 from wine_quality.assets import data, model
 from wine_quality.assets.hyperparameters import Hyperparameters
@@ -24,3 +24,8 @@ defs = Definitions(
     },
     executor=mlflow_environment_executor,
 )
+
+
+def main_job() -> JobDefinition:
+    """``wine_quality_model`` for processes that load it by name (the CLI and its children)."""
+    return defs.resolve_job_def(wine_quality_model.name)

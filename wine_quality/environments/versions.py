@@ -77,6 +77,9 @@ class MlflowVersion:
         return {**os.environ, **self.variables}
 
 
+# These MLflow import distutils.dir_util; setuptools' replacement of it is half-importable
+# when the standard library's was loaded first.
+_DISTUTILS = {"SETUPTOOLS_USE_DISTUTILS": "stdlib"}
 _EXPLICIT = "wine_quality.tracking.explicit_run_tracker:ExplicitRunTracker"
 
 MLFLOW_VERSIONS: Mapping[str, MlflowVersion] = {
@@ -90,7 +93,7 @@ MLFLOW_VERSIONS: Mapping[str, MlflowVersion] = {
             pythons=("3.11",),
             # mlflow 1.26's generated protobuf code is refused by the C++ and upb
             # implementations of protobuf >= 4, which Dagster needs on Python 3.11.
-            variables={"PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION": "python"},
+            variables={"PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION": "python", **_DISTUTILS},
         ),
         MlflowVersion(
             key="2.1.1",
@@ -98,6 +101,7 @@ MLFLOW_VERSIONS: Mapping[str, MlflowVersion] = {
             servers=(2,),
             backend=_EXPLICIT,
             pythons=("3.11",),
+            variables=_DISTUTILS,
         ),
         MlflowVersion(
             key="3",

@@ -3,10 +3,16 @@
 import importlib
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
-from dagster import ConfigurableResource, InitResourceContext
+from dagster import (
+    AssetExecutionContext,
+    ConfigurableResource,
+    DagsterInstance,
+    DagsterRun,
+    InitResourceContext,
+)
 from pydantic import Field, PrivateAttr
 
 from wine_quality.environments.versions import (
@@ -56,12 +62,11 @@ class MlflowTracker(ConfigurableResource):
         description='"skops" (MLflow 3\'s safe default) or "pickle"; 1.26 and 2.1.1 write pickles.',
     )
     ui_url: str = Field(
-        default="http://localhost:5100",
+        default_factory=lambda: os.environ.get("WINE_QUALITY_MLFLOW_UI", "http://localhost:5100"),
         description="Where people open the MLflow UI of an embedded store; used for links.",
     )
 
     _tracker: Tracker | None = PrivateAttr(default=None)
-    _note_run: Callable[[], None] = PrivateAttr(default=lambda: None)
 
     @property
     def tracker(self) -> Tracker:
@@ -87,23 +92,11 @@ class MlflowTracker(ConfigurableResource):
         tracker.init_context = context
         self._tracker = tracker
 
-        def note_run() -> None:
-            instance.add_run_tags(
-                run.run_id,
-                {
-                    MLFLOW_RUN_TAG: tracker.require_run_id(),
-                    MLFLOW_URI_TAG: settings.tracking_uri,
-                    MLFLOW_VERSION_TAG: version.key,
-                    MLFLOW_OWNER_TAG: run.run_id,
-                },
-            )
-
-        self._note_run = note_run
         interrupted = False
         try:
             resumed = mlflow_run_to_resume(instance, run)
             if resumed or _trains(instance, run):
-                self.open_run(context, resumed)
+                self._open_run(instance, run, resumed)
             yield self
         except (KeyboardInterrupt, GeneratorExit):
             interrupted = True
@@ -115,18 +108,25 @@ class MlflowTracker(ConfigurableResource):
                 log.info(f"MLflow run {tracker.run_id} ended as {status}.")
             self._tracker = None
 
-    def open_run(self, context, run_id: str | None) -> None:
-        """Open the MLflow run of this Dagster run, continuing ``run_id`` when given."""
-        run = context.dagster_run if hasattr(context, "dagster_run") else context.run
-        tracker = self.tracker
-        tracker.open(run_id, f"{run.job_name}-{run.run_id[:8]}", run_tags(run))
-        self._note_run()
-
-    def continue_run(self, context, run_id: str) -> Tracker:
+    def continue_run(self, context: AssetExecutionContext, run_id: str) -> Tracker:
         """The tracker, on the run that trained the model an asset was given."""
         if self.tracker.run_id is None:
-            self.open_run(context, run_id)
+            self._open_run(context.instance, context.run, run_id)
         return self.tracker
+
+    def _open_run(self, instance: DagsterInstance, run: DagsterRun, run_id: str | None) -> None:
+        """Open the MLflow run of this Dagster run, and note it on the Dagster run."""
+        tracker = self.tracker
+        tracker.open(run_id, f"{run.job_name}-{run.run_id[:8]}", run_tags(run))
+        instance.add_run_tags(
+            run.run_id,
+            {
+                MLFLOW_RUN_TAG: tracker.require_run_id(),
+                MLFLOW_URI_TAG: tracker.settings.tracking_uri,
+                MLFLOW_VERSION_TAG: tracker.settings.version,
+                MLFLOW_OWNER_TAG: run.run_id,
+            },
+        )
 
     def _settings(self, version: MlflowVersion) -> TrackingSettings:
         uri = self.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI")

@@ -1,0 +1,46 @@
+"""``python -m wine_quality run`` and ``up``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from wine_quality.environments.versions import DEFAULT_VERSION, MLFLOW_VERSIONS
+
+
+def parser() -> argparse.ArgumentParser:
+    main = argparse.ArgumentParser(prog="python -m wine_quality", description=__doc__)
+    commands = main.add_subparsers(dest="command", required=True)
+    run = commands.add_parser("run", help="materialize all five assets and print the result")
+    run.add_argument("--csv-url", help="https://, s3://, file:// or a path; default: red wine")
+    run.add_argument("--alpha", type=float, help="strength of the penalty (0.5)")
+    run.add_argument("--l1-ratio", type=float, help="share of L1 in the penalty (0.5)")
+    run.add_argument("--tracking-uri", help="MLflow server; default: an embedded store")
+    run.add_argument("--experiment", help="MLflow experiment (wine_quality_experiment1)")
+    run.add_argument("--config", help="YAML file of run config; the other options win over it")
+    up = commands.add_parser("up", help="start the Dagster and MLflow UIs; Ctrl-C stops both")
+    up.add_argument("--port", type=int, default=5000, help="of the Dagster UI (5000)")
+    up.add_argument("--mlflow-port", type=int, default=5100, help="of the MLflow UI (5100)")
+    for command in (run, up):
+        command.add_argument(
+            "--mlflow",
+            default=DEFAULT_VERSION,
+            choices=list(MLFLOW_VERSIONS),
+            help=f"MLflow version ({DEFAULT_VERSION})",
+        )
+    return main
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = parser().parse_args(arguments)
+    if options.command == "run":
+        from wine_quality.cli_run import run
+
+        return run(options)
+    from wine_quality.cli_up import up
+
+    return up(options)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
