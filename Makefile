@@ -1,0 +1,44 @@
+PYTHON ?= python3
+MLFLOW ?= 3
+PORT ?= 5000
+MLFLOW_PORT ?= 5100
+ARGS ?=
+ROOT := $(or $(WINE_QUALITY_ENVIRONMENTS),.venvs)
+BIN := $(ROOT)/mlflow-3/bin
+BUILD := $(PYTHON) -m wine_quality.environments build
+
+.DEFAULT_GOAL := help
+.PHONY: help env envs devenvs run up test quick lint clean
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+env: ## build the environment of MLFLOW=1.26, 2.1.1 or 3 (the default)
+	@$(BUILD) 3 $(MLFLOW)
+
+envs: ## build the environments of all MLflow versions
+	@$(BUILD) all
+
+run: env ## run the main job with MLFLOW=… (ARGS="--alpha 0.1" passes options on)
+	@$(BIN)/python -m wine_quality run --mlflow $(MLFLOW) $(ARGS)
+
+up: env ## start the Dagster UI (PORT) and the MLflow UI (MLFLOW_PORT); Ctrl-C stops both
+	@$(BIN)/python -m wine_quality up --mlflow $(MLFLOW) --port $(PORT) --mlflow-port $(MLFLOW_PORT)
+
+devenvs:
+	@$(BUILD) 3 --dev
+	@$(BUILD) all --dev --keep-going
+
+test: devenvs ## pass all tests, those of all three MLflow versions included
+	@$(BIN)/python -m pytest
+
+quick: devenvs ## the tests that need no server: an answer in about two minutes
+	@$(BIN)/python -m pytest -m "not slow"
+
+lint: devenvs ## ruff and mypy
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy wine_quality
+
+clean: ## remove the environments; runs and models in .wine_quality stay
+	rm -rf $(ROOT)

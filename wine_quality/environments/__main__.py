@@ -1,0 +1,45 @@
+"""``python3 -m wine_quality.environments build VERSION… [--dev] [--keep-going]`` or ``list``."""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+
+from wine_quality.environments.build import build, is_current
+from wine_quality.environments.interpreters import InterpreterMissingError
+from wine_quality.environments.versions import MLFLOW_VERSIONS, get_version
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="wine_quality.environments", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    building = commands.add_parser("build", help="build environments that are not up to date")
+    building.add_argument("versions", nargs="+", help=f"{', '.join(MLFLOW_VERSIONS)} or all")
+    building.add_argument("--dev", action="store_true", help="with the test and lint tools")
+    building.add_argument(
+        "--keep-going", action="store_true", help="pass over versions no Python is here for"
+    )
+    commands.add_parser("list", help="show the versions and whether they are built")
+    options = parser.parse_args()
+    if options.command == "list":
+        for version in MLFLOW_VERSIONS.values():
+            state = "built" if is_current(version, dev=False) else f"({version.build_command})"
+            print(f"{version.key:<8} {state}")
+        return 0
+    keys = list(MLFLOW_VERSIONS) if "all" in options.versions else options.versions
+    for key in keys:
+        try:
+            build(get_version(key), options.dev)
+        except InterpreterMissingError as error:
+            print(f"MLflow {key}: {error}", file=sys.stderr)
+            if not options.keep_going:
+                return 1
+        except (RuntimeError, ValueError, subprocess.CalledProcessError) as error:
+            print(f"MLflow {key} was not built: {error}", file=sys.stderr)
+            return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

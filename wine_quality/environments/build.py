@@ -1,0 +1,87 @@
+"""Build the locked environments. Standard library only: nothing is installed yet.
+
+A stamp, written last, says from which lock files an environment was built. One that was
+interrupted has none and is built again; one whose lock file changed is brought up to date.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import subprocess
+import time
+from pathlib import Path
+
+from wine_quality.environments.interpreters import find_python, find_uv
+from wine_quality.environments.versions import (
+    DEFAULT_VERSION,
+    PROJECT_ROOT,
+    MlflowVersion,
+    environments_root,
+)
+
+_STAMP = "wine_quality.stamp"
+
+
+def lock_files(version: MlflowVersion, dev: bool) -> list[Path]:
+    """The lock files of an environment; the test tools stand on the default one."""
+    files = [version.lock_file]
+    if dev and version.key == DEFAULT_VERSION:
+        files.append(PROJECT_ROOT / "deploy" / "requirements" / "dev.txt")
+    return files
+
+
+def digest(files: list[Path]) -> str:
+    """One hash over the lock files and the project's place."""
+    together = hashlib.sha256(str(PROJECT_ROOT).encode())
+    for file in files:
+        together.update(file.read_bytes())
+    return together.hexdigest()
+
+
+def is_current(version: MlflowVersion, dev: bool) -> bool:
+    """Whether the environment was built from today's lock files (with the test tools if asked)."""
+    stamp = version.directory / _STAMP
+    if not stamp.exists() or not version.python.exists():
+        return False
+    wanted = {digest(lock_files(version, True))}
+    if not dev:
+        wanted.add(digest(lock_files(version, False)))
+    return stamp.read_text() in wanted
+
+
+def build(version: MlflowVersion, dev: bool = False) -> None:
+    """Build or update one environment; nothing happens when it is current.
+
+    Raises:
+        InterpreterMissingError: no fitting Python.
+        subprocess.CalledProcessError: uv failed; it has said why.
+    """
+    if is_current(version, dev):
+        return
+    environments_root().mkdir(parents=True, exist_ok=True)
+    with (environments_root() / f".{version.directory.name}.lock").open("w") as guard:
+        fcntl.flock(guard, fcntl.LOCK_EX)
+        if not is_current(version, dev):
+            _build(version, dev)
+
+
+def _build(version: MlflowVersion, dev: bool) -> None:
+    started = time.monotonic()
+    print(f"Building the environment of MLflow {version.key} in {version.directory} …", flush=True)
+    uv = find_uv()
+    stamp = version.directory / _STAMP
+    stamp.unlink(missing_ok=True)
+    if not version.python.exists():
+        python = find_python(uv, version.pythons)
+        subprocess.run([*uv, "venv", "--clear", "--python", python, version.directory], check=True)
+    files = lock_files(version, dev)
+    subprocess.run(
+        [*uv, "pip", "sync", "--require-hashes", "--compile-bytecode"]
+        + ["--python", str(version.python), *map(str, files)],
+        check=True,
+    )
+    packages = next((version.directory / "lib").glob("python*/site-packages"))
+    (packages / "wine_quality_project.pth").write_text(f"{PROJECT_ROOT}\n")
+    stamp.write_text(digest(files))
+    print(f"MLflow {version.key} is ready ({time.monotonic() - started:.0f} s).", flush=True)

@@ -1,0 +1,101 @@
+"""Find the Python and the uv that build an environment. Standard library only."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from wine_quality.environments.versions import PROJECT_ROOT, environments_root
+
+
+class InterpreterMissingError(RuntimeError):
+    """No interpreter that the version's lock file resolves for can be had."""
+
+
+def find_uv() -> list[str]:
+    """The command that is uv; installs it, locked, beside the environments when it is missing.
+
+    Raises:
+        RuntimeError: there is neither uv nor pip; the message says what to install.
+    """
+    on_path = shutil.which("uv")
+    if on_path and _answers([on_path, "--version"]):
+        return [on_path]
+    if _answers([sys.executable, "-m", "uv", "--version"]):
+        return [sys.executable, "-m", "uv"]
+    folder = environments_root() / "uv"
+    uv = folder / "bin" / "uv"
+    if not uv.exists():
+        _install_uv(folder)
+    return [str(uv)]
+
+
+def _install_uv(folder: Path) -> None:
+    print("uv is not on this machine; installing it from the package index …", flush=True)
+    lock = PROJECT_ROOT / "deploy" / "requirements" / "uv.txt"
+    wanted = ["install", "--quiet", "--require-hashes", "-r", str(lock)]
+    if _answers([sys.executable, "-m", "pip", "--version"]):
+        # --target is allowed on externally managed Pythons too.
+        command = [sys.executable, "-m", "pip", *wanted, "--target", str(folder), "--upgrade"]
+    elif _answers([sys.executable, "-m", "ensurepip", "--version"]):
+        subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+        command = [str(folder / "bin" / "python"), "-m", "pip", *wanted]
+    else:
+        raise RuntimeError(
+            "Neither uv nor pip is on this machine. Install one and try again: "
+            "apt-get install python3-venv (or python3-pip), or see docs.astral.sh/uv."
+        )
+    subprocess.run(command, check=True)
+
+
+def find_python(uv: list[str], pythons: tuple[str, ...]) -> str:
+    """An interpreter of one of ``pythons`` (``major.minor``), one already here before a download.
+
+    Raises:
+        InterpreterMissingError: none is here and uv cannot download one.
+    """
+    for wanted in pythons:
+        for candidate in _candidates(wanted):
+            if _minor_of(candidate) == wanted:
+                return candidate
+    for wanted in pythons:
+        print(f"No Python {wanted} is on this machine; asking uv for one …", flush=True)
+        if subprocess.run([*uv, "python", "install", wanted]).returncode == 0:
+            found = subprocess.run(
+                [*uv, "python", "find", wanted], capture_output=True, text=True
+            )
+            if found.returncode == 0:
+                return found.stdout.strip()
+    raise InterpreterMissingError(
+        f"No Python {' or '.join(pythons)} is here and uv could not download one. "
+        f"Install python{pythons[0]} (Debian: apt-get install python{pythons[0]}-venv; "
+        f"pyenv: pyenv install {pythons[0]}) and try again."
+    )
+
+
+def _candidates(wanted: str) -> list[str]:
+    found = [sys.executable]
+    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
+    found += [str(path) for path in sorted(pyenv.glob(f"{wanted}.*/bin/python"), reverse=True)]
+    on_path = shutil.which(f"python{wanted}")
+    return [*found, on_path] if on_path else found
+
+
+def _minor_of(python: str) -> str | None:
+    """What the interpreter says of itself; None for a pyenv shim that leads nowhere."""
+    code = "import sys; print('%d.%d' % sys.version_info[:2])"
+    try:
+        answer = subprocess.run([python, "-c", code], capture_output=True, text=True, timeout=20)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return answer.stdout.strip() if answer.returncode == 0 else None
+
+
+def _answers(command: list[str]) -> bool:
+    try:
+        return subprocess.run(command, capture_output=True, timeout=60).returncode == 0
+    except (OSError, subprocess.TimeoutExpired):
+        return False
