@@ -7,7 +7,6 @@ The ranges are physically sane and hold for the red and the white UCI file.
 from __future__ import annotations
 
 import difflib
-import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING

@@ -143,7 +143,9 @@ def _read_http(url: str, limits: SourceLimits) -> bytes:
     except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError) as error:
         raise _Retryable(f"the connection failed ({type(error).__name__})") from error
     except requests.RequestException as error:
-        raise SourceError(f"{redact_url(url)}: not a usable URL ({type(error).__name__}).") from error
+        raise SourceError(
+            f"{redact_url(url)}: not a usable URL ({type(error).__name__})."
+        ) from error
     return b"".join(pieces)
 
 

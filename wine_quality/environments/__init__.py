@@ -1,1 +1,1 @@
-"""One Python environment per MLflow version, and the executor that runs a plan in the one picked."""
+"""One Python environment per MLflow version, and the executor that picks among them."""

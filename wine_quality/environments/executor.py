@@ -162,9 +162,7 @@ def _report_death(
             ),
         )
     closed = close_mlflow_run(plan_context.instance, plan_context.dagster_run, "FAILED")
-    yield DagsterEvent.engine_event(
-        plan_context, closed, EngineEventData(error=error)
-    )
+    yield DagsterEvent.engine_event(plan_context, closed, EngineEventData(error=error))
     raise RuntimeError(message)
 
 

@@ -64,9 +64,7 @@ def find_python(uv: list[str], pythons: tuple[str, ...]) -> str:
     for wanted in pythons:
         print(f"No Python {wanted} is on this machine; asking uv for one …", flush=True)
         if subprocess.run([*uv, "python", "install", wanted]).returncode == 0:
-            found = subprocess.run(
-                [*uv, "python", "find", wanted], capture_output=True, text=True
-            )
+            found = subprocess.run([*uv, "python", "find", wanted], capture_output=True, text=True)
             if found.returncode == 0:
                 return found.stdout.strip()
     raise InterpreterMissingError(

@@ -115,7 +115,7 @@ MLFLOW_VERSIONS: Mapping[str, MlflowVersion] = {
 
 
 def environments_root() -> Path:
-    """Where the environments live: ``$WINE_QUALITY_ENVIRONMENTS``, else ``.venvs`` in the project."""
+    """``$WINE_QUALITY_ENVIRONMENTS``, else ``.venvs`` in the project."""
     configured = os.environ.get("WINE_QUALITY_ENVIRONMENTS")
     return Path(configured) if configured else PROJECT_ROOT / ".venvs"
 

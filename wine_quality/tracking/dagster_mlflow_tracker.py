@@ -22,9 +22,8 @@ class DagsterMlflowTracker(Tracker):
     """The Dagster resource context, set before ``open``."""
 
     def open_run(self, run_id: str | None, name: str) -> str:
-        from dagster_mlflow import mlflow_tracking
-
         import mlflow
+        from dagster_mlflow import mlflow_tracking
 
         mlflow.end_run()
         if run_id is not None:

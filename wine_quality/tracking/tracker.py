@@ -100,9 +100,7 @@ class Tracker(ABC):
     def find_run(self, tag: str, value: str) -> str | None:
         """The newest run of the experiment that carries the tag, or None."""
         experiment_id = self.open_experiment()
-        found = self.client.search_runs(
-            [experiment_id], f"tags.`{tag}` = '{value}'", max_results=1
-        )
+        found = self.client.search_runs([experiment_id], f"tags.`{tag}` = '{value}'", max_results=1)
         return found[0].info.run_id if found else None
 
     def open(self, run_id: str | None, name: str, tags: Mapping[str, str]) -> None:
@@ -119,12 +117,11 @@ class Tracker(ABC):
     def log_model(self, model: BaseEstimator, example: pd.DataFrame) -> str:
         """Log the fitted estimator under ``model`` and return its model URI."""
 
-    def log_dataset(self, frame: pd.DataFrame, source: str, name: str) -> None:
-        """Record the training data's lineage where the version knows of datasets."""
-        self._warn_unused(frame, source, name)
+    def log_dataset(self, frame: pd.DataFrame, source: str, name: str) -> None:  # noqa: B027
+        """Record the training data's lineage where the version has datasets.
 
-    def _warn_unused(self, *_: object) -> None:
-        """MLflow before 2.4 has no datasets; the data hash tag carries the lineage there."""
+        MLflow before 2.4 has none; the data hash carries the lineage there.
+        """
 
     def set_tags(self, tags: Mapping[str, Any]) -> None:
         run_id = self.require_run_id()
@@ -157,9 +154,7 @@ class Tracker(ABC):
             artifact_path = None if parent == "." else parent
             self.client.log_artifact(self.require_run_id(), str(local), artifact_path)
 
-    def register(
-        self, model_uri: str, name: str, tags: Mapping[str, str], description: str
-    ) -> str:
+    def register(self, model_uri: str, name: str, tags: Mapping[str, str], description: str) -> str:
         """A model version of this run; the one it already has when called again.
 
         Returns:

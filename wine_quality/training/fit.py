@@ -43,9 +43,7 @@ class LinearModel:
 
     @classmethod
     def of(cls, estimator: ElasticNet, features: Sequence[str]) -> LinearModel:
-        return cls(
-            tuple(features), tuple(map(float, estimator.coef_)), float(estimator.intercept_)
-        )
+        return cls(tuple(features), tuple(map(float, estimator.coef_)), float(estimator.intercept_))
 
     def predict(self, frame: pd.DataFrame) -> np.ndarray:
         """Predicted quality, one value per row."""
@@ -61,6 +59,4 @@ class LinearModel:
     @classmethod
     def from_json(cls, text: str) -> LinearModel:
         plain = json.loads(text)
-        return cls(
-            tuple(plain["features"]), tuple(plain["coefficients"]), plain["intercept"]
-        )
+        return cls(tuple(plain["features"]), tuple(plain["coefficients"]), plain["intercept"])
