@@ -156,7 +156,7 @@ def _report_death(
     error = SerializableErrorInfo(message=message, stack=[], cls_name="PlanProcessDied")
     for key in open_steps:
         yield DagsterEvent.step_failure_event(
-            step_context=plan_context.for_step(plan.get_step_by_key(key)),
+            step_context=plan_context.for_step(plan.get_executable_step_by_key(key)),
             step_failure_data=StepFailureData(
                 error=error, user_failure_data=None, error_source=ErrorSource.FRAMEWORK_ERROR
             ),

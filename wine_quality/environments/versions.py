@@ -74,7 +74,9 @@ class MlflowVersion:
 
     def process_variables(self) -> dict[str, str]:
         """The environment of a child process of this version, on top of this process's own."""
-        return {**os.environ, **self.variables}
+        # mlflow server looks gunicorn up on PATH.
+        path = os.pathsep.join([str(self.directory / "bin"), os.environ.get("PATH", os.defpath)])
+        return {**os.environ, **self.variables, "PATH": path}
 
 
 # These MLflow import distutils.dir_util; setuptools' replacement of it is half-importable

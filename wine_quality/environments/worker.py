@@ -41,6 +41,7 @@ def main() -> int:
     )
 
     arguments = deserialize_value(sys.stdin.read(), ExecuteStepArgs)
+    assert arguments.instance_ref is not None and arguments.retry_mode is not None
     with (
         os.fdopen(int(sys.argv[1]), "w", encoding="utf-8") as events,
         DagsterInstance.from_ref(arguments.instance_ref) as instance,

@@ -43,7 +43,9 @@ class DagsterMlflowTracker(Tracker):
             }
         )
         self._mlflow = next(mlflow_tracking.resource_fn(context))
-        return mlflow.active_run().info.run_id
+        active = mlflow.active_run()
+        assert active is not None
+        return active.info.run_id
 
     def log_model(self, model: BaseEstimator, example: pd.DataFrame) -> str:
         import mlflow.sklearn

@@ -22,6 +22,7 @@ class ExplicitRunTracker(Tracker):
         import mlflow
 
         if run_id is None:
+            assert self.experiment_id is not None
             run_id = self.client.create_run(
                 self.experiment_id, tags={"mlflow.runName": name}
             ).info.run_id
@@ -51,8 +52,9 @@ class ExplicitRunTracker(Tracker):
         if self._major < 3:
             return
         import mlflow
+        from mlflow.data.pandas_dataset import from_pandas
 
-        dataset = mlflow.data.from_pandas(frame, source=source, name=name, targets="quality")
+        dataset = from_pandas(frame, source=source, name=name, targets="quality")
         mlflow.log_input(dataset, context="training")
 
     def source_of(self, model_uri: str) -> str:
