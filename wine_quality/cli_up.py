@@ -32,7 +32,7 @@ def up(options: argparse.Namespace) -> int:
     }
     commands = {
         "MLflow": (
-            [str(python), "-m", "mlflow", "server"]
+            [str(python.with_name("mlflow")), "server"]
             + ["--backend-store-uri", f"sqlite:///{store / 'mlflow.db'}"]
             + ["--default-artifact-root", str(store / "artifacts")]
             + ["--host", "127.0.0.1", "--port", str(options.mlflow_port), "--workers", "1"],

@@ -35,7 +35,7 @@ class MlflowServer:
         port = free_port()
         self.uri = f"http://127.0.0.1:{port}"
         self.log = folder / "server.log"
-        command = [str(version.require_python()), "-m", "mlflow", "server"]
+        command = [str(version.require_python().with_name("mlflow")), "server"]
         command += ["--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}"]
         command += ["--serve-artifacts", "--artifacts-destination", str(folder / "artifacts")]
         command += ["--default-artifact-root", "mlflow-artifacts:/"]
