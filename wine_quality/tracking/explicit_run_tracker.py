@@ -57,8 +57,14 @@ class ExplicitRunTracker(Tracker):
         dataset = from_pandas(frame, source=source, name=name, targets="quality")
         mlflow.log_input(dataset, context="training")
 
-    def source_of(self, model_uri: str) -> str:
-        return model_uri if self._major >= 3 else super().source_of(model_uri)
+    def create_version(self, name: str, model_uri: str) -> Any:
+        if self._major < 3:
+            return super().create_version(name, model_uri)
+        # The server checks that the logged model named by the id holds the source.
+        model_id = model_uri.rpartition("/")[2]
+        return self.client.create_model_version(
+            name, model_uri, self.require_run_id(), model_id=model_id
+        )
 
 
 def _signature(model: BaseEstimator, example: pd.DataFrame) -> Any:

@@ -170,17 +170,18 @@ class Tracker(ABC):
         if mine:
             version = max(mine, key=lambda found: int(found.version))
         else:
-            version = self.client.create_model_version(name, self.source_of(model_uri), run_id)
+            version = self.create_version(name, model_uri)
         for key, value in tags.items():
             text = self._cut("model tag", key, value, TAG_LIMIT)
             self.client.set_model_version_tag(name, version.version, key, text)
         self.client.update_model_version(name, version.version, description)
         return str(version.version)
 
-    def source_of(self, model_uri: str) -> str:
-        """Where the registry is to find the model's files."""
+    def create_version(self, name: str, model_uri: str) -> Any:
+        """A new version whose files are those of this run's ``model`` folder."""
         run = self.client.get_run(self.require_run_id())
-        return f"{run.info.artifact_uri}/{MODEL_FOLDER}"
+        source = f"{run.info.artifact_uri}/{MODEL_FOLDER}"
+        return self.client.create_model_version(name, source, run.info.run_id)
 
     def _create_registered_model(self, name: str) -> None:
         from mlflow.exceptions import MlflowException
