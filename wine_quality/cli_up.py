@@ -46,7 +46,10 @@ def up(options: argparse.Namespace) -> int:
             variables,
         ),
     }
-    signal.signal(signal.SIGTERM, _interrupt)
+    # A shell that starts this in the background has SIGINT ignored, and children inherit that;
+    # a handler of our own is reset to the default for them.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
     processes: dict[str, subprocess.Popen[bytes]] = {}
     try:
         for name, (command, environment) in commands.items():
