@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
+from wine_quality.environments import startup
 from wine_quality.environments.versions import DEFAULT_VERSION, MLFLOW_VERSIONS
 
 
@@ -43,4 +44,6 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    startup.end()
+    sys.exit(code)

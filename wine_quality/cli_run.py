@@ -8,6 +8,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from wine_quality.environments import startup
+from wine_quality.environments.plan_process import PlanProcess
+from wine_quality.environments.versions import get_version
 from wine_quality.home import dagster_home, home
 
 METRICS = ("rmse", "mae", "r2")
@@ -40,6 +43,11 @@ def run(options: argparse.Namespace) -> int:
     """Execute the job; 0 when it succeeded, 1 when it failed, 130 on Ctrl-C."""
     os.environ.setdefault("DAGSTER_HOME", str(dagster_home()))
     print(f"Running wine_quality_model with MLflow {options.mlflow} …", flush=True)
+    version = get_version(options.mlflow)
+    version.require_python()
+    if not version.is_resident:
+        PlanProcess.start_early(version)
+    startup.begin()
     from dagster import DagsterInstance, execute_job, reconstructable
 
     from wine_quality.definitions import main_job

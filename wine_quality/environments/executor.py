@@ -78,7 +78,7 @@ class MlflowEnvironmentExecutor(Executor):
 def _execute_in_child(
     plan_context: PlanOrchestrationContext, plan: ExecutionPlan, version: MlflowVersion
 ) -> Iterator[DagsterEvent]:
-    python = version.require_python()
+    version.require_python()
     if not isinstance(plan_context.job, ReconstructableJob):
         raise RuntimeError(
             f"MLflow {version.key} runs in another process than this one, which needs a job that "
@@ -94,7 +94,8 @@ def _execute_in_child(
         should_verify_step=False,
         print_serialized_events=False,
     )
-    process = PlanProcess(python, version, serialize_value(arguments))
+    process = PlanProcess.of(version)
+    process.send(serialize_value(arguments))
     open_steps: dict[str, None] = {}
     closed_steps: set[str] = set()
     interrupted = False
@@ -102,7 +103,7 @@ def _execute_in_child(
         yield DagsterEvent.engine_event(
             plan_context,
             f"Executing steps with MLflow {version.key} in its own environment "
-            f"(pid: {process.pid}, {python})",
+            f"(pid: {process.pid}, {version.python})",
             EngineEventData.in_process(process.pid, plan.step_keys_to_execute),
         )
         for line in process.lines():
@@ -151,7 +152,8 @@ def _report_death(
 
     message = (
         f"The process that ran this plan with MLflow {version.key} (pid {process.pid}) "
-        f"{process.describe_exit()} before its steps were finished. {process.last_words()}"
+        f"{process.describe_exit()} before its steps were finished. "
+        "Its output is in the run's stdout and stderr logs."
     )
     error = SerializableErrorInfo(message=message, stack=[], cls_name="PlanProcessDied")
     for key in open_steps:

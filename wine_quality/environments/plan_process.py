@@ -13,7 +13,6 @@ from wine_quality.environments.versions import PROJECT_ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from wine_quality.environments.versions import MlflowVersion
 
@@ -24,9 +23,16 @@ _POLL_SECONDS = 0.05
 
 
 class PlanProcess:
-    """Starts ``python -m wine_quality.environments.worker`` and reads its events line by line."""
+    """Starts ``python -m wine_quality.environments.worker`` and reads its events line by line.
 
-    def __init__(self, python: Path, version: MlflowVersion, arguments: str) -> None:
+    It begins with its imports, and waits for the plan when it is sooner ready than its parent.
+    """
+
+    _started_early: PlanProcess | None = None
+
+    def __init__(self, version: MlflowVersion) -> None:
+        python = version.require_python()
+        self._version = version
         self._events, events_of_child = os.pipe()
         variables = version.process_variables()
         paths = [str(PROJECT_ROOT), *filter(None, [variables.get("PYTHONPATH")])]
@@ -43,14 +49,44 @@ class PlanProcess:
             )
         finally:
             os.close(events_of_child)
+        self._deadline: float | None = None
+
+    @classmethod
+    def start_early(cls, version: MlflowVersion) -> None:
+        """Have its imports done on another core while this process does its own."""
+        cls._started_early = cls(version)
+
+    @classmethod
+    def of(cls, version: MlflowVersion) -> PlanProcess:
+        """The one that was started early for this version, else a new one."""
+        early, cls._started_early = cls._started_early, None
+        if early is not None:
+            if early._version is version and early._process.poll() is None:
+                return early
+            early.discard()
+        return cls(version)
+
+    @classmethod
+    def discard_early(cls) -> None:
+        """End the one that was started early and never got a plan."""
+        early, cls._started_early = cls._started_early, None
+        if early is not None:
+            early.discard()
+
+    def discard(self) -> None:
+        """End a process that has no plan yet."""
+        self._process.kill()
+        self._process.wait()
+        os.close(self._events)
+
+    def send(self, arguments: str) -> None:
+        """Hand the plan over."""
         assert self._process.stdin is not None
         try:
             self._process.stdin.write(arguments.encode())
             self._process.stdin.close()
         except BrokenPipeError:
             pass  # it died at once; lines() ends and describe_exit() tells how
-        self._deadline: float | None = None
-        self._tail = b""
 
     @property
     def pid(self) -> int:
@@ -111,6 +147,3 @@ class PlanProcess:
             hint = " (out of memory?)" if name == "SIGKILL" else ""
             return f"was ended by {name}{hint}"
         return f"exited with code {code}"
-
-    def last_words(self) -> str:
-        return "Its output is in the run's stdout and stderr logs."

@@ -11,6 +11,8 @@ import os
 import signal
 import sys
 
+from wine_quality.environments import startup
+
 
 def die_with_parent() -> None:
     """Have the kernel end this process when the run worker is killed (Linux only)."""
@@ -23,8 +25,21 @@ def die_with_parent() -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
+# What the steps import inside their functions; here the parent is still at its own imports.
+_LATER_IMPORTS = (
+    "sklearn.linear_model",
+    "pandas",
+    "mlflow.sklearn",
+    "mlflow.store.tracking.sqlalchemy_store",
+    "matplotlib.figure",
+    "matplotlib.backends.backend_agg",
+    "wine_quality.definitions",
+)
+
+
 def main() -> int:
     die_with_parent()
+    startup.begin()
     from dagster import DagsterInstance
 
     from wine_quality.environments.dagster_private import (
@@ -40,7 +55,11 @@ def main() -> int:
         serialize_value,
     )
 
-    arguments = deserialize_value(sys.stdin.read(), ExecuteStepArgs)
+    startup.preload(_LATER_IMPORTS)
+    plan_arguments = sys.stdin.read()
+    if not plan_arguments:
+        return 0  # started early by a process that ended before it had a plan
+    arguments = deserialize_value(plan_arguments, ExecuteStepArgs)
     assert arguments.instance_ref is not None and arguments.retry_mode is not None
     with (
         os.fdopen(int(sys.argv[1]), "w", encoding="utf-8") as events,
@@ -83,4 +102,6 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    startup.end()
+    sys.exit(code)

@@ -7,6 +7,7 @@ A back end only says how a run is opened and how its model is logged; all else g
 from __future__ import annotations
 
 import json
+import os
 import tempfile
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
@@ -55,6 +56,8 @@ class Tracker(ABC):
     """One MLflow run of one Dagster run."""
 
     def __init__(self, settings: TrackingSettings, warn: Callable[[str], None]) -> None:
+        # MLflow 3 reports its use to its makers unless told not to.
+        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         import mlflow
         from mlflow.tracking import MlflowClient
 

@@ -1,0 +1,39 @@
+"""What makes a short process start and end sooner. Standard library only.
+
+Figures from `make run` with MLflow 3.17 on 2 cores: 9.8 s before, 7.9 s with the import order,
+5.2 s with the garbage collector's settings too.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import importlib.util
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+def begin() -> None:
+    """Call before the heavy imports of a process that lives for one run.
+
+    Importing Dagster, MLflow and scikit-learn allocates about a million objects that stay; with
+    its default threshold of 700 the collector walks them over and over and frees next to none.
+    """
+    gc.set_threshold(200_000, 20, 100)
+    # skops asks pickle.whichmodule where each NumPy and SciPy function lives, which searches all
+    # modules loaded so far: 1.1 s after Dagster and MLflow, 0.2 s before.
+    preload(["skops.io"])
+
+
+def end() -> None:
+    """Call last: the interpreter's final collections would walk all modules once more (1.2 s)."""
+    gc.freeze()
+
+
+def preload(modules: Iterable[str]) -> None:
+    """Import those that this environment has."""
+    for module in modules:
+        if importlib.util.find_spec(module.partition(".")[0]) is not None:
+            importlib.import_module(module)
