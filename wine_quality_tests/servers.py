@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import ctypes
+import json
 import os
 import signal
 import socket
 import subprocess
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from wine_quality.environments.versions import MlflowVersion
 
@@ -23,8 +27,17 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
+    """Between fork and exec: have the kernel end the process with the tests (Linux)."""
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+
+
+def await_condition(condition: Callable[[], bool], what: str, seconds: float = 90) -> None:
+    """Return as soon as it holds; fail when it does not within ``seconds``."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {seconds} s for {what}"
+        time.sleep(0.05)
 
 
 class MlflowServer:
@@ -47,7 +60,7 @@ class MlflowServer:
             env={**version.process_variables(), "HOME": str(folder)},
             cwd=folder,
             start_new_session=True,
-            preexec_fn=_die_with_parent,
+            preexec_fn=die_with_parent,
         )
         self._await_health()
 
@@ -62,6 +75,39 @@ class MlflowServer:
                 time.sleep(0.2)
         self.stop()
         raise RuntimeError(f"MLflow server not ready:\n{self.log.read_text()[-3000:]}")
+
+    def rest(self, path: str, **body: Any) -> dict[str, Any]:
+        """Ask over REST, which is the same on every version."""
+        request = urllib.request.Request(
+            f"{self.uri}/api/2.0/mlflow/{path}",
+            data=json.dumps(body).encode(),
+            headers={"Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            return json.loads(answer.read())
+
+    def runs(self, experiment: str) -> list[dict[str, Any]]:
+        """``info`` and ``data`` of every run of an experiment, newest first."""
+        query = urllib.parse.urlencode({"experiment_name": experiment})
+        uri = f"{self.uri}/api/2.0/mlflow/experiments/get-by-name?{query}"
+        try:
+            with urllib.request.urlopen(uri, timeout=20) as answer:
+                found = json.loads(answer.read())["experiment"]
+        except urllib.error.HTTPError as error:
+            if error.code == 404:
+                return []
+            raise
+        return self.rest("runs/search", experiment_ids=[found["experiment_id"]]).get("runs", [])
+
+    def statuses(self, experiment: str) -> list[str]:
+        return [run["info"]["status"] for run in self.runs(experiment)]
+
+    def versions(self, model: str) -> list[dict[str, Any]]:
+        """The versions of a registered model; none when there is no such model."""
+        query = urllib.parse.urlencode({"filter": f"name='{model}'"})
+        uri = f"{self.uri}/api/2.0/mlflow/model-versions/search?{query}"
+        with urllib.request.urlopen(uri, timeout=20) as answer:
+            return json.loads(answer.read()).get("model_versions", [])
 
     def stop(self) -> None:
         """End it and its gunicorn workers, which outlive a parent that is only asked."""

@@ -1,0 +1,87 @@
+"""A proxy before a real MLflow server that can hold or refuse chosen requests."""
+
+from __future__ import annotations
+
+import http.client
+import re
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import urlsplit
+
+_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length", "host", "te"}
+
+
+class FaultProxy:
+    """Passes requests on until it is told to hold or refuse those whose path matches."""
+
+    def __init__(self, target: str) -> None:
+        self.target = urlsplit(target)
+        self.held = threading.Event()
+        self._released = threading.Event()
+        self._released.set()
+        self._hold: re.Pattern[str] | None = None
+        self._refuse: re.Pattern[str] | None = None
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._server.daemon_threads = True
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        self.uri = f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def hold(self, pattern: str) -> None:
+        """Keep matching requests waiting until ``release``; ``held`` tells when one came."""
+        self.held.clear()
+        self._released.clear()
+        self._hold = re.compile(pattern)
+
+    def release(self) -> None:
+        self._hold = None
+        self._released.set()
+
+    def refuse(self, pattern: str | None) -> None:
+        """Answer matching requests 400, which no client retries; None ends it."""
+        self._refuse = re.compile(pattern) if pattern else None
+
+    def stop(self) -> None:
+        self.release()
+        self._server.shutdown()
+        self._server.server_close()
+
+    def _handler(proxy) -> type[BaseHTTPRequestHandler]:  # noqa: N805 - the handler is self
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+            def forward(self) -> None:
+                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                if proxy._hold and proxy._hold.search(self.path):
+                    proxy.held.set()
+                    proxy._released.wait()
+                if proxy._refuse and proxy._refuse.search(self.path):
+                    self.answer(400, {}, b'{"error_code": "BAD_REQUEST", "message": "refused"}')
+                    return
+                upstream = http.client.HTTPConnection(
+                    proxy.target.hostname or "", proxy.target.port, timeout=60
+                )
+                try:
+                    headers = {k: v for k, v in self.headers.items() if k.lower() not in _HOP}
+                    upstream.request(self.command, self.path, body, headers)
+                    reply = upstream.getresponse()
+                    self.answer(reply.status, dict(reply.getheaders()), reply.read())
+                except ConnectionError:
+                    pass  # the client was killed meanwhile
+                finally:
+                    upstream.close()
+
+            def answer(self, status: int, headers: dict[str, str], content: bytes) -> None:
+                self.send_response(status)
+                for name, value in headers.items():
+                    if name.lower() not in _HOP:
+                        self.send_header(name, value)
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content)
+
+            do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = forward
+
+        return Handler
