@@ -1,27 +1,51 @@
-"""Closes MLflow runs whose run worker died."""
+"""Closes MLflow runs that nobody else could close."""
 
-from dagster import DagsterRunStatus, DefaultSensorStatus, RunStatusSensorContext, run_status_sensor
+import datetime
 
-from wine_quality.tracking.closing import close_mlflow_run
-
-
-@run_status_sensor(
-    run_status=DagsterRunStatus.FAILURE,
-    name="close_mlflow_run_of_failed_run",
-    default_status=DefaultSensorStatus.RUNNING,
-    minimum_interval_seconds=10,
+from dagster import (
+    DagsterRunStatus,
+    DefaultSensorStatus,
+    RunsFilter,
+    SensorEvaluationContext,
+    SkipReason,
+    sensor,
 )
-def close_failed(context: RunStatusSensorContext) -> None:
-    """Ends the MLflow run of a failed Dagster run as FAILED when nobody else did."""
-    context.log.info(close_mlflow_run(context.instance, context.dagster_run, "FAILED"))
+
+from wine_quality.tracking.closing import NotClosedError, close_mlflow_run, is_open, tracking_uri_of
+from wine_quality.tracking.run_tags import MLFLOW_STATE_TAG, OPEN
+
+STATUS_OF = {
+    DagsterRunStatus.SUCCESS: "FINISHED",
+    DagsterRunStatus.FAILURE: "FAILED",
+    DagsterRunStatus.CANCELED: "KILLED",
+}
+_DAYS = 7
+_AT_ONCE = 10
 
 
-@run_status_sensor(
-    run_status=DagsterRunStatus.CANCELED,
-    name="close_mlflow_run_of_canceled_run",
-    default_status=DefaultSensorStatus.RUNNING,
-    minimum_interval_seconds=10,
-)
-def close_canceled(context: RunStatusSensorContext) -> None:
-    """Ends the MLflow run of a canceled Dagster run as KILLED when nobody else did."""
-    context.log.info(close_mlflow_run(context.instance, context.dagster_run, "KILLED"))
+@sensor(minimum_interval_seconds=10, default_status=DefaultSensorStatus.RUNNING)
+def mlflow_run_closer(context: SensorEvaluationContext) -> SkipReason:
+    """Ends the MLflow runs of ended Dagster runs whose own process could not: its worker was
+    killed, or the tracking server was down. One that cannot be closed now is tried again."""
+    week = datetime.timedelta(days=_DAYS)
+    ended = context.instance.get_runs(
+        RunsFilter(
+            statuses=list(STATUS_OF),
+            tags={MLFLOW_STATE_TAG: OPEN},
+            updated_after=datetime.datetime.now(datetime.timezone.utc) - week,
+        )
+    )
+    # Re-executions carry their parent's tags.
+    left_open = [run for run in ended if is_open(run)]
+    unreachable: set[str] = set()
+    for run in left_open[:_AT_ONCE]:
+        uri = tracking_uri_of(run)
+        if uri in unreachable:
+            continue
+        try:
+            said = close_mlflow_run(context.instance, run.run_id, STATUS_OF[run.status])
+            context.log.info(f"Dagster run {run.run_id}: {said}")
+        except NotClosedError as error:
+            unreachable.add(uri)
+            context.log.warning(f"Dagster run {run.run_id}: {error}. It will be tried again.")
+    return SkipReason(f"{len(left_open)} MLflow run(s) had been left open.")

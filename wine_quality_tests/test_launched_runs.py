@@ -102,7 +102,7 @@ def test_reexecution_from_failure_resumes_the_mlflow_run(dagster, tracked):
     tracked.proxy.refuse(AT_REGISTRATION)
     failed = dagster.launch(tracked.config())
     assert dagster.wait(failed) == "FAILURE"
-    assert tracked.statuses == ["FAILED"]
+    assert tracked.statuses == ["FAILED"], "\n".join(dagster.messages(run))
     assert tracked.versions == 0
 
     tracked.proxy.refuse(None)
@@ -123,7 +123,7 @@ def test_terminate_ends_killed(dagster, tracked):
     assert tracked.statuses == ["RUNNING"]
     dagster.terminate(run)
     assert dagster.wait(run) == "CANCELED", dagster.messages(run)
-    assert tracked.statuses == ["KILLED"]
+    assert tracked.statuses == ["KILLED"], "\n".join(dagster.messages(run))
     assert tracked.versions == 0
 
 
@@ -150,7 +150,7 @@ def test_killed_plan_process_fails_the_step(dagster, tracked):
     os.kill(child, signal.SIGKILL)
     assert dagster.wait(run) == "FAILURE", dagster.messages(run)
     assert any("was ended by SIGKILL" in line for line in dagster.messages(run))
-    assert tracked.statuses == ["FAILED"]
+    assert tracked.statuses == ["FAILED"], "\n".join(dagster.messages(run))
     assert tracked.versions == 0
 
 

@@ -106,7 +106,7 @@ def registered_model(
     context: AssetExecutionContext, mlflow: MlflowTracker, elasticnet_model, evaluation_metrics
 ) -> MaterializeResult:
     """A version of the registered model, made once however often this run is retried."""
-    from wine_quality.tracking.lifecycle import git_commit
+    from wine_quality.tracking.run_tags import git_commit
 
     _require_same_version(mlflow, elasticnet_model)
     tracker = mlflow.continue_run(context, elasticnet_model["mlflow_run_id"])

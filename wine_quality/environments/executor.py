@@ -33,6 +33,7 @@ from wine_quality.environments.dagster_private import (
 )
 from wine_quality.environments.plan_process import PlanProcess
 from wine_quality.environments.versions import MlflowVersion, get_version
+from wine_quality.tracking.lifecycle import runs_whole_plan
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,6 +71,7 @@ class MlflowEnvironmentExecutor(Executor):
     ) -> Iterator[DagsterEvent]:
         version = picked_version(plan_context)
         if version is None or version.is_resident:
+            runs_whole_plan.set(True)
             yield from InProcessExecutor(retries=self.retries).execute(plan_context, execution_plan)
         else:
             yield from _execute_in_child(plan_context, execution_plan, version)
@@ -148,7 +150,7 @@ def _report_death(
     open_steps: list[str],
 ) -> Iterator[DagsterEvent]:
     """Close the steps that were in progress and fail the run."""
-    from wine_quality.tracking.closing import close_mlflow_run
+    from wine_quality.tracking.closing import NotClosedError, close_mlflow_run
 
     message = (
         f"The process that ran this plan with MLflow {version.key} (pid {process.pid}) "
@@ -163,7 +165,10 @@ def _report_death(
                 error=error, user_failure_data=None, error_source=ErrorSource.FRAMEWORK_ERROR
             ),
         )
-    closed = close_mlflow_run(plan_context.instance, plan_context.dagster_run, "FAILED")
+    try:
+        closed = close_mlflow_run(plan_context.instance, plan_context.run_id, "FAILED")
+    except NotClosedError as problem:
+        closed = f"The MLflow run is still open: {problem}. The sensor mlflow_run_closer goes on."
     yield DagsterEvent.engine_event(plan_context, closed, EngineEventData(error=error))
     raise RuntimeError(message)
 

@@ -12,6 +12,7 @@ import signal
 import sys
 
 from wine_quality.environments import startup
+from wine_quality.tracking.lifecycle import runs_whole_plan
 
 
 def die_with_parent() -> None:
@@ -59,6 +60,7 @@ def main() -> int:
     plan_arguments = sys.stdin.read()
     if not plan_arguments:
         return 0  # started early by a process that ended before it had a plan
+    runs_whole_plan.set(True)
     arguments = deserialize_value(plan_arguments, ExecuteStepArgs)
     assert arguments.instance_ref is not None and arguments.retry_mode is not None
     with (

@@ -1,67 +1,125 @@
 """Close an MLflow run whose own process is gone, with the client of the version that opened it.
 
-``python -m wine_quality.tracking.closing URI RUN_ID STATUS`` is the part that runs in that
-version's environment.
+``python -m wine_quality.tracking.closing URI EXPERIMENT DAGSTER_RUN_ID STATUS`` is the part that
+runs in that version's environment.
 """
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from typing import TYPE_CHECKING
 
 from wine_quality.environments.versions import PROJECT_ROOT, get_version
-from wine_quality.tracking.lifecycle import (
+from wine_quality.tracking.run_tags import (
+    MLFLOW_EXPERIMENT_TAG,
     MLFLOW_OWNER_TAG,
-    MLFLOW_RUN_TAG,
+    MLFLOW_STATE_TAG,
     MLFLOW_URI_TAG,
     MLFLOW_VERSION_TAG,
+    OPEN,
+    RUN_TAG,
+    without_password,
 )
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance, DagsterRun
 
-_SECONDS = 50
+_SECONDS = 25
+_PROBE_SECONDS = 3
 
 
-def close_mlflow_run(instance: DagsterInstance, dagster_run: DagsterRun, status: str) -> str:
+class NotClosedError(RuntimeError):
+    """The MLflow run could not be closed now; the message says why."""
+
+
+def is_open(run: DagsterRun) -> bool:
+    """Whether this Dagster run opened an MLflow run and nobody has closed it."""
+    return run.tags.get(MLFLOW_STATE_TAG) == OPEN and run.tags.get(MLFLOW_OWNER_TAG) == run.run_id
+
+
+def close_mlflow_run(instance: DagsterInstance, dagster_run_id: str, status: str) -> str:
     """End the MLflow run of a Dagster run as ``status`` unless it has ended already.
 
     Returns:
         A sentence that says what was done, for the log.
+
+    Raises:
+        NotClosedError: the tracking server gives no answer, or refuses.
     """
-    stored = instance.get_run_by_id(dagster_run.run_id) or dagster_run
-    run_id, uri = stored.tags.get(MLFLOW_RUN_TAG), stored.tags.get(MLFLOW_URI_TAG)
-    if not run_id or not uri or stored.tags.get(MLFLOW_OWNER_TAG) != stored.run_id:
-        return "No MLflow run had been opened."
-    version = get_version(stored.tags[MLFLOW_VERSION_TAG])
-    variables = {**version.process_variables(), "PYTHONPATH": str(PROJECT_ROOT)}
+    run = instance.get_run_by_id(dagster_run_id)
+    if run is None or not is_open(run):
+        return "No MLflow run was left open."
+    uri = tracking_uri_of(run)
+    version = get_version(run.tags[MLFLOW_VERSION_TAG])
+    experiment = run.tags[MLFLOW_EXPERIMENT_TAG]
+    _require_answer(uri)
     try:
         answer = subprocess.run(
-            [str(version.require_python()), "-m", __name__, uri, run_id, status],
-            env=variables,
+            [str(version.require_python()), "-W", "ignore", "-m", __name__]
+            + [uri, experiment, run.run_id, status],
+            env={
+                **version.process_variables(),
+                "PYTHONPATH": str(PROJECT_ROOT),
+                "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+                "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+                "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+                "MLFLOW_DISABLE_TELEMETRY": "true",
+            },
             capture_output=True,
             text=True,
             timeout=_SECONDS,
         )
     except subprocess.TimeoutExpired:
-        return f"MLflow run {run_id} could not be closed: {uri} gave no answer in {_SECONDS} s."
+        raise NotClosedError(f"{without_password(uri)} gave no answer in {_SECONDS} s") from None
     if answer.returncode != 0:
-        return f"MLflow run {run_id} could not be closed: {answer.stderr.strip()[-500:]}"
-    return answer.stdout.strip()
+        raise NotClosedError(answer.stderr.strip()[-500:])
+    said = answer.stdout.strip()
+    instance.add_run_tags(run.run_id, {MLFLOW_STATE_TAG: said.rpartition(" ")[2].strip(".")})
+    return said
 
 
-def main(uri: str, run_id: str, status: str) -> None:
+def tracking_uri_of(run: DagsterRun) -> str:
+    """The URI noted on the run; its password, which is not, comes from the environment."""
+    noted = run.tags[MLFLOW_URI_TAG]
+    configured = os.environ.get("MLFLOW_TRACKING_URI", "")
+    return configured if without_password(configured) == noted else noted
+
+
+def _require_answer(uri: str) -> None:
+    """Ask quickly: MLflow's own client would retry for minutes."""
+    if not uri.startswith(("http://", "https://")):
+        return
+    import requests
+
+    try:
+        requests.get(f"{uri.rstrip('/')}/health", timeout=_PROBE_SECONDS)
+    except requests.RequestException as error:
+        raise NotClosedError(
+            f"the MLflow server {without_password(uri)} gives no answer ({type(error).__name__})"
+        ) from None
+
+
+def main(uri: str, experiment_name: str, dagster_run_id: str, status: str) -> str:
+    """End every running MLflow run that this Dagster run was the last to hold.
+
+    A re-execution that resumed the run has put its own id into the tag; it is left alone.
+    """
     from mlflow.tracking import MlflowClient
 
     client = MlflowClient(uri)
-    current = client.get_run(run_id).info.status
-    if current != "RUNNING":
-        print(f"MLflow run {run_id} had ended as {current}.")
-        return
-    client.set_terminated(run_id, status)
-    print(f"MLflow run {run_id} ended as {status}.")
+    experiment = client.get_experiment_by_name(experiment_name)
+    found = experiment and client.search_runs(
+        [experiment.experiment_id], f"tags.`{RUN_TAG}` = '{dagster_run_id}'"
+    )
+    if not found:
+        return "There was no MLflow run to close: none."
+    for run in found:
+        if run.info.status == "RUNNING":
+            client.set_terminated(run.info.run_id, status)
+    return f"MLflow run {found[0].info.run_id} ended as {status}."
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:4])
+    print(main(*sys.argv[1:5]))

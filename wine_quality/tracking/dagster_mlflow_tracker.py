@@ -21,16 +21,11 @@ class DagsterMlflowTracker(Tracker):
     init_context: Any = None
     """The Dagster resource context, set before ``open``."""
 
-    def open_run(self, run_id: str | None, name: str) -> str:
+    def activate(self, run_id: str) -> None:
         import mlflow
         from dagster_mlflow import mlflow_tracking
 
         mlflow.end_run()
-        if run_id is not None:
-            # Resuming by id leaves a finished run's status alone in dagster-mlflow.
-            self.client._tracking_client.store.update_run_info(  # noqa: SLF001
-                run_id, _running(), None
-            )
         context = self.init_context.replace_config(
             {
                 "experiment_name": self.settings.experiment_name,
@@ -42,10 +37,8 @@ class DagsterMlflowTracker(Tracker):
                 "extra_tags": {},
             }
         )
-        self._mlflow = next(mlflow_tracking.resource_fn(context))
-        active = mlflow.active_run()
-        assert active is not None
-        return active.info.run_id
+        self._resource = mlflow_tracking.resource_fn(context)
+        self._mlflow = next(self._resource)
 
     def log_model(self, model: BaseEstimator, example: pd.DataFrame) -> str:
         import mlflow.sklearn
@@ -66,9 +59,3 @@ class DagsterMlflowTracker(Tracker):
 
     def log_metrics(self, metrics) -> None:
         self._mlflow.log_metrics(dict(metrics))
-
-
-def _running() -> Any:
-    from mlflow.entities import RunStatus
-
-    return RunStatus.RUNNING

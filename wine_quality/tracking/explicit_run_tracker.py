@@ -18,17 +18,11 @@ class ExplicitRunTracker(Tracker):
     def _major(self) -> int:
         return int(self.client_version.split(".")[0])
 
-    def open_run(self, run_id: str | None, name: str) -> str:
+    def activate(self, run_id: str) -> None:
         import mlflow
 
-        if run_id is None:
-            assert self.experiment_id is not None
-            run_id = self.client.create_run(
-                self.experiment_id, tags={"mlflow.runName": name}
-            ).info.run_id
-        # The fluent calls of log_model want an active run; this one sets it to RUNNING too.
         mlflow.end_run()
-        return mlflow.start_run(run_id=run_id).info.run_id
+        mlflow.start_run(run_id=run_id)
 
     def log_model(self, model: BaseEstimator, example: pd.DataFrame) -> str:
         import mlflow.sklearn

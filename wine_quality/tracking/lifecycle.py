@@ -2,80 +2,79 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-from functools import lru_cache
+from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from wine_quality.environments.versions import PROJECT_ROOT
+from wine_quality.tracking.run_tags import MLFLOW_OWNER_TAG, MLFLOW_RUN_TAG
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance, DagsterRun
 
-RUN_TAG = "dagster.run_id"
-ROOT_TAG = "dagster.root_run_id"
-# Tags of the Dagster run: shown in its UI, and all that is needed to close the MLflow run
-# when the process that opened it is gone.
-MLFLOW_RUN_TAG = "mlflow/run_id"
-MLFLOW_URI_TAG = "mlflow/tracking_uri"
-MLFLOW_VERSION_TAG = "mlflow/version"
-# Dagster copies a run's tags to its re-executions: this one tells whose the others are.
-MLFLOW_OWNER_TAG = "mlflow/dagster_run_id"
-
 _RESUME_TAG = "dagster/is_resume_retry"
 
-
-def run_tags(run: DagsterRun) -> dict[str, str]:
-    """What the MLflow run says of the Dagster run that made it."""
-    webserver = os.environ.get("DAGSTER_WEBSERVER_URL", "http://localhost:5000").rstrip("/")
-    return {
-        RUN_TAG: run.run_id,
-        ROOT_TAG: run.root_run_id or run.run_id,
-        "dagster.run_url": f"{webserver}/runs/{run.run_id}",
-        "dagster.job_name": run.job_name,
-        "mlflow.source.git.commit": git_commit(),
-    }
+# Set by whoever runs all steps of the plan in this process. Other executors make one process a
+# step, and then the MLflow run has to outlive the first of them.
+runs_whole_plan: ContextVar[bool] = ContextVar("runs_whole_plan", default=False)
 
 
-@lru_cache(maxsize=1)
-def git_commit() -> str:
-    """The project's commit: ``$GIT_COMMIT`` (images), else git's, else ``unknown``."""
-    if "GIT_COMMIT" in os.environ:
-        return os.environ["GIT_COMMIT"]
-    try:
-        answer = subprocess.run(
-            ["git", "-C", str(PROJECT_ROOT), "rev-parse", "HEAD"],
-            capture_output=True,
-            text=True,
-            timeout=5,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return "unknown"
-    return answer.stdout.strip() or "unknown"
+@dataclass(frozen=True)
+class Resumption:
+    """The MLflow run a Dagster run continues, if any.
+
+    Attributes:
+        run_id: Its id, when it was noted on the Dagster run.
+        made_by: The Dagster run that may have made one and died before noting its id.
+    """
+
+    run_id: str | None = None
+    made_by: str | None = None
 
 
-def mlflow_run_to_resume(instance: DagsterInstance, run: DagsterRun) -> str | None:
-    """The MLflow run this Dagster run continues: its own (another process of the same run), or
-    its parent's when it is a re-execution from failure."""
+def resumption_of(instance: DagsterInstance, run: DagsterRun) -> Resumption:
+    """Its own MLflow run (another process of the same run), or its parent's when it is a
+    re-execution from failure."""
     stored = instance.get_run_by_id(run.run_id) or run
     if stored.tags.get(MLFLOW_OWNER_TAG) == run.run_id:
-        return stored.tags.get(MLFLOW_RUN_TAG)
+        return Resumption(stored.tags.get(MLFLOW_RUN_TAG), run.run_id)
     if run.tags.get(_RESUME_TAG) == "true" and run.parent_run_id:
         parent = instance.get_run_by_id(run.parent_run_id)
-        if parent is not None:
-            return parent.tags.get(MLFLOW_RUN_TAG)
-    return None
+        if parent is not None and MLFLOW_OWNER_TAG in parent.tags:
+            return Resumption(parent.tags.get(MLFLOW_RUN_TAG), parent.tags[MLFLOW_OWNER_TAG])
+    return Resumption()
 
 
-def final_status(instance: DagsterInstance, run: DagsterRun, interrupted: bool) -> str:
-    """FINISHED, FAILED or KILLED, asked of the event log.
+def is_canceling(instance: DagsterInstance, run: DagsterRun) -> bool:
+    """Whether somebody asked for the run to be terminated."""
+    from dagster import DagsterRunStatus
+
+    stored = instance.get_run_by_id(run.run_id) or run
+    return stored.status == DagsterRunStatus.CANCELING
+
+
+def final_status(instance: DagsterInstance, run: DagsterRun) -> str | None:
+    """FINISHED, FAILED or KILLED, asked of the event log; None while steps are left to others.
 
     Dagster throws no exception into a resource's generator, so the log has to be asked.
     """
-    from dagster import DagsterEventType, DagsterRunStatus
+    from dagster import DagsterEventType
 
-    stored = instance.get_run_by_id(run.run_id)
-    if interrupted or (stored is not None and stored.status == DagsterRunStatus.CANCELING):
+    if is_canceling(instance, run):
         return "KILLED"
-    failures = instance.all_logs(run.run_id, of_type=DagsterEventType.STEP_FAILURE)
-    return "FAILED" if failures else "FINISHED"
+    if instance.all_logs(run.run_id, of_type=DagsterEventType.STEP_FAILURE):
+        return "FAILED"
+    if not runs_whole_plan.get() and _steps_left(instance, run):
+        return None
+    return "FINISHED"
+
+
+def _steps_left(instance: DagsterInstance, run: DagsterRun) -> bool:
+    from dagster import DagsterEventType
+
+    planned = set(run.step_keys_to_execute or ())
+    if not planned and run.execution_plan_snapshot_id:
+        plan = instance.get_execution_plan_snapshot(run.execution_plan_snapshot_id)
+        planned = set(plan.step_keys_to_execute)
+    ended = {DagsterEventType.STEP_SUCCESS, DagsterEventType.STEP_SKIPPED}
+    done = instance.all_logs(run.run_id, of_type=ended)
+    return bool(planned - {entry.step_key for entry in done})

@@ -3,7 +3,7 @@
 import importlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from dagster import (
@@ -23,13 +23,22 @@ from wine_quality.environments.versions import (
 )
 from wine_quality.home import embedded_store
 from wine_quality.tracking.lifecycle import (
+    Resumption,
+    final_status,
+    is_canceling,
+    resumption_of,
+)
+from wine_quality.tracking.run_tags import (
+    MLFLOW_EXPERIMENT_TAG,
     MLFLOW_OWNER_TAG,
     MLFLOW_RUN_TAG,
+    MLFLOW_STATE_TAG,
     MLFLOW_URI_TAG,
     MLFLOW_VERSION_TAG,
-    final_status,
-    mlflow_run_to_resume,
-    run_tags,
+    OPEN,
+    RUN_TAG,
+    tags_for_mlflow,
+    without_password,
 )
 from wine_quality.tracking.server_check import check_server
 from wine_quality.tracking.tracker import Tracker, TrackingSettings
@@ -67,6 +76,7 @@ class MlflowTracker(ConfigurableResource):
     )
 
     _tracker: Tracker | None = PrivateAttr(default=None)
+    _log: Callable[[str], None] = PrivateAttr(default=print)
 
     @property
     def tracker(self) -> Tracker:
@@ -90,43 +100,56 @@ class MlflowTracker(ConfigurableResource):
         module, _, name = version.backend.partition(":")
         tracker = getattr(importlib.import_module(module), name)(settings, log.warning)
         tracker.init_context = context
-        self._tracker = tracker
-
-        interrupted = False
+        self._tracker, self._log = tracker, log.info
         try:
-            resumed = mlflow_run_to_resume(instance, run)
-            if resumed or _trains(instance, run):
-                self._open_run(instance, run, resumed)
+            if _trains(instance, run) or resumption_of(instance, run).run_id:
+                self._open_run(instance, run, resumption_of(instance, run))
             yield self
-        except (KeyboardInterrupt, GeneratorExit):
-            interrupted = True
+        except GeneratorExit:
+            # The run is given up; a failing step does not come by here.
+            self._end(instance, run, "KILLED" if is_canceling(instance, run) else "FAILED")
             raise
+        except BaseException as error:
+            # Opening failed, or Ctrl-C (no Exception) came.
+            self._end(instance, run, "FAILED" if isinstance(error, Exception) else "KILLED")
+            raise
+        else:
+            self._end(instance, run, final_status(instance, run))
         finally:
-            if tracker.run_id is not None:
-                status = final_status(instance, run, interrupted)
-                tracker.end(status)
-                log.info(f"MLflow run {tracker.run_id} ended as {status}.")
             self._tracker = None
 
     def continue_run(self, context: AssetExecutionContext, run_id: str) -> Tracker:
         """The tracker, on the run that trained the model an asset was given."""
         if self.tracker.run_id is None:
-            self._open_run(context.instance, context.run, run_id)
+            self._open_run(context.instance, context.run, Resumption(run_id))
         return self.tracker
 
-    def _open_run(self, instance: DagsterInstance, run: DagsterRun, run_id: str | None) -> None:
-        """Open the MLflow run of this Dagster run, and note it on the Dagster run."""
+    def _open_run(self, instance: DagsterInstance, run: DagsterRun, resumption: Resumption) -> None:
+        """Open the MLflow run of this Dagster run, noted on the Dagster run before and after."""
         tracker = self.tracker
-        tracker.open(run_id, f"{run.job_name}-{run.run_id[:8]}", run_tags(run))
-        instance.add_run_tags(
-            run.run_id,
-            {
-                MLFLOW_RUN_TAG: tracker.require_run_id(),
-                MLFLOW_URI_TAG: tracker.settings.tracking_uri,
-                MLFLOW_VERSION_TAG: tracker.settings.version,
-                MLFLOW_OWNER_TAG: run.run_id,
-            },
-        )
+        noted = {
+            MLFLOW_URI_TAG: without_password(tracker.settings.tracking_uri),
+            MLFLOW_VERSION_TAG: tracker.settings.version,
+            MLFLOW_EXPERIMENT_TAG: tracker.settings.experiment_name,
+            MLFLOW_OWNER_TAG: run.run_id,
+            MLFLOW_STATE_TAG: OPEN,
+        }
+        instance.add_run_tags(run.run_id, noted)
+        run_id = resumption.run_id
+        if run_id is None and resumption.made_by is not None:
+            run_id = tracker.find_run(RUN_TAG, resumption.made_by)
+        tracker.open(run_id, f"{run.job_name}-{run.run_id[:8]}", tags_for_mlflow(run))
+        instance.add_run_tags(run.run_id, {MLFLOW_RUN_TAG: tracker.require_run_id()})
+
+    def _end(self, instance: DagsterInstance, run: DagsterRun, status: str | None) -> None:
+        """End the MLflow run; None leaves it open for the processes of the steps that are left."""
+        tracker = self.tracker
+        if tracker.run_id is None:
+            return
+        tracker.end(status)
+        if status is not None:
+            instance.add_run_tags(run.run_id, {MLFLOW_STATE_TAG: status})
+            self._log(f"MLflow run {tracker.run_id} ended as {status}.")
 
     def _settings(self, version: MlflowVersion) -> TrackingSettings:
         uri = self.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI")

@@ -26,7 +26,6 @@ PARAM_LIMIT = 250
 TAG_LIMIT = 5000
 """Characters of a tag value that every server accepts."""
 
-REGISTERED_FROM = "dagster.root_run_id"
 MODEL_FOLDER = "model"
 
 
@@ -107,14 +106,24 @@ class Tracker(ABC):
         return found[0].info.run_id if found else None
 
     def open(self, run_id: str | None, name: str, tags: Mapping[str, str]) -> None:
-        """Start a run, or resume ``run_id`` and set it back to RUNNING."""
+        """Start a run, or resume ``run_id`` and set it back to RUNNING.
+
+        A new run gets its tags in the request that makes it: whatever dies afterwards, it can be
+        found by them.
+        """
         self.experiment_id = self.open_experiment()
-        self.run_id = self.open_run(run_id, name)
-        self.set_tags(tags)
+        cut = {key: self._cut("tag", key, value, TAG_LIMIT) for key, value in tags.items()}
+        if run_id is None:
+            made = self.client.create_run(self.experiment_id, tags={"mlflow.runName": name, **cut})
+            self.run_id = made.info.run_id
+        else:
+            self.run_id = run_id
+            self.set_tags(cut)
+        self.activate(self.run_id)
 
     @abstractmethod
-    def open_run(self, run_id: str | None, name: str) -> str:
-        """Start or resume the MLflow run and return its id."""
+    def activate(self, run_id: str) -> None:
+        """Make it the active run of MLflow's fluent calls, its status RUNNING."""
 
     @abstractmethod
     def log_model(self, model: BaseEstimator, example: pd.DataFrame) -> str:
@@ -195,12 +204,13 @@ class Tracker(ABC):
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
 
-    def end(self, status: str) -> None:
-        """End the run as FINISHED, FAILED or KILLED."""
+    def end(self, status: str | None) -> None:
+        """End the run as FINISHED, FAILED or KILLED; None leaves it RUNNING for other processes."""
         import mlflow
 
-        mlflow.end_run(status)
-        if self.run_id is not None:
+        # Takes it off the fluent calls' stack, which would end it as FINISHED at exit.
+        mlflow.end_run(status or "RUNNING")
+        if self.run_id is not None and status is not None:
             self.client.set_terminated(self.run_id, status)
 
     def _cut(self, kind: str, key: str, value: Any, limit: int) -> str:

@@ -1,0 +1,71 @@
+"""Tags that join a Dagster run with its MLflow run, both ways.
+
+On the Dagster run they are shown in its UI, and are all that is needed to close the MLflow run
+when the process that opened it is gone.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from functools import lru_cache
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit, urlunsplit
+
+from wine_quality.environments.versions import PROJECT_ROOT
+
+if TYPE_CHECKING:
+    from dagster import DagsterRun
+
+# On the MLflow run.
+RUN_TAG = "dagster.run_id"
+ROOT_TAG = "dagster.root_run_id"
+
+# On the Dagster run.
+MLFLOW_RUN_TAG = "mlflow/run_id"
+MLFLOW_URI_TAG = "mlflow/tracking_uri"
+MLFLOW_VERSION_TAG = "mlflow/version"
+MLFLOW_EXPERIMENT_TAG = "mlflow/experiment"
+# OPEN from before the MLflow run is made until it has ended, then how it ended.
+MLFLOW_STATE_TAG = "mlflow/state"
+# Dagster copies a run's tags to its re-executions: this one tells whose the others are.
+MLFLOW_OWNER_TAG = "mlflow/dagster_run_id"
+
+OPEN = "open"
+
+
+def tags_for_mlflow(run: DagsterRun) -> dict[str, str]:
+    """What the MLflow run says of the Dagster run that made it."""
+    webserver = os.environ.get("DAGSTER_WEBSERVER_URL", "http://localhost:5000").rstrip("/")
+    return {
+        RUN_TAG: run.run_id,
+        ROOT_TAG: run.root_run_id or run.run_id,
+        "dagster.run_url": f"{webserver}/runs/{run.run_id}",
+        "dagster.job_name": run.job_name,
+        "mlflow.source.git.commit": git_commit(),
+    }
+
+
+@lru_cache(maxsize=1)
+def git_commit() -> str:
+    """The project's commit: ``$GIT_COMMIT`` (images), else git's, else ``unknown``."""
+    if "GIT_COMMIT" in os.environ:
+        return os.environ["GIT_COMMIT"]
+    try:
+        answer = subprocess.run(
+            ["git", "-C", str(PROJECT_ROOT), "rev-parse", "HEAD"],
+            capture_output=True,
+            text=True,
+            timeout=5,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return "unknown"
+    return answer.stdout.strip() or "unknown"
+
+
+def without_password(uri: str) -> str:
+    """The URI as it may be shown: no user, no password."""
+    parts = urlsplit(uri)
+    if "@" not in parts.netloc:
+        return uri
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
