@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import sys
 
 from wine_quality.environments import startup
@@ -19,21 +20,28 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--tracking-uri", help="MLflow server; default: an embedded store")
     run.add_argument("--experiment", help="MLflow experiment (wine_quality_experiment1)")
     run.add_argument("--config", help="YAML file of run config; the other options win over it")
+    run.add_argument("--verbose", action="store_true", help="Dagster's whole log, tracebacks too")
     up = commands.add_parser("up", help="start the Dagster and MLflow UIs; Ctrl-C stops both")
     up.add_argument("--port", type=int, default=5000, help="of the Dagster UI (5000)")
     up.add_argument("--mlflow-port", type=int, default=5100, help="of the MLflow UI (5100)")
     for command in (run, up):
         command.add_argument(
             "--mlflow",
-            default=DEFAULT_VERSION,
             choices=list(MLFLOW_VERSIONS),
-            help=f"MLflow version ({DEFAULT_VERSION})",
+            help=f"MLflow version (--config's, else $WINE_QUALITY_MLFLOW, else {DEFAULT_VERSION})",
         )
     return main
 
 
 def main(arguments: list[str] | None = None) -> int:
     options = parser().parse_args(arguments)
+    if importlib.util.find_spec("dagster") is None:
+        print(
+            f"error: {sys.executable} has no dagster. `make {options.command}` builds the "
+            "project's environment and uses it.",
+            file=sys.stderr,
+        )
+        return 2
     if options.command == "run":
         from wine_quality.cli_run import run
 

@@ -4,25 +4,37 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
+import uuid
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from wine_quality.environments import startup
 from wine_quality.environments.plan_process import PlanProcess
-from wine_quality.environments.versions import get_version
+from wine_quality.environments.versions import (
+    EnvironmentMissingError,
+    default_version,
+    get_version,
+)
 from wine_quality.home import dagster_home, home
 
+if TYPE_CHECKING:
+    from dagster import DagsterInstance, DagsterRun
+
+INTERRUPTED = 130
+BAD_USE = 2
+_CLI_TAG = "wine_quality/cli"
 METRICS = ("rmse", "mae", "r2")
 
 
 def run_config(options: argparse.Namespace) -> dict[str, Any]:
-    """Run config as the Launchpad takes it."""
-    config: dict[str, Any] = {}
-    if options.config:
-        import yaml
+    """Run config as the Launchpad takes it; options win over the file's fields.
 
-        config = yaml.safe_load(Path(options.config).read_text()) or {}
+    Raises:
+        ValueError: the file cannot be read, or is not a mapping all the way to a field set here.
+    """
+    config = _config_file(options.config) if options.config else {}
     for path, value in {
         ("ops", "raw_wine_csv", "config", "csv_url"): options.csv_url,
         ("resources", "hyperparameters", "config", "alpha"): options.alpha,
@@ -34,59 +46,158 @@ def run_config(options: argparse.Namespace) -> dict[str, Any]:
         if value is not None:
             node = config
             for key in path[:-1]:
-                node = node.setdefault(key, {})
+                if node.get(key) is None:
+                    node[key] = {}
+                node = node[key]
+                if not isinstance(node, dict):
+                    raise ValueError(f"{options.config}: {key} must be a mapping")
             node[path[-1]] = value
+    if not options.verbose:
+        config.setdefault("loggers", {"progress": {}})
     return config
 
 
+def _config_file(path: str) -> dict[str, Any]:
+    import yaml
+
+    try:
+        content = yaml.safe_load(Path(path).read_text())
+    except OSError as error:
+        raise ValueError(f"--config {path}: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"--config {path} is not YAML: {error}") from error
+    if content is not None and not isinstance(content, dict):
+        raise ValueError(f"--config {path} must hold a mapping, as the Launchpad does")
+    return content or {}
+
+
+def picked_key(config: dict[str, Any]) -> str:
+    """The MLflow version that a run config picks."""
+    mlflow = (config.get("resources") or {}).get("mlflow") or {}
+    key = (mlflow.get("config") or {}).get("version", default_version())
+    if not isinstance(key, str):
+        raise ValueError(
+            f"resources.mlflow.config.version is {key!r}, a number in YAML; put it in quotes"
+        )
+    return get_version(key).key
+
+
 def run(options: argparse.Namespace) -> int:
-    """Execute the job; 0 when it succeeded, 1 when it failed, 130 on Ctrl-C."""
+    """Execute the job; 0 when it succeeded, 1 when it failed, 2 on bad use, 130 on Ctrl-C."""
+    # A shell that starts this in the background has SIGINT ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return _run(options)
+    except KeyboardInterrupt:
+        print("\nInterrupted before the run began.", file=sys.stderr)
+        return INTERRUPTED
+    finally:
+        PlanProcess.discard_early()
+
+
+def _run(options: argparse.Namespace) -> int:
     os.environ.setdefault("DAGSTER_HOME", str(dagster_home()))
-    print(f"Running wine_quality_model with MLflow {options.mlflow} …", flush=True)
-    version = get_version(options.mlflow)
-    version.require_python()
+    try:
+        config = run_config(options)
+        version = get_version(picked_key(config))
+        version.require_python()
+    except (ValueError, EnvironmentMissingError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return BAD_USE
+    print(f"Running wine_quality_model with MLflow {version.key} …", flush=True)
     if not version.is_resident:
         PlanProcess.start_early(version)
     startup.begin()
-    from dagster import DagsterInstance, execute_job, reconstructable
+    from dagster import DagsterInstance, DagsterInvalidConfigError, execute_job, reconstructable
 
     from wine_quality.definitions import main_job
+    from wine_quality.tracking.lifecycle import interrupt_cancels
 
+    interrupt_cancels.set(True)
+    tag = {_CLI_TAG: uuid.uuid4().hex}
     with DagsterInstance.get() as instance:
         try:
-            result = execute_job(
-                reconstructable(main_job), instance, run_config=run_config(options)
-            )
+            result = execute_job(reconstructable(main_job), instance, config, tags=tag)
         except KeyboardInterrupt:
-            print("Interrupted; the MLflow run was closed.", file=sys.stderr)
-            return 130
-        if not result.success:
-            _print_failure(result)
-            return 1
-        _print_result(result, options)
-    return 0
+            return _report_end(instance, tag, version.key, [])
+        except DagsterInvalidConfigError as error:
+            for problem in error.errors:
+                print(f"error: {problem.message}", file=sys.stderr)
+            return BAD_USE
+        if result.success:
+            _print_result(result, version.key)
+            return 0
+        return _report_end(instance, tag, version.key, _reasons(result))
 
 
-def _print_failure(result: Any) -> None:
-    print(f"\nThe run {result.run_id} failed.", file=sys.stderr)
+def _report_end(
+    instance: DagsterInstance, tag: dict[str, str], key: str, reasons: list[str]
+) -> int:
+    """Close what is still open and say how the run ended and what to do next."""
+    from dagster import DagsterRunStatus, RunsFilter
+
+    found = instance.get_runs(RunsFilter(tags=tag), limit=1)
+    if not found:
+        raise KeyboardInterrupt
+    run = found[0]
+    if not run.is_finished:
+        instance.report_run_canceled(run, "Interrupted from the terminal.")
+        run = instance.get_run_by_id(run.run_id) or run
+    canceled = run.status == DagsterRunStatus.CANCELED
+    mlflow_run = _close_left_open(instance, run, "KILLED" if canceled else "FAILED")
+    if canceled:
+        print(
+            f"\nInterrupted. Dagster run {run.run_id} is CANCELED{mlflow_run}. "
+            "What was materialized before is kept.",
+            file=sys.stderr,
+        )
+        return INTERRUPTED
+    print(f"\nThe run failed: Dagster run {run.run_id}{mlflow_run}.", file=sys.stderr)
+    for reason in reasons:
+        print(f"  {reason}", file=sys.stderr)
+    print(f"Its log: make up MLFLOW={key}, or again with ARGS=--verbose.", file=sys.stderr)
+    return 1
+
+
+def _close_left_open(instance: DagsterInstance, run: DagsterRun, status: str) -> str:
+    from wine_quality.tracking.closing import NotClosedError, close_mlflow_run
+    from wine_quality.tracking.run_tags import MLFLOW_RUN_TAG, MLFLOW_STATE_TAG
+
+    try:
+        close_mlflow_run(instance, run.run_id, status)
+    except NotClosedError as error:
+        return f", its MLflow run is still open ({error}; `make up` goes on trying)"
+    tags = (instance.get_run_by_id(run.run_id) or run).tags
+    if MLFLOW_RUN_TAG not in tags:
+        return ", no MLflow run was made"
+    return f", MLflow run {tags[MLFLOW_RUN_TAG]} is {tags[MLFLOW_STATE_TAG]}"
+
+
+def _reasons(result: Any) -> list[str]:
+    """What went wrong, without tracebacks: the innermost error of each failure."""
+    reasons = []
     for event in result.all_events:
         if event.is_step_failure:
             error = event.step_failure_data.error
             while error.cause is not None:
                 error = error.cause
-            print(f"  {event.step_key}: {error.message.strip()}", file=sys.stderr)
+            reasons.append(f"{event.step_key}: {error.message.strip()}")
         elif event.is_resource_init_failure:
-            print(f"  {event.engine_event_data.error.message.strip()}", file=sys.stderr)
+            error = event.engine_event_data.error
+            while error.cause is not None:
+                error = error.cause
+            reasons.append(error.message.strip())
         elif event.event_type_value == "RUN_FAILURE" and event.job_failure_data.error:
-            print(f"  {event.job_failure_data.error.message.strip()}", file=sys.stderr)
+            reasons.append(event.job_failure_data.error.message.strip())
+    return list(dict.fromkeys(reasons))
 
 
-def _print_result(result: Any, options: argparse.Namespace) -> None:
-    found = {}
+def _print_result(result: Any, key: str) -> None:
+    found: dict[str, Any] = {}
     for event in result.all_events:
         if event.event_type_value == "ASSET_MATERIALIZATION":
             found.update(event.materialization.metadata)
-    value = {key: entry.value for key, entry in found.items()}
+    value = {name: entry.value for name, entry in found.items()}
     print(f"""
 experiment     {value["experiment"]}
 MLflow run     {value["mlflow_run_id"]}
@@ -96,5 +207,5 @@ MLflow client  {value["mlflow_client"]}""")
         print(f"{name:<14} {value[name]!r}")
     print(f"""model          {value["name"]} version {value["version"]}
 
-Open both UIs: make up MLFLOW={options.mlflow}
+Open both UIs: make up MLFLOW={key}
 (Dagster on http://localhost:5000, MLflow on http://localhost:5100, data in {home()})""")

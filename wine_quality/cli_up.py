@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 
-from wine_quality.environments.versions import PROJECT_ROOT, get_version
+from wine_quality.environments.versions import PROJECT_ROOT, default_version, get_version
 from wine_quality.home import dagster_home, embedded_store
 
 _POLL_SECONDS = 0.5
@@ -18,7 +18,7 @@ _GRACE_SECONDS = 15
 
 def up(options: argparse.Namespace) -> int:
     """Run both until Ctrl-C or until one of them ends; none is left behind."""
-    version = get_version(options.mlflow)
+    version = get_version(options.mlflow or default_version())
     python = version.require_python()
     store = embedded_store(version.key)
     store.mkdir(parents=True, exist_ok=True)

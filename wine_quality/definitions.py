@@ -1,17 +1,21 @@
 """The one place that composes: assets, job, sensors, resources, executor."""
 
-import os
+from dagster import (
+    Definitions,
+    JobDefinition,
+    colored_console_logger,
+    load_assets_from_modules,
+)
 
-from dagster import Definitions, JobDefinition, load_assets_from_modules
-
+from wine_quality import progress
 from wine_quality.assets import data, model
 from wine_quality.assets.hyperparameters import Hyperparameters
 from wine_quality.environments.executor import mlflow_environment_executor
-from wine_quality.environments.versions import DEFAULT_VERSION
+from wine_quality.environments.versions import default_version
 from wine_quality.jobs import wine_quality_model
 from wine_quality.sensors import mlflow_run_closer
-from wine_quality.storage import plain_format_io_manager
-from wine_quality.tracking.resource import MlflowTracker
+from wine_quality.storage import PlainFormatIOManager
+from wine_quality.tracking.resource import MlflowTracker, VersionKey
 
 defs = Definitions(
     assets=load_assets_from_modules([data, model]),
@@ -19,10 +23,11 @@ defs = Definitions(
     sensors=[mlflow_run_closer],
     resources={
         "hyperparameters": Hyperparameters(),
-        "mlflow": MlflowTracker(version=os.environ.get("WINE_QUALITY_MLFLOW", DEFAULT_VERSION)),
-        "io_manager": plain_format_io_manager,
+        "mlflow": MlflowTracker(version=VersionKey(default_version())),
+        "io_manager": PlainFormatIOManager(),
     },
     executor=mlflow_environment_executor,
+    loggers={"console": colored_console_logger, progress.NAME: progress.progress_logger},
 )
 
 

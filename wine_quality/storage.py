@@ -1,55 +1,103 @@
 """How asset values travel between steps and environments: Parquet and JSON, never pickles.
 
-A pickle written by one environment's pandas need not load in another's.
+A pickle written by one environment's pandas need not load in another's. Every run keeps values of
+its own, so that runs side by side, and a re-execution after others, get what belongs to them.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from dagster import Field, InitResourceContext, StringSource, UPathIOManager, io_manager
+from dagster import AssetKey, ConfigurableIOManager, InputContext, MetadataValue, OutputContext
+from pydantic import Field
 
 if TYPE_CHECKING:
-    from dagster import InputContext, OutputContext
+    import pandas as pd
+    from dagster import DagsterRun
     from upath import UPath
 
-
-class PlainFormatIOManager(UPathIOManager):
-    """Data frames as Parquet, dictionaries as JSON (floats keep every digit)."""
-
-    extension = ".parquet"
-
-    def dump_to_path(self, context: OutputContext, obj: Any, path: UPath) -> None:
-        if isinstance(obj, dict):
-            path.with_suffix(".json").write_text(json.dumps(obj, indent=1))
-            return
-        with path.open("wb") as file:
-            obj.to_parquet(file, engine="pyarrow")
-
-    def load_from_path(self, context: InputContext, path: UPath) -> Any:
-        plain = path.with_suffix(".json")
-        if plain.exists():
-            return json.loads(plain.read_text())
-        import pandas as pd
-
-        with path.open("rb") as file:
-            return pd.read_parquet(file, engine="pyarrow")
+_ATTRS = b"wine_quality.attrs"
+_FRAME, _RECORD = ".parquet", ".json"
 
 
-@io_manager(
-    config_schema={
-        "base_path": Field(
-            StringSource,
-            default_value="",
-            description="Folder or s3:// prefix. Empty: assets in $WINE_QUALITY_HOME.",
+class ValueMissingError(RuntimeError):
+    """An asset's value is not in the store; the message says what to materialize."""
+
+
+class PlainFormatIOManager(ConfigurableIOManager):
+    """Data frames as Parquet (their ``attrs`` included), dictionaries as JSON.
+
+    Both keep every digit of a float. A value lies in ``<base_path>/<asset>/<run id>.<format>``.
+    """
+
+    base_path: str = Field(
+        default="", description="Folder or s3:// prefix. Empty: assets in $WINE_QUALITY_HOME."
+    )
+
+    def handle_output(self, context: OutputContext, obj: Any) -> None:
+        suffix = _RECORD if isinstance(obj, dict) else _FRAME
+        path = self._path(context.asset_key, context.run_id, suffix)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if suffix == _RECORD:
+            path.write_text(json.dumps(obj, indent=1))
+        else:
+            write_frame(obj, path)
+        context.add_output_metadata({"path": MetadataValue.path(str(path))})
+
+    def load_input(self, context: InputContext) -> Any:
+        for run_id in _runs_to_ask(context):
+            for suffix in (_FRAME, _RECORD):
+                path = self._path(context.asset_key, run_id, suffix)
+                if path.exists():
+                    return json.loads(path.read_text()) if suffix == _RECORD else read_frame(path)
+        asset = context.asset_key.to_user_string()
+        raise ValueMissingError(
+            f"there is no value of {asset} in {self._base()}: "
+            f"materialize {asset} first, or together with this asset"
         )
-    }
-)
-def plain_format_io_manager(context: InitResourceContext) -> PlainFormatIOManager:
-    """Asset values as Parquet and JSON under ``base_path``."""
-    from upath import UPath
 
-    from wine_quality.home import home
+    def _base(self) -> UPath:
+        from upath import UPath
 
-    return PlainFormatIOManager(UPath(context.resource_config["base_path"] or home() / "assets"))
+        from wine_quality.home import home
+
+        return UPath(self.base_path or home() / "assets")
+
+    def _path(self, asset: AssetKey, run_id: str, suffix: str) -> UPath:
+        return self._base().joinpath(*asset.path, f"{run_id}{suffix}")
+
+
+def _runs_to_ask(context: InputContext) -> Iterator[str]:
+    """This run, those it re-executes, then whichever materialized the asset last."""
+    instance = context.instance
+    run: DagsterRun | None = context.step_context.dagster_run
+    while run is not None:
+        yield run.run_id
+        run = instance.get_run_by_id(run.parent_run_id) if run.parent_run_id else None
+    latest = instance.get_latest_materialization_event(context.asset_key)
+    if latest is not None:
+        yield latest.run_id
+
+
+def write_frame(frame: pd.DataFrame, path: UPath) -> None:
+    """As Parquet; ``attrs`` goes into the schema (pandas does that only since 2.1)."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    table = pa.Table.from_pandas(frame)
+    metadata = {**(table.schema.metadata or {}), _ATTRS: json.dumps(frame.attrs).encode()}
+    with path.open("wb") as file:
+        pq.write_table(table.replace_schema_metadata(metadata), file)
+
+
+def read_frame(path: UPath) -> pd.DataFrame:
+    """What ``write_frame`` wrote."""
+    import pyarrow.parquet as pq
+
+    with path.open("rb") as file:
+        table = pq.read_table(file)
+    frame = table.to_pandas()
+    frame.attrs = json.loads((table.schema.metadata or {}).get(_ATTRS, b"{}"))
+    return frame

@@ -102,7 +102,7 @@ def test_reexecution_from_failure_resumes_the_mlflow_run(dagster, tracked):
     tracked.proxy.refuse(AT_REGISTRATION)
     failed = dagster.launch(tracked.config())
     assert dagster.wait(failed) == "FAILURE"
-    assert tracked.statuses == ["FAILED"], "\n".join(dagster.messages(run))
+    assert tracked.statuses == ["FAILED"], "\n".join(dagster.messages(failed))
     assert tracked.versions == 0
 
     tracked.proxy.refuse(None)

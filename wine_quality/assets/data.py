@@ -107,7 +107,8 @@ def raw_wine_csv(context: AssetExecutionContext, config: RawWineCsvConfig) -> It
             allow_retries=False,
         )
     wines = conform(frame)
-    wines.attrs.clear()
+    # Travels with the values, so that a model knows its data whatever is materialized meanwhile.
+    wines.attrs = {"data_sha256": source.sha256, "source": source.url}
     yield MaterializeResult(
         value=wines,
         metadata={
@@ -145,6 +146,11 @@ def train_test_split(
     from wine_quality.training.split import count_shared_wines, part_of, split_rows
 
     split = split_rows(raw_wine_csv, config.test_fraction, config.seed)
+    split.attrs = {
+        **raw_wine_csv.attrs,
+        "test_fraction": config.test_fraction,
+        "split_seed": config.seed,
+    }
     return MaterializeResult(
         value=split,
         metadata={
@@ -153,6 +159,8 @@ def train_test_split(
             "test_rows": len(part_of(split, "test")),
             "test_wines_also_in_train": count_shared_wines(split),
             "seed": config.seed,
+            "test_fraction": config.test_fraction,
+            "data_sha256": split.attrs["data_sha256"],
             "features": len(FEATURES),
             "target": TARGET,
         },

@@ -26,18 +26,20 @@ def elasticnet_model(
     estimator = fit_elastic_net(
         train, hyperparameters.alpha, hyperparameters.l1_ratio, hyperparameters.random_state
     )
-    digest, source = _data_identity(context)
-    tracker.set_tags({"data_sha256": digest})
+    data = train_test_split.attrs
+    tracker.set_tags({"data_sha256": data["data_sha256"], "data_source": data["source"]})
     tracker.log_params(
         {
             "alpha": hyperparameters.alpha,
             "l1_ratio": hyperparameters.l1_ratio,
             "random_state": hyperparameters.random_state,
             "train_rows": len(train),
-            "data_sha256": digest,
+            "test_fraction": data["test_fraction"],
+            "split_seed": data["split_seed"],
+            "data_sha256": data["data_sha256"],
         }
     )
-    tracker.log_dataset(train, source, "wine_quality_train")
+    tracker.log_dataset(train, data["source"], "wine_quality_train")
     model_uri = tracker.log_model(estimator, train[list(FEATURES)].head(2))
     model = LinearModel.of(estimator, FEATURES)
     return MaterializeResult(
@@ -45,8 +47,8 @@ def elasticnet_model(
             "model": json.loads(model.to_json()),
             "model_uri": model_uri,
             "mlflow_run_id": tracker.require_run_id(),
-            "mlflow_version": mlflow.version,
-            "data_sha256": digest,
+            "mlflow_version": mlflow.version.value,
+            "data": data,
         },
         metadata={
             "alpha": hyperparameters.alpha,
@@ -56,6 +58,8 @@ def elasticnet_model(
             "mlflow_client": tracker.client_version,
             "mlflow_run": MetadataValue.url(tracker.run_url),
             "model_uri": model_uri,
+            "train_rows": len(train),
+            "data_sha256": data["data_sha256"],
         },
     )
 
@@ -74,6 +78,7 @@ def evaluation_metrics(
     from wine_quality.training.split import part_of
 
     _require_same_version(mlflow, elasticnet_model)
+    _require_same_split(elasticnet_model["data"], train_test_split.attrs)
     tracker = mlflow.continue_run(context, elasticnet_model["mlflow_run_id"])
     model = LinearModel.from_json(json.dumps(elasticnet_model["model"]))
     test = part_of(train_test_split, "test")
@@ -117,7 +122,7 @@ def registered_model(
         name,
         tags={
             "dagster.run_id": context.run.run_id,
-            "data_sha256": elasticnet_model["data_sha256"],
+            "data_sha256": elasticnet_model["data"]["data_sha256"],
             "git_commit": git_commit(),
         },
         description=", ".join(f"{key} {value:.6f}" for key, value in metrics.items()),
@@ -137,20 +142,20 @@ def registered_model(
 
 
 def _require_same_version(mlflow: MlflowTracker, model: dict) -> None:
-    if model["mlflow_version"] != mlflow.version:
+    picked = mlflow.version.value
+    if model["mlflow_version"] != picked:
         raise ValueError(
             f"elasticnet_model was trained with MLflow {model['mlflow_version']} (run "
             f"{model['mlflow_run_id']}), but resources.mlflow.config.version is "
-            f'"{mlflow.version}". Pick that version, or materialize elasticnet_model again too.'
+            f'"{picked}". Pick that version, or materialize elasticnet_model again too.'
         )
 
 
-def _data_identity(context: AssetExecutionContext) -> tuple[str, str]:
-    """SHA-256 and source of the file the model was trained on, from raw_wine_csv's metadata."""
-    from dagster import AssetKey
-
-    event = context.instance.get_latest_materialization_event(AssetKey("raw_wine_csv"))
-    if event is None or event.asset_materialization is None:
-        return "unknown", "unknown"
-    metadata = event.asset_materialization.metadata
-    return str(metadata["data_sha256"].value), str(metadata["source"].value)
+def _require_same_split(trained_on: dict, given: dict) -> None:
+    """Rows the model was trained on must not count as held out."""
+    differing = [key for key in trained_on if trained_on[key] != given.get(key)]
+    if differing:
+        raise ValueError(
+            "elasticnet_model was trained on another split than the train_test_split given now "
+            f"(they differ in {', '.join(differing)}). Materialize elasticnet_model again too."
+        )

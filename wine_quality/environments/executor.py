@@ -33,7 +33,7 @@ from wine_quality.environments.dagster_private import (
 )
 from wine_quality.environments.plan_process import PlanProcess
 from wine_quality.environments.versions import MlflowVersion, get_version
-from wine_quality.tracking.lifecycle import runs_whole_plan
+from wine_quality.tracking.lifecycle import note_interruption, runs_whole_plan
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,7 +52,8 @@ def picked_version(plan_context: PlanOrchestrationContext) -> MlflowVersion | No
     resources = ResolvedRunConfig.build(job_def, plan_context.run_config).resources
     if "mlflow" not in resources:
         return None
-    return get_version(resources["mlflow"].config["version"])
+    picked = resources["mlflow"].config["version"]
+    return get_version(getattr(picked, "value", picked))
 
 
 class MlflowEnvironmentExecutor(Executor):
@@ -112,6 +113,8 @@ def _execute_in_child(
             if line is None:
                 if pop_captured_interrupt():
                     interrupted = True
+                    # Before the child is told, for it asks whether to end as KILLED.
+                    note_interruption(plan_context.instance, plan_context.run_id)
                     process.interrupt()
                 continue
             event = deserialize_value(line, DagsterEvent)

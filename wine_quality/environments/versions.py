@@ -137,6 +137,9 @@ def get_version(key: str) -> MlflowVersion:
         ) from None
 
 
-def resident_version() -> MlflowVersion | None:
-    """The version whose environment runs this process, if it is one of the table's."""
-    return next((v for v in MLFLOW_VERSIONS.values() if v.is_resident), None)
+def default_version() -> str:
+    """``$WINE_QUALITY_MLFLOW``, else the current one."""
+    key = os.environ.get("WINE_QUALITY_MLFLOW") or DEFAULT_VERSION
+    if key not in MLFLOW_VERSIONS:
+        raise ValueError(f"$WINE_QUALITY_MLFLOW is {key!r}; known: {', '.join(MLFLOW_VERSIONS)}")
+    return key

@@ -22,7 +22,13 @@ class DagsterMlflowTracker(Tracker):
     """The Dagster resource context, set before ``open``."""
 
     def activate(self, run_id: str) -> None:
+        import warnings
+
         import mlflow
+        from dagster import BetaWarning
+
+        # All of dagster-mlflow is in beta, and says so at every step.
+        warnings.filterwarnings("ignore", category=BetaWarning, message=".*[mM][lL]_?[fF]low")
         from dagster_mlflow import mlflow_tracking
 
         mlflow.end_run()

@@ -45,10 +45,16 @@ class ExplicitRunTracker(Tracker):
     def log_dataset(self, frame: pd.DataFrame, source: str, name: str) -> None:
         if self._major < 3:
             return
+        import warnings
+
         import mlflow
         from mlflow.data.pandas_dataset import from_pandas
 
-        dataset = from_pandas(frame, source=source, name=name, targets="quality")
+        with warnings.catch_warnings():
+            # That a path could be two kinds of source, and that quality, an integer that the
+            # contract says is never missing, could not be missing.
+            warnings.simplefilter("ignore", UserWarning)
+            dataset = from_pandas(frame, source=source, name=name, targets="quality")
         mlflow.log_input(dataset, context="training")
 
     def create_version(self, name: str, model_uri: str) -> Any:

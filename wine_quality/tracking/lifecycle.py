@@ -9,13 +9,20 @@ from typing import TYPE_CHECKING
 from wine_quality.tracking.run_tags import MLFLOW_OWNER_TAG, MLFLOW_RUN_TAG
 
 if TYPE_CHECKING:
-    from dagster import DagsterInstance, DagsterRun
+    from dagster import DagsterInstance, DagsterRun, EventLogEntry
 
 _RESUME_TAG = "dagster/is_resume_retry"
 
 # Set by whoever runs all steps of the plan in this process. Other executors make one process a
 # step, and then the MLflow run has to outlive the first of them.
 runs_whole_plan: ContextVar[bool] = ContextVar("runs_whole_plan", default=False)
+
+# Set by the command line, where Ctrl-C is the way to cancel. To a run worker of the platform,
+# SIGINT comes after the UI's Terminate, which has asked for the cancellation already; alone it
+# means that the machine is going down.
+interrupt_cancels: ContextVar[bool] = ContextVar("interrupt_cancels", default=False)
+
+_INTERRUPTIONS = ("DagsterExecutionInterruptedError", "KeyboardInterrupt")
 
 
 @dataclass(frozen=True)
@@ -52,6 +59,13 @@ def is_canceling(instance: DagsterInstance, run: DagsterRun) -> bool:
     return stored.status == DagsterRunStatus.CANCELING
 
 
+def note_interruption(instance: DagsterInstance, run_id: str) -> None:
+    """Have Dagster count an interruption as a cancellation, where it is one."""
+    run = instance.get_run_by_id(run_id)
+    if interrupt_cancels.get() and run is not None and not run.is_finished:
+        instance.report_run_canceling(run, "Interrupted from the terminal.")
+
+
 def final_status(instance: DagsterInstance, run: DagsterRun) -> str | None:
     """FINISHED, FAILED or KILLED, asked of the event log; None while steps are left to others.
 
@@ -59,13 +73,27 @@ def final_status(instance: DagsterInstance, run: DagsterRun) -> str | None:
     """
     from dagster import DagsterEventType
 
+    failures = instance.all_logs(run.run_id, of_type=DagsterEventType.STEP_FAILURE)
+    steps_left = _steps_left(instance, run)
+    if (
+        steps_left
+        and not failures
+        and not runs_whole_plan.get()
+        and not is_canceling(instance, run)
+    ):
+        return None
+    # Interrupted between two steps, no step has failed.
+    if any(map(_is_interruption, failures)) or (steps_left and not failures):
+        note_interruption(instance, run.run_id)
     if is_canceling(instance, run):
         return "KILLED"
-    if instance.all_logs(run.run_id, of_type=DagsterEventType.STEP_FAILURE):
-        return "FAILED"
-    if not runs_whole_plan.get() and _steps_left(instance, run):
-        return None
-    return "FINISHED"
+    return "FAILED" if failures or steps_left else "FINISHED"
+
+
+def _is_interruption(entry: EventLogEntry) -> bool:
+    assert entry.dagster_event is not None
+    error = entry.dagster_event.step_failure_data.error
+    return error is not None and error.cls_name in _INTERRUPTIONS
 
 
 def _steps_left(instance: DagsterInstance, run: DagsterRun) -> bool:

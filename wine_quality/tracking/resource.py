@@ -1,5 +1,6 @@
 """The ``mlflow`` resource: one config, a back end per version."""
 
+import enum
 import importlib
 import os
 import re
@@ -47,11 +48,22 @@ TRAINING_STEP = "elasticnet_model"
 MODEL_PACKAGES = ("mlflow", "scikit-learn", "numpy", "scipy", "pandas", "cloudpickle", "skops")
 
 
+# Dagster's config enums go by name; here name and value are the version table's key.
+VersionKey = enum.Enum("VersionKey", {key: key for key in MLFLOW_VERSIONS})  # type: ignore[misc]
+
+
+class ModelFormat(enum.Enum):
+    """How the estimator is written into the model artifact."""
+
+    skops = "skops"
+    pickle = "pickle"
+
+
 class MlflowTracker(ConfigurableResource):
     """Tracks each run in MLflow with the client of the version picked."""
 
-    version: str = Field(
-        default=DEFAULT_VERSION,
+    version: VersionKey = Field(
+        default=VersionKey(DEFAULT_VERSION),
         description="MLflow version to track with; its own client really runs. One of: "
         + ", ".join(f'"{key}"' for key in MLFLOW_VERSIONS),
     )
@@ -66,8 +78,8 @@ class MlflowTracker(ConfigurableResource):
     registered_model_name: str = Field(
         default="ElasticnetWineModel", description="Registered model that gets the versions."
     )
-    model_format: str = Field(
-        default="skops",
+    model_format: ModelFormat = Field(
+        default=ModelFormat.skops,
         description='"skops" (MLflow 3\'s safe default) or "pickle"; 1.26 and 2.1.1 write pickles.',
     )
     ui_url: str = Field(
@@ -77,6 +89,7 @@ class MlflowTracker(ConfigurableResource):
 
     _tracker: Tracker | None = PrivateAttr(default=None)
     _log: Callable[[str], None] = PrivateAttr(default=print)
+    _warn: Callable[[str], None] = PrivateAttr(default=print)
 
     @property
     def tracker(self) -> Tracker:
@@ -86,12 +99,7 @@ class MlflowTracker(ConfigurableResource):
 
     @contextmanager
     def yield_for_execution(self, context: InitResourceContext) -> Iterator["MlflowTracker"]:
-        version = get_version(self.version)
-        if self.model_format not in ("skops", "pickle"):
-            raise ValueError(
-                f'resources.mlflow.config.model_format is "{self.model_format}"; '
-                'use "skops" or "pickle"'
-            )
+        version = get_version(self.version.value)
         settings = self._settings(version)
         _require_client(version)
         check_server(settings.tracking_uri, version)
@@ -100,7 +108,7 @@ class MlflowTracker(ConfigurableResource):
         module, _, name = version.backend.partition(":")
         tracker = getattr(importlib.import_module(module), name)(settings, log.warning)
         tracker.init_context = context
-        self._tracker, self._log = tracker, log.info
+        self._tracker, self._log, self._warn = tracker, log.info, log.warning
         try:
             if _trains(instance, run) or resumption_of(instance, run).run_id:
                 self._open_run(instance, run, resumption_of(instance, run))
@@ -139,14 +147,23 @@ class MlflowTracker(ConfigurableResource):
         if run_id is None and resumption.made_by is not None:
             run_id = tracker.find_run(RUN_TAG, resumption.made_by)
         tracker.open(run_id, f"{run.job_name}-{run.run_id[:8]}", tags_for_mlflow(run))
-        instance.add_run_tags(run.run_id, {MLFLOW_RUN_TAG: tracker.require_run_id()})
+        opened = tracker.require_run_id()
+        instance.add_run_tags(run.run_id, {MLFLOW_RUN_TAG: opened})
+        tracker.activate(opened)
 
     def _end(self, instance: DagsterInstance, run: DagsterRun, status: str | None) -> None:
         """End the MLflow run; None leaves it open for the processes of the steps that are left."""
         tracker = self.tracker
         if tracker.run_id is None:
             return
-        tracker.end(status)
+        try:
+            tracker.end(status)
+        except Exception as error:
+            self._warn(
+                f"MLflow run {tracker.run_id} could not be ended as {status}: {error} "
+                "The sensor mlflow_run_closer ends it when the server answers."
+            )
+            return
         if status is not None:
             instance.add_run_tags(run.run_id, {MLFLOW_STATE_TAG: status})
             self._log(f"MLflow run {tracker.run_id} ended as {status}.")
@@ -167,7 +184,7 @@ class MlflowTracker(ConfigurableResource):
             tracking_uri=uri,
             experiment_name=self.experiment_name,
             artifact_location=artifacts,
-            model_format=self.model_format,
+            model_format=self.model_format.value,
             ui_url=ui_url,
             requirements=locked_requirements(version),
         )

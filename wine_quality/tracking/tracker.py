@@ -10,6 +10,8 @@ import json
 import os
 import tempfile
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -106,7 +108,7 @@ class Tracker(ABC):
         return found[0].info.run_id if found else None
 
     def open(self, run_id: str | None, name: str, tags: Mapping[str, str]) -> None:
-        """Start a run, or resume ``run_id`` and set it back to RUNNING.
+        """Make a run, or take ``run_id`` up again; ``activate`` follows.
 
         A new run gets its tags in the request that makes it: whatever dies afterwards, it can be
         found by them.
@@ -119,7 +121,6 @@ class Tracker(ABC):
         else:
             self.run_id = run_id
             self.set_tags(cut)
-        self.activate(self.run_id)
 
     @abstractmethod
     def activate(self, run_id: str) -> None:
@@ -208,10 +209,11 @@ class Tracker(ABC):
         """End the run as FINISHED, FAILED or KILLED; None leaves it RUNNING for other processes."""
         import mlflow
 
-        # Takes it off the fluent calls' stack, which would end it as FINISHED at exit.
-        mlflow.end_run(status or "RUNNING")
-        if self.run_id is not None and status is not None:
-            self.client.set_terminated(self.run_id, status)
+        with _impatient() if status != "FINISHED" else nullcontext():
+            # Takes it off the fluent calls' stack, which would end it as FINISHED at exit.
+            mlflow.end_run(status or "RUNNING")
+            if self.run_id is not None and status is not None:
+                self.client.set_terminated(self.run_id, status)
 
     def _cut(self, kind: str, key: str, value: Any, limit: int) -> str:
         text = str(value)
@@ -219,3 +221,19 @@ class Tracker(ABC):
             return text
         self._warn(f"{kind} {key!r} has {len(text)} characters; cut to MLflow's {limit}.")
         return text[: limit - 1] + "…"
+
+
+@contextmanager
+def _impatient() -> Iterator[None]:
+    """MLflow's own patience is minutes; nobody waits that long for a run to be given up."""
+    limits = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "10", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
+    before = {name: os.environ.get(name) for name in limits}
+    os.environ.update(limits)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

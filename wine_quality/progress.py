@@ -1,0 +1,56 @@
+"""Progress lines for a terminal: one when a step begins, one when it ends, and what it says."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+from dagster import InitLoggerContext, LoggerDefinition
+
+NAME = "progress"
+
+
+class ProgressHandler(logging.Handler):
+    """Prints steps and messages; failures are left to whoever prints the result."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            line = _line(record)
+            if line is not None:
+                print(line, file=sys.stderr, flush=True)
+        except Exception:
+            self.handleError(record)
+
+
+def _line(record: logging.LogRecord) -> str | None:
+    meta = getattr(record, "dagster_meta", {})
+    event, step = meta.get("dagster_event"), meta.get("step_key")
+    if event is None:
+        if record.levelno < logging.INFO:
+            return None
+        # What an asset or a resource says; its level only when it is more than news.
+        level = f"{record.levelname.lower()}: " if record.levelno >= logging.WARNING else ""
+        return f"  {step or 'run'}: {level}{meta.get('orig_message', record.getMessage())}"
+    kind = event.event_type_value
+    if kind == "STEP_START":
+        return f"  {step} …"
+    if kind == "STEP_SUCCESS":
+        return f"  {step} done in {event.step_success_data.duration_ms / 1000:.1f} s"
+    if kind == "STEP_FAILURE":
+        return f"  {step} failed"
+    if kind == "ENGINE_EVENT" and step is None and "own environment" in (event.message or ""):
+        return f"  {event.message}"
+    return None
+
+
+def _make(_init_context: InitLoggerContext) -> logging.Logger:
+    made = logging.getLogger("wine_quality.progress")
+    made.setLevel(logging.DEBUG)  # Dagster logs its events at this level
+    made.propagate = False
+    made.handlers = [ProgressHandler()]
+    return made
+
+
+progress_logger = LoggerDefinition(
+    _make, description="Short progress lines on stderr, for people who wait at a terminal."
+)

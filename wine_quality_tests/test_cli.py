@@ -1,0 +1,137 @@
+"""The command line: what it says, how it exits, and what Ctrl-C leaves behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from wine_quality.environments.versions import MLFLOW_VERSIONS, PROJECT_ROOT
+from wine_quality_tests.fault_proxy import FaultProxy
+from wine_quality_tests.servers import await_condition
+
+pytestmark = pytest.mark.slow
+
+AT_METRICS = r"/runs/log-(metric|batch)"
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "wine_quality", "run", *arguments]
+
+
+def run_cli(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command(*arguments), capture_output=True, text=True, cwd=PROJECT_ROOT, timeout=200
+    )
+
+
+def children_of(pid: int) -> list[int]:
+    return [int(p) for p in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+@pytest.fixture
+def proxy(mlflow_version, mlflow_server) -> Iterator[FaultProxy]:
+    proxy = FaultProxy(mlflow_server(mlflow_version).uri)
+    yield proxy
+    proxy.stop()
+
+
+def test_ctrl_c_cancels(home, mlflow_version, mlflow_server, proxy, tmp_path, monkeypatch):
+    from dagster import DagsterInstance, DagsterRunStatus
+
+    proxy.hold(AT_METRICS)
+    name = f"interrupted-{mlflow_version.key}"
+    arguments = ["--mlflow", mlflow_version.key, "--tracking-uri", proxy.uri, "--experiment", name]
+    log = tmp_path / "log"
+    process = subprocess.Popen(
+        command(*arguments), stdout=log.open("wb"), stderr=subprocess.STDOUT, cwd=PROJECT_ROOT
+    )
+    try:
+        assert proxy.held.wait(60), log.read_text()
+        children = children_of(process.pid)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 130, log.read_text()
+    finally:
+        process.kill()
+    said = log.read_text()
+    assert "is CANCELED, MLflow run" in said
+    assert "is KILLED" in said
+    assert "Traceback" not in said
+    server = mlflow_server(mlflow_version)
+    assert server.statuses(name) == ["KILLED"]
+    gone = [Path(f"/proc/{child}") for child in children]
+    await_condition(lambda: not any(map(Path.exists, gone)), "its children to be gone", 10)
+    monkeypatch.setenv("DAGSTER_HOME", str(home / "dagster"))
+    with DagsterInstance.get() as instance:
+        [run] = instance.get_runs()
+        assert run.status == DagsterRunStatus.CANCELED
+
+
+def test_ctrl_c_before_the_run_leaves_nothing(home, tmp_path):
+    log = tmp_path / "log"
+    process = subprocess.Popen(
+        command("--mlflow", "3"), stdout=log.open("wb"), stderr=subprocess.STDOUT, cwd=PROJECT_ROOT
+    )
+    await_condition(lambda: "Running" in log.read_text(), "the first line")
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) == 130, log.read_text()
+    assert "Interrupted before the run began" in log.read_text()
+    assert not (home / "mlflow-3").exists()
+
+
+def test_the_config_file_picks_the_version(home, tmp_path):
+    version = MLFLOW_VERSIONS["2.1.1"]
+    if not version.python.exists():
+        pytest.skip("no environment of MLflow 2.1.1")
+    config = tmp_path / "run.yaml"
+    config.write_text('resources: {mlflow: {config: {version: "2.1.1"}}}')
+    done = run_cli("--config", str(config))
+    assert done.returncode == 0, done.stderr
+    assert "MLflow client  2.1.1" in done.stdout
+    assert "elasticnet_model done in" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ('resources: {mlflow: {config: {version: "9.9"}}}', 'unknown MLflow version "9.9"'),
+        ("resources: {mlflow: {config: {version: 3}}}", "put it in quotes"),
+        ("resources: {mlflow: {config: {colour: red}}}", "colour"),
+        ("resources: {mlflow: {config: {model_format: onnx}}}", "onnx"),
+        ("ops: [1", "is not YAML"),
+        ("just words", "must hold a mapping"),
+        (None, "No such file"),
+    ],
+)
+def test_bad_config_is_named_in_one_line(home, tmp_path, content, words):
+    config = tmp_path / "run.yaml"
+    if content is not None:
+        config.write_text(content)
+    done = run_cli("--config", str(config))
+    assert done.returncode == 2, done.stderr
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (home / "mlflow-3").exists()
+
+
+def test_a_missing_environment_names_the_command_that_builds_it(home, tmp_path, monkeypatch):
+    """The environments' root holds MLflow 3 alone."""
+    root = tmp_path / "environments"
+    root.mkdir()
+    (root / "mlflow-3").symlink_to(Path(sys.prefix))
+    monkeypatch.setenv("WINE_QUALITY_ENVIRONMENTS", str(root))
+    done = subprocess.run(
+        [str(root / "mlflow-3/bin/python"), *command("--mlflow", "2.1.1")[1:]],
+        capture_output=True,
+        text=True,
+        cwd=PROJECT_ROOT,
+        env={**os.environ},
+        timeout=100,
+    )
+    assert done.returncode == 2
+    assert "Build it with: make env MLFLOW=2.1.1" in done.stderr
