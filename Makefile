@@ -8,7 +8,7 @@ BIN := $(ROOT)/mlflow-3/bin
 BUILD := $(PYTHON) -m wine_quality.environments build
 
 .DEFAULT_GOAL := help
-.PHONY: help env envs devenvs run up test quick lint clean
+.PHONY: help env envs devenvs run up test quick lint bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -39,6 +39,9 @@ lint: devenvs ## ruff and mypy
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy wine_quality
+
+bench: envs ## make run against the plain tutorial script, as ratios (about four minutes)
+	@$(BIN)/python -m wine_quality_tests.benchmark $(ARGS)
 
 clean: ## remove the environments; runs and models in .wine_quality stay
 	rm -rf $(ROOT)

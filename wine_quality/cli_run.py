@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import signal
 import sys
 import uuid
@@ -174,22 +175,23 @@ def _close_left_open(instance: DagsterInstance, run: DagsterRun, status: str) ->
 
 
 def _reasons(result: Any) -> list[str]:
-    """What went wrong, without tracebacks: the innermost error of each failure."""
+    """What went wrong, without tracebacks."""
     reasons = []
     for event in result.all_events:
         if event.is_step_failure:
-            error = event.step_failure_data.error
-            while error.cause is not None:
-                error = error.cause
-            reasons.append(f"{event.step_key}: {error.message.strip()}")
+            reasons.append(f"{event.step_key}: {_root_of(event.step_failure_data.error)}")
         elif event.is_resource_init_failure:
-            error = event.engine_event_data.error
-            while error.cause is not None:
-                error = error.cause
-            reasons.append(error.message.strip())
+            reasons.append(_root_of(event.engine_event_data.error))
         elif event.event_type_value == "RUN_FAILURE" and event.job_failure_data.error:
-            reasons.append(event.job_failure_data.error.message.strip())
+            reasons.append(_root_of(event.job_failure_data.error))
     return list(dict.fromkeys(reasons))
+
+
+def _root_of(error: Any) -> str:
+    """The message under Dagster's own wrappings, without its class's module."""
+    while error.cause is not None and (error.cls_name or "").startswith("Dagster"):
+        error = error.cause
+    return re.sub(r"^(\w+\.)+\w+: ", "", error.message.strip())
 
 
 def _print_result(result: Any, key: str) -> None:

@@ -1,0 +1,99 @@
+"""Limits on what is read from elsewhere: bytes, seconds and tries."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from urllib.parse import urlsplit, urlunsplit
+
+
+class SourceError(Exception):
+    """The source cannot be read; the message names it and says what to do."""
+
+
+class PassingFault(Exception):
+    """A fault that may be gone at the next try."""
+
+
+@dataclass(frozen=True)
+class SourceLimits:
+    """Sizes in bytes, times in seconds; ``attempts`` counts the first try too.
+
+    ``timeout_seconds`` is for connecting and between bytes, ``total_seconds`` for everything,
+    retries included, and ``retry_seconds`` the first pause, doubled each time.
+    """
+
+    max_bytes: int = 256 * 1024 * 1024
+    timeout_seconds: float = 10.0
+    total_seconds: float = 120.0
+    attempts: int = 3
+    retry_seconds: float = 0.5
+
+
+def redact_url(url: str) -> str:
+    """The URL without user, password and query, which may carry secrets."""
+    parts = urlsplit(url)
+    if not parts.scheme:
+        return url
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit((parts.scheme, host, parts.path, "…" if parts.query else "", ""))
+
+
+def too_large(url: str, limits: SourceLimits) -> SourceError:
+    return SourceError(
+        f"{redact_url(url)} is larger than the limit of {limits.max_bytes / 2**20:g} MB "
+        "(raw_wine_csv's max_megabytes). Raise the limit if this is the right file."
+    )
+
+
+def with_retries(
+    read: Callable[[], bytes], url: str, limits: SourceLimits, say: Callable[[str], None]
+) -> bytes:
+    """What ``read`` returns, tried again after a ``PassingFault``."""
+    for attempt in range(1, limits.attempts + 1):
+        try:
+            return read()
+        except PassingFault as error:
+            if attempt == limits.attempts:
+                raise SourceError(
+                    f"{redact_url(url)}: {error}, after {attempt} attempt(s). "
+                    "Check the address and that the host is up."
+                ) from error
+            say(f"{redact_url(url)}: {error}; trying again ({attempt} of {limits.attempts})")
+            time.sleep(limits.retry_seconds * 2 ** (attempt - 1))
+    raise AssertionError("attempts is at least 1")
+
+
+def within_deadline(
+    read: Callable[[threading.Event], bytes], url: str, limits: SourceLimits
+) -> bytes:
+    """What ``read`` returns, if it does within ``total_seconds``.
+
+    It runs in a thread of its own: a name server that hangs, or a host that sends one byte of its
+    headers now and then, ends no library's time-out. The event tells it that nobody waits any more.
+    """
+    given_up = threading.Event()
+    outcome: list[bytes | BaseException] = []
+
+    def work() -> None:
+        try:
+            outcome.append(read(given_up))
+        except BaseException as error:
+            outcome.append(error)
+
+    thread = threading.Thread(target=work, name="raw_wine_csv", daemon=True)
+    thread.start()
+    try:
+        thread.join(limits.total_seconds)
+    finally:
+        given_up.set()
+    if not outcome:
+        raise SourceError(
+            f"{redact_url(url)} took longer than {limits.total_seconds:g} s in all "
+            "(raw_wine_csv's total_seconds)."
+        )
+    if isinstance(outcome[0], BaseException):
+        raise outcome[0]
+    return outcome[0]
