@@ -26,11 +26,13 @@ def _line(record: logging.LogRecord) -> str | None:
     meta = getattr(record, "dagster_meta", {})
     event, step = meta.get("dagster_event"), meta.get("step_key")
     if event is None:
-        if record.levelno < logging.INFO:
+        said = meta.get("orig_message", record.getMessage())
+        # Steps that a failure has put an end to need no line each.
+        if record.levelno < logging.INFO or said.startswith("Dependencies for step"):
             return None
         # What an asset or a resource says; its level only when it is more than news.
         level = f"{record.levelname.lower()}: " if record.levelno >= logging.WARNING else ""
-        return f"  {step or 'run'}: {level}{meta.get('orig_message', record.getMessage())}"
+        return f"  {step or 'run'}: {level}{said}"
     kind = event.event_type_value
     if kind == "STEP_START":
         return f"  {step} …"

@@ -116,6 +116,29 @@ def test_reexecution_from_failure_resumes_the_mlflow_run(dagster, tracked):
     assert tracked.versions == 1
 
 
+def test_bad_input_is_named_in_the_run_log(dagster, tracked):
+    config = tracked.config()
+    config["ops"] = {"raw_wine_csv": {"config": {"csv_url": "/nowhere/wines.csv"}}}
+    run = dagster.launch(config)
+    assert dagster.wait(run) == "FAILURE"
+    assert any("/nowhere/wines.csv does not exist" in line for line in dagster.messages(run))
+    assert tracked.statuses == ["FAILED"]
+
+    config = tracked.config()
+    config["resources"]["hyperparameters"] = {"config": {"alpha": -1}}
+    run = dagster.launch(config)
+    assert dagster.wait(run) == "FAILURE"
+    assert any("hyperparameters.config.alpha is -1" in line for line in dagster.messages(run))
+    assert tracked.statuses == ["FAILED"]
+    assert tracked.versions == 0
+
+
+def test_an_unknown_version_is_refused_at_launch(dagster):
+    config = {"resources": {"mlflow": {"config": {"version": "9.9"}}}}
+    with pytest.raises(AssertionError, match="not in enum type VersionKey got 9.9"):
+        dagster.launch(config)
+
+
 def test_terminate_ends_killed(dagster, tracked):
     tracked.proxy.hold(AT_METRICS)
     run = dagster.launch(tracked.config())

@@ -93,7 +93,7 @@ def raw_wine_csv(context: AssetExecutionContext, config: RawWineCsvConfig) -> It
         frame = parse_wine_csv(source.content, source.url)
     except (SourceError, DataFormatError) as error:
         yield AssetCheckResult(check_name=CONTRACT_CHECK, passed=False, description=str(error))
-        raise Failure(f"raw_wine_csv: {error}", allow_retries=False) from error
+        raise Failure(str(error), allow_retries=False) from error
     violations = check_contract(frame)
     yield AssetCheckResult(
         check_name=CONTRACT_CHECK,
@@ -103,7 +103,7 @@ def raw_wine_csv(context: AssetExecutionContext, config: RawWineCsvConfig) -> It
     if violations:
         # Raised before the output: a file that breaks the contract replaces nothing.
         raise Failure(
-            f"raw_wine_csv: {source.url} breaks the data contract. {summarize(violations)}",
+            f"{source.url} breaks the data contract. {summarize(violations)}",
             allow_retries=False,
         )
     wines = conform(frame)

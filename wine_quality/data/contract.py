@@ -7,6 +7,7 @@ The ranges are physically sane and hold for the red and the white UCI file.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -76,13 +77,19 @@ def _column_violations(names: list[str]) -> list[Violation]:
     extra = [name for name in names if name not in COLUMNS]
     found = []
     for name in missing:
-        near = difflib.get_close_matches(name, extra, n=1, cutoff=0.7)
-        hint = f"; the file has {near[0]!r}, did you mean that?" if near else ""
+        near = difflib.get_close_matches(_plain(name), map(_plain, extra), n=1, cutoff=0.7)
+        meant = next((found for found in extra if _plain(found) in near), None)
+        hint = f"; the file has {meant!r}, did you mean that?" if meant else ""
         found.append(Violation(name, f"is missing{hint}"))
     shown = [Violation(name[:80], "is not in the contract") for name in extra[:ROWS_SHOWN]]
     if len(extra) > ROWS_SHOWN:
         shown.append(Violation("…", f"{len(extra) - ROWS_SHOWN} more columns not in the contract"))
     return found + shown
+
+
+def _plain(name: str) -> str:
+    """The name without case, spaces and underscores."""
+    return re.sub(r"[\W_]+", " ", name.lower()).strip()
 
 
 def wine_schema(name: str):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def _server_major(uri: str) -> int:
     except requests.RequestException as error:
         raise TrackingServerError(
             f"the MLflow tracking server {uri} (resources.mlflow.config.tracking_uri) cannot be "
-            f"used: {error}. Start it, or correct tracking_uri."
+            f"used: {_reason(error)}. Start it, or correct tracking_uri."
         ) from error
     try:
         return int(answer.text.strip().split(".")[0])
@@ -52,6 +53,18 @@ def _server_major(uri: str) -> int:
         raise TrackingServerError(
             f"{uri} (resources.mlflow.config.tracking_uri) answers, but is no MLflow server."
         ) from None
+
+
+def _reason(error: Exception) -> str:
+    """What the network or the server said, without the names of the libraries in between."""
+    import requests
+
+    if isinstance(error, requests.HTTPError):
+        return str(error).partition(" for url")[0]
+    if isinstance(error, requests.Timeout):
+        return "it gives no answer"
+    said = re.search(r"\[Errno -?\d+\] [^\"')]+", str(error))
+    return said[0] if said else type(error).__name__
 
 
 def _auth() -> tuple[str, str] | None:

@@ -15,18 +15,33 @@ if TYPE_CHECKING:
     from sklearn.linear_model import ElasticNet
 
 
+def check_hyperparameters(alpha: float, l1_ratio: float, random_state: int) -> None:
+    """Name the first that cannot be used.
+
+    Raises:
+        ValueError: ``alpha`` below 0 or not finite, ``l1_ratio`` outside [0, 1],
+            ``random_state`` outside 0 to 2³² - 1.
+    """
+    for name, value, fits, allowed in (
+        ("alpha", alpha, 0 <= alpha < float("inf"), "finite and at least 0"),
+        ("l1_ratio", l1_ratio, 0 <= l1_ratio <= 1, "between 0 and 1"),
+        ("random_state", random_state, 0 <= random_state < 2**32, "between 0 and 4294967295"),
+    ):
+        if not fits:
+            raise ValueError(
+                f"resources.hyperparameters.config.{name} is {value}; it must be {allowed}"
+            )
+
+
 def fit_elastic_net(
     train: pd.DataFrame, alpha: float, l1_ratio: float, random_state: int = 42
 ) -> ElasticNet:
     """scikit-learn's ElasticNet on the eleven features.
 
     Raises:
-        ValueError: ``alpha`` below 0 or ``l1_ratio`` outside [0, 1].
+        ValueError: see ``check_hyperparameters``.
     """
-    if not 0 <= alpha < float("inf"):
-        raise ValueError(f"hyperparameters.alpha is {alpha}; it must be finite and at least 0")
-    if not 0 <= l1_ratio <= 1:
-        raise ValueError(f"hyperparameters.l1_ratio is {l1_ratio}; it must lie in [0, 1]")
+    check_hyperparameters(alpha, l1_ratio, random_state)
     from sklearn.linear_model import ElasticNet
 
     model = ElasticNet(alpha=alpha, l1_ratio=l1_ratio, random_state=random_state)

@@ -1,0 +1,131 @@
+"""What bad input gets: one clear error, the MLflow run FAILED if there is one, nothing registered.
+
+By the command line against a real MLflow 3 server; ``test_launched_runs`` has the UI's view and
+``test_main_run`` the other versions.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from wine_quality.data.source import PACKAGED_RED_WINE
+from wine_quality.environments.versions import MLFLOW_VERSIONS
+from wine_quality_tests.test_cli import run_cli
+from wine_quality_tests.web_faults import WebFaults
+
+pytestmark = pytest.mark.slow
+
+WINES = PACKAGED_RED_WINE.read_text()
+HEADER, FIRST = WINES.splitlines()[:2]
+LINE_3 = WINES.splitlines()[2]
+
+
+def with_column(name: str) -> str:
+    lines = [f"{line};{name if n == 0 else '1'}" for n, line in enumerate(WINES.splitlines())]
+    return "\n".join(lines)
+
+
+def without_last_feature() -> str:
+    rows = [line.split(";") for line in WINES.splitlines()]
+    return "\n".join(";".join(row[:-2] + row[-1:]) for row in rows)
+
+
+def with_value(value: str) -> str:
+    return WINES.replace(LINE_3, f"{value};" + LINE_3.partition(";")[2], 1)
+
+
+FILES = {
+    "missing": (without_last_feature(), "column 'alcohol': is missing"),
+    "extra": (with_column('"colour"'), "column 'colour': is not in the contract"),
+    "misnamed": (WINES.replace('"pH"', '"PH"', 1), "did you mean that?"),
+    "text": (with_value("sour"), "'fixed acidity': holds text, such as 'sour' in 1 row(s), first"),
+    "nan": (with_value("NaN"), "column 'fixed acidity': is empty or NaN in 1 row(s)"),
+    "infinite": (with_value("inf"), "column 'fixed acidity': is infinite in 1 row(s)"),
+    "negative": (with_value("-1"), "column 'fixed acidity': lies outside 0 to 30"),
+    "empty": ("", "is empty"),
+    "header-only": (HEADER, "has a header and no rows"),
+    "one-wine": (f"{HEADER}\n{FIRST}\n", "train_test_split: "),
+}
+
+
+@pytest.fixture(scope="module")
+def web() -> Iterator[WebFaults]:
+    server = WebFaults()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def fails(home, mlflow_server):
+    """Runs the job with options; what it says when it ends as it must."""
+    server = mlflow_server(MLFLOW_VERSIONS["3"])
+
+    def run(*options: str, tracked: bool) -> str:
+        name = f"bad-{uuid.uuid4().hex[:8]}"
+        done = run_cli("--tracking-uri", server.uri, "--experiment", name, *options)
+        assert done.returncode == 1, done.stdout + done.stderr
+        assert "Traceback" not in done.stderr
+        assert server.statuses(name) == (["FAILED"] if tracked else [])
+        assert server.versions("ElasticnetWineModel") == []
+        assert "The run failed: Dagster run" in done.stderr
+        return done.stderr
+
+    return run
+
+
+@pytest.mark.parametrize("fault", FILES)
+def test_a_bad_file(fails, tmp_path: Path, fault):
+    content, words = FILES[fault]
+    file = tmp_path / f"{fault}.csv"
+    file.write_text(content)
+    said = fails("--csv-url", str(file), tracked=True)
+    assert words in said
+    assert str(file) in said or fault == "one-wine"
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("nothing", "the server answered 404"),
+        ("html", "is an HTML page titled 'Please sign in'"),
+        ("hang", "no answer within 0.5 s, after 2 attempt(s)"),
+        ("endless", "larger than the limit of 1 MB"),
+        ("columns", "has 1000000 columns; at most 1000 are read"),
+    ],
+)
+def test_a_bad_web_server(fails, web, tmp_path: Path, path, words):
+    megabytes = 64 if path == "columns" else 1
+    config = tmp_path / "run.yaml"
+    config.write_text(
+        "ops: {raw_wine_csv: {config: "
+        f"{{timeout_seconds: 0.5, attempts: 2, max_megabytes: {megabytes}}}}}}}\n"
+    )
+    said = fails("--csv-url", f"{web.url}/{path}", "--config", str(config), tracked=True)
+    assert words in said
+    assert f"{web.url}/{path}" in said
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "words"),
+    [
+        ("--alpha", "-1", "hyperparameters.config.alpha is -1.0; it must be finite and at least 0"),
+        ("--alpha", "nan", "alpha is nan; it must be finite"),
+        ("--l1-ratio", "1.5", "l1_ratio is 1.5; it must be between 0 and 1"),
+    ],
+)
+def test_bad_hyperparameters(fails, option, value, words):
+    assert words in fails(option, value, tracked=False)
+
+
+def test_an_unreachable_server_is_named(home):
+    done = run_cli("--tracking-uri", "http://127.0.0.1:9")
+    assert done.returncode == 1
+    assert (
+        "the MLflow tracking server http://127.0.0.1:9 (resources.mlflow.config.tracking_uri) "
+        "cannot be used: [Errno 111] Connection refused. Start it, or correct tracking_uri."
+    ) in done.stderr
+    assert "no MLflow run was made" in done.stderr
