@@ -12,6 +12,8 @@ from dagster import (
     MaterializeResult,
     MetadataValue,
     TableColumn,
+    TableMetadataValue,
+    TableRecord,
     TableSchema,
     asset,
 )
@@ -28,6 +30,8 @@ from wine_quality.data.contract import (
 from wine_quality.data.parse import DataFormatError, parse_wine_csv
 from wine_quality.data.source import PACKAGED_RED_WINE, SourceError, SourceLimits, read_source
 
+# One group: the UI folds several of them away, and the graph is what people come to see.
+GROUP = "wine_quality"
 OWNERS = ["team:ml-platform"]
 CONTRACT_CHECK = "data_contract"
 
@@ -66,7 +70,7 @@ def column_schema() -> TableSchema:
 
 
 @asset(
-    group_name="data",
+    group_name=GROUP,
     kinds={"csv", "pandas"},
     owners=OWNERS,
     code_version="1",
@@ -117,18 +121,19 @@ def raw_wine_csv(context: AssetExecutionContext, config: RawWineCsvConfig) -> It
             "data_sha256": source.sha256,
             "bytes": len(source.content),
             "repeated_rows": int(wines.duplicated().sum()),
-            "preview": MetadataValue.md(_preview(wines)),
+            "preview": _preview(wines),
         },
         tags={"data_sha256": source.sha256[:63]},
     )
 
 
-def _preview(frame: Any, rows: int = 5) -> str:
-    """The first rows as a Markdown table (no tabulate needed)."""
-    head = frame.head(rows)
-    lines = ["| " + " | ".join(head.columns) + " |", "|" + " --- |" * len(head.columns)]
-    lines += ["| " + " | ".join(f"{v:g}" for v in row) + " |" for row in head.to_numpy()]
-    return "\n".join(lines)
+def _preview(frame: Any, rows: int = 5) -> TableMetadataValue:
+    """The first rows."""
+    records = frame.head(rows).to_dict("records")
+    return MetadataValue.table(
+        records=[TableRecord({k: float(v) for k, v in record.items()}) for record in records],
+        schema=column_schema(),
+    )
 
 
 class SplitConfig(Config):
@@ -138,7 +143,7 @@ class SplitConfig(Config):
     seed: int = Field(default=40, ge=0, le=2**32 - 1, description="Seed of the shuffle.")
 
 
-@asset(group_name="data", kinds={"pandas", "scikitlearn"}, owners=OWNERS, code_version="1")
+@asset(group_name=GROUP, kinds={"pandas", "scikitlearn"}, owners=OWNERS, code_version="1")
 def train_test_split(
     context: AssetExecutionContext, config: SplitConfig, raw_wine_csv
 ) -> MaterializeResult:

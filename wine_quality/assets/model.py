@@ -4,12 +4,12 @@ import json
 
 from dagster import AssetExecutionContext, MaterializeResult, MetadataValue, asset
 
-from wine_quality.assets.data import OWNERS
+from wine_quality.assets.data import GROUP, OWNERS
 from wine_quality.assets.hyperparameters import Hyperparameters
 from wine_quality.tracking.resource import MlflowTracker
 
 
-@asset(group_name="model", kinds={"scikitlearn", "mlflow"}, owners=OWNERS, code_version="1")
+@asset(group_name=GROUP, kinds={"scikitlearn", "mlflow"}, owners=OWNERS, code_version="1")
 def elasticnet_model(
     context: AssetExecutionContext,
     hyperparameters: Hyperparameters,
@@ -64,7 +64,7 @@ def elasticnet_model(
     )
 
 
-@asset(group_name="model", kinds={"scikitlearn", "mlflow"}, owners=OWNERS, code_version="1")
+@asset(group_name=GROUP, kinds={"scikitlearn", "mlflow"}, owners=OWNERS, code_version="1")
 def evaluation_metrics(
     context: AssetExecutionContext, mlflow: MlflowTracker, train_test_split, elasticnet_model
 ) -> MaterializeResult:
@@ -106,7 +106,7 @@ def evaluation_metrics(
     )
 
 
-@asset(group_name="model", kinds={"mlflow"}, owners=OWNERS, code_version="1")
+@asset(group_name=GROUP, kinds={"mlflow"}, owners=OWNERS, code_version="1")
 def registered_model(
     context: AssetExecutionContext, mlflow: MlflowTracker, elasticnet_model, evaluation_metrics
 ) -> MaterializeResult:

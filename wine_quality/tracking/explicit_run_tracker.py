@@ -55,7 +55,7 @@ class ExplicitRunTracker(Tracker):
             # contract says is never missing, could not be missing.
             warnings.simplefilter("ignore", UserWarning)
             dataset = from_pandas(frame, source=source, name=name, targets="quality")
-        mlflow.log_input(dataset, context="training")
+            mlflow.log_input(dataset, context="training")
 
     def create_version(self, name: str, model_uri: str) -> Any:
         if self._major < 3:

@@ -6,6 +6,7 @@ when the process that opened it is gone.
 
 from __future__ import annotations
 
+import getpass
 import os
 import subprocess
 from functools import lru_cache
@@ -42,8 +43,19 @@ def tags_for_mlflow(run: DagsterRun) -> dict[str, str]:
         ROOT_TAG: run.root_run_id or run.run_id,
         "dagster.run_url": f"{webserver}/runs/{run.run_id}",
         "dagster.job_name": run.job_name,
+        "mlflow.user": _user(),
+        "mlflow.source.type": "JOB",
+        "mlflow.source.name": run.job_name,
         "mlflow.source.git.commit": git_commit(),
     }
+
+
+def _user() -> str:
+    """Who runs this; a container's user may have no name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
 
 
 @lru_cache(maxsize=1)

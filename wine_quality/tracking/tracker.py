@@ -30,6 +30,9 @@ TAG_LIMIT = 5000
 
 MODEL_FOLDER = "model"
 
+# Has MLflow 3's UI show its pages for training, not those for generative AI.
+EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
+
 
 @dataclass(frozen=True)
 class TrackingSettings:
@@ -95,11 +98,25 @@ class Tracker(ABC):
         name = self.settings.experiment_name
         experiment = self.client.get_experiment_by_name(name)
         if experiment is None:
-            return self.client.create_experiment(name, self.settings.artifact_location)
+            return self._create_experiment(name)
         if experiment.lifecycle_stage == "deleted":
             self._warn(f"MLflow experiment {name!r} was deleted; restoring it.")
             self.client.restore_experiment(experiment.experiment_id)
         return experiment.experiment_id
+
+    def _create_experiment(self, name: str) -> str:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return self.client.create_experiment(
+                name, self.settings.artifact_location, EXPERIMENT_TAGS
+            )
+        except MlflowException as error:
+            # Another run made it in this moment.
+            experiment = self.client.get_experiment_by_name(name)
+            if error.error_code != "RESOURCE_ALREADY_EXISTS" or experiment is None:
+                raise
+            return experiment.experiment_id
 
     def find_run(self, tag: str, value: str) -> str | None:
         """The newest run of the experiment that carries the tag, or None."""

@@ -30,7 +30,7 @@ def predicted_against_actual(actual: np.ndarray, predicted: np.ndarray) -> Figur
     figure, axes = _figure("Predicted against actual quality")
     axes.scatter(actual, predicted, s=14, alpha=0.3, color=_WINE, edgecolors="none")
     ends = [min(actual.min(), predicted.min()), max(actual.max(), predicted.max())]
-    axes.plot(ends, ends, color="grey", linewidth=1, linestyle="--", label="right")
+    axes.plot(ends, ends, color="grey", linewidth=1, linestyle="--", label="perfect prediction")
     axes.set(xlabel="Actual quality (score)", ylabel="Predicted quality (score)")
     axes.legend()
     return figure

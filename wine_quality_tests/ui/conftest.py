@@ -1,0 +1,116 @@
+"""``make up`` as people start it, and Debian's Chromium to look at it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import requests
+
+from wine_quality.environments.versions import PROJECT_ROOT
+from wine_quality_tests.servers import await_condition, die_with_parent, free_port
+
+CHROMIUM_FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+SCREENSHOTS = os.environ.get("WINE_QUALITY_SCREENSHOTS")
+SIZE = {"width": 1400, "height": 900}
+READY_SECONDS = 120
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The browser's path; in CI it has to be there."""
+    found = shutil.which("chromium") or shutil.which("google-chrome")
+    if found is None:
+        reason = "no Chromium on this machine (Debian: apt-get install chromium)"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return found
+
+
+@dataclass(frozen=True)
+class Up:
+    """Both UIs of a running ``make up``."""
+
+    dagster: str
+    mlflow: str
+    home: Path
+    process: subprocess.Popen[bytes]
+    log: Path
+
+
+@pytest.fixture(scope="module")
+def up(chromium, tmp_path_factory) -> Iterator[Up]:
+    folder = tmp_path_factory.mktemp("up")
+    ports = free_port(), free_port()
+    environment = {**os.environ, "WINE_QUALITY_HOME": str(folder / "home")}
+    for name in ("DAGSTER_HOME", "MLFLOW_TRACKING_URI"):
+        environment.pop(name, None)
+    log = folder / "log"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "wine_quality", "up"]
+        + ["--port", str(ports[0]), "--mlflow-port", str(ports[1])],
+        stdout=log.open("wb"),
+        stderr=subprocess.STDOUT,
+        cwd=PROJECT_ROOT,
+        env=environment,
+        preexec_fn=die_with_parent,
+    )
+    urls = [f"http://localhost:{port}" for port in ports]
+    try:
+        await_condition(
+            lambda: process.poll() is not None or all(map(_answers, urls)), "the UIs", READY_SECONDS
+        )
+        assert process.poll() is None, log.read_text()[-3000:]
+        yield Up(urls[0], urls[1], folder / "home", process, log)
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+            process.wait(60)
+
+
+def _answers(url: str) -> bool:
+    try:
+        return requests.get(url, timeout=5).ok
+    except requests.RequestException:
+        return False
+
+
+@pytest.fixture(scope="module")
+def page(chromium):
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_FLAGS)
+        page = browser.new_page(viewport=SIZE)
+        page.set_default_timeout(60_000)
+        yield page
+        browser.close()
+
+
+@pytest.fixture
+def screenshot(page, tmp_path):
+    """Saves what the page shows; into the README's folder when ``make screenshots`` asks."""
+    folder = Path(SCREENSHOTS) if SCREENSHOTS else tmp_path
+
+    def save(name: str) -> None:
+        # What is still loading or fading in would make every picture another one.
+        page.wait_for_timeout(1500 if SCREENSHOTS else 0)
+        page.screenshot(path=str(folder / f"{name}.png"))
+
+    return save

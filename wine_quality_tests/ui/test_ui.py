@@ -1,0 +1,107 @@
+"""Both UIs in headless Chromium: what a data scientist clicks and sees, in this order."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import pytest
+import requests
+
+from wine_quality_tests.servers import await_condition
+from wine_quality_tests.ui.conftest import SIZE
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+
+ASSETS = [
+    "raw_wine_csv",
+    "train_test_split",
+    "elasticnet_model",
+    "evaluation_metrics",
+    "registered_model",
+]
+
+
+def test_the_launchpad_shows_the_default_config(page, up, screenshot):
+    page.goto(f"{up.dagster}/locations/ml_repository/jobs/wine_quality_model/playground")
+    editor = page.locator(".CodeMirror-code").first
+    for words in ("csv_url", "alpha: 0.5", "l1_ratio: 0.5", "version: '3'", "wine_quality_exper"):
+        editor.get_by_text(words).first.wait_for()
+    page.get_by_text("No errors").wait_for()
+    screenshot("launchpad")
+
+
+def test_materialize_all_from_the_asset_graph(page, up, screenshot):
+    page.goto(f"{up.dagster}/asset-groups")
+    for asset in ASSETS:
+        page.get_by_text(asset, exact=True).first.wait_for()
+    page.get_by_role("button", name="Materialize all").click()
+    await_condition(lambda: _run_statuses(up) == ["SUCCESS"], "the run")
+    # Wide enough for the graph to show whole cards.
+    page.set_viewport_size({"width": 2200, "height": 800})
+    page.reload()
+    page.get_by_text("Materialized").nth(4).wait_for()
+    screenshot("asset-graph")
+    page.set_viewport_size(SIZE)
+
+
+def test_the_materialization_tells_what_happened(page, up, screenshot):
+    page.goto(f"{up.dagster}/assets/evaluation_metrics")
+    for figure in ("0.7931640229276851", "0.6271946374319586", "0.10862644997792614"):
+        page.get_by_text(figure).first.wait_for()
+    screenshot("materialization")
+    page.get_by_text("[Show Markdown]").first.click()
+    plot = page.locator("img[src^='data:image/png']")
+    plot.wait_for()
+    assert plot.evaluate("image => image.naturalWidth") == 600
+    screenshot("plot")
+
+
+def test_the_raw_data_shows_its_contract(page, up, screenshot):
+    page.goto(f"{up.dagster}/assets/raw_wine_csv")
+    page.get_by_text("1,599").first.wait_for()
+    page.get_by_text("Tartaric acid [g/dm³] 0 to 30").wait_for()
+    screenshot("raw-wine-csv")
+
+
+def test_the_link_leads_to_the_mlflow_run(page, up, screenshot):
+    page.goto(f"{up.dagster}/assets/registered_model")
+    link = page.locator(f"a[href^='{up.mlflow}/#/experiments/']").first
+    page.goto(link.get_attribute("href"))
+    page.get_by_text("Finished").wait_for()
+    page.get_by_text("ElasticnetWineModel").first.wait_for()
+    page.get_by_text("dagster.run_url").first.wait_for()
+    screenshot("mlflow-run")
+
+
+def test_the_link_leads_to_the_model_version(page, up, screenshot):
+    page.goto(f"{up.dagster}/assets/registered_model")
+    link = page.locator(f"a[href^='{up.mlflow}/#/models/']").first
+    page.goto(link.get_attribute("href"))
+    page.get_by_text("rmse 0.793164, mae 0.627195, r2 0.108626").wait_for()
+    screenshot("model-version")
+
+
+def _run_statuses(up) -> list[str]:
+    query = "{ runsOrError { ... on Runs { results { status } } } }"
+    answer = requests.post(f"{up.dagster}/graphql", json={"query": query}, timeout=30)
+    return [run["status"] for run in answer.json()["data"]["runsOrError"]["results"]]
+
+
+def test_ctrl_c_stops_both(up):
+    """The last test: it ends what the others look at."""
+    up.process.send_signal(signal.SIGINT)
+    assert up.process.wait(60) == 0, up.log.read_text()[-3000:]
+    await_condition(lambda: not _processes_of(up.home), "every process to end", 20)
+
+
+def _processes_of(home: Path) -> list[str]:
+    """Command lines of what still runs with this home."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if str(home) in (folder / "environ").read_text(errors="replace"):
+                found.append((folder / "cmdline").read_text().replace("\0", " "))
+        except OSError:
+            continue
+    return found
