@@ -7,6 +7,7 @@ import os
 import socket
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -165,8 +166,11 @@ def test_s3_faults_are_named(s3, url, words):
 
 def test_an_s3_endpoint_that_is_not_there(s3, monkeypatch):
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
-    with pytest.raises(SourceError, match="http://127.0.0.1:9"):
-        read_source("s3://wines/red/wines.csv", QUICK)
+    limits = replace(QUICK, total_seconds=60)
+    lines: list[str] = []
+    with pytest.raises(SourceError, match="http://127.0.0.1:9.*after 3 attempt"):
+        read_source("s3://wines/red/wines.csv", limits, lines.append)
+    assert len(lines) == 2
 
 
 def test_s3_without_credentials_says_so(s3, monkeypatch, tmp_path):

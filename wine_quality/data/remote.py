@@ -57,15 +57,16 @@ def read_http(url: str, limits: SourceLimits, given_up: threading.Event) -> byte
 
 
 def read_s3(url: str, limits: SourceLimits) -> bytes:
-    """One object; botocore does the retries.
+    """One object, in one try.
 
     Endpoint, keys and region come from the ``AWS_*`` variables, and ``MLFLOW_S3_ENDPOINT_URL``.
 
     Raises:
-        SourceError: no such object, no access, too large, no store.
+        SourceError: no such object, no access, too large.
+        PassingFault: the store does not answer, or answers 429 or 5xx.
     """
     import s3fs
-    from botocore.exceptions import NoCredentialsError
+    from botocore import exceptions as aws
 
     if "/" not in url.removeprefix("s3://").strip("/"):
         raise SourceError(f"{url} names a bucket; csv_url must name an object in it.")
@@ -75,12 +76,13 @@ def read_s3(url: str, limits: SourceLimits) -> bytes:
         config_kwargs={
             "connect_timeout": limits.timeout_seconds,
             "read_timeout": limits.timeout_seconds,
-            "retries": {"max_attempts": limits.attempts},
+            "retries": {"total_max_attempts": 1},
         },
         # What a path held before says nothing of what it holds now.
         use_listings_cache=False,
         skip_instance_cache=True,
     )
+    store.retries = 1  # s3fs tries again by itself too
     try:
         size = store.info(url)["size"]
         if size > limits.max_bytes:
@@ -91,9 +93,12 @@ def read_s3(url: str, limits: SourceLimits) -> bytes:
         raise
     except FileNotFoundError as error:
         raise SourceError(f"{url}: no such bucket or object.") from error
-    except (PermissionError, NoCredentialsError) as error:
+    except (PermissionError, aws.NoCredentialsError) as error:
         raise SourceError(
             f"{url}: access denied ({error}). Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."
         ) from error
-    except Exception as error:  # botocore's errors share no base with the network's
+    except (aws.ConnectionError, aws.HTTPClientError, OSError) as error:
+        # An OSError is what s3fs makes of an answer's 5xx.
+        raise PassingFault(f"cannot be read from {endpoint or 'AWS'} ({error})") from error
+    except Exception as error:
         raise SourceError(f"{url} cannot be read from {endpoint or 'AWS'}: {error}") from error

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
 from urllib.parse import unquote, urlsplit
 
 from wine_quality.data.transfer import (
@@ -43,20 +44,15 @@ def read_source(
     """
     say = report or (lambda _line: None)
     scheme = urlsplit(url).scheme
-    if scheme in ("http", "https"):
-        from wine_quality.data.remote import read_http
+    if scheme in ("http", "https", "s3"):
+        from wine_quality.data.remote import read_http, read_s3
+
+        def read(given_up: Event) -> bytes:
+            return read_s3(url, limits) if scheme == "s3" else read_http(url, limits, given_up)
 
         content = within_deadline(
-            lambda given_up: with_retries(
-                lambda: read_http(url, limits, given_up), url, limits, say
-            ),
-            url,
-            limits,
+            lambda given_up: with_retries(lambda: read(given_up), url, limits, say), url, limits
         )
-    elif scheme == "s3":
-        from wine_quality.data.remote import read_s3
-
-        content = within_deadline(lambda _given_up: read_s3(url, limits), url, limits)
     elif scheme == "file":
         content = _read_path(_path_of(url), url, limits)
     elif "://" not in url:
