@@ -8,10 +8,10 @@ BIN := $(ROOT)/mlflow-3/bin
 BUILD := $(PYTHON) -m wine_quality.environments build
 
 .DEFAULT_GOAL := help
-.PHONY: help env envs devenvs run up test quick lint bench clean
+.PHONY: help env envs devenvs run up test quick lint bench screenshots browser clean
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 env: ## build the environment of MLFLOW=1.26, 2.1.1 or 3 (the default)
 	@$(BUILD) 3 $(MLFLOW)
@@ -42,6 +42,15 @@ lint: devenvs ## ruff and mypy
 
 bench: envs ## make run against the plain tutorial script, as ratios (about four minutes)
 	@$(BIN)/python -m wine_quality_tests.benchmark $(ARGS)
+
+screenshots: devenvs ## take the README's pictures in headless Chromium
+	@mkdir -p docs/images
+	@WINE_QUALITY_SCREENSHOTS=$(CURDIR)/docs/images $(BIN)/python -m pytest wine_quality_tests/ui
+
+browser: ## see that Chromium is here; root installs it from Debian or Ubuntu
+	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || { \
+	  test "$$(id -u)" = 0 && apt-get update -q && \
+	  DEBIAN_FRONTEND=noninteractive apt-get install -yq --no-install-recommends chromium; }
 
 clean: ## remove the environments; runs and models in .wine_quality stay
 	rm -rf $(ROOT)

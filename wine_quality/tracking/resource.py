@@ -38,6 +38,7 @@ from wine_quality.tracking.run_tags import (
     MLFLOW_VERSION_TAG,
     OPEN,
     RUN_TAG,
+    run_name,
     tags_for_mlflow,
     without_password,
 )
@@ -146,7 +147,7 @@ class MlflowTracker(ConfigurableResource):
         run_id = resumption.run_id
         if run_id is None and resumption.made_by is not None:
             run_id = tracker.find_run(RUN_TAG, resumption.made_by)
-        tracker.open(run_id, f"{run.job_name}-{run.run_id[:8]}", tags_for_mlflow(run))
+        tracker.open(run_id, run_name(run), tags_for_mlflow(run))
         opened = tracker.require_run_id()
         instance.add_run_tags(run.run_id, {MLFLOW_RUN_TAG: opened})
         tracker.activate(opened)

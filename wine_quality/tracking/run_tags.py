@@ -35,6 +35,13 @@ MLFLOW_OWNER_TAG = "mlflow/dagster_run_id"
 OPEN = "open"
 
 
+def run_name(run: DagsterRun) -> str:
+    """What people see in MLflow's list: the job, or that assets were picked by hand."""
+    # Dagster's name for the runs of "Materialize"; private, and nothing to show anybody.
+    picked = run.job_name.startswith("__")
+    return f"{'materialize' if picked else run.job_name}-{run.run_id[:8]}"
+
+
 def tags_for_mlflow(run: DagsterRun) -> dict[str, str]:
     """What the MLflow run says of the Dagster run that made it."""
     webserver = os.environ.get("DAGSTER_WEBSERVER_URL", "http://localhost:5000").rstrip("/")
