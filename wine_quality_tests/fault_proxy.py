@@ -21,6 +21,8 @@ class FaultProxy:
         self._released.set()
         self._hold: re.Pattern[str] | None = None
         self._refuse: re.Pattern[str] | None = None
+        self._refusals_left: int | None = None
+        self._authorization: str | None = None
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
@@ -36,9 +38,21 @@ class FaultProxy:
         self._hold = None
         self._released.set()
 
-    def refuse(self, pattern: str | None) -> None:
+    def refuse(self, pattern: str | None, times: int | None = None) -> None:
         """Answer matching requests 400, which no client retries; None ends it."""
         self._refuse = re.compile(pattern) if pattern else None
+        self._refusals_left = times
+
+    def require(self, authorization: str) -> None:
+        """Answer 401 to requests without this Authorization header, as a gateway does."""
+        self._authorization = authorization
+
+    def _refuses(self, path: str) -> bool:
+        if not (self._refuse and self._refuse.search(path)) or self._refusals_left == 0:
+            return False
+        if self._refusals_left is not None:
+            self._refusals_left -= 1
+        return True
 
     def stop(self) -> None:
         self.release()
@@ -57,7 +71,11 @@ class FaultProxy:
                 if proxy._hold and proxy._hold.search(self.path):
                     proxy.held.set()
                     proxy._released.wait()
-                if proxy._refuse and proxy._refuse.search(self.path):
+                wanted = proxy._authorization
+                if wanted and self.headers.get("Authorization") != wanted:
+                    self.answer(401, {"WWW-Authenticate": "Basic"}, b"who are you?")
+                    return
+                if proxy._refuses(self.path):
                     self.answer(400, {}, b'{"error_code": "BAD_REQUEST", "message": "refused"}')
                     return
                 upstream = http.client.HTTPConnection(

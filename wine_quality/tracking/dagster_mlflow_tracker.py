@@ -60,7 +60,8 @@ class DagsterMlflowTracker(Tracker):
 
     def log_params(self, params) -> None:
         known = self.client.get_run(self.require_run_id()).data.params
-        cut = {key: self._cut("parameter", key, value, 250) for key, value in params.items()}
+        limit = self.param_limit
+        cut = {key: self._cut("parameter", key, value, limit) for key, value in params.items()}
         self._mlflow.log_params({k: v for k, v in cut.items() if known.get(k) != v})
 
     def log_metrics(self, metrics) -> None:

@@ -179,7 +179,7 @@ class MlflowTracker(ConfigurableResource):
             uri = f"sqlite:///{store / 'mlflow.db'}"
             artifacts = str(store / "artifacts")
         elif uri.startswith("http"):
-            ui_url = uri.rstrip("/")
+            ui_url = without_password(uri).rstrip("/")
         return TrackingSettings(
             version=version.key,
             tracking_uri=uri,

@@ -6,7 +6,11 @@ import os
 import re
 from typing import TYPE_CHECKING
 
+from wine_quality.tracking.run_tags import without_password
+
 if TYPE_CHECKING:
+    import requests
+
     from wine_quality.environments.versions import MlflowVersion
 
 _TIMEOUT_SECONDS = (5.0, 10.0)  # connect, read
@@ -24,7 +28,7 @@ def check_server(uri: str, version: MlflowVersion) -> None:
     if major not in version.servers:
         wanted = " or ".join(f"{number}.x" for number in version.servers)
         raise TrackingServerError(
-            f"the tracking server {uri} runs MLflow {major}.x, but "
+            f"the tracking server {without_password(uri)} runs MLflow {major}.x, but "
             f'resources.mlflow.config.version "{version.key}" needs a {wanted} server. '
             "Pick the version that fits the server, or another tracking_uri."
         )
@@ -33,26 +37,46 @@ def check_server(uri: str, version: MlflowVersion) -> None:
 def _server_major(uri: str) -> int:
     import requests
 
-    base = uri.rstrip("/")
+    shown = without_password(uri)
     try:
-        answer = requests.get(f"{base}/version", auth=_auth(), timeout=_TIMEOUT_SECONDS)
+        answer = _get(f"{uri.rstrip('/')}/version")
         if answer.status_code == 404:
             # MLflow 1.26 has /health and no /version.
-            health = requests.get(f"{base}/health", auth=_auth(), timeout=_TIMEOUT_SECONDS)
+            health = _get(f"{uri.rstrip('/')}/health")
             if health.ok and health.text.strip() == "OK":
                 return 1
         answer.raise_for_status()
     except requests.RequestException as error:
         raise TrackingServerError(
-            f"the MLflow tracking server {uri} (resources.mlflow.config.tracking_uri) cannot be "
-            f"used: {_reason(error)}. Start it, or correct tracking_uri."
+            f"the MLflow tracking server {shown} (resources.mlflow.config.tracking_uri) cannot be "
+            f"used: {_reason(error)}. {_advice(error)}"
         ) from error
     try:
         return int(answer.text.strip().split(".")[0])
     except ValueError:
         raise TrackingServerError(
-            f"{uri} (resources.mlflow.config.tracking_uri) answers, but is no MLflow server."
+            f"{shown} (resources.mlflow.config.tracking_uri) answers, but is no MLflow server."
         ) from None
+
+
+def _get(url: str) -> requests.Response:
+    """As MLflow's client asks: the same variables for credentials and certificates."""
+    import requests
+
+    user = os.environ.get("MLFLOW_TRACKING_USERNAME")
+    password = os.environ.get("MLFLOW_TRACKING_PASSWORD")
+    token = os.environ.get("MLFLOW_TRACKING_TOKEN")
+    basic = (user, password) if user and password else None
+    verify: bool | str = os.environ.get("MLFLOW_TRACKING_SERVER_CERT_PATH") or True
+    if os.environ.get("MLFLOW_TRACKING_INSECURE_TLS", "").lower() == "true":
+        verify = False
+    return requests.get(
+        url,
+        auth=basic,
+        headers={"Authorization": f"Bearer {token}"} if token and not basic else None,
+        verify=verify,
+        timeout=_TIMEOUT_SECONDS,
+    )
 
 
 def _reason(error: Exception) -> str:
@@ -67,7 +91,11 @@ def _reason(error: Exception) -> str:
     return said[0] if said else type(error).__name__
 
 
-def _auth() -> tuple[str, str] | None:
-    user = os.environ.get("MLFLOW_TRACKING_USERNAME")
-    password = os.environ.get("MLFLOW_TRACKING_PASSWORD")
-    return (user, password) if user and password else None
+def _advice(error: Exception) -> str:
+    response = getattr(error, "response", None)
+    if response is not None and response.status_code in (401, 403):
+        return (
+            "Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN, "
+            "where Dagster's code runs."
+        )
+    return "Start it, or correct tracking_uri."

@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     import pandas as pd
     from sklearn.base import BaseEstimator
 
-PARAM_LIMIT = 250
-"""Characters of a parameter value that the servers of 1.26 and 2.1.1 accept."""
-
 TAG_LIMIT = 5000
 """Characters of a tag value that every server accepts."""
 
@@ -62,6 +59,8 @@ class Tracker(ABC):
     def __init__(self, settings: TrackingSettings, warn: Callable[[str], None]) -> None:
         # MLflow 3 reports its use to its makers unless told not to.
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        # It prints links with the password of the tracking URI in them; Dagster shows clean ones.
+        os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
         import mlflow
         from mlflow.tracking import MlflowClient
 
@@ -77,6 +76,13 @@ class Tracker(ABC):
         import mlflow
 
         return mlflow.__version__
+
+    @property
+    def param_limit(self) -> int:
+        """Characters of a parameter value that this version accepts: 250, 500 or 6000."""
+        from mlflow.utils import validation
+
+        return int(getattr(validation, "MAX_PARAM_VAL_LENGTH", 250))
 
     def require_run_id(self) -> str:
         if self.run_id is None:
@@ -162,7 +168,7 @@ class Tracker(ABC):
         run_id = self.require_run_id()
         known = self.client.get_run(run_id).data.params
         for key, value in params.items():
-            text = self._cut("parameter", key, value, PARAM_LIMIT)
+            text = self._cut("parameter", key, value, self.param_limit)
             if known.get(key) != text:
                 self.client.log_param(run_id, key, text)
 

@@ -1,0 +1,89 @@
+"""``materialize()`` in the process of one version's environment, as a script or a notebook does.
+
+``python -m wine_quality_tests.own_process SCENARIO VERSION URI EXPERIMENT``; prints one JSON line.
+Run by ``test_own_process`` with the interpreter of each version.
+"""
+
+import json
+import sys
+from typing import Any
+
+from dagster import DagsterInstance, asset, materialize
+
+from wine_quality.assets import data, model
+from wine_quality.assets.hyperparameters import Hyperparameters
+from wine_quality.storage import PlainFormatIOManager
+from wine_quality.tracking.resource import MlflowTracker, VersionKey
+
+GRAPH = [
+    data.raw_wine_csv,
+    data.train_test_split,
+    model.elasticnet_model,
+    model.evaluation_metrics,
+    model.registered_model,
+]
+LONG = "0123456789" * 1000
+
+
+def resources(key: str, uri: str, name: str) -> dict[str, Any]:
+    return {
+        "hyperparameters": Hyperparameters(),
+        "mlflow": MlflowTracker(
+            version=VersionKey(key),
+            tracking_uri=uri,
+            experiment_name=name,
+            registered_model_name=name,
+        ),
+        "io_manager": PlainFormatIOManager(),
+    }
+
+
+def whole_then_part(instance: DagsterInstance, given: dict[str, Any]) -> dict[str, Any]:
+    """Everything, then a part of the graph, then a part that fits no longer."""
+
+    def run(*selection: Any, config: Any = None, raise_on_error: bool = True) -> Any:
+        return materialize(
+            GRAPH,
+            instance=instance,
+            resources=given,
+            selection=list(selection) or None,
+            run_config=config,
+            raise_on_error=raise_on_error,
+        )
+
+    whole = run()
+    part = run(model.evaluation_metrics, model.registered_model)
+    run(data.train_test_split, config={"ops": {"train_test_split": {"config": {"seed": 41}}}})
+    other = run(model.evaluation_metrics, raise_on_error=False)
+    [failure] = other.get_step_failure_events()
+    return {
+        "success": [whole.success, part.success, other.success],
+        "metrics": whole.asset_value("evaluation_metrics")["metrics"],
+        "refusal": failure.step_failure_data.error.cause.message,
+        "dagster_runs": [whole.run_id, part.run_id, other.run_id],
+    }
+
+
+def long_values(instance: DagsterInstance, given: dict[str, Any]) -> dict[str, Any]:
+    @asset
+    def elasticnet_model(mlflow: MlflowTracker) -> None:
+        mlflow.tracker.log_params({"long": LONG, "short": "s"})
+        mlflow.tracker.log_params({"long": LONG})  # again, as a retry does
+        mlflow.tracker.set_tags({"long": LONG})
+
+    done = materialize([elasticnet_model], instance=instance, resources=given)
+    warnings = [
+        entry.user_message
+        for entry in instance.all_logs(done.run_id)
+        if entry.level >= 30 and "cut to" in entry.user_message
+    ]
+    return {"success": done.success, "warnings": warnings}
+
+
+def main(scenario: str, key: str, uri: str, name: str) -> dict[str, Any]:
+    with DagsterInstance.get() as instance:
+        return globals()[scenario](instance, resources(key, uri, name))
+
+
+if __name__ == "__main__":
+    print(json.dumps(main(*sys.argv[1:5])))

@@ -1,0 +1,83 @@
+"""``materialize()`` in each version's own process, and what its server then holds."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import uuid
+from typing import Any
+
+import pytest
+
+from wine_quality.environments.versions import PROJECT_ROOT, MlflowVersion
+from wine_quality_tests.servers import MlflowServer
+
+pytestmark = pytest.mark.slow
+
+PARAM_LIMITS = {"1.26": 250, "2.1.1": 500, "3": 6000}
+
+
+def own_process(version: MlflowVersion, scenario: str, uri: str, name: str, **variables: str):
+    answer = subprocess.run(
+        [str(version.python), "-W", "ignore", "-m", "wine_quality_tests.own_process"]
+        + [scenario, version.key, uri, name],
+        capture_output=True,
+        text=True,
+        cwd=PROJECT_ROOT,
+        env={**version.process_variables(), "PYTHONPATH": str(PROJECT_ROOT), **variables},
+        timeout=120,
+    )
+    assert answer.returncode == 0, answer.stderr
+    return json.loads(answer.stdout.splitlines()[-1])
+
+
+@pytest.fixture
+def own(home, mlflow_version, mlflow_server, monkeypatch):
+    """Runs a scenario; returns what it printed, its name and the server."""
+    folder = home / "dagster"
+    folder.mkdir(parents=True)
+    monkeypatch.setenv("DAGSTER_HOME", str(folder))
+    server: MlflowServer = mlflow_server(mlflow_version)
+
+    def run(scenario: str, name: str, **variables: str) -> dict[str, Any]:
+        return own_process(mlflow_version, scenario, server.uri, name, **variables)
+
+    run.server, run.version = server, mlflow_version  # type: ignore[attr-defined]
+    return run
+
+
+def tags_of(run: dict[str, Any]) -> dict[str, str]:
+    return {tag["key"]: tag["value"] for tag in run["data"]["tags"]}
+
+
+def test_a_part_joins_the_run_that_trained_unless_the_split_is_another(own):
+    name = f"part-{uuid.uuid4().hex[:8]}"
+    said = own("whole_then_part", name)
+    assert said["success"] == [True, True, False]
+    assert said["metrics"]["rmse"] == pytest.approx(0.7931640229276851, abs=1e-12)
+    assert "trained on another split" in said["refusal"]
+    assert "split_seed" in said["refusal"]
+    [run] = own.server.runs(name)
+    # The part's run took it up last, and ended it again; the refused one never touched it.
+    assert run["info"]["status"] == "FINISHED"
+    assert tags_of(run)["dagster.run_id"] == said["dagster_runs"][1]
+    assert len(own.server.versions(name)) == 1
+
+
+def test_a_deleted_experiment_is_restored_and_long_values_are_cut(own):
+    name = f"long-{uuid.uuid4().hex[:8]}"
+    made = own.server.rest("experiments/create", name=name)["experiment_id"]
+    own.server.rest("experiments/delete", experiment_id=made)
+    said = own("long_values", name, GIT_COMMIT="c" * 6000)
+    assert said["success"]
+    limit = PARAM_LIMITS[own.version.key]
+    [run] = own.server.runs(name)
+    assert run["info"]["experiment_id"] == made
+    assert run["info"]["status"] == "FINISHED"
+    params = {param["key"]: param["value"] for param in run["data"]["params"]}
+    assert len(params["long"]) == limit
+    assert params["long"].endswith("…")
+    assert params["short"] == "s"
+    assert len(tags_of(run)["long"]) == 5000
+    assert len(tags_of(run)["mlflow.source.git.commit"]) == 5000
+    assert f"parameter 'long' has 10000 characters; cut to MLflow's {limit}." in said["warnings"]
