@@ -1,7 +1,7 @@
 """Every private import of Dagster that the project makes, in one place.
 
 A Dagster upgrade that moves one of these names fails here, by name, and nowhere else
-(``wine_quality_tests/environments/test_dagster_private.py`` lists them).
+(``wine_quality_tests/test_dagster_private.py`` lists them).
 """
 
 from dagster._core.definitions.reconstruct import ReconstructableJob

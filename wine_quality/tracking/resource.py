@@ -45,6 +45,7 @@ from wine_quality.tracking.run_tags import (
 from wine_quality.tracking.server_check import check_server
 from wine_quality.tracking.tracker import Tracker, TrackingSettings
 
+EMBEDDED_UI = "http://localhost:5100"
 TRAINING_STEP = "elasticnet_model"
 MODEL_PACKAGES = ("mlflow", "scikit-learn", "numpy", "scipy", "pandas", "cloudpickle", "skops")
 
@@ -84,8 +85,9 @@ class MlflowTracker(ConfigurableResource):
         description='"skops" (MLflow 3\'s safe default) or "pickle"; 1.26 and 2.1.1 write pickles.',
     )
     ui_url: str = Field(
-        default_factory=lambda: os.environ.get("WINE_QUALITY_MLFLOW_UI", "http://localhost:5100"),
-        description="Where people open the MLflow UI of an embedded store; used for links.",
+        default="",
+        description="Where people open the MLflow UI, for links. Empty: the server in "
+        f"tracking_uri, else $WINE_QUALITY_MLFLOW_UI, else {EMBEDDED_UI}.",
     )
 
     _tracker: Tracker | None = PrivateAttr(default=None)
@@ -172,23 +174,28 @@ class MlflowTracker(ConfigurableResource):
     def _settings(self, version: MlflowVersion) -> TrackingSettings:
         uri = self.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI")
         artifacts = None
-        ui_url = self.ui_url.rstrip("/")
         if not uri:
             store = embedded_store(version.key)
             store.mkdir(parents=True, exist_ok=True)
             uri = f"sqlite:///{store / 'mlflow.db'}"
             artifacts = str(store / "artifacts")
-        elif uri.startswith("http"):
-            ui_url = without_password(uri).rstrip("/")
         return TrackingSettings(
             version=version.key,
             tracking_uri=uri,
             experiment_name=self.experiment_name,
             artifact_location=artifacts,
             model_format=self.model_format.value,
-            ui_url=ui_url,
+            ui_url=self._shown_at(uri).rstrip("/"),
             requirements=locked_requirements(version),
         )
+
+    def _shown_at(self, uri: str) -> str:
+        """Where people see what goes to ``uri``: not always the address that Dagster uses."""
+        server = without_password(uri) if uri.startswith("http") else None
+        beside = os.environ.get("WINE_QUALITY_MLFLOW_UI")
+        if server and self.tracking_uri:
+            beside = None  # that of another server
+        return self.ui_url or beside or server or EMBEDDED_UI
 
 
 def locked_requirements(version: MlflowVersion) -> tuple[str, ...]:

@@ -1,0 +1,101 @@
+"""What people see of the code location, held against a written-down snapshot.
+
+Changed on purpose? Write it anew: ``python -m wine_quality_tests.test_definitions``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from wine_quality.environments.versions import PROJECT_ROOT
+
+SNAPSHOT = Path(__file__).with_name("definitions.json")
+
+
+def described() -> dict[str, Any]:
+    """Assets, jobs, sensors and every config field with its default, as plain data."""
+    from wine_quality.definitions import defs
+
+    assets = {}
+    for asset in defs.resolve_asset_graph().assets_defs:
+        for spec in asset.specs:
+            assets[spec.key.to_user_string()] = {
+                "deps": sorted(dep.asset_key.to_user_string() for dep in spec.deps),
+                "group": spec.group_name,
+                "kinds": sorted(spec.kinds),
+                "owners": list(spec.owners),
+                "code_version": spec.code_version,
+                "description": spec.description,
+                "checks": sorted(check.name for check in asset.check_specs),
+                "columns": _columns(spec.metadata),
+            }
+    job = defs.resolve_job_def("wine_quality_model")
+    schema = job.run_config_schema.config_type
+    return {
+        "assets": dict(sorted(assets.items())),
+        "jobs": sorted(job.name for job in defs.jobs or []),
+        "sensors": sorted(sensor.name for sensor in defs.sensors or []),
+        "config": {
+            **_fields(schema.fields["ops"].config_type, "ops"),
+            **_fields(schema.fields["resources"].config_type, "resources"),
+        },
+    }
+
+
+def _columns(metadata: Any) -> list[str]:
+    schema = metadata.get("dagster/column_schema")
+    return [column.name for column in schema.columns] if schema else []
+
+
+def _fields(config_type: Any, path: str) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, field in config_type.fields.items():
+        here = f"{path}.{name}"
+        if name == "config" and not getattr(field.config_type, "fields", None):
+            continue  # an asset without config
+        if getattr(field.config_type, "fields", None):
+            found.update(_fields(field.config_type, here))
+        else:
+            assert field.description or not here.count(".config."), f"{here} has no help text"
+            found[here] = field.default_value if field.default_provided else None
+            assert field.default_provided or not field.is_required, f"{here} has no default"
+    return found
+
+
+def test_the_definitions_are_those_written_down():
+    assert described() == json.loads(SNAPSHOT.read_text())
+
+
+def test_heavy_imports_wait_until_they_are_needed():
+    """Loading the code location is what people wait for in the UI."""
+    heavy = ["mlflow", "sklearn", "pandas", "pandera", "matplotlib", "s3fs", "pyarrow", "scipy"]
+    code = (
+        "import sys, wine_quality.definitions; "
+        f"print([name for name in {heavy} if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code],
+        capture_output=True,
+        text=True,
+        cwd=PROJECT_ROOT,
+        env={**os.environ, "PYTHONPATH": str(PROJECT_ROOT)},
+        timeout=60,
+    )
+    assert done.stdout.strip() == "[]", done.stdout + done.stderr
+
+
+def test_pure_computation_knows_neither_dagster_nor_mlflow():
+    for folder in ("data", "training"):
+        for file in (PROJECT_ROOT / "wine_quality" / folder).glob("*.py"):
+            found = re.search(r"^\s*(from|import) (dagster|mlflow)", file.read_text(), re.MULTILINE)
+            assert not found, f"{file.name}: {found and found[0]}"
+
+
+if __name__ == "__main__":
+    SNAPSHOT.write_text(json.dumps(described(), indent=1, ensure_ascii=False) + "\n")
