@@ -8,9 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import mlflow
 import pytest
 
+from wine_quality.data.contract import FEATURES
 from wine_quality.environments.versions import MLFLOW_VERSIONS, PROJECT_ROOT
+from wine_quality.tracking.server_check import TrackingServerError, check_server
 
 pytestmark = pytest.mark.slow
 
@@ -148,6 +151,61 @@ def test_server_of_another_version_is_refused_before_training(home, mlflow_serve
     assert done.returncode == 1
     assert "runs MLflow 2.x" in done.stderr
     assert "needs a 3.x server" in done.stderr
+    assert "no MLflow run was made" in done.stderr
+
+
+@pytest.mark.parametrize("client", MLFLOW_VERSIONS.values(), ids=list(MLFLOW_VERSIONS))
+def test_each_server_is_taken_or_refused(client, mlflow_version, mlflow_server):
+    """``mlflow_version`` is the server's; the table says which pairs were run with success."""
+    uri = mlflow_server(mlflow_version).uri
+    if int(mlflow_version.client.split(".")[0]) in client.servers:
+        check_server(uri, client)
+    else:
+        with pytest.raises(TrackingServerError, match="Pick the version that fits the server"):
+            check_server(uri, client)
+
+
+def test_the_2_1_1_client_works_with_a_3_server(home, mlflow_server):
+    """The server is what people upgrade first."""
+    client = MLFLOW_VERSIONS["2.1.1"]
+    if not client.python.exists():
+        pytest.skip("no environment of MLflow 2.1.1")
+    uri = mlflow_server(MLFLOW_VERSIONS["3"]).uri
+    done = run_cli("--mlflow", "2.1.1", "--tracking-uri", uri, "--experiment", "upgraded")
+    assert done.returncode == 0, done.stderr
+    left = read_back(client, uri, printed(done.stdout, "MLflow run"))
+    assert left["status"] == "FINISHED"
+    assert "mlflow_version: 2.1.1" in left["MLmodel"]
+    assert left["mean"] == pytest.approx(5.6, abs=0.2)
+
+
+def test_mlflow_3_keeps_lineage_signature_and_an_example(home, tmp_path):
+    """And writes a pickle when asked to."""
+    from mlflow.models import get_model_info
+    from mlflow.tracking import MlflowClient
+
+    config = tmp_path / "run.yaml"
+    config.write_text("resources: {mlflow: {config: {model_format: pickle}}}")
+    done = run_cli("--config", str(config))
+    assert done.returncode == 0, done.stderr
+    uri = f"sqlite:///{home / 'mlflow-3' / 'mlflow.db'}"
+    client = MlflowClient(uri)
+    run = client.get_run(printed(done.stdout, "MLflow run"))
+    [used] = run.inputs.dataset_inputs
+    assert used.dataset.name == "wine_quality_train"
+    assert "winequality-red.csv" in used.dataset.source
+    assert [tag.value for tag in used.tags] == ["training"]
+    [version] = client.search_model_versions("name='ElasticnetWineModel'")
+    mlflow.set_tracking_uri(uri)
+    model = get_model_info(f"models:/ElasticnetWineModel/{version.version}")
+    assert model.signature is not None
+    assert model.signature.inputs.input_names() == list(FEATURES)
+    assert model.saved_input_example_info is not None
+    [folder] = (home / "mlflow-3" / "artifacts").rglob("MLmodel")
+    assert (folder.parent / "model.pkl").exists()
+    requirements = (folder.parent / "requirements.txt").read_text().split()
+    assert f"mlflow=={mlflow.__version__}" in requirements
+    assert all("==" in line for line in requirements)
 
 
 def test_embedded_store_needs_no_server(home):

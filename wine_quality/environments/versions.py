@@ -100,7 +100,7 @@ MLFLOW_VERSIONS: Mapping[str, MlflowVersion] = {
         MlflowVersion(
             key="2.1.1",
             client="2.1.1",
-            servers=(2,),
+            servers=(2, 3),
             backend=_EXPLICIT,
             pythons=("3.11",),
             variables=_DISTUTILS,
