@@ -81,6 +81,7 @@ def column_schema() -> TableSchema:
         AssetCheckSpec(
             CONTRACT_CHECK,
             asset="raw_wine_csv",
+            blocking=True,
             description="Eleven named numeric columns and quality; nothing missing; sane ranges.",
         )
     ],
