@@ -182,7 +182,7 @@ def _reasons(result: Any) -> list[str]:
             reasons.append(f"{event.step_key}: {_root_of(event.step_failure_data.error)}")
         elif event.is_resource_init_failure:
             reasons.append(_root_of(event.engine_event_data.error))
-        elif event.event_type_value == "RUN_FAILURE" and event.job_failure_data.error:
+        elif event.is_job_failure and event.job_failure_data.error:
             reasons.append(_root_of(event.job_failure_data.error))
     return list(dict.fromkeys(reasons))
 

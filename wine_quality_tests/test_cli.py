@@ -135,3 +135,19 @@ def test_a_missing_environment_names_the_command_that_builds_it(home, tmp_path, 
     )
     assert done.returncode == 2
     assert "Build it with: make env MLFLOW=2.1.1" in done.stderr
+
+
+def test_a_broken_environment_is_named(home, tmp_path, monkeypatch):
+    """Its process dies before it takes the plan."""
+    root = tmp_path / "environments"
+    broken = root / "mlflow-2.1.1" / "bin" / "python"
+    broken.parent.mkdir(parents=True)
+    broken.write_text("#!/bin/sh\nexit 7\n")
+    broken.chmod(0o755)
+    (root / "mlflow-3").symlink_to(Path(sys.prefix))
+    monkeypatch.setenv("WINE_QUALITY_ENVIRONMENTS", str(root))
+    done = run_cli("--mlflow", "2.1.1")
+    assert done.returncode == 1
+    assert "ran this plan with MLflow 2.1.1 (pid" in done.stderr
+    assert "exited with code 7 before its steps were finished" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -56,19 +56,18 @@ class RawWineCsvConfig(Config):
     attempts: int = Field(default=3, ge=1, le=10, description="Tries before giving up.")
 
 
-def column_schema() -> TableSchema:
-    """The data contract's columns as Dagster shows them."""
-    return TableSchema(
-        columns=[
-            TableColumn(
-                name=column.name,
-                type=column.dtype,
-                description=f"{column.description} [{column.unit}] "
-                f"{column.minimum:g} to {column.maximum:g}",
-            )
-            for column in COLUMNS.values()
-        ]
-    )
+def column_schema(*more: TableColumn) -> TableSchema:
+    """The data contract's columns, and ``more``, as Dagster shows them."""
+    contract = [
+        TableColumn(
+            name=column.name,
+            type=column.dtype,
+            description=f"{column.description} [{column.unit}] "
+            f"{column.minimum:g} to {column.maximum:g}",
+        )
+        for column in COLUMNS.values()
+    ]
+    return TableSchema(columns=[*contract, *more])
 
 
 @asset(
@@ -147,7 +146,17 @@ class SplitConfig(Config):
     seed: int = Field(default=40, ge=0, le=2**32 - 1, description="Seed of the shuffle.")
 
 
-@asset(group_name=GROUP, kinds={"pandas", "scikitlearn"}, owners=OWNERS, code_version="1")
+@asset(
+    group_name=GROUP,
+    kinds={"pandas", "scikitlearn"},
+    owners=OWNERS,
+    code_version="1",
+    metadata={
+        "dagster/column_schema": column_schema(
+            TableColumn(name="part", type="string", description="train or test")
+        )
+    },
+)
 def train_test_split(
     context: AssetExecutionContext, config: SplitConfig, raw_wine_csv
 ) -> MaterializeResult:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import importlib
 import importlib.util
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -33,7 +34,9 @@ def end() -> None:
 
 
 def preload(modules: Iterable[str]) -> None:
-    """Import those that this environment has."""
+    """Import those that this environment has, ahead of whoever needs them."""
     for module in modules:
         if importlib.util.find_spec(module.partition(".")[0]) is not None:
-            importlib.import_module(module)
+            # Whoever really needs it fails where that can be reported.
+            with suppress(ImportError):
+                importlib.import_module(module)

@@ -43,11 +43,12 @@ class ExplicitRunTracker(Tracker):
         ).model_uri
 
     def log_dataset(self, frame: pd.DataFrame, source: str, name: str) -> None:
-        if self._major < 3:
-            return
         import warnings
 
         import mlflow
+
+        if not hasattr(mlflow, "log_input"):  # before 2.4
+            return
         from mlflow.data.pandas_dataset import from_pandas
 
         with warnings.catch_warnings():
