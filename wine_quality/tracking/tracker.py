@@ -198,10 +198,11 @@ class Tracker(ABC):
         """
         run_id = self.require_run_id()
         self._create_registered_model(name)
+        # By the run and not by the name: a model may have thousands of versions.
         mine = [
             found
-            for found in self.client.search_model_versions(f"name='{name}'")
-            if found.run_id == run_id
+            for found in self.client.search_model_versions(f"run_id='{run_id}'")
+            if found.name == name
         ]
         if mine:
             version = max(mine, key=lambda found: int(found.version))
