@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from wine_quality.environments.versions import MLFLOW_VERSIONS, MlflowVersion
 from wine_quality_tests.servers import MlflowServer
+from wine_quality_tests.web_faults import WINES
 
 
 @pytest.fixture(params=list(MLFLOW_VERSIONS))
@@ -43,3 +45,28 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv("DAGSTER_HOME", raising=False)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     return folder
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[str]:
+    """moto's S3 server, over HTTP; its bucket ``wines`` holds the file."""
+    import boto3
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("AWS_")]:
+            patch.delenv(name)
+        patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+        patch.setenv("AWS_ACCESS_KEY_ID", "key")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "s3cret")
+        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        client = boto3.client("s3")
+        client.create_bucket(Bucket="wines")
+        client.put_object(Bucket="wines", Key="red/wines.csv", Body=WINES)
+        client.put_object(Bucket="wines", Key="empty.csv", Body=b"")
+        client.put_object(Bucket="wines", Key="large.csv", Body=b"7" * ((1 << 20) + 1))
+        yield f"http://{host}:{port}"
+    server.stop()

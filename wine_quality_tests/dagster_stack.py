@@ -42,7 +42,7 @@ _LOADED = """
 class DagsterStack:
     """Webserver and daemon over one DAGSTER_HOME, ended with the tests."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, **variables: str) -> None:
         self.dagster_home = home / "dagster"
         self.dagster_home.mkdir(parents=True)
         (self.dagster_home / "dagster.yaml").symlink_to(PROJECT_ROOT / "dagster.yaml")
@@ -52,6 +52,7 @@ class DagsterStack:
             "WINE_QUALITY_HOME": str(home),
         }
         self.variables.pop("MLFLOW_TRACKING_URI", None)
+        self.variables.update(variables)
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
         self._folder = home
@@ -59,8 +60,8 @@ class DagsterStack:
             "webserver": self._start(
                 "dagster-webserver", ["-h", "127.0.0.1", "-p", str(port)], "webserver"
             ),
-            "daemon": self._start("dagster-daemon", ["run"], "daemon"),
         }
+        self.start_daemon()
         try:
             await_condition(self._ready, "the code location", READY_SECONDS)
         except AssertionError:
@@ -71,13 +72,40 @@ class DagsterStack:
         command = [str(Path(sys.executable).with_name(script)), *arguments]
         return subprocess.Popen(
             [*command, "-w", str(PROJECT_ROOT / "workspace.yaml")],
-            stdout=(self._folder / f"{name}.log").open("wb"),
+            stdout=(self._folder / f"{name}.log").open("ab"),
             stderr=subprocess.STDOUT,
             env=self.variables,
             cwd=PROJECT_ROOT,
             start_new_session=True,
             preexec_fn=die_with_parent,
         )
+
+    def start_daemon(self) -> None:
+        self._processes["daemon"] = self._start("dagster-daemon", ["run"], "daemon")
+
+    def kill_daemon(self) -> None:
+        """As a machine that goes down does; the code server it started dies with it."""
+        process = self._processes.pop("daemon")
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+    def runs(self) -> list[dict[str, Any]]:
+        """Status and tags of every run, the newest first."""
+        query = "{ runsOrError { ... on Runs { results { runId status tags { key value } } } } }"
+        found = self.graphql(query)["runsOrError"]["results"]
+        return [{**run, "tags": {t["key"]: t["value"] for t in run["tags"]}} for run in found]
+
+    def ticks(self, sensor: str) -> list[dict[str, Any]]:
+        """Status, skip reason and error of a sensor's ticks, the newest first."""
+        query = """query T($s: SensorSelector!) { sensorOrError(sensorSelector: $s) {
+            ... on Sensor { sensorState { ticks(limit: 50) {
+                status skipReason runIds error { message causes { message } } } } } } }"""
+        selector = {
+            "repositoryLocationName": "ml_repository",
+            "repositoryName": "__repository__",
+            "sensorName": sensor,
+        }
+        return self.graphql(query, s=selector)["sensorOrError"]["sensorState"]["ticks"]
 
     def _ready(self) -> bool:
         for name, process in self._processes.items():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import socket
 import time
 from collections.abc import Iterator
@@ -109,31 +108,6 @@ def test_local_files(tmp_path, monkeypatch):
         read_source("/dev/zero", QUICK)
     with pytest.raises(SourceError, match="larger than the limit"):
         read_source(str(PACKAGED_RED_WINE), SourceLimits(max_bytes=100))
-
-
-@pytest.fixture(scope="module")
-def s3() -> Iterator[str]:
-    """moto's S3 server, over HTTP; its bucket ``wines`` holds the file."""
-    import boto3
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    with pytest.MonkeyPatch.context() as patch:
-        for name in [name for name in os.environ if name.startswith("AWS_")]:
-            patch.delenv(name)
-        patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-        patch.setenv("AWS_ACCESS_KEY_ID", "key")
-        patch.setenv("AWS_SECRET_ACCESS_KEY", "s3cret")
-        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-        client = boto3.client("s3")
-        client.create_bucket(Bucket="wines")
-        client.put_object(Bucket="wines", Key="red/wines.csv", Body=WINES)
-        client.put_object(Bucket="wines", Key="empty.csv", Body=b"")
-        client.put_object(Bucket="wines", Key="large.csv", Body=b"7" * ((1 << 20) + 1))
-        yield f"http://{host}:{port}"
-    server.stop()
 
 
 def test_s3(s3):

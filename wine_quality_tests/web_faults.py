@@ -18,6 +18,7 @@ class WebFaults:
 
     def __init__(self) -> None:
         self.requests: Counter[str] = Counter()
+        self.etag = "one"
         self.stopped = threading.Event()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._server.daemon_threads = True
@@ -55,6 +56,9 @@ def _handler(web: WebFaults) -> type[BaseHTTPRequestHandler]:
 
         def get_wines(self) -> None:
             self.send(200, WINES)
+
+        def get_tagged(self) -> None:
+            self.send(200, WINES, ETag=f'"{web.etag}"')
 
         def get_gzip(self) -> None:
             self.send(200, gzip.compress(WINES), Content_Encoding="gzip")

@@ -100,6 +100,8 @@ def raw_wine_csv(context: AssetExecutionContext, config: RawWineCsvConfig) -> It
     except (SourceError, DataFormatError) as error:
         yield AssetCheckResult(check_name=CONTRACT_CHECK, passed=False, description=str(error))
         raise Failure(str(error), allow_retries=False) from error
+    # On the run too: people look for "the run of this file" among runs.
+    context.instance.add_run_tags(context.run_id, {"data_sha256": source.sha256})
     violations = check_contract(frame)
     yield AssetCheckResult(
         check_name=CONTRACT_CHECK,

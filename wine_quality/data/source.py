@@ -18,7 +18,14 @@ from wine_quality.data.transfer import (
     within_deadline,
 )
 
-__all__ = ["PACKAGED_RED_WINE", "Source", "SourceError", "SourceLimits", "read_source"]
+__all__ = [
+    "PACKAGED_RED_WINE",
+    "Source",
+    "SourceError",
+    "SourceLimits",
+    "local_path_of",
+    "read_source",
+]
 
 PACKAGED_RED_WINE = Path(__file__).with_name("winequality-red.csv")
 
@@ -45,7 +52,8 @@ def read_source(
     say = report or (lambda _line: None)
     scheme = urlsplit(url).scheme
     if scheme in ("http", "https", "s3"):
-        from wine_quality.data.remote import read_http, read_s3
+        from wine_quality.data.s3 import read_s3
+        from wine_quality.data.web import read_http
 
         def read(given_up: Event) -> bytes:
             return read_s3(url, limits) if scheme == "s3" else read_http(url, limits, given_up)
@@ -54,7 +62,7 @@ def read_source(
             lambda given_up: with_retries(lambda: read(given_up), url, limits, say), url, limits
         )
     elif scheme == "file":
-        content = _read_path(_path_of(url), url, limits)
+        content = _read_path(local_path_of(url), url, limits)
     elif "://" not in url:
         content = _read_path(Path(url).expanduser(), url, limits)
     else:
@@ -62,7 +70,12 @@ def read_source(
     return Source(redact_url(url), content, hashlib.sha256(content).hexdigest())
 
 
-def _path_of(url: str) -> Path:
+def local_path_of(url: str) -> Path:
+    """The path that a ``file://`` URL names.
+
+    Raises:
+        SourceError: it names a host.
+    """
     parts = urlsplit(url)
     if parts.netloc not in ("", "localhost"):
         raise SourceError(

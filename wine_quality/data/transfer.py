@@ -6,7 +6,10 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 from urllib.parse import urlsplit, urlunsplit
+
+T = TypeVar("T")
 
 
 class SourceError(Exception):
@@ -49,8 +52,8 @@ def too_large(url: str, limits: SourceLimits) -> SourceError:
 
 
 def with_retries(
-    read: Callable[[], bytes], url: str, limits: SourceLimits, say: Callable[[str], None]
-) -> bytes:
+    read: Callable[[], T], url: str, limits: SourceLimits, say: Callable[[str], None]
+) -> T:
     """What ``read`` returns, tried again after a ``PassingFault``."""
     for attempt in range(1, limits.attempts + 1):
         try:
@@ -66,16 +69,14 @@ def with_retries(
     raise AssertionError("attempts is at least 1")
 
 
-def within_deadline(
-    read: Callable[[threading.Event], bytes], url: str, limits: SourceLimits
-) -> bytes:
+def within_deadline(read: Callable[[threading.Event], T], url: str, limits: SourceLimits) -> T:
     """What ``read`` returns, if it does within ``total_seconds``.
 
     It runs in a thread of its own: a name server that hangs, or a host that sends one byte of its
     headers now and then, ends no library's time-out. The event tells it that nobody waits any more.
     """
     given_up = threading.Event()
-    outcome: list[bytes | BaseException] = []
+    outcome: list[T | BaseException] = []
 
     def work() -> None:
         try:

@@ -1,0 +1,97 @@
+"""Bytes and listings from ``s3://``, on any store that speaks S3.
+
+Endpoint, keys and region come from the ``AWS_*`` variables, and ``MLFLOW_S3_ENDPOINT_URL``.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from wine_quality.data.transfer import PassingFault, SourceError, SourceLimits, too_large
+
+if TYPE_CHECKING:
+    from s3fs import S3FileSystem
+
+_ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "MLFLOW_S3_ENDPOINT_URL")
+
+
+def read_s3(url: str, limits: SourceLimits) -> bytes:
+    """One object, in one try.
+
+    Raises:
+        SourceError: no such object, no access, too large.
+        PassingFault: the store does not answer, or answers 429 or 5xx.
+    """
+    if "/" not in url.removeprefix("s3://").strip("/"):
+        raise SourceError(f"{url} names a bucket; csv_url must name an object in it.")
+    with _store(url, limits) as store:
+        size = store.info(url)["size"]
+        if size > limits.max_bytes:
+            raise too_large(url, limits)
+        # A range, should it grow meanwhile; S3 refuses one of an empty object.
+        return store.cat_file(url, end=limits.max_bytes) if size else b""
+
+
+def list_s3(url: str, limits: SourceLimits) -> list[tuple[float, str, str]]:
+    """When each object under a prefix was stored (Unix seconds), its URL and its ETag.
+
+    Raises:
+        SourceError: no such bucket, or no access.
+        PassingFault: the store does not answer, or answers 429 or 5xx.
+    """
+    bucket, _, prefix = url.removeprefix("s3://").partition("/")
+    with _store(url, limits) as store:
+        return [
+            (entry["LastModified"].timestamp(), f"s3://{bucket}/{entry['Key']}", entry["ETag"])
+            for entry in _entries(store, bucket, prefix)
+        ]
+
+
+def _entries(store: S3FileSystem, bucket: str, prefix: str) -> Iterator[dict[str, Any]]:
+    """S3's own pages: s3fs's ``find`` asks more than once, and builds folders nobody needs."""
+    more: dict[str, str] = {}
+    while True:
+        page = store.call_s3("list_objects_v2", Bucket=bucket, Prefix=prefix, **more)
+        yield from page.get("Contents", [])
+        if not page.get("IsTruncated"):
+            return
+        more = {"ContinuationToken": page["NextContinuationToken"]}
+
+
+@contextmanager
+def _store(url: str, limits: SourceLimits) -> Iterator[S3FileSystem]:
+    """s3fs with our limits, its errors told as ours."""
+    import s3fs
+    from botocore import exceptions as aws
+
+    endpoint = next((os.environ[name] for name in _ENDPOINTS if os.environ.get(name)), None)
+    store = s3fs.S3FileSystem(
+        endpoint_url=endpoint,
+        config_kwargs={
+            "connect_timeout": limits.timeout_seconds,
+            "read_timeout": limits.timeout_seconds,
+            "retries": {"total_max_attempts": 1},
+        },
+        # What a path held before says nothing of what it holds now.
+        use_listings_cache=False,
+        skip_instance_cache=True,
+    )
+    store.retries = 1  # s3fs tries again by itself too
+    try:
+        yield store
+    except SourceError:
+        raise
+    except FileNotFoundError as error:
+        raise SourceError(f"{url}: no such bucket or object.") from error
+    except (PermissionError, aws.NoCredentialsError) as error:
+        raise SourceError(
+            f"{url}: access denied ({error}). Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."
+        ) from error
+    except (aws.ConnectionError, aws.HTTPClientError, OSError) as error:
+        # An OSError is what s3fs makes of an answer's 5xx.
+        raise PassingFault(f"cannot be read from {endpoint or 'AWS'} ({error})") from error
+    except Exception as error:
+        raise SourceError(f"{url} cannot be read from {endpoint or 'AWS'}: {error}") from error

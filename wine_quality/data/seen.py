@@ -1,0 +1,66 @@
+"""Which arrivals have been handled, in a few kilobytes however many there were."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from wine_quality.data.arrivals import Arrival
+
+OVERLAP_SECONDS = 24 * 3600.0
+"""How much older than the newest an arrival may say it is: S3 dates an upload in parts by its
+first part."""
+
+KEPT = 500
+
+
+@dataclass
+class Seen:
+    """Everything up to ``mark`` has been handled, and of what is younger the ``recent`` ones.
+
+    Attributes:
+        mark: ``(arrived, fingerprint)``, in the order of arrivals.
+        recent: When each arrived, by its fingerprint.
+    """
+
+    mark: tuple[float, str] = (0.0, "")
+    recent: dict[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def from_cursor(cls, cursor: str | None) -> Seen:
+        """What ``to_cursor`` wrote; nothing seen yet when there is none.
+
+        Raises:
+            ValueError: the text is no such cursor.
+        """
+        if not cursor:
+            return cls()
+        try:
+            plain = json.loads(cursor)
+            recent = {str(key): float(when) for key, when in plain["recent"].items()}
+            return cls((float(plain["mark"][0]), str(plain["mark"][1])), recent)
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+            raise ValueError(f"not a cursor of this sensor: {cursor[:80]!r}") from error
+
+    def to_cursor(self) -> str:
+        return json.dumps({"mark": self.mark, "recent": self.recent})
+
+    def unseen(self, arrivals: Iterable[Arrival]) -> list[Arrival]:
+        """Those that have not been handled, the oldest first."""
+        found = (a for a in arrivals if a.moment > self.mark and a.fingerprint not in self.recent)
+        return sorted(found, key=lambda arrival: arrival.moment)
+
+    def handled(self, done: Iterable[Arrival], waiting: Iterable[Arrival]) -> Seen:
+        """With ``done`` added; nothing that is ``waiting`` falls behind the mark."""
+        recent = {**self.recent, **{a.fingerprint: a.arrived for a in done}}
+        if not recent:
+            return self
+        moments = sorted((when, key) for key, when in recent.items())
+        mark = max(self.mark, (moments[-1][0] - OVERLAP_SECONDS, ""))
+        if len(moments) > KEPT:
+            mark = max(mark, moments[-KEPT - 1])
+        first_waiting = min((a.moment for a in waiting), default=None)
+        if first_waiting is not None and mark >= first_waiting:
+            mark = max([self.mark, *(moment for moment in moments if moment < first_waiting)])
+        return Seen(mark, {key: when for when, key in moments if (when, key) > mark})

@@ -1,0 +1,89 @@
+"""Bytes and headers over ``http(s)://``."""
+
+from __future__ import annotations
+
+import threading
+import time
+from email.utils import parsedate_to_datetime
+
+from wine_quality.data.transfer import (
+    PassingFault,
+    SourceError,
+    SourceLimits,
+    redact_url,
+    too_large,
+)
+
+_CHUNK = 1 << 16
+
+
+def read_http(url: str, limits: SourceLimits, given_up: threading.Event) -> bytes:
+    """All of the body, unpacked when it is compressed.
+
+    Raises:
+        SourceError: an answer that will stay as it is (404, too large, no URL).
+        PassingFault: 429, 5xx, no answer, a broken connection, less than was announced.
+    """
+    import requests
+
+    try:
+        with requests.get(url, stream=True, timeout=limits.timeout_seconds) as answer:
+            if answer.status_code == 429 or answer.status_code >= 500:
+                raise PassingFault(f"the server answered {answer.status_code} {answer.reason}")
+            if answer.status_code != 200:
+                raise SourceError(
+                    f"{redact_url(url)}: the server answered {answer.status_code} "
+                    f"{answer.reason}. Check csv_url."
+                )
+            pieces, size = [], 0
+            for piece in answer.iter_content(_CHUNK):
+                size += len(piece)
+                if size > limits.max_bytes:
+                    raise too_large(url, limits)
+                if given_up.is_set():
+                    break
+                pieces.append(piece)
+    except requests.Timeout as error:
+        raise PassingFault(f"no answer within {limits.timeout_seconds:g} s") from error
+    except requests.exceptions.SSLError as error:
+        raise SourceError(f"{redact_url(url)}: TLS failed. Check its certificate.") from error
+    except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError) as error:
+        raise PassingFault(f"the connection failed ({type(error).__name__})") from error
+    except requests.RequestException as error:
+        raise SourceError(
+            f"{redact_url(url)}: not a usable URL ({type(error).__name__})."
+        ) from error
+    return b"".join(pieces)
+
+
+def head_http(url: str, limits: SourceLimits) -> tuple[float, str, str]:
+    """When the one file behind a URL was changed (Unix seconds), its URL and its version.
+
+    Raises:
+        SourceError: no such file, or the server says neither ETag nor Last-Modified.
+        PassingFault: 429, 5xx, no answer.
+    """
+    import requests
+
+    try:
+        # Some servers answer HEAD with less than GET, or not at all; no body is read here.
+        with requests.get(url, stream=True, timeout=limits.timeout_seconds) as answer:
+            if answer.status_code == 429 or answer.status_code >= 500:
+                raise PassingFault(f"the server answered {answer.status_code} {answer.reason}")
+            if answer.status_code != 200:
+                raise SourceError(
+                    f"{redact_url(url)}: the server answered {answer.status_code} {answer.reason}."
+                )
+            tag, changed = (answer.headers.get(name) for name in ("ETag", "Last-Modified"))
+    except requests.ConnectionError as error:
+        raise PassingFault(f"the connection failed ({type(error).__name__})") from error
+    except requests.Timeout as error:
+        raise PassingFault(f"no answer within {limits.timeout_seconds:g} s") from error
+    except requests.RequestException as error:
+        raise SourceError(f"{redact_url(url)}: not a usable URL.") from error
+    if not tag and not changed:
+        raise SourceError(
+            f"{redact_url(url)} cannot be watched: the server sends neither ETag nor Last-Modified."
+        )
+    arrived = parsedate_to_datetime(changed).timestamp() if changed else time.time()
+    return arrived, url, tag or str(changed)
