@@ -16,16 +16,15 @@ from wine_quality.jobs import wine_quality_model
 from wine_quality.sensors import mlflow_run_closer
 from wine_quality.storage import PlainFormatIOManager
 from wine_quality.tracking.resource import MlflowTracker, VersionKey
-from wine_quality.watching import WatchedPlace, new_wine_data_sensor
+from wine_quality.watching import WatchedPlace, watching_sensor
 
 defs = Definitions(
     assets=load_assets_from_modules([data, model]),
     jobs=[wine_quality_model],
-    sensors=[mlflow_run_closer, new_wine_data_sensor],
+    sensors=[mlflow_run_closer, watching_sensor(WatchedPlace.from_environment())],
     resources={
         "hyperparameters": Hyperparameters(),
         "mlflow": MlflowTracker(version=VersionKey(default_version())),
-        "wine_data_watch": WatchedPlace(),
         "io_manager": PlainFormatIOManager(),
     },
     executor=mlflow_environment_executor,

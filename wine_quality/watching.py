@@ -5,24 +5,23 @@ import os
 import time
 
 from dagster import (
-    ConfigurableResource,
     DagsterRunStatus,
     DefaultSensorStatus,
     RunRequest,
     RunsFilter,
+    SensorDefinition,
     SensorEvaluationContext,
     SensorResult,
     SkipReason,
     sensor,
 )
-from pydantic import Field
+from pydantic import BaseModel, Field, ValidationError, field_validator
 
 from wine_quality.data.arrivals import Arrival, list_arrivals
 from wine_quality.data.seen import Seen
 from wine_quality.data.transfer import SourceLimits, redact_url
-from wine_quality.environments.versions import default_version
+from wine_quality.environments.versions import default_version, get_version
 from wine_quality.jobs import wine_quality_model
-from wine_quality.tracking.resource import VersionKey
 
 SOURCE_TAG = "wine_quality/source"
 SOURCE_VERSION_TAG = "wine_quality/source_version"
@@ -34,48 +33,62 @@ _UNFINISHED = [
     DagsterRunStatus.STARTED,
 ]
 _NAME = "new_wine_data_sensor"
+_PREFIX = "WINE_QUALITY_WATCH_"
 
 
-def _number(variable: str, default: float) -> float:
-    return float(os.environ.get(variable) or default)
-
-
-class WatchedPlace(ConfigurableResource):
+class WatchedPlace(BaseModel):
     """What ``new_wine_data_sensor`` watches, and how it trains on what arrives.
 
-    The defaults come from ``WINE_QUALITY_WATCH`` and the variables named in each field.
+    ``from_environment`` takes each field from ``WINE_QUALITY_WATCH_<FIELD>``, such as
+    ``WINE_QUALITY_WATCH_PLACE``; what is not set there is the default here.
     """
 
     place: str = Field(
-        default_factory=lambda: os.environ.get("WINE_QUALITY_WATCH", ""),
-        description="A folder, s3://bucket/prefix or one https:// URL ($WINE_QUALITY_WATCH). "
-        "Empty: nothing is watched.",
+        "",
+        description="A folder, s3://bucket/prefix or one https:// URL. Empty: nothing is watched.",
     )
-    suffix: str = Field(default=".csv", description="Only names that end so are data.")
+    suffix: str = Field(".csv", description="Only names that end so are data.")
+    interval_seconds: int = Field(30, ge=1, description="Between two ticks, at least.")
     settle_seconds: float = Field(
-        default_factory=lambda: _number("WINE_QUALITY_WATCH_SETTLE_SECONDS", 10),
+        10.0,
         ge=0,
         description="A file in a folder counts as whole when it was left alone for so long.",
     )
-    max_runs_per_tick: int = Field(default=5, ge=1, description="New runs of one tick.")
+    max_runs_per_tick: int = Field(5, ge=1, description="New runs of one tick.")
     max_unfinished_runs: int = Field(
-        default=20, ge=1, description="With so many of its runs queued or running, it waits."
+        20, ge=1, description="With so many of its runs queued or running, it waits."
     )
     listing_seconds: float = Field(
-        default=30.0, gt=0, le=50, description="A listing that takes longer fails the tick."
+        30.0, gt=0, le=50, description="A listing that takes longer fails the tick."
     )
-    mlflow_version: VersionKey = Field(
-        default_factory=lambda: VersionKey(default_version()),
-        description="MLflow version of the runs ($WINE_QUALITY_MLFLOW).",
+    mlflow_version: str = Field(
+        default_factory=default_version, description="MLflow version of the runs."
     )
-    alpha: float = Field(
-        default_factory=lambda: _number("WINE_QUALITY_ALPHA", 0.5),
-        description="Hyperparameter of the runs ($WINE_QUALITY_ALPHA).",
-    )
-    l1_ratio: float = Field(
-        default_factory=lambda: _number("WINE_QUALITY_L1_RATIO", 0.5),
-        description="Hyperparameter of the runs ($WINE_QUALITY_L1_RATIO).",
-    )
+    alpha: float = Field(0.5, ge=0, description="Hyperparameter of the runs.")
+    l1_ratio: float = Field(0.5, ge=0, le=1, description="Hyperparameter of the runs.")
+
+    @field_validator("mlflow_version")
+    @classmethod
+    def _known(cls, key: str) -> str:
+        return get_version(key).key
+
+    @classmethod
+    def from_environment(cls) -> "WatchedPlace":
+        """As the variables say.
+
+        Raises:
+            ValueError: names the variable that cannot be used, and why.
+        """
+        given = {name: os.environ.get(f"{_PREFIX}{name.upper()}") for name in cls.model_fields}
+        try:
+            return cls.model_validate({name: text for name, text in given.items() if text})
+        except ValidationError as error:
+            problems = [
+                f"{_PREFIX}{str(problem['loc'][0]).upper()} is {problem['input']!r}: "
+                f"{problem['msg']}"
+                for problem in error.errors()
+            ]
+            raise ValueError("; ".join(problems)) from None
 
     def whole_arrivals(self, now: float) -> tuple[list[Arrival], list[Arrival]]:
         """Files that are whole, and files that may still be written.
@@ -104,7 +117,7 @@ class WatchedPlace(ConfigurableResource):
                 "ops": {"raw_wine_csv": {"config": {"csv_url": arrival.url}}},
                 "resources": {
                     "hyperparameters": {"config": {"alpha": self.alpha, "l1_ratio": self.l1_ratio}},
-                    "mlflow": {"config": {"version": self.mlflow_version.value}},
+                    "mlflow": {"config": {"version": self.mlflow_version}},
                 },
             },
             tags={
@@ -115,28 +128,34 @@ class WatchedPlace(ConfigurableResource):
         )
 
 
-@sensor(
-    name=_NAME,
-    job=wine_quality_model,
-    minimum_interval_seconds=int(_number("WINE_QUALITY_WATCH_SECONDS", 30)),
-    default_status=(
-        DefaultSensorStatus.RUNNING
-        if os.environ.get("WINE_QUALITY_WATCH")
-        else DefaultSensorStatus.STOPPED
-    ),
-)
-def new_wine_data_sensor(
-    context: SensorEvaluationContext, wine_data_watch: WatchedPlace
-) -> SensorResult | SkipReason:
-    """Requests one run of wine_quality_model for each new or changed file of the watched place.
+def watching_sensor(watch: WatchedPlace) -> SensorDefinition:
+    """``new_wine_data_sensor`` over a place; it runs by default when there is one."""
 
-    A file is trained on once, however often this ticks or is interrupted: the cursor says what was
+    @sensor(
+        name=_NAME,
+        job=wine_quality_model,
+        minimum_interval_seconds=watch.interval_seconds,
+        default_status=(
+            DefaultSensorStatus.RUNNING if watch.place else DefaultSensorStatus.STOPPED
+        ),
+        description="Requests one run of wine_quality_model for each new or changed file in "
+        f"{redact_url(watch.place) or 'no place yet: set ' + _PREFIX + 'PLACE'}.",
+    )
+    def new_wine_data_sensor(context: SensorEvaluationContext) -> SensorResult | SkipReason:
+        return tick(context, watch)
+
+    return new_wine_data_sensor
+
+
+def tick(context: SensorEvaluationContext, watch: WatchedPlace) -> SensorResult | SkipReason:
+    """One look at the place.
+
+    A file is trained on once, however often this is called or interrupted: the cursor says what was
     handled, and the run key keeps a tick that is repeated from launching again.
     """
-    watch = wine_data_watch
     if not watch.place:
         return SkipReason(
-            "Nothing is watched. Set WINE_QUALITY_WATCH to a folder, s3://bucket/prefix or URL."
+            f"Nothing is watched. Set {_PREFIX}PLACE to a folder, s3://bucket/prefix or URL."
         )
     seen = _seen(context)
     whole, unfinished = watch.whole_arrivals(time.time())

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import requests
+from dagster import DagsterInstance
 
 from wine_quality.environments.versions import PROJECT_ROOT
 from wine_quality_tests.servers import await_condition, die_with_parent, free_port
@@ -53,6 +54,10 @@ class DagsterStack:
         }
         self.variables.pop("MLFLOW_TRACKING_URI", None)
         self.variables.update(variables)
+        # Dagster's sqlite stores are spoilt when two processes make them at once.
+        with DagsterInstance.from_config(str(self.dagster_home)) as instance:
+            assert instance.get_runs_count() == 0
+            instance.all_instigator_state()
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
         self._folder = home

@@ -28,10 +28,10 @@ class Watched:
         self.server = server
         self.dagster = DagsterStack(
             folder / "home",
-            WINE_QUALITY_WATCH=str(self.folder),
-            WINE_QUALITY_WATCH_SECONDS="1",
+            WINE_QUALITY_WATCH_PLACE=str(self.folder),
+            WINE_QUALITY_WATCH_INTERVAL_SECONDS="1",
             WINE_QUALITY_WATCH_SETTLE_SECONDS="0.5",
-            WINE_QUALITY_L1_RATIO="0.25",
+            WINE_QUALITY_WATCH_L1_RATIO="0.25",
             MLFLOW_TRACKING_URI=server.uri,
         )
 

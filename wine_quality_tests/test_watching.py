@@ -154,19 +154,16 @@ def tick(tmp_path):
     from dagster import DagsterInstance, build_sensor_context
 
     from wine_quality.definitions import defs
-    from wine_quality.watching import WatchedPlace, new_wine_data_sensor
+    from wine_quality.watching import WatchedPlace, watching_sensor
 
     with DagsterInstance.ephemeral() as instance:
 
         def evaluate(cursor: str | None = None, **fields):
             settings = {"place": str(tmp_path), "settle_seconds": 0, **fields}
             context = build_sensor_context(
-                instance=instance,
-                cursor=cursor,
-                repository_def=defs.get_repository_def(),
-                resources={"wine_data_watch": WatchedPlace(**settings)},
+                instance=instance, cursor=cursor, repository_def=defs.get_repository_def()
             )
-            return new_wine_data_sensor.evaluate_tick(context)
+            return watching_sensor(WatchedPlace(**settings)).evaluate_tick(context)
 
         yield evaluate
 
@@ -202,7 +199,7 @@ def test_a_file_that_may_still_be_written_waits(tick, tmp_path: Path):
 
 
 def test_a_tick_that_has_nothing_to_do_says_why(tick, tmp_path: Path):
-    assert "Set WINE_QUALITY_WATCH" in tick(place="").skip_message
+    assert "Set WINE_QUALITY_WATCH_PLACE" in tick(place="").skip_message
     assert tick().skip_message == f"Nothing new among 0 file(s) in {tmp_path}."
 
 
@@ -214,3 +211,23 @@ def test_a_missing_place_fails_the_tick_with_a_reason(tick, tmp_path: Path):
 def test_a_spoilt_cursor_starts_anew(tick, tmp_path: Path):
     (tmp_path / "a.csv").write_text("wines")
     assert len(tick("nonsense").run_requests) == 1
+
+
+def test_the_environment_sets_every_field(monkeypatch):
+    from wine_quality.watching import WatchedPlace
+
+    for name, value in {
+        "PLACE": "s3://wines/new",
+        "ALPHA": "0.1",
+        "MLFLOW_VERSION": "1.26",
+    }.items():
+        monkeypatch.setenv(f"WINE_QUALITY_WATCH_{name}", value)
+    watch = WatchedPlace.from_environment()
+    assert (watch.place, watch.alpha, watch.mlflow_version) == ("s3://wines/new", 0.1, "1.26")
+    monkeypatch.setenv("WINE_QUALITY_WATCH_ALPHA", "-1")
+    with pytest.raises(ValueError, match="WINE_QUALITY_WATCH_ALPHA is '-1'"):
+        WatchedPlace.from_environment()
+    monkeypatch.setenv("WINE_QUALITY_WATCH_ALPHA", "0")
+    monkeypatch.setenv("WINE_QUALITY_WATCH_MLFLOW_VERSION", "9")
+    with pytest.raises(ValueError, match='unknown MLflow version "9"'):
+        WatchedPlace.from_environment()
