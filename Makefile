@@ -8,7 +8,7 @@ BIN := $(ROOT)/mlflow-3/bin
 BUILD := $(PYTHON) -m wine_quality.environments build
 
 .DEFAULT_GOAL := help
-.PHONY: help env envs devenvs run up test quick lint bench screenshots browser clean
+.PHONY: help env envs devenvs run promote rollback up test quick lint bench screenshots browser clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -21,6 +21,12 @@ envs: ## build the environments of all MLflow versions
 
 run: env ## run the main job with MLFLOW=… (ARGS="--alpha 0.1" passes options on)
 	@$(BIN)/python -m wine_quality run --mlflow $(MLFLOW) $(ARGS)
+
+promote: env ## make the challenger (or VERSION=…) the champion
+	@$(BIN)/python -m wine_quality promote --mlflow $(MLFLOW) $(if $(VERSION),--version $(VERSION)) $(ARGS)
+
+rollback: env ## withdraw the champion for the one before (or VERSION=…)
+	@$(BIN)/python -m wine_quality rollback --mlflow $(MLFLOW) $(if $(VERSION),--version $(VERSION)) $(ARGS)
 
 up: env ## start the Dagster UI (PORT) and the MLflow UI (MLFLOW_PORT); Ctrl-C stops both
 	@$(BIN)/python -m wine_quality up --mlflow $(MLFLOW) --port $(PORT) --mlflow-port $(MLFLOW_PORT)

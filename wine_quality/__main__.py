@@ -1,4 +1,4 @@
-"""``python -m wine_quality run`` and ``up``."""
+"""``python -m wine_quality run``, ``up``, ``promote`` and ``rollback``."""
 
 from __future__ import annotations
 
@@ -9,22 +9,30 @@ import sys
 from wine_quality.environments import startup
 from wine_quality.environments.versions import DEFAULT_VERSION, MLFLOW_VERSIONS
 
+_OF_ONE_COMMAND = ("csv_url", "alpha", "l1_ratio", "experiment", "promote", "return_to")
+
 
 def parser() -> argparse.ArgumentParser:
     main = argparse.ArgumentParser(prog="python -m wine_quality", description=__doc__)
     commands = main.add_subparsers(dest="command", required=True)
-    run = commands.add_parser("run", help="materialize all five assets and print the result")
+    run = commands.add_parser("run", help="materialize all assets and print the result")
     run.add_argument("--csv-url", help="https://, s3://, file:// or a path; default: red wine")
     run.add_argument("--alpha", type=float, help="strength of the penalty (0.5)")
     run.add_argument("--l1-ratio", type=float, help="share of L1 in the penalty (0.5)")
-    run.add_argument("--tracking-uri", help="MLflow server; default: an embedded store")
     run.add_argument("--experiment", help="MLflow experiment (wine_quality_experiment1)")
-    run.add_argument("--config", help="YAML file of run config; the other options win over it")
-    run.add_argument("--verbose", action="store_true", help="Dagster's whole log, tracebacks too")
+    promote = commands.add_parser("promote", help="make the challenger, or a version, the champion")
+    promote.add_argument("--version", dest="promote", help="number of the version (the challenger)")
+    rollback = commands.add_parser("rollback", help="withdraw the champion for the one before")
+    rollback.add_argument("--version", dest="return_to", help="the one to return to (see above)")
+    for command in (run, promote, rollback):
+        command.add_argument("--tracking-uri", help="MLflow server; default: an embedded store")
+        command.add_argument("--config", help="YAML file of run config; the other options win")
+        command.add_argument("--verbose", action="store_true", help="Dagster's whole log")
+        command.set_defaults(**dict.fromkeys(_OF_ONE_COMMAND))
     up = commands.add_parser("up", help="start the Dagster and MLflow UIs; Ctrl-C stops both")
     up.add_argument("--port", type=int, default=5000, help="of the Dagster UI (5000)")
     up.add_argument("--mlflow-port", type=int, default=5100, help="of the MLflow UI (5100)")
-    for command in (run, up):
+    for command in (run, promote, rollback, up):
         command.add_argument(
             "--mlflow",
             choices=list(MLFLOW_VERSIONS),
@@ -42,13 +50,13 @@ def main(arguments: list[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 2
-    if options.command == "run":
-        from wine_quality.cli_run import run
+    if options.command == "up":
+        from wine_quality.cli_up import up
 
-        return run(options)
-    from wine_quality.cli_up import up
+        return up(options)
+    from wine_quality.cli_run import run
 
-    return up(options)
+    return run(options)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Run the main job from the command line, on the embedded default or a server."""
+"""Run a job from the command line, on the embedded default or a server."""
 
 from __future__ import annotations
 
@@ -27,6 +27,13 @@ INTERRUPTED = 130
 BAD_USE = 2
 _CLI_TAG = "wine_quality/cli"
 METRICS = ("rmse", "mae", "r2")
+DOING = {
+    "run": "Running wine_quality_model",
+    "promote": "Promoting a version",
+    "rollback": "Returning to a former champion",
+}
+# Function in wine_quality.definitions that gives the job of each command.
+JOBS = {"run": "main_job", "promote": "promotion_job", "rollback": "rollback_job"}
 
 
 def run_config(options: argparse.Namespace) -> dict[str, Any]:
@@ -38,6 +45,8 @@ def run_config(options: argparse.Namespace) -> dict[str, Any]:
     config = _config_file(options.config) if options.config else {}
     for path, value in {
         ("ops", "raw_wine_csv", "config", "csv_url"): options.csv_url,
+        ("ops", "promote_version", "config", "version"): options.promote,
+        ("ops", "return_to_version", "config", "version"): options.return_to,
         ("resources", "hyperparameters", "config", "alpha"): options.alpha,
         ("resources", "hyperparameters", "config", "l1_ratio"): options.l1_ratio,
         ("resources", "mlflow", "config", "version"): options.mlflow,
@@ -105,20 +114,21 @@ def _run(options: argparse.Namespace) -> int:
     except (ValueError, EnvironmentMissingError) as error:
         print(f"error: {error}", file=sys.stderr)
         return BAD_USE
-    print(f"Running wine_quality_model with MLflow {version.key} …", flush=True)
+    print(f"{DOING[options.command]} with MLflow {version.key} …", flush=True)
     if not version.is_resident:
         PlanProcess.start_early(version)
     startup.begin()
     from dagster import DagsterInstance, DagsterInvalidConfigError, execute_job, reconstructable
 
-    from wine_quality.definitions import main_job
+    from wine_quality import definitions
     from wine_quality.tracking.lifecycle import interrupt_cancels
 
     interrupt_cancels.set(True)
     tag = {_CLI_TAG: uuid.uuid4().hex}
     with DagsterInstance.get() as instance:
         try:
-            result = execute_job(reconstructable(main_job), instance, config, tags=tag)
+            job = reconstructable(getattr(definitions, JOBS[options.command]))
+            result = execute_job(job, instance, config, tags=tag)
         except KeyboardInterrupt:
             return _report_end(instance, tag, version.key, [])
         except DagsterInvalidConfigError as error:
@@ -126,7 +136,10 @@ def _run(options: argparse.Namespace) -> int:
                 print(f"error: {problem.message}", file=sys.stderr)
             return BAD_USE
         if result.success:
-            _print_result(result, version.key)
+            if options.command == "run":
+                _print_result(result, version.key)
+            else:
+                _print_champion(result)
             return 0
         return _report_end(instance, tag, version.key, _reasons(result))
 
@@ -182,7 +195,8 @@ def _reasons(result: Any) -> list[str]:
             reasons.append(f"{event.step_key}: {_root_of(event.step_failure_data.error)}")
         elif event.is_resource_init_failure:
             reasons.append(_root_of(event.engine_event_data.error))
-        elif event.is_job_failure and event.job_failure_data.error:
+        elif event.is_job_failure and event.job_failure_data.error and not reasons:
+            # It comes last, and repeats what failed before it.
             reasons.append(_root_of(event.job_failure_data.error))
     return list(dict.fromkeys(reasons))
 
@@ -208,6 +222,16 @@ MLflow client  {value["mlflow_client"]}""")
     for name in METRICS:
         print(f"{name:<14} {value[name]!r}")
     print(f"""model          {value["name"]} version {value["version"]}
+champion       {value["decision"]}
 
 Open both UIs: make up MLFLOW={key}
 (Dagster on http://localhost:5000, MLflow on http://localhost:5100, data in {home()})""")
+
+
+def _print_champion(result: Any) -> None:
+    for event in result.all_events:
+        if event.is_successful_output:
+            said = {name: entry.value for name, entry in event.step_output_data.metadata.items()}
+            print(f"""
+model          {said["model"]}
+champion       version {said["champion"]} (before: {said["before"]})""")

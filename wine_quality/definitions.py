@@ -8,19 +8,20 @@ from dagster import (
 )
 
 from wine_quality import progress
-from wine_quality.assets import data, model
+from wine_quality.assets import data, model, promotion
 from wine_quality.assets.hyperparameters import Hyperparameters
 from wine_quality.environments.executor import mlflow_environment_executor
 from wine_quality.environments.versions import default_version
 from wine_quality.jobs import wine_quality_model
+from wine_quality.promotion import wine_quality_promotion, wine_quality_rollback
 from wine_quality.sensors import mlflow_run_closer
 from wine_quality.storage import PlainFormatIOManager
 from wine_quality.tracking.resource import MlflowTracker, VersionKey
 from wine_quality.watching import WatchedPlace, watching_sensor
 
 defs = Definitions(
-    assets=load_assets_from_modules([data, model]),
-    jobs=[wine_quality_model],
+    assets=load_assets_from_modules([data, model, promotion]),
+    jobs=[wine_quality_model, wine_quality_promotion, wine_quality_rollback],
     sensors=[mlflow_run_closer, watching_sensor(WatchedPlace.from_environment())],
     resources={
         "hyperparameters": Hyperparameters(),
@@ -32,6 +33,14 @@ defs = Definitions(
 )
 
 
+# For processes that load a job by name (the command line and its children).
 def main_job() -> JobDefinition:
-    """``wine_quality_model`` for processes that load it by name (the CLI and its children)."""
     return defs.resolve_job_def(wine_quality_model.name)
+
+
+def promotion_job() -> JobDefinition:
+    return defs.resolve_job_def(wine_quality_promotion.name)
+
+
+def rollback_job() -> JobDefinition:
+    return defs.resolve_job_def(wine_quality_rollback.name)

@@ -10,6 +10,7 @@ wine_quality_model = define_asset_job(
         "elasticnet_model",
         "evaluation_metrics",
         "registered_model",
+        "champion_model",
     ),
-    description="Read, split, train, evaluate and register; tracked in MLflow.",
+    description="Read, split, train, evaluate, register and promote; tracked in MLflow.",
 )

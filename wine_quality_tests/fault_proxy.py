@@ -20,6 +20,7 @@ class FaultProxy:
         self._released = threading.Event()
         self._released.set()
         self._hold: re.Pattern[str] | None = None
+        self._passing = 0
         self._refuse: re.Pattern[str] | None = None
         self._refusals_left: int | None = None
         self._authorization: str | None = None
@@ -28,11 +29,20 @@ class FaultProxy:
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
         self.uri = f"http://127.0.0.1:{self._server.server_address[1]}"
 
-    def hold(self, pattern: str) -> None:
-        """Keep matching requests waiting until ``release``; ``held`` tells when one came."""
+    def hold(self, pattern: str, after: int = 0) -> None:
+        """Keep matching requests waiting until ``release``; ``held`` tells when one came.
+
+        The first ``after`` of them pass.
+        """
         self.held.clear()
         self._released.clear()
-        self._hold = re.compile(pattern)
+        self._hold, self._passing = re.compile(pattern), after
+
+    def _holds(self, path: str) -> bool:
+        if not (self._hold and self._hold.search(path)):
+            return False
+        self._passing -= 1
+        return self._passing < 0
 
     def release(self) -> None:
         self._hold = None
@@ -68,7 +78,7 @@ class FaultProxy:
 
             def forward(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                if proxy._hold and proxy._hold.search(self.path):
+                if proxy._holds(self.path):
                     proxy.held.set()
                     proxy._released.wait()
                 wanted = proxy._authorization

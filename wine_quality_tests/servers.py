@@ -46,6 +46,7 @@ class MlflowServer:
     def __init__(self, version: MlflowVersion, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         port = free_port()
+        self.version = version
         self.uri = f"http://127.0.0.1:{port}"
         self.log = folder / "server.log"
         command = [str(version.require_python().with_name("mlflow")), "server"]
@@ -76,12 +77,13 @@ class MlflowServer:
         self.stop()
         raise RuntimeError(f"MLflow server not ready:\n{self.log.read_text()[-3000:]}")
 
-    def rest(self, path: str, **body: Any) -> dict[str, Any]:
+    def rest(self, path: str, method: str = "POST", /, **body: Any) -> dict[str, Any]:
         """Ask over REST, which is the same on every version."""
         request = urllib.request.Request(
             f"{self.uri}/api/2.0/mlflow/{path}",
             data=json.dumps(body).encode(),
             headers={"Content-Type": "application/json"},
+            method=method,
         )
         with urllib.request.urlopen(request, timeout=20) as answer:
             return json.loads(answer.read())
@@ -108,6 +110,19 @@ class MlflowServer:
         uri = f"{self.uri}/api/2.0/mlflow/model-versions/search?{query}"
         with urllib.request.urlopen(uri, timeout=20) as answer:
             return json.loads(answer.read()).get("model_versions", [])
+
+    def holder(self, model: str, role: str) -> str | None:
+        """The version with the alias (MLflow 3) or the stage that stands for it."""
+        if self.version.key == "3":
+            query = urllib.parse.urlencode({"name": model})
+            uri = f"{self.uri}/api/2.0/mlflow/registered-models/get?{query}"
+            with urllib.request.urlopen(uri, timeout=20) as answer:
+                found = json.loads(answer.read())["registered_model"].get("aliases", [])
+            return {entry["alias"]: entry["version"] for entry in found}.get(role)
+        stage = {"champion": "Production", "challenger": "Staging"}[role]
+        found = [v["version"] for v in self.versions(model) if v["current_stage"] == stage]
+        assert len(found) <= 1, found
+        return found[0] if found else None
 
     def stop(self) -> None:
         """End it and its gunicorn workers, which outlive a parent that is only asked."""

@@ -19,6 +19,7 @@ from dagster import (
 )
 from pydantic import Field
 
+from wine_quality.assets import checks
 from wine_quality.data.contract import (
     COLUMNS,
     FEATURES,
@@ -146,6 +147,12 @@ class SplitConfig(Config):
 
     test_fraction: float = Field(default=0.25, gt=0, lt=1, description="Share held out.")
     seed: int = Field(default=40, ge=0, le=2**32 - 1, description="Seed of the shuffle.")
+    max_shared_fraction: float = Field(
+        default=0.5,
+        ge=0,
+        le=1,
+        description="Share of held-out wines with a twin in the training part that is no warning.",
+    )
 
 
 @asset(
@@ -158,10 +165,9 @@ class SplitConfig(Config):
             TableColumn(name="part", type="string", description="train or test")
         )
     },
+    check_specs=[checks.PARTS_APART, checks.SHARED_WINES],
 )
-def train_test_split(
-    context: AssetExecutionContext, config: SplitConfig, raw_wine_csv
-) -> MaterializeResult:
+def train_test_split(context: AssetExecutionContext, config: SplitConfig, raw_wine_csv):
     """The wines in two parts; ``part`` says which, the index is the row's place in the file."""
     from wine_quality.training.split import count_shared_wines, part_of, split_rows
 
@@ -171,13 +177,18 @@ def train_test_split(
         "test_fraction": config.test_fraction,
         "split_seed": config.seed,
     }
+    test_rows, shared = len(part_of(split, "test")), count_shared_wines(split)
     return MaterializeResult(
+        check_results=[
+            checks.parts_are_apart(split, config.test_fraction),
+            checks.few_shared_wines(shared, test_rows, config.max_shared_fraction),
+        ],
         value=split,
         metadata={
             "dagster/row_count": len(split),
             "train_rows": len(part_of(split, "train")),
-            "test_rows": len(part_of(split, "test")),
-            "test_wines_also_in_train": count_shared_wines(split),
+            "test_rows": test_rows,
+            "test_wines_also_in_train": shared,
             "seed": config.seed,
             "test_fraction": config.test_fraction,
             "data_sha256": split.attrs["data_sha256"],

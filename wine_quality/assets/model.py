@@ -2,22 +2,50 @@
 
 import json
 
-from dagster import AssetExecutionContext, MaterializeResult, MetadataValue, asset
+from dagster import (
+    AssetCheckResult,
+    AssetExecutionContext,
+    Config,
+    MaterializeResult,
+    MetadataValue,
+    asset,
+)
+from pydantic import Field
 
+from wine_quality.assets import checks
 from wine_quality.assets.data import GROUP, OWNERS
 from wine_quality.assets.hyperparameters import Hyperparameters
+from wine_quality.tracking.champion import CHAMPION
 from wine_quality.tracking.resource import MlflowTracker
 
 
-@asset(group_name=GROUP, kinds={"scikitlearn", "mlflow"}, owners=OWNERS, code_version="1")
+class TrainingConfig(Config):
+    """When training data counts as drifted."""
+
+    drift_threshold: float = Field(
+        default=0.25,
+        gt=0,
+        description="Population stability index above which a column has drifted.",
+    )
+
+
+@asset(
+    group_name=GROUP,
+    kinds={"scikitlearn", "mlflow"},
+    owners=OWNERS,
+    code_version="1",
+    check_specs=[checks.DRIFT],
+)
 def elasticnet_model(
     context: AssetExecutionContext,
+    config: TrainingConfig,
     hyperparameters: Hyperparameters,
     mlflow: MlflowTracker,
     train_test_split,
-) -> MaterializeResult:
+):
     """scikit-learn's ElasticNet, fitted on the training part and logged to MLflow."""
     from wine_quality.data.contract import FEATURES
+    from wine_quality.training.compare import profile
     from wine_quality.training.fit import LinearModel, fit_elastic_net
     from wine_quality.training.split import part_of
 
@@ -42,7 +70,9 @@ def elasticnet_model(
     tracker.log_dataset(train, data["source"], "wine_quality_train")
     model_uri = tracker.log_model(estimator, train[list(FEATURES)].head(2))
     model = LinearModel.of(estimator, FEATURES)
+    tracker.log_training_record({"model": json.loads(model.to_json()), "profile": profile(train)})
     return MaterializeResult(
+        check_results=[_drift(mlflow, train, config.drift_threshold)],
         value={
             "model": json.loads(model.to_json()),
             "model_uri": model_uri,
@@ -64,26 +94,48 @@ def elasticnet_model(
     )
 
 
-@asset(group_name=GROUP, kinds={"scikitlearn", "mlflow"}, owners=OWNERS, code_version="1")
+def _drift(mlflow: MlflowTracker, train, threshold: float) -> AssetCheckResult:
+    """How the training data differs from the champion's."""
+    from wine_quality.training.compare import population_stability
+
+    registry = mlflow.tracker.registry(mlflow.registered_model_name)
+    champion = registry.holder(CHAMPION)
+    version = registry.version(champion) if champion else None
+    record = mlflow.tracker.load_training_record(version.run_id) if version else None
+    stability = population_stability(train, record["profile"]) if record else None
+    return checks.drift_against_champion(stability, champion, threshold)
+
+
+@asset(
+    group_name=GROUP,
+    kinds={"scikitlearn", "mlflow"},
+    owners=OWNERS,
+    code_version="1",
+    check_specs=[checks.IN_SCALE, checks.BEATS_MEAN],
+)
 def evaluation_metrics(
     context: AssetExecutionContext, mlflow: MlflowTracker, train_test_split, elasticnet_model
-) -> MaterializeResult:
+):
     """RMSE, MAE and R² on the held-out part, with plots."""
     import base64
 
-    from wine_quality.data.contract import TARGET
+    import numpy as np
+
+    from wine_quality.data.contract import COLUMNS, TARGET
     from wine_quality.training import plots
     from wine_quality.training.evaluate import regression_metrics
     from wine_quality.training.fit import LinearModel
     from wine_quality.training.split import part_of
 
-    _require_same_version(mlflow, elasticnet_model)
-    _require_same_split(elasticnet_model["data"], train_test_split.attrs)
+    require_same_version(mlflow, elasticnet_model)
+    require_same_split(elasticnet_model["data"], train_test_split.attrs)
     tracker = mlflow.continue_run(context, elasticnet_model["mlflow_run_id"])
     model = LinearModel.from_json(json.dumps(elasticnet_model["model"]))
     test = part_of(train_test_split, "test")
     actual, predicted = test[TARGET].to_numpy(), model.predict(test)
     metrics = regression_metrics(actual, predicted)
+    mean = part_of(train_test_split, "train")[TARGET].mean()
+    baseline = regression_metrics(actual, np.full(len(actual), mean))["rmse"]
     tracker.log_metrics(metrics)
     shown = {}
     for name, figure in {
@@ -95,7 +147,12 @@ def evaluation_metrics(
         tracker.log_figure(png, f"plots/{name}.png")
         encoded = base64.b64encode(png).decode()
         shown[name] = MetadataValue.md(f"![{name}](data:image/png;base64,{encoded})")
+    scale = COLUMNS[TARGET]
     return MaterializeResult(
+        check_results=[
+            checks.predictions_in_scale(predicted, scale.minimum, scale.maximum),
+            checks.beats_predicting_the_mean(metrics["rmse"], baseline),
+        ],
         value={"metrics": metrics, "test_rows": len(test)},
         metadata={
             **metrics,
@@ -109,11 +166,11 @@ def evaluation_metrics(
 @asset(group_name=GROUP, kinds={"mlflow"}, owners=OWNERS, code_version="1")
 def registered_model(
     context: AssetExecutionContext, mlflow: MlflowTracker, elasticnet_model, evaluation_metrics
-) -> MaterializeResult:
+):
     """A version of the registered model, made once however often this run is retried."""
     from wine_quality.tracking.run_tags import git_commit
 
-    _require_same_version(mlflow, elasticnet_model)
+    require_same_version(mlflow, elasticnet_model)
     tracker = mlflow.continue_run(context, elasticnet_model["mlflow_run_id"])
     metrics = evaluation_metrics["metrics"]
     name = mlflow.registered_model_name
@@ -141,7 +198,12 @@ def registered_model(
     )
 
 
-def _require_same_version(mlflow: MlflowTracker, model: dict) -> None:
+def require_same_version(mlflow: MlflowTracker, model: dict) -> None:
+    """Another version's client may not be able to go on with the MLflow run.
+
+    Raises:
+        ValueError: names both versions and what to do.
+    """
     picked = mlflow.version.value
     if model["mlflow_version"] != picked:
         raise ValueError(
@@ -151,8 +213,12 @@ def _require_same_version(mlflow: MlflowTracker, model: dict) -> None:
         )
 
 
-def _require_same_split(trained_on: dict, given: dict) -> None:
-    """Rows the model was trained on must not count as held out."""
+def require_same_split(trained_on: dict, given: dict) -> None:
+    """Rows the model was trained on must not count as held out.
+
+    Raises:
+        ValueError: names what differs and what to do.
+    """
     differing = [key for key in trained_on if trained_on[key] != given.get(key)]
     if differing:
         raise ValueError(

@@ -96,13 +96,19 @@ def _is_interruption(entry: EventLogEntry) -> bool:
     return error is not None and error.cls_name in _INTERRUPTIONS
 
 
+def planned_steps(instance: DagsterInstance, run: DagsterRun) -> set[str]:
+    """Keys of the steps that this run is to execute."""
+    if run.step_keys_to_execute is not None:
+        return set(run.step_keys_to_execute)
+    if run.execution_plan_snapshot_id is None:
+        return set()
+    plan = instance.get_execution_plan_snapshot(run.execution_plan_snapshot_id)
+    return set(plan.step_keys_to_execute)
+
+
 def _steps_left(instance: DagsterInstance, run: DagsterRun) -> bool:
     from dagster import DagsterEventType
 
-    planned = set(run.step_keys_to_execute or ())
-    if not planned and run.execution_plan_snapshot_id:
-        plan = instance.get_execution_plan_snapshot(run.execution_plan_snapshot_id)
-        planned = set(plan.step_keys_to_execute)
     ended = {DagsterEventType.STEP_SUCCESS, DagsterEventType.STEP_SKIPPED}
     done = instance.all_logs(run.run_id, of_type=ended)
-    return bool(planned - {entry.step_key for entry in done})
+    return bool(planned_steps(instance, run) - {entry.step_key for entry in done})

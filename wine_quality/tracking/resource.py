@@ -27,6 +27,7 @@ from wine_quality.tracking.lifecycle import (
     Resumption,
     final_status,
     is_canceling,
+    planned_steps,
     resumption_of,
 )
 from wine_quality.tracking.run_tags import (
@@ -225,12 +226,6 @@ def _require_client(version: MlflowVersion) -> None:
         )
 
 
-def _trains(instance, run) -> bool:
+def _trains(instance: DagsterInstance, run: DagsterRun) -> bool:
     """Whether the training step is part of this run's plan."""
-    if run.step_keys_to_execute is not None:
-        return TRAINING_STEP in run.step_keys_to_execute
-    if run.asset_selection is not None:
-        return any(key.path[-1] == TRAINING_STEP for key in run.asset_selection)
-    if run.resolved_op_selection is not None:
-        return TRAINING_STEP in run.resolved_op_selection
-    return True
+    return TRAINING_STEP in planned_steps(instance, run)

@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wine_quality.tracking.champion import ChampionRegistry
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -26,6 +28,7 @@ TAG_LIMIT = 5000
 """Characters of a tag value that every server accepts."""
 
 MODEL_FOLDER = "model"
+TRAINING_RECORD = "training/record.json"
 
 # Has MLflow 3's UI show its pages for training, not those for generative AI.
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
@@ -61,6 +64,7 @@ class Tracker(ABC):
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         # It prints links with the password of the tracking URI in them; Dagster shows clean ones.
         os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
         import mlflow
         from mlflow.tracking import MlflowClient
 
@@ -179,8 +183,38 @@ class Tracker(ABC):
     def log_figure(self, png: bytes, path: str) -> None:
         self._log_file(path, png)
 
-    def log_json(self, content: Any, path: str) -> None:
-        self._log_file(path, json.dumps(content, indent=1).encode())
+    def log_training_record(self, record: Mapping[str, Any]) -> None:
+        """The model in plain numbers and what its training data looked like.
+
+        By this a later run compares with it, whatever environment trained it.
+        """
+        self._log_file(TRAINING_RECORD, json.dumps(record, indent=1).encode())
+
+    def load_training_record(self, run_id: str) -> dict[str, Any] | None:
+        """What ``log_training_record`` left in a run; None when it holds none."""
+        from mlflow.artifacts import download_artifacts
+
+        root = TRAINING_RECORD.partition("/")[0]
+        try:
+            if not any(f.path == TRAINING_RECORD for f in self.client.list_artifacts(run_id, root)):
+                return None
+        except Exception as error:  # the run is gone, or its store is
+            self._warn(f"The artifacts of run {run_id} cannot be listed: {error}")
+            return None
+        with tempfile.TemporaryDirectory() as folder:
+            uri = f"runs:/{run_id}/{TRAINING_RECORD}"
+            local = Path(download_artifacts(artifact_uri=uri, dst_path=folder))
+            return json.loads(local.read_text())
+
+    def predict(self, name: str, version: str, features: pd.DataFrame) -> Any:
+        """What a registered version predicts, by MLflow's own loading of it."""
+        import mlflow.pyfunc
+
+        return mlflow.pyfunc.load_model(f"models:/{name}/{version}").predict(features)
+
+    def registry(self, name: str) -> ChampionRegistry:
+        """Champion and challenger among the versions of a registered model."""
+        return ChampionRegistry(self.client, name)
 
     def _log_file(self, path: str, content: bytes) -> None:
         with tempfile.TemporaryDirectory() as folder:

@@ -1,0 +1,203 @@
+"""``champion_model``: whether the new version takes the champion's place."""
+
+import enum
+import json
+from typing import Any
+
+from dagster import (
+    AssetCheckResult,
+    AssetCheckSeverity,
+    AssetCheckSpec,
+    AssetExecutionContext,
+    Config,
+    MaterializeResult,
+    MetadataValue,
+    TableRecord,
+    asset,
+)
+from pydantic import Field
+
+from wine_quality.assets.data import GROUP, OWNERS
+from wine_quality.assets.model import require_same_split, require_same_version
+from wine_quality.tracking.champion import (
+    CHALLENGER,
+    CHAMPION,
+    DECISION_TAG,
+    OPEN,
+    ChampionRegistry,
+)
+from wine_quality.tracking.resource import MlflowTracker
+from wine_quality.tracking.tracker import Tracker
+
+TOLERANCE_CHECK = "no_worse_than_champion"
+# Two that meet see each other after the first crowning; the rest is for what nobody foresaw.
+_ROUNDS = 3
+
+
+class PromotionPolicy(enum.Enum):
+    """Who decides."""
+
+    automatic = "automatic"
+    manual = "manual"
+
+
+class PromotionConfig(Config):
+    """When a challenger becomes the champion."""
+
+    policy: PromotionPolicy = Field(
+        default=PromotionPolicy.automatic,
+        description='"automatic": the better one is promoted. "manual": it stays the challenger '
+        "until somebody launches wine_quality_promotion.",
+    )
+    min_improvement: float = Field(
+        default=0.0, ge=0, description="How much less than the champion's its RMSE must be."
+    )
+    tolerance: float = Field(
+        default=0.05,
+        ge=0,
+        description="How much more than the champion's its RMSE may be before the check warns.",
+    )
+
+
+@asset(
+    group_name=GROUP,
+    kinds={"mlflow"},
+    owners=OWNERS,
+    code_version="1",
+    check_specs=[
+        AssetCheckSpec(
+            TOLERANCE_CHECK,
+            asset="champion_model",
+            description="The new version's error on the same test rows, within the tolerance.",
+        )
+    ],
+)
+def champion_model(
+    context: AssetExecutionContext,
+    config: PromotionConfig,
+    mlflow: MlflowTracker,
+    train_test_split,
+    elasticnet_model,
+    registered_model,
+):
+    """The version that serves: the reigning champion, or the new one if it is better.
+
+    Both predict the same held-out rows. The former champion stays registered, and
+    ``make rollback`` returns to it.
+    """
+    from wine_quality.training.compare import winner
+
+    require_same_version(mlflow, elasticnet_model)
+    require_same_split(elasticnet_model["data"], train_test_split.attrs)
+    tracker = mlflow.continue_run(context, elasticnet_model["mlflow_run_id"])
+    mine = registered_model["version"]
+    registry = tracker.registry(registered_model["name"])
+    automatic = config.policy == PromotionPolicy.automatic
+    registry.tag(mine, DECISION_TAG, OPEN)
+    before = champion = registry.holder(CHAMPION)
+    if champion != mine:
+        registry.give(CHALLENGER, mine)
+    errors = {mine: _rmse(elasticnet_model["model"], train_test_split)}
+    for _ in range(_ROUNDS):
+        known = {mine, *([champion] if champion else []), *registry.rivals(mine, before)}
+        for version in sorted(known - set(errors), key=int):
+            error = _error_of(tracker, registry, version, train_test_split, context.log.warning)
+            if error is not None:
+                errors[version] = error
+        compared = {version: errors[version] for version in known if version in errors}
+        best = winner(compared, champion, config.min_improvement) if automatic else None
+        if best is None:
+            break
+        registry.crown(best, champion)
+        # Another run may have crowned its own meanwhile: look again.
+        champion = registry.holder(CHAMPION)
+    registry.tag(mine, DECISION_TAG, "promoted" if champion == mine else "refused")
+    reason = _reason(mine, before, champion, errors, automatic)
+    context.log.info(reason)
+    worse = errors[mine] - errors.get(before or mine, errors[mine])
+    return MaterializeResult(
+        value={"name": registry.name, "champion": champion, "previous": before},
+        metadata={
+            "champion": champion or "none",
+            "decision": reason,
+            "rmse_on_the_same_rows": MetadataValue.table(
+                [
+                    TableRecord({"version": version, "rmse": errors[version]})
+                    for version in sorted(errors, key=int)
+                ]
+            ),
+            "mlflow_run": MetadataValue.url(tracker.run_url),
+            **(
+                {"champion_version": MetadataValue.url(_url(tracker, registry, champion))}
+                if champion
+                else {}
+            ),
+        },
+        check_results=[
+            AssetCheckResult(
+                check_name=TOLERANCE_CHECK,
+                passed=worse <= config.tolerance,
+                severity=AssetCheckSeverity.WARN,
+                description=f"RMSE {errors[mine]:.6f}, {worse:+.6f} to the champion's; "
+                f"{config.tolerance:g} are tolerated.",
+            )
+        ],
+    )
+
+
+def _url(tracker: Tracker, registry: ChampionRegistry, version: str) -> str:
+    return tracker.model_version_url(registry.name, version)
+
+
+def _error_of(
+    tracker: Tracker, registry: ChampionRegistry, version: str, split: Any, warn: Any
+) -> float | None:
+    """RMSE of a version on the held-out rows; None when it cannot be loaded any more."""
+    from wine_quality.data.contract import FEATURES, TARGET
+    from wine_quality.training.evaluate import regression_metrics
+    from wine_quality.training.split import part_of
+
+    test = part_of(split, "test")
+    found = registry.version(version)
+    if found is None:
+        return None
+    try:
+        plain = tracker.load_training_record(found.run_id)
+        if plain is not None:
+            return _rmse(plain["model"], split)
+        # Registered by other hands.
+        predicted = tracker.predict(registry.name, version, test[list(FEATURES)])
+    except Exception as error:
+        warn(f"{registry.name} version {version} cannot be loaded, so it is passed over: {error}")
+        return None
+    return regression_metrics(test[TARGET].to_numpy(), predicted)["rmse"]
+
+
+def _rmse(model: dict[str, Any], split: Any) -> float:
+    from wine_quality.data.contract import TARGET
+    from wine_quality.training.evaluate import regression_metrics
+    from wine_quality.training.fit import LinearModel
+    from wine_quality.training.split import part_of
+
+    test = part_of(split, "test")
+    predicted = LinearModel.from_json(json.dumps(model)).predict(test)
+    return regression_metrics(test[TARGET].to_numpy(), predicted)["rmse"]
+
+
+def _reason(
+    mine: str, before: str | None, champion: str | None, errors: dict[str, float], automatic: bool
+) -> str:
+    """The decision in a sentence."""
+    own = f"version {mine} (RMSE {errors[mine]:.6f})"
+    if champion == mine == before:
+        return f"{own} is the champion already."
+    if champion == mine:
+        if before is None:
+            return f"{own} is the first champion."
+        if before not in errors:
+            return f"{own} takes the place of version {before}, which cannot be loaded any more."
+        return f"{own} takes the place of version {before} (RMSE {errors[before]:.6f})."
+    if not automatic:
+        return f"{own} is the challenger. Launch wine_quality_promotion to make it the champion."
+    known = f" (RMSE {errors[champion]:.6f})" if champion in errors else ""
+    return f"version {champion}{known} stays the champion; {own} is not better."
