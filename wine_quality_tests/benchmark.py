@@ -44,7 +44,8 @@ def seconds(command: list[str], environment: dict[str, str], cwd: Path) -> float
 def compare(version: MlflowVersion, rounds: int, folder: Path) -> float:
     """Print the medians of one version and return their ratio."""
     environment = {**os.environ, "WINE_QUALITY_HOME": str(folder), "MAKEFLAGS": ""}
-    environment.pop("MLFLOW_TRACKING_URI", None)
+    for name in ("MLFLOW_TRACKING_URI", "ARGS"):  # make hands its ARGS down
+        environment.pop(name, None)
     store = f"sqlite:///{folder / f'mlflow-{version.key}' / 'mlflow.db'}"
     ours = ["make", "--no-print-directory", "run", f"MLFLOW={version.key}"]
     plain = [str(version.python), str(SCRIPT), str(PACKAGED_RED_WINE), store, EXPERIMENT]

@@ -17,7 +17,7 @@ from wine_quality_tests.servers import await_condition
 
 pytestmark = pytest.mark.slow
 
-AT_METRICS = r"/runs/log-(metric|batch)"
+AT_LOGGING = r"/runs/log-(metric|batch)"
 
 
 def command(*arguments: str) -> list[str]:
@@ -44,7 +44,7 @@ def proxy(mlflow_version, mlflow_server) -> Iterator[FaultProxy]:
 def test_ctrl_c_cancels(home, mlflow_version, mlflow_server, proxy, tmp_path, monkeypatch):
     from dagster import DagsterInstance, DagsterRunStatus
 
-    proxy.hold(AT_METRICS)
+    proxy.hold(AT_LOGGING)
     name = f"interrupted-{mlflow_version.key}"
     arguments = ["--mlflow", mlflow_version.key, "--tracking-uri", proxy.uri, "--experiment", name]
     log = tmp_path / "log"

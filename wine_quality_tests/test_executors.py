@@ -14,7 +14,7 @@ from wine_quality_tests.fault_proxy import FaultProxy
 
 pytestmark = pytest.mark.slow
 
-AFTER_REGISTRATION = r"/model-versions/set-tag"
+AFTER_REGISTRATION = r"/model-versions/update"
 
 
 @pytest.fixture

@@ -29,7 +29,7 @@ ASSETS = [
     "registered_model",
 ]
 RMSE = 0.7931640229276851
-AT_METRICS = r"/runs/log-(metric|batch)"
+AT_LOGGING = r"/runs/log-(metric|batch)"
 AT_REGISTRATION = r"/model-versions/create"
 
 
@@ -140,7 +140,7 @@ def test_an_unknown_version_is_refused_at_launch(dagster):
 
 
 def test_terminate_ends_killed(dagster, tracked):
-    tracked.proxy.hold(AT_METRICS)
+    tracked.proxy.hold(AT_LOGGING)
     run = dagster.launch(tracked.config())
     assert tracked.proxy.held.wait(60), dagster.messages(run)
     assert tracked.statuses == ["RUNNING"]
@@ -151,7 +151,7 @@ def test_terminate_ends_killed(dagster, tracked):
 
 
 def test_killed_run_worker_is_closed(dagster, tracked):
-    tracked.proxy.hold(AT_METRICS)
+    tracked.proxy.hold(AT_LOGGING)
     run = dagster.launch(tracked.config())
     assert tracked.proxy.held.wait(60), dagster.messages(run)
     worker = dagster.worker_pid(run)
@@ -166,7 +166,7 @@ def test_killed_run_worker_is_closed(dagster, tracked):
 def test_killed_plan_process_fails_the_step(dagster, tracked):
     if tracked.key == "3":
         pytest.skip("MLflow 3 runs in the run worker itself")
-    tracked.proxy.hold(AT_METRICS)
+    tracked.proxy.hold(AT_LOGGING)
     run = dagster.launch(tracked.config())
     assert tracked.proxy.held.wait(60), dagster.messages(run)
     [child] = children_of(dagster.worker_pid(run))

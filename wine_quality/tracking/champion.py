@@ -23,7 +23,7 @@ NONE = "none"
 # Set by a rollback: never to be promoted by itself again.
 WITHDRAWN_TAG = "wine_quality.withdrawn"
 
-NEIGHBOURS = 10
+NEIGHBOURS = 20
 """Runs that end together register versions with numbers this near to each other."""
 
 
@@ -98,6 +98,13 @@ class ChampionRegistry:
         ]
 
     def _neighbours(self, number: int) -> Iterator[Any]:
+        if self._has_aliases:
+            newest = self._client.search_model_versions(
+                f"name='{self.name}'", NEIGHBOURS, order_by=["version_number DESC"]
+            )
+            yield from (other for other in newest if int(other.version) != number)
+            return
+        # 1.26 and 2.1.1 cannot ask for the newest.
         for other in range(max(1, number - NEIGHBOURS), number + NEIGHBOURS + 1):
             found = self.version(str(other)) if other != number else None
             if found is not None:

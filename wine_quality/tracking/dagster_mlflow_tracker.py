@@ -59,10 +59,8 @@ class DagsterMlflowTracker(Tracker):
         ).model_uri
 
     def log_params(self, params) -> None:
-        known = self.client.get_run(self.require_run_id()).data.params
-        limit = self.param_limit
-        cut = {key: self._cut("parameter", key, value, limit) for key, value in params.items()}
-        self._mlflow.log_params({k: v for k, v in cut.items() if known.get(k) != v})
+        # dagster-mlflow sends again what MLflow has, which it takes when nothing has changed.
+        self._mlflow.log_params(self._cut_params(params))
 
     def log_metrics(self, metrics) -> None:
         self._mlflow.log_metrics(dict(metrics))

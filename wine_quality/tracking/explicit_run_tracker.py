@@ -58,13 +58,13 @@ class ExplicitRunTracker(Tracker):
             dataset = from_pandas(frame, source=source, name=name, targets="quality")
             mlflow.log_input(dataset, context="training")
 
-    def create_version(self, name: str, model_uri: str) -> Any:
+    def create_version(self, name: str, model_uri: str, tags: dict[str, str]) -> Any:
         if self._major < 3:
-            return super().create_version(name, model_uri)
+            return super().create_version(name, model_uri, tags)
         # The server checks that the logged model named by the id holds the source.
         model_id = model_uri.rpartition("/")[2]
         return self.client.create_model_version(
-            name, model_uri, self.require_run_id(), model_id=model_id
+            name, model_uri, self.require_run_id(), tags, model_id=model_id
         )
 
 

@@ -72,6 +72,7 @@ class Tracker(ABC):
         self._warn = warn
         mlflow.set_tracking_uri(settings.tracking_uri)
         self.client = MlflowClient()
+        self._records: dict[str, dict[str, Any] | None] = {}
         self.run_id: str | None = None
         self.experiment_id: str | None = None
 
@@ -164,21 +165,29 @@ class Tracker(ABC):
         """
 
     def set_tags(self, tags: Mapping[str, Any]) -> None:
-        run_id = self.require_run_id()
-        for key, value in tags.items():
-            self.client.set_tag(run_id, key, self._cut("tag", key, value, TAG_LIMIT))
+        from mlflow.entities import RunTag
+
+        cut = {key: self._cut("tag", key, value, TAG_LIMIT) for key, value in tags.items()}
+        self.client.log_batch(self.require_run_id(), tags=[RunTag(*item) for item in cut.items()])
 
     def log_params(self, params: Mapping[str, Any]) -> None:
-        run_id = self.require_run_id()
-        known = self.client.get_run(run_id).data.params
-        for key, value in params.items():
-            text = self._cut("parameter", key, value, self.param_limit)
-            if known.get(key) != text:
-                self.client.log_param(run_id, key, text)
+        from mlflow.entities import Param
+
+        cut = self._cut_params(params)
+        self.client.log_batch(self.require_run_id(), params=[Param(*item) for item in cut.items()])
+
+    def _cut_params(self, params: Mapping[str, Any]) -> dict[str, str]:
+        limit = self.param_limit
+        return {key: self._cut("parameter", key, value, limit) for key, value in params.items()}
 
     def log_metrics(self, metrics: Mapping[str, float]) -> None:
-        for key, value in metrics.items():
-            self.client.log_metric(self.require_run_id(), key, value)
+        import time
+
+        from mlflow.entities import Metric
+
+        now = int(time.time() * 1000)
+        values = [Metric(key, value, now, 0) for key, value in metrics.items()]
+        self.client.log_batch(self.require_run_id(), metrics=values)
 
     def log_figure(self, png: bytes, path: str) -> None:
         self._log_file(path, png)
@@ -191,20 +200,19 @@ class Tracker(ABC):
         self._log_file(TRAINING_RECORD, json.dumps(record, indent=1).encode())
 
     def load_training_record(self, run_id: str) -> dict[str, Any] | None:
-        """What ``log_training_record`` left in a run; None when it holds none."""
+        """What ``log_training_record`` left in a run; None when it cannot be had."""
         from mlflow.artifacts import download_artifacts
 
-        root = TRAINING_RECORD.partition("/")[0]
-        try:
-            if not any(f.path == TRAINING_RECORD for f in self.client.list_artifacts(run_id, root)):
-                return None
-        except Exception as error:  # the run is gone, or its store is
-            self._warn(f"The artifacts of run {run_id} cannot be listed: {error}")
-            return None
-        with tempfile.TemporaryDirectory() as folder:
+        if run_id not in self._records:
             uri = f"runs:/{run_id}/{TRAINING_RECORD}"
-            local = Path(download_artifacts(artifact_uri=uri, dst_path=folder))
-            return json.loads(local.read_text())
+            try:
+                with tempfile.TemporaryDirectory() as folder:
+                    local = Path(download_artifacts(artifact_uri=uri, dst_path=folder))
+                    self._records[run_id] = json.loads(local.read_text())
+            # Each store has its own way to say that a run or a file is not there.
+            except Exception:
+                self._records[run_id] = None
+        return self._records[run_id]
 
     def predict(self, name: str, version: str, features: pd.DataFrame) -> Any:
         """What a registered version predicts, by MLflow's own loading of it."""
@@ -241,18 +249,16 @@ class Tracker(ABC):
         if mine:
             version = max(mine, key=lambda found: int(found.version))
         else:
-            version = self.create_version(name, model_uri)
-        for key, value in tags.items():
-            text = self._cut("model tag", key, value, TAG_LIMIT)
-            self.client.set_model_version_tag(name, version.version, key, text)
+            cut = {key: self._cut("model tag", key, text, TAG_LIMIT) for key, text in tags.items()}
+            version = self.create_version(name, model_uri, cut)
         self.client.update_model_version(name, version.version, description)
         return str(version.version)
 
-    def create_version(self, name: str, model_uri: str) -> Any:
+    def create_version(self, name: str, model_uri: str, tags: dict[str, str]) -> Any:
         """A new version whose files are those of this run's ``model`` folder."""
         run = self.client.get_run(self.require_run_id())
         source = f"{run.info.artifact_uri}/{MODEL_FOLDER}"
-        return self.client.create_model_version(name, source, run.info.run_id)
+        return self.client.create_model_version(name, source, run.info.run_id, tags)
 
     def _create_registered_model(self, name: str) -> None:
         from mlflow.exceptions import MlflowException

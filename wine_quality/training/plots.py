@@ -15,11 +15,12 @@ if TYPE_CHECKING:
 _WINE = "#722f37"
 
 
-def _figure(title: str) -> tuple[Figure, Axes]:
+def _figure(title: str, left: float = 0.1) -> tuple[Figure, Axes]:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(6, 4.2), layout="constrained")
-    axes = figure.add_subplot()
+    figure = Figure(figsize=(6, 4.2))
+    # By hand: matplotlib's layout engines draw everything twice to find these margins.
+    axes = figure.add_axes((left, 0.13, 0.97 - left, 0.77))
     axes.set_title(title)
     axes.grid(alpha=0.25)
     return figure, axes
@@ -47,7 +48,7 @@ def residuals(actual: np.ndarray, predicted: np.ndarray) -> Figure:
 
 def coefficients(model: LinearModel) -> Figure:
     """The weight of each measurement; those at zero were dropped by the L1 penalty."""
-    figure, axes = _figure("Coefficients")
+    figure, axes = _figure("Coefficients", left=0.28)
     axes.barh(model.features, model.coefficients, color=_WINE)
     axes.axvline(0, color="grey", linewidth=1)
     axes.invert_yaxis()
