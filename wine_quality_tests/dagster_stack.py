@@ -100,6 +100,13 @@ class DagsterStack:
         found = self.graphql(query)["runsOrError"]["results"]
         return [{**run, "tags": {t["key"]: t["value"] for t in run["tags"]}} for run in found]
 
+    def freshness(self, asset: str) -> str | None:
+        """What the UI shows of an asset's freshness policy."""
+        query = """query F($key: AssetKeyInput!) { assetNodeOrError(assetKey: $key) {
+            ... on AssetNode { freshnessStatusInfo { freshnessStatus } } } }"""
+        info = self.graphql(query, key={"path": [asset]})["assetNodeOrError"]["freshnessStatusInfo"]
+        return info and info["freshnessStatus"]
+
     def ticks(self, sensor: str) -> list[dict[str, Any]]:
         """Status, skip reason and error of a sensor's ticks, the newest first."""
         query = """query T($s: SensorSelector!) { sensorOrError(sensorSelector: $s) {

@@ -20,15 +20,16 @@ SENSOR = "new_wine_data_sensor"
 
 
 class Watched:
-    """A folder, the platform that watches it, and the real MLflow server behind."""
+    """A place, the platform that watches it, and the real MLflow server behind."""
 
-    def __init__(self, folder: Path, server) -> None:
+    def __init__(self, folder: Path, server, place: str | None = None) -> None:
         self.folder = folder / "arriving"
         self.folder.mkdir()
+        self.place = place or str(self.folder)
         self.server = server
         self.dagster = DagsterStack(
             folder / "home",
-            WINE_QUALITY_WATCH_PLACE=str(self.folder),
+            WINE_QUALITY_WATCH_PLACE=self.place,
             WINE_QUALITY_WATCH_INTERVAL_SECONDS="1",
             WINE_QUALITY_WATCH_SETTLE_SECONDS="0.5",
             WINE_QUALITY_WATCH_L1_RATIO="0.25",
@@ -41,7 +42,7 @@ class Watched:
         return file
 
     def runs_of(self, name: str) -> list[dict]:
-        wanted = str(self.folder / name)
+        wanted = f"{self.place.rstrip('/')}/{name}"
         return [r for r in self.dagster.runs() if r["tags"].get("wine_quality/source") == wanted]
 
     def statuses(self, name: str) -> list[str]:
@@ -79,6 +80,10 @@ def test_new_files_are_trained_on_and_a_bad_one_blocks_nothing(watched):
     assert params["l1_ratio"] == "0.25"
     assert params["data_sha256"] == run["tags"]["data_sha256"]
     assert tracked["info"]["status"] == "FINISHED"
+    assert watched.server.holder("ElasticnetWineModel", "champion") is not None
+    await_condition(
+        lambda: watched.dagster.freshness("elasticnet_model") == "HEALTHY", "the model to be fresh"
+    )
 
 
 def test_a_changed_file_is_trained_on_again_and_a_quiet_tick_says_why(watched):
@@ -117,3 +122,22 @@ def test_a_place_that_goes_away_fails_ticks_and_nothing_else(watched):
     hidden.rename(watched.folder)
     watched.drop("after.csv", ROWS[:450])
     assert watched.statuses("after.csv") == ["SUCCESS"]
+
+
+def test_a_bucket_is_watched_too(s3, mlflow_server, tmp_path):
+    import boto3
+
+    client = boto3.client("s3")
+    client.create_bucket(Bucket="landing")
+    client.put_object(Bucket="landing", Key="wines/notes.txt", Body=b"nothing to train on")
+    server = mlflow_server(MLFLOW_VERSIONS["3"])
+    watched = Watched(tmp_path, server, place="s3://landing/wines/")
+    try:
+        body = PACKAGED_RED_WINE.read_bytes()
+        client.put_object(Bucket="landing", Key="wines/red.csv", Body=body)
+        assert watched.statuses("red.csv") == ["SUCCESS"]
+        [run] = watched.runs_of("red.csv")
+        assert len(run["tags"]["wine_quality/source_version"].strip('"')) == 32  # the ETag
+        assert len(watched.dagster.runs()) == 1
+    finally:
+        watched.dagster.stop()

@@ -13,6 +13,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from wine_quality.environments.versions import PROJECT_ROOT
 
 SNAPSHOT = Path(__file__).with_name("definitions.json")
@@ -34,17 +36,27 @@ def described() -> dict[str, Any]:
                 "description": spec.description,
                 "checks": sorted(check.name for check in asset.check_specs),
                 "columns": _columns(spec.metadata),
+                "fresh_days": spec.freshness_policy.fail_window.days
+                if spec.freshness_policy
+                else None,
             }
     job = defs.resolve_job_def("wine_quality_model")
     schema = job.run_config_schema.config_type
     return {
         "assets": dict(sorted(assets.items())),
         "jobs": sorted(job.name for job in defs.jobs or []),
-        "sensors": sorted(sensor.name for sensor in defs.sensors or []),
-        "config": {
-            **_fields(schema.fields["ops"].config_type, "ops"),
-            **_fields(schema.fields["resources"].config_type, "resources"),
+        "schedules": {
+            s.name: [s.cron_schedule, s.default_status.value] for s in defs.schedules or []
         },
+        "sensors": sorted(sensor.name for sensor in defs.sensors or []),
+        "config": dict(
+            sorted(
+                {
+                    **_fields(schema.fields["ops"].config_type, "ops"),
+                    **_fields(schema.fields["resources"].config_type, "resources"),
+                }.items()
+            )
+        ),
     }
 
 
@@ -70,6 +82,23 @@ def _fields(config_type: Any, path: str) -> dict[str, Any]:
 
 def test_the_definitions_are_those_written_down():
     assert described() == json.loads(SNAPSHOT.read_text())
+
+
+def test_schedule_and_freshness_follow_the_environment(monkeypatch):
+    from dagster import DefaultScheduleStatus
+
+    from wine_quality.assets.freshness import model_freshness
+    from wine_quality.schedules import retraining_schedule
+
+    monkeypatch.setenv("WINE_QUALITY_CRON", "0 5 * * *")
+    monkeypatch.setenv("WINE_QUALITY_FRESH_DAYS", "7")
+    schedule = retraining_schedule()
+    assert schedule.cron_schedule == "0 5 * * *"
+    assert schedule.default_status == DefaultScheduleStatus.RUNNING
+    assert model_freshness().fail_window.days == 7
+    monkeypatch.setenv("WINE_QUALITY_FRESH_DAYS", "soon")
+    with pytest.raises(ValueError, match="WINE_QUALITY_FRESH_DAYS is 'soon'"):
+        model_freshness()
 
 
 def test_heavy_imports_wait_until_they_are_needed():

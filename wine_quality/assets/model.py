@@ -14,6 +14,7 @@ from pydantic import Field
 
 from wine_quality.assets import checks
 from wine_quality.assets.data import GROUP, OWNERS
+from wine_quality.assets.freshness import model_freshness
 from wine_quality.assets.hyperparameters import Hyperparameters
 from wine_quality.tracking.champion import CHAMPION
 from wine_quality.tracking.resource import MlflowTracker
@@ -35,6 +36,7 @@ class TrainingConfig(Config):
     owners=OWNERS,
     code_version="1",
     check_specs=[checks.DRIFT],
+    freshness_policy=model_freshness(),
 )
 def elasticnet_model(
     context: AssetExecutionContext,

@@ -19,6 +19,7 @@ ASSETS = [
     "elasticnet_model",
     "evaluation_metrics",
     "registered_model",
+    "champion_model",
 ]
 
 
@@ -40,7 +41,7 @@ def test_materialize_all_from_the_asset_graph(page, up, screenshot):
     # Wide enough for the graph to show whole cards.
     page.set_viewport_size({"width": 2200, "height": 800})
     page.reload()
-    page.get_by_text("Materialized").nth(4).wait_for()
+    page.get_by_text("Materialized").nth(len(ASSETS) - 1).wait_for()
     screenshot("asset-graph")
     page.set_viewport_size(SIZE)
 
@@ -80,6 +81,22 @@ def test_the_link_leads_to_the_model_version(page, up, screenshot):
     page.goto(link.get_attribute("href"))
     page.get_by_text("rmse 0.793164, mae 0.627195, r2 0.108626").wait_for()
     screenshot("model-version")
+
+
+def test_the_checks_and_the_decision_are_shown(page, up, screenshot):
+    page.goto(f"{up.dagster}/assets/champion_model")
+    page.get_by_text("is the first champion").first.wait_for()
+    page.goto(f"{up.dagster}/assets/evaluation_metrics?view=checks")
+    for check in ("predictions_in_scale", "beats_predicting_the_mean"):
+        page.get_by_text(check).first.wait_for()
+    screenshot("checks")
+
+
+def test_the_sensor_says_what_it_watches(page, up, screenshot):
+    page.goto(f"{up.dagster}/locations/ml_repository/sensors/new_wine_data_sensor")
+    page.get_by_text("new_wine_data_sensor").first.wait_for()
+    page.get_by_text("set WINE_QUALITY_WATCH_PLACE").first.wait_for()
+    screenshot("sensor")
 
 
 def _run_statuses(up) -> list[str]:
