@@ -92,11 +92,10 @@ def test_the_checks_and_the_decision_are_shown(page, up, screenshot):
     screenshot("checks")
 
 
-def test_the_sensor_says_what_it_watches(page, up, screenshot):
+def test_the_sensor_says_what_it_watches(page, up):
     page.goto(f"{up.dagster}/locations/ml_repository/sensors/new_wine_data_sensor")
     page.get_by_text("new_wine_data_sensor").first.wait_for()
     page.get_by_text("set WINE_QUALITY_WATCH_PLACE").first.wait_for()
-    screenshot("sensor")
 
 
 def _run_statuses(up) -> list[str]:
