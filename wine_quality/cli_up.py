@@ -25,11 +25,12 @@ def up(options: argparse.Namespace) -> int:
     mlflow_ui = f"http://localhost:{options.mlflow_port}"
     variables = {
         **os.environ,
-        "DAGSTER_HOME": str(dagster_home()),
+        "DAGSTER_HOME": os.environ.get("DAGSTER_HOME") or str(dagster_home()),
         "DAGSTER_WEBSERVER_URL": f"http://localhost:{options.port}",
         "WINE_QUALITY_MLFLOW": version.key,
-        "WINE_QUALITY_MLFLOW_UI": mlflow_ui,
     }
+    if not os.environ.get("MLFLOW_TRACKING_URI"):
+        variables["WINE_QUALITY_MLFLOW_UI"] = mlflow_ui  # else runs go to that server
     commands = {
         "MLflow": (
             [str(python.with_name("mlflow")), "server"]
