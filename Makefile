@@ -8,7 +8,7 @@ BIN := $(ROOT)/mlflow-3/bin
 BUILD := $(PYTHON) -m wine_quality.environments build
 
 .DEFAULT_GOAL := help
-.PHONY: help env envs devenvs run promote rollback up test quick lint bench screenshots browser clean
+.PHONY: help env envs devenvs run sweep promote rollback up test quick lint bench screenshots browser clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -21,6 +21,9 @@ envs: ## build the environments of all MLflow versions
 
 run: env ## run the main job with MLFLOW=… (ARGS="--alpha 0.1" passes options on)
 	@$(BIN)/python -m wine_quality run --mlflow $(MLFLOW) $(ARGS)
+
+sweep: env ## cross-validate a grid, offer the best (ARGS="--alphas 0.01,0.1 --l1-ratios 0.5")
+	@$(BIN)/python -m wine_quality sweep --mlflow $(MLFLOW) $(ARGS)
 
 promote: env ## make the challenger (or VERSION=…) the champion
 	@$(BIN)/python -m wine_quality promote --mlflow $(MLFLOW) $(if $(VERSION),--version $(VERSION)) $(ARGS)

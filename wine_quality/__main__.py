@@ -1,4 +1,4 @@
-"""``python -m wine_quality run``, ``up``, ``promote`` and ``rollback``."""
+"""``python -m wine_quality run``, ``sweep``, ``up``, ``promote`` and ``rollback``."""
 
 from __future__ import annotations
 
@@ -9,30 +9,44 @@ import sys
 from wine_quality.environments import startup
 from wine_quality.environments.versions import DEFAULT_VERSION, MLFLOW_VERSIONS
 
-_OF_ONE_COMMAND = ("csv_url", "alpha", "l1_ratio", "experiment", "promote", "return_to")
+_OF_SOME_COMMANDS = (
+    *("csv_url", "alpha", "l1_ratio", "experiment", "alphas", "l1_ratios", "folds"),
+    *("promote", "return_to"),
+)
+
+
+def _numbers(text: str) -> list[float]:
+    try:
+        return [float(number) for number in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no list of numbers such as 0.1,1") from None
 
 
 def parser() -> argparse.ArgumentParser:
     main = argparse.ArgumentParser(prog="python -m wine_quality", description=__doc__)
     commands = main.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="materialize all assets and print the result")
-    run.add_argument("--csv-url", help="https://, s3://, file:// or a path; default: red wine")
     run.add_argument("--alpha", type=float, help="strength of the penalty (0.5)")
     run.add_argument("--l1-ratio", type=float, help="share of L1 in the penalty (0.5)")
-    run.add_argument("--experiment", help="MLflow experiment (wine_quality_experiment1)")
+    sweep = commands.add_parser("sweep", help="cross-validate a grid and offer the best point")
+    sweep.add_argument("--alphas", type=_numbers, help="such as 0.01,0.1 (ten, 0.0001 to 1)")
+    sweep.add_argument("--l1-ratios", type=_numbers, help="such as 0.2,0.8 (ten, 0.1 to 1)")
+    sweep.add_argument("--folds", type=int, help="of the cross-validation (5)")
+    for command in (run, sweep):
+        command.add_argument("--csv-url", help="https://, s3://, file:// or a path (red wine)")
+        command.add_argument("--experiment", help="MLflow experiment (wine_quality_experiment1)")
     promote = commands.add_parser("promote", help="make the challenger, or a version, the champion")
     promote.add_argument("--version", dest="promote", help="number of the version (the challenger)")
     rollback = commands.add_parser("rollback", help="withdraw the champion for the one before")
     rollback.add_argument("--version", dest="return_to", help="the one to return to (see above)")
-    for command in (run, promote, rollback):
+    for command in (run, sweep, promote, rollback):
         command.add_argument("--tracking-uri", help="MLflow server; default: an embedded store")
         command.add_argument("--config", help="YAML file of run config; the other options win")
         command.add_argument("--verbose", action="store_true", help="Dagster's whole log")
-        command.set_defaults(**dict.fromkeys(_OF_ONE_COMMAND))
     up = commands.add_parser("up", help="start the Dagster and MLflow UIs; Ctrl-C stops both")
     up.add_argument("--port", type=int, default=5000, help="of the Dagster UI (5000)")
     up.add_argument("--mlflow-port", type=int, default=5100, help="of the MLflow UI (5100)")
-    for command in (run, promote, rollback, up):
+    for command in (run, sweep, promote, rollback, up):
         command.add_argument(
             "--mlflow",
             choices=list(MLFLOW_VERSIONS),
@@ -42,7 +56,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    options = parser().parse_args(arguments)
+    options = parser().parse_args(arguments, argparse.Namespace(**dict.fromkeys(_OF_SOME_COMMANDS)))
     if importlib.util.find_spec("dagster") is None:
         print(
             f"error: {sys.executable} has no dagster. `make {options.command}` builds the "

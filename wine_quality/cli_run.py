@@ -29,11 +29,19 @@ _CLI_TAG = "wine_quality/cli"
 METRICS = ("rmse", "mae", "r2")
 DOING = {
     "run": "Running wine_quality_model",
+    "sweep": "Running wine_quality_sweep",
     "promote": "Promoting a version",
     "rollback": "Returning to a former champion",
 }
 # Function in wine_quality.definitions that gives the job of each command.
-JOBS = {"run": "main_job", "promote": "promotion_job", "rollback": "rollback_job"}
+JOBS = {
+    "run": "main_job",
+    "sweep": "sweep_job",
+    "promote": "promotion_job",
+    "rollback": "rollback_job",
+}
+# Op that reads the wines in each job that does.
+READERS = {"run": "raw_wine_csv", "sweep": "sweep_data"}
 
 
 def run_config(options: argparse.Namespace) -> dict[str, Any]:
@@ -44,7 +52,10 @@ def run_config(options: argparse.Namespace) -> dict[str, Any]:
     """
     config = _config_file(options.config) if options.config else {}
     for path, value in {
-        ("ops", "raw_wine_csv", "config", "csv_url"): options.csv_url,
+        ("ops", READERS.get(options.command, ""), "config", "csv_url"): options.csv_url,
+        ("ops", "sweep_points", "config", "alphas"): options.alphas,
+        ("ops", "sweep_points", "config", "l1_ratios"): options.l1_ratios,
+        ("ops", "sweep_points", "config", "folds"): options.folds,
         ("ops", "promote_version", "config", "version"): options.promote,
         ("ops", "return_to_version", "config", "version"): options.return_to,
         ("resources", "hyperparameters", "config", "alpha"): options.alpha,
@@ -138,6 +149,8 @@ def _run(options: argparse.Namespace) -> int:
         if result.success:
             if options.command == "run":
                 _print_result(result, version.key)
+            elif options.command == "sweep":
+                _print_sweep(result, version.key)
             else:
                 _print_champion(result)
             return 0
@@ -228,10 +241,40 @@ Open both UIs: make up MLFLOW={key}
 (Dagster on http://localhost:5000, MLflow on http://localhost:5100, data in {home()})""")
 
 
-def _print_champion(result: Any) -> None:
+def _print_sweep(result: Any, key: str) -> None:
+    found = _output_metadata(result)
+    print("\n       alpha  l1_ratio    cv_rmse        ±")
+    for record in found["best_points"].records:
+        row = record.data
+        print(
+            f"{row['alpha']:12g}{row['l1_ratio']:10g}{row['cv_rmse']:11.6f}{row['cv_rmse_std']:9.6f}"
+        )
+    value = {name: entry.value for name, entry in found.items() if name != "best_points"}
+    print(f"""
+points         {value["points"]}, {value["folds"]} folds of {value["train_rows"]} training rows
+experiment     {value["experiment"]}
+MLflow run     {value["mlflow_run_id"]}
+Dagster run    {result.run_id}
+MLflow client  {value["mlflow_client"]}
+best           alpha {value["alpha"]:g}, l1_ratio {value["l1_ratio"]:g}""")
+    for name in METRICS:
+        print(f"{name:<14} {value[name]!r}")
+    print(f"""model          {value["name"]} version {value["version"]}
+champion       {value["decision"]}
+
+The heat map: make up MLFLOW={key}, in the run's plots (MLflow) or the asset hyperparameter_sweep.""")
+
+
+def _output_metadata(result: Any) -> dict[str, Any]:
+    found: dict[str, Any] = {}
     for event in result.all_events:
         if event.is_successful_output:
-            said = {name: entry.value for name, entry in event.step_output_data.metadata.items()}
-            print(f"""
+            found.update(event.step_output_data.metadata)
+    return found
+
+
+def _print_champion(result: Any) -> None:
+    said = {name: entry.value for name, entry in _output_metadata(result).items()}
+    print(f"""
 model          {said["model"]}
 champion       version {said["champion"]} (before: {said["before"]})""")

@@ -17,12 +17,13 @@ from wine_quality.promotion import wine_quality_promotion, wine_quality_rollback
 from wine_quality.schedules import retraining_schedule
 from wine_quality.sensors import mlflow_run_closer
 from wine_quality.storage import PlainFormatIOManager
+from wine_quality.sweep import hyperparameter_sweep, wine_quality_sweep
 from wine_quality.tracking.resource import MlflowTracker, VersionKey
 from wine_quality.watching import WatchedPlace, watching_sensor
 
 defs = Definitions(
-    assets=load_assets_from_modules([data, model, promotion]),
-    jobs=[wine_quality_model, wine_quality_promotion, wine_quality_rollback],
+    assets=[*load_assets_from_modules([data, model, promotion]), hyperparameter_sweep],
+    jobs=[wine_quality_model, wine_quality_sweep, wine_quality_promotion, wine_quality_rollback],
     schedules=[retraining_schedule()],
     sensors=[mlflow_run_closer, watching_sensor(WatchedPlace.from_environment())],
     resources={
@@ -38,6 +39,10 @@ defs = Definitions(
 # For processes that load a job by name (the command line and its children).
 def main_job() -> JobDefinition:
     return defs.resolve_job_def(wine_quality_model.name)
+
+
+def sweep_job() -> JobDefinition:
+    return defs.resolve_job_def(wine_quality_sweep.name)
 
 
 def promotion_job() -> JobDefinition:

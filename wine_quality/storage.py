@@ -7,10 +7,10 @@ its own, so that runs side by side, and a re-execution after others, get what be
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from dagster import AssetKey, ConfigurableIOManager, InputContext, MetadataValue, OutputContext
+from dagster import ConfigurableIOManager, InputContext, MetadataValue, OutputContext
 from pydantic import Field
 
 if TYPE_CHECKING:
@@ -29,7 +29,8 @@ class ValueMissingError(RuntimeError):
 class PlainFormatIOManager(ConfigurableIOManager):
     """Data frames as Parquet (their ``attrs`` included), dictionaries as JSON.
 
-    Both keep every digit of a float. A value lies in ``<base_path>/<asset>/<run id>.<format>``.
+    Both keep every digit of a float. A value lies in ``<base_path>/<asset>/<run id>.<format>``, that
+    of an op in ``<base_path>/ops/<step>/<run id>.<format>``.
     """
 
     base_path: str = Field(
@@ -38,7 +39,7 @@ class PlainFormatIOManager(ConfigurableIOManager):
 
     def handle_output(self, context: OutputContext, obj: Any) -> None:
         suffix = _RECORD if isinstance(obj, dict) else _FRAME
-        path = self._path(context.asset_key, context.run_id, suffix)
+        path = self._path(_place(context), context.run_id, suffix)
         path.parent.mkdir(parents=True, exist_ok=True)
         if suffix == _RECORD:
             path.write_text(json.dumps(obj, indent=1))
@@ -47,12 +48,13 @@ class PlainFormatIOManager(ConfigurableIOManager):
         context.add_output_metadata({"path": MetadataValue.path(str(path))})
 
     def load_input(self, context: InputContext) -> Any:
+        place = _place(context if context.has_asset_key else context.upstream_output)
         for run_id in _runs_to_ask(context):
             for suffix in (_FRAME, _RECORD):
-                path = self._path(context.asset_key, run_id, suffix)
+                path = self._path(place, run_id, suffix)
                 if path.exists():
                     return json.loads(path.read_text()) if suffix == _RECORD else read_frame(path)
-        asset = context.asset_key.to_user_string()
+        asset = "/".join(place)
         raise ValueMissingError(
             f"there is no value of {asset} in {self._base()}: "
             f"materialize {asset} first, or together with this asset"
@@ -65,8 +67,14 @@ class PlainFormatIOManager(ConfigurableIOManager):
 
         return UPath(self.base_path or home() / "assets")
 
-    def _path(self, asset: AssetKey, run_id: str, suffix: str) -> UPath:
-        return self._base().joinpath(*asset.path, f"{run_id}{suffix}")
+    def _path(self, place: Sequence[str], run_id: str, suffix: str) -> UPath:
+        return self._base().joinpath(*place, f"{run_id}{suffix}")
+
+
+def _place(context: InputContext | OutputContext | None) -> list[str]:
+    """Where the values of an asset, or of an op that belongs to none, lie."""
+    assert context is not None
+    return list(context.asset_key.path) if context.has_asset_key else ["ops", context.step_key]
 
 
 def _runs_to_ask(context: InputContext) -> Iterator[str]:
@@ -76,6 +84,8 @@ def _runs_to_ask(context: InputContext) -> Iterator[str]:
     while run is not None:
         yield run.run_id
         run = instance.get_run_by_id(run.parent_run_id) if run.parent_run_id else None
+    if not context.has_asset_key:
+        return
     latest = instance.get_latest_materialization_event(context.asset_key)
     if latest is not None:
         yield latest.run_id

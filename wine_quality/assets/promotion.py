@@ -2,6 +2,8 @@
 
 import enum
 import json
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from dagster import (
@@ -18,7 +20,7 @@ from dagster import (
 from pydantic import Field
 
 from wine_quality.assets.data import GROUP, OWNERS
-from wine_quality.assets.model import require_same_split, require_same_version
+from wine_quality.assets.recipe import require_same_split, require_same_version
 from wine_quality.tracking.champion import (
     CHALLENGER,
     CHAMPION,
@@ -85,23 +87,109 @@ def champion_model(
     Both predict the same held-out rows. The former champion stays registered, and
     ``make rollback`` returns to it.
     """
-    from wine_quality.training.compare import winner
-
     require_same_version(mlflow, elasticnet_model)
     require_same_split(elasticnet_model["data"], train_test_split.attrs)
     tracker = mlflow.continue_run(context, elasticnet_model["mlflow_run_id"])
-    mine = registered_model["version"]
     registry = tracker.registry(registered_model["name"])
+    decision = challenge(
+        config,
+        tracker,
+        registry,
+        registered_model["version"],
+        elasticnet_model["model"],
+        train_test_split,
+        context.log.warning,
+    )
+    context.log.info(decision.reason)
+    return MaterializeResult(
+        value={"name": registry.name, "champion": decision.champion, "previous": decision.before},
+        metadata={
+            **decision.metadata(),
+            "mlflow_run": MetadataValue.url(tracker.run_url),
+            **(
+                {
+                    "champion_version": MetadataValue.url(
+                        tracker.model_version_url(registry.name, decision.champion)
+                    )
+                }
+                if decision.champion
+                else {}
+            ),
+        },
+        check_results=[
+            AssetCheckResult(
+                check_name=TOLERANCE_CHECK,
+                passed=decision.worse <= config.tolerance,
+                severity=AssetCheckSeverity.WARN,
+                description=f"RMSE {decision.errors[decision.mine]:.6f}, {decision.worse:+.6f} to "
+                f"the champion's; {config.tolerance:g} are tolerated.",
+            )
+        ],
+    )
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Who is champion after a version has challenged the one before.
+
+    Attributes:
+        mine: The version that challenged.
+        errors: RMSE on the same rows of each version that was compared, in units of quality.
+    """
+
+    mine: str
+    before: str | None
+    champion: str | None
+    errors: dict[str, float]
+    reason: str
+
+    @property
+    def worse(self) -> float:
+        """How much greater its RMSE is than that of the champion before."""
+        mine = self.errors[self.mine]
+        return mine - self.errors.get(self.before or self.mine, mine)
+
+    def metadata(self) -> dict[str, Any]:
+        """What the UI shows."""
+        return {
+            "champion": self.champion or "none",
+            "decision": self.reason,
+            "rmse_on_the_same_rows": MetadataValue.table(
+                [
+                    TableRecord({"version": version, "rmse": self.errors[version]})
+                    for version in sorted(self.errors, key=int)
+                ]
+            ),
+        }
+
+
+def challenge(
+    config: PromotionConfig,
+    tracker: Tracker,
+    registry: ChampionRegistry,
+    mine: str,
+    model: dict[str, Any],
+    split: Any,
+    warn: Callable[[str], None],
+) -> Decision:
+    """Make version ``mine`` the challenger and, if the policy says so, the better one champion.
+
+    Args:
+        model: The version's model in plain numbers.
+        split: The rows on which all are compared are those held out here.
+    """
+    from wine_quality.training.compare import winner
+
     automatic = config.policy == PromotionPolicy.automatic
     registry.tag(mine, DECISION_TAG, OPEN)
     before = champion = registry.holder(CHAMPION)
     if champion != mine:
         registry.give(CHALLENGER, mine)
-    errors = {mine: _rmse(elasticnet_model["model"], train_test_split)}
+    errors = {mine: _rmse(model, split)}
     for _ in range(_ROUNDS):
         known = {mine, *([champion] if champion else []), *registry.rivals(mine, before)}
         for version in sorted(known - set(errors), key=int):
-            error = _error_of(tracker, registry, version, train_test_split, context.log.warning)
+            error = _error_of(tracker, registry, version, split, warn)
             if error is not None:
                 errors[version] = error
         compared = {version: errors[version] for version in known if version in errors}
@@ -113,40 +201,7 @@ def champion_model(
         champion = registry.holder(CHAMPION)
     registry.tag(mine, DECISION_TAG, "promoted" if champion == mine else "refused")
     reason = _reason(mine, before, champion, errors, automatic)
-    context.log.info(reason)
-    worse = errors[mine] - errors.get(before or mine, errors[mine])
-    return MaterializeResult(
-        value={"name": registry.name, "champion": champion, "previous": before},
-        metadata={
-            "champion": champion or "none",
-            "decision": reason,
-            "rmse_on_the_same_rows": MetadataValue.table(
-                [
-                    TableRecord({"version": version, "rmse": errors[version]})
-                    for version in sorted(errors, key=int)
-                ]
-            ),
-            "mlflow_run": MetadataValue.url(tracker.run_url),
-            **(
-                {"champion_version": MetadataValue.url(_url(tracker, registry, champion))}
-                if champion
-                else {}
-            ),
-        },
-        check_results=[
-            AssetCheckResult(
-                check_name=TOLERANCE_CHECK,
-                passed=worse <= config.tolerance,
-                severity=AssetCheckSeverity.WARN,
-                description=f"RMSE {errors[mine]:.6f}, {worse:+.6f} to the champion's; "
-                f"{config.tolerance:g} are tolerated.",
-            )
-        ],
-    )
-
-
-def _url(tracker: Tracker, registry: ChampionRegistry, version: str) -> str:
-    return tracker.model_version_url(registry.name, version)
+    return Decision(mine, before, champion, errors, reason)
 
 
 def _error_of(

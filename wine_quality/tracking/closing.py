@@ -102,20 +102,23 @@ def _require_answer(uri: str) -> None:
 
 
 def main(uri: str, experiment_name: str, dagster_run_id: str, status: str) -> str:
-    """End every running MLflow run that this Dagster run was the last to hold.
+    """End every running MLflow run that this Dagster run was the last to hold, and its children.
 
     A re-execution that resumed the run has put its own id into the tag; it is left alone.
     """
     from mlflow.tracking import MlflowClient
+
+    from wine_quality.tracking.child_runs import end_running_children
 
     client = MlflowClient(uri)
     experiment = client.get_experiment_by_name(experiment_name)
     found = experiment and client.search_runs(
         [experiment.experiment_id], f"tags.`{RUN_TAG}` = '{dagster_run_id}'"
     )
-    if not found:
+    if experiment is None or not found:
         return "There was no MLflow run to close: none."
     for run in found:
+        end_running_children(client, experiment.experiment_id, run.info.run_id, status)
         if run.info.status == "RUNNING":
             client.set_terminated(run.info.run_id, status)
     return f"MLflow run {found[0].info.run_id} ended as {status}."

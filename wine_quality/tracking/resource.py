@@ -47,7 +47,8 @@ from wine_quality.tracking.server_check import check_server
 from wine_quality.tracking.tracker import Tracker, TrackingSettings
 
 EMBEDDED_UI = "http://localhost:5100"
-TRAINING_STEP = "elasticnet_model"
+# Steps that open an MLflow run; others go on with the one that trained what they were given.
+TRAINING_STEPS = {"elasticnet_model", "sweep_points"}
 MODEL_PACKAGES = ("mlflow", "scikit-learn", "numpy", "scipy", "pandas", "cloudpickle", "skops")
 
 
@@ -227,5 +228,5 @@ def _require_client(version: MlflowVersion) -> None:
 
 
 def _trains(instance: DagsterInstance, run: DagsterRun) -> bool:
-    """Whether the training step is part of this run's plan."""
-    return TRAINING_STEP in planned_steps(instance, run)
+    """Whether a training step is part of this run's plan."""
+    return bool(TRAINING_STEPS & planned_steps(instance, run))

@@ -6,6 +6,8 @@ A back end only says how a run is opened and how its model is logged; all else g
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import os
 import tempfile
@@ -17,9 +19,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wine_quality.tracking.champion import ChampionRegistry
+from wine_quality.tracking.child_runs import ChildRuns, end_running_children
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     import pandas as pd
     from sklearn.base import BaseEstimator
@@ -75,6 +78,7 @@ class Tracker(ABC):
         self._records: dict[str, dict[str, Any] | None] = {}
         self.run_id: str | None = None
         self.experiment_id: str | None = None
+        self._has_children = False
 
     @property
     def client_version(self) -> str:
@@ -192,6 +196,14 @@ class Tracker(ABC):
     def log_figure(self, png: bytes, path: str) -> None:
         self._log_file(path, png)
 
+    def log_table(self, path: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """As CSV; the first row names the columns."""
+        text = io.StringIO()
+        writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        self._log_file(path, text.getvalue().encode())
+
     def log_training_record(self, record: Mapping[str, Any]) -> None:
         """The model in plain numbers and what its training data looked like.
 
@@ -223,6 +235,12 @@ class Tracker(ABC):
     def registry(self, name: str) -> ChampionRegistry:
         """Champion and challenger among the versions of a registered model."""
         return ChampionRegistry(self.client, name)
+
+    def child_runs(self, tags: Mapping[str, str]) -> ChildRuns:
+        """Writes runs below this one, each with these tags; ``end`` leaves none of them RUNNING."""
+        assert self.experiment_id is not None
+        self._has_children = True
+        return ChildRuns(self.client, self.experiment_id, self.require_run_id(), tags)
 
     def _log_file(self, path: str, content: bytes) -> None:
         with tempfile.TemporaryDirectory() as folder:
@@ -277,6 +295,8 @@ class Tracker(ABC):
             # Takes it off the fluent calls' stack, which would end it as FINISHED at exit.
             mlflow.end_run(status or "RUNNING")
             if self.run_id is not None and status is not None:
+                if self._has_children and self.experiment_id is not None:
+                    end_running_children(self.client, self.experiment_id, self.run_id, status)
                 self.client.set_terminated(self.run_id, status)
 
     def _cut(self, kind: str, key: str, value: Any, limit: int) -> str:

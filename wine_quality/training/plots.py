@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import numpy as np
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
     from wine_quality.training.fit import LinearModel
+    from wine_quality.training.sweep import PointScore
 
 _WINE = "#722f37"
 
@@ -54,6 +57,54 @@ def coefficients(model: LinearModel) -> Figure:
     axes.invert_yaxis()
     axes.set(xlabel="Change of quality per unit of the measurement")
     return figure
+
+
+def sweep_errors(scores: Sequence[PointScore], best: PointScore) -> Figure:
+    """Cross-validated error over alpha and l1_ratio: a heat map of a grid, dots for a list."""
+    from matplotlib.colors import PowerNorm
+
+    alphas = sorted({score.point.alpha for score in scores})
+    ratios = sorted({score.point.l1_ratio for score in scores})
+    figure, axes = _figure(f"Cross-validated RMSE; ☆ {best.mean:.4f} at {best.point}", left=0.12)
+    axes.title.set_fontsize("medium")
+    errors = [score.mean for score in scores]
+    # Most points lie close above the best one, a few far away: spread the colours where they lie.
+    norm = PowerNorm(0.4, min(errors), max(errors)) if min(errors) < max(errors) else None
+    column = {alpha: number for number, alpha in enumerate(alphas)}
+    row = {ratio: number for number, ratio in enumerate(ratios)}
+    places = [(column[s.point.alpha], row[s.point.l1_ratio]) for s in scores]
+    if len(scores) == len(alphas) * len(ratios):
+        table = [[0.0] * len(alphas) for _ in ratios]
+        for (x, y), error in zip(places, errors, strict=True):
+            table[y][x] = error
+        shown: Any = axes.imshow(table, origin="lower", aspect="auto", cmap="viridis_r", norm=norm)
+        axes.grid(False)
+    else:
+        xs, ys = zip(*places, strict=True)
+        shown = axes.scatter(xs, ys, c=errors, cmap="viridis_r", norm=norm, s=60)
+    axes.plot(
+        column[best.point.alpha],
+        row[best.point.l1_ratio],
+        marker="*",
+        markersize=18,
+        markerfacecolor="none",
+        markeredgecolor=_WINE,
+        markeredgewidth=1.5,
+    )
+    _label(axes.xaxis, alphas, most=7)
+    _label(axes.yaxis, ratios, most=10)
+    axes.set(xlabel="alpha (strength of the penalty)", ylabel="l1_ratio (share of L1)")
+    bar = figure.colorbar(shown, ax=axes, label="RMSE (score)")
+    bar.ax.yaxis.set_major_formatter("{x:.3f}")
+    bar.ax.yaxis.set_minor_formatter("{x:.3f}")
+    return figure
+
+
+def _label(axis: Axis, values: Sequence[float], most: int) -> None:
+    """Name at most ``most`` of the values at their places 0, 1, 2, …"""
+    step = -(-len(values) // most)
+    places = range(0, len(values), step)
+    axis.set_ticks(list(places), [f"{values[place]:.3g}" for place in places])
 
 
 def to_png(figure: Figure, dpi: int = 100) -> bytes:

@@ -1,0 +1,200 @@
+"""What the assets do with a split and an MLflow run, for the sweep to do it too."""
+
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from dagster import AssetCheckResult, MetadataValue
+
+from wine_quality.assets import checks
+from wine_quality.data.contract import COLUMNS, FEATURES, TARGET
+from wine_quality.tracking.champion import CHAMPION
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from wine_quality.tracking.resource import MlflowTracker
+    from wine_quality.tracking.tracker import Tracker
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a step hands on, what people see of it, and what was checked."""
+
+    value: dict[str, Any]
+    metadata: dict[str, Any]
+    checks: list[AssetCheckResult]
+
+
+def fit_and_log(
+    mlflow: MlflowTracker,
+    split: pd.DataFrame,
+    hyperparameters: tuple[float, float, int],
+    drift_threshold: float,
+) -> Done:
+    """An elastic net on the training part, in the open MLflow run.
+
+    Args:
+        hyperparameters: alpha, l1_ratio and the solver's seed.
+        drift_threshold: Population stability index above which a column has drifted.
+    """
+    from wine_quality.training.compare import profile
+    from wine_quality.training.fit import LinearModel, fit_elastic_net
+    from wine_quality.training.split import part_of
+
+    tracker, data = mlflow.tracker, split.attrs
+    alpha, l1_ratio, random_state = hyperparameters
+    train = part_of(split, "train")
+    estimator = fit_elastic_net(train, alpha, l1_ratio, random_state)
+    tracker.set_tags({"data_sha256": data["data_sha256"], "data_source": data["source"]})
+    tracker.log_params(
+        {
+            "alpha": alpha,
+            "l1_ratio": l1_ratio,
+            "random_state": random_state,
+            "train_rows": len(train),
+            "test_fraction": data["test_fraction"],
+            "split_seed": data["split_seed"],
+            "data_sha256": data["data_sha256"],
+        }
+    )
+    tracker.log_dataset(train, data["source"], "wine_quality_train")
+    model_uri = tracker.log_model(estimator, train[list(FEATURES)].head(2))
+    model = LinearModel.of(estimator, FEATURES)
+    plain = json.loads(model.to_json())
+    tracker.log_training_record({"model": plain, "profile": profile(train)})
+    return Done(
+        value={
+            "model": plain,
+            "model_uri": model_uri,
+            "mlflow_run_id": tracker.require_run_id(),
+            "mlflow_version": mlflow.version.value,
+            "data": data,
+        },
+        metadata={
+            "alpha": alpha,
+            "l1_ratio": l1_ratio,
+            "nonzero_coefficients": sum(c != 0 for c in model.coefficients),
+            "iterations": int(estimator.n_iter_),
+            "mlflow_client": tracker.client_version,
+            "mlflow_run": MetadataValue.url(tracker.run_url),
+            "model_uri": model_uri,
+            "train_rows": len(train),
+            "data_sha256": data["data_sha256"],
+        },
+        checks=[_drift(mlflow, train, drift_threshold)],
+    )
+
+
+def _drift(mlflow: MlflowTracker, train: pd.DataFrame, threshold: float) -> AssetCheckResult:
+    """How the training data differs from the champion's."""
+    from wine_quality.training.compare import population_stability
+
+    registry = mlflow.tracker.registry(mlflow.registered_model_name)
+    champion = registry.holder(CHAMPION)
+    version = registry.version(champion) if champion else None
+    record = mlflow.tracker.load_training_record(version.run_id) if version else None
+    stability = population_stability(train, record["profile"]) if record else None
+    return checks.drift_against_champion(stability, champion, threshold)
+
+
+def evaluate_and_log(tracker: Tracker, split: pd.DataFrame, model: dict[str, Any]) -> Done:
+    """RMSE, MAE and R² of a model in plain numbers on the held-out part, and plots of them."""
+    import numpy as np
+
+    from wine_quality.training import plots
+    from wine_quality.training.evaluate import regression_metrics
+    from wine_quality.training.fit import LinearModel
+    from wine_quality.training.split import part_of
+
+    linear = LinearModel.from_json(json.dumps(model))
+    test = part_of(split, "test")
+    actual, predicted = test[TARGET].to_numpy(), linear.predict(test)
+    metrics = regression_metrics(actual, predicted)
+    mean = part_of(split, "train")[TARGET].mean()
+    baseline = regression_metrics(actual, np.full(len(actual), mean))["rmse"]
+    tracker.log_metrics(metrics)
+    shown = {
+        name: log_plot(tracker, name, figure)
+        for name, figure in {
+            "predicted_against_actual": plots.predicted_against_actual(actual, predicted),
+            "residuals": plots.residuals(actual, predicted),
+            "coefficients": plots.coefficients(linear),
+        }.items()
+    }
+    scale = COLUMNS[TARGET]
+    return Done(
+        value={"metrics": metrics, "test_rows": len(test)},
+        metadata={
+            **metrics,
+            "test_rows": len(test),
+            "mlflow_run": MetadataValue.url(tracker.run_url),
+            **shown,
+        },
+        checks=[
+            checks.predictions_in_scale(predicted, scale.minimum, scale.maximum),
+            checks.beats_predicting_the_mean(metrics["rmse"], baseline),
+        ],
+    )
+
+
+def log_plot(tracker: Tracker, name: str, figure: Any) -> MetadataValue:
+    """The figure into the MLflow run, and as Dagster's UI shows it."""
+    from wine_quality.training import plots
+
+    png = plots.to_png(figure)
+    tracker.log_figure(png, f"plots/{name}.png")
+    encoded = base64.b64encode(png).decode()
+    return MetadataValue.md(f"![{name}](data:image/png;base64,{encoded})")
+
+
+def register(
+    mlflow: MlflowTracker, model: dict[str, Any], metrics: dict[str, float], dagster_run_id: str
+) -> str:
+    """The number of the version of this run's model, made once however often it is asked for."""
+    from wine_quality.tracking.run_tags import git_commit
+
+    return mlflow.tracker.register(
+        model["model_uri"],
+        mlflow.registered_model_name,
+        tags={
+            "dagster.run_id": dagster_run_id,
+            "data_sha256": model["data"]["data_sha256"],
+            "git_commit": git_commit(),
+        },
+        description=", ".join(f"{key} {value:.6f}" for key, value in metrics.items()),
+    )
+
+
+def require_same_version(
+    mlflow: MlflowTracker, model: dict[str, Any], asset: str = "elasticnet_model"
+) -> None:
+    """Another version's client may not be able to go on with the MLflow run.
+
+    Raises:
+        ValueError: names both versions and what to do.
+    """
+    picked = mlflow.version.value
+    if model["mlflow_version"] != picked:
+        raise ValueError(
+            f"{asset} was made with MLflow {model['mlflow_version']} (run "
+            f"{model['mlflow_run_id']}), but resources.mlflow.config.version is "
+            f'"{picked}". Pick that version, or make {asset} again too.'
+        )
+
+
+def require_same_split(trained_on: dict[str, Any], given: dict[str, Any]) -> None:
+    """Rows the model was trained on must not count as held out.
+
+    Raises:
+        ValueError: names what differs and what to do.
+    """
+    differing = [key for key in trained_on if trained_on[key] != given.get(key)]
+    if differing:
+        raise ValueError(
+            "elasticnet_model was trained on another split than the train_test_split given now "
+            f"(they differ in {', '.join(differing)}). Materialize elasticnet_model again too."
+        )

@@ -1,0 +1,227 @@
+"""The job ``wine_quality_sweep``: which alpha and l1_ratio, by cross-validation.
+
+One MLflow run holds the sweep, with a child run for each point; the best point is trained on the
+whole training part in it, registered, and challenges the champion.
+"""
+
+from typing import Any
+
+from dagster import (
+    AssetMaterialization,
+    AssetSpec,
+    Config,
+    Failure,
+    MetadataValue,
+    OpExecutionContext,
+    TableRecord,
+    graph,
+    op,
+)
+from pydantic import Field
+
+from wine_quality.assets import recipe
+from wine_quality.assets.data import GROUP, OWNERS, RawWineCsvConfig, SplitConfig
+from wine_quality.assets.model import TrainingConfig
+from wine_quality.assets.promotion import PromotionConfig, challenge
+from wine_quality.tracking.child_runs import ChildRun
+from wine_quality.tracking.resource import MlflowTracker
+
+_SOLVER_SEED = 42
+_TOP = 10
+
+# Not materialized by itself, so "Materialize all" has no part in it.
+hyperparameter_sweep = AssetSpec(
+    "hyperparameter_sweep",
+    group_name=GROUP,
+    owners=OWNERS,
+    kinds={"scikitlearn", "mlflow"},
+    description="The cross-validated errors of the latest sweep. Launch the job "
+    "wine_quality_sweep to make another.",
+)
+
+
+class SweepDataConfig(RawWineCsvConfig, SplitConfig):
+    """Which wines, and which of them are held out."""
+
+
+class SweepPoint(Config):
+    """One pair of hyperparameters."""
+
+    alpha: float = Field(description="Strength of the penalty, at least 0.")
+    l1_ratio: float = Field(description="Share of L1 in the penalty, 0 to 1.")
+
+
+class SweepConfig(Config):
+    """Which points, and how they are compared."""
+
+    alphas: list[float] = Field(
+        default=[0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 0.5, 1.0],
+        description="Strengths of the penalty; each is tried with each l1_ratio.",
+    )
+    l1_ratios: list[float] = Field(
+        default=[0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0],
+        description="Shares of L1 in the penalty, 0 to 1: 0 is ridge, 1 is lasso.",
+    )
+    points: list[SweepPoint] = Field(
+        default=[], description="A list of points, in place of the grid of alphas and l1_ratios."
+    )
+    folds: int = Field(
+        default=5, ge=2, le=100, description="Parts of the training rows, each held out once."
+    )
+    fold_seed: int = Field(
+        default=40, ge=0, le=2**32 - 1, description="Seed by which rows go to folds."
+    )
+
+
+class OfferConfig(PromotionConfig, TrainingConfig):
+    """When the best point becomes the champion."""
+
+
+@op
+def sweep_data(context: OpExecutionContext, config: SweepDataConfig):
+    """The wines in two parts, as raw_wine_csv and train_test_split make them."""
+    raise NotImplementedError
+
+
+@op
+def sweep_points(
+    context: OpExecutionContext, config: SweepConfig, mlflow: MlflowTracker, sweep_data
+) -> dict[str, Any]:
+    """Cross-validates every point on the training part; one child run each."""
+    from wine_quality.training import plots
+    from wine_quality.training.split import part_of
+    from wine_quality.training.sweep import Point, best_of, check_points, cross_validate, grid
+
+    asked = [Point(point.alpha, point.l1_ratio) for point in config.points]
+    try:
+        points = check_points(asked or grid(config.alphas, config.l1_ratios))
+    except ValueError as error:
+        raise Failure(str(error), allow_retries=False) from error
+    train, tracker = part_of(sweep_data, "train"), mlflow.tracker
+    context.log.info(
+        f"{len(points)} points, {config.folds} folds of {len(train)} training rows …"
+    )
+    scores = cross_validate(train, points, config.folds, config.fold_seed)
+    best = best_of(scores)
+    context.log.info(f"The best is {best.point}: RMSE {best.mean:.6f} ± {best.std:.6f}.")
+    tracker.log_params(
+        {
+            "sweep_points": len(points),
+            "sweep_folds": config.folds,
+            "sweep_fold_seed": config.fold_seed,
+        }
+    )
+    heat_map = recipe.log_plot(tracker, "sweep", plots.sweep_errors(scores, best))
+    tracker.log_table("sweep/points.csv", _table(scores))
+    written = tracker.child_runs({"dagster.parent_run_id": context.run_id}).write(
+        (_child(score) for score in scores), context.log.info
+    )
+    context.log.info(f"{written} child runs are written.")
+    tracker.log_metrics({"cv_rmse": best.mean, "cv_rmse_std": best.std})
+    ranked = sorted(scores, key=lambda score: score.mean)
+    shown = {
+        "points": len(points),
+        "folds": config.folds,
+        "train_rows": len(train),
+        "best_alpha": best.point.alpha,
+        "best_l1_ratio": best.point.l1_ratio,
+        "cv_rmse": best.mean,
+        "cv_rmse_std": best.std,
+        "sweep": heat_map,
+        "best_points": MetadataValue.table([TableRecord(_row(score)) for score in ranked[:_TOP]]),
+        "data_sha256": sweep_data.attrs["data_sha256"],
+        "mlflow_run": MetadataValue.url(tracker.run_url),
+    }
+    context.log_event(AssetMaterialization(hyperparameter_sweep.key, metadata=shown))
+    context.add_output_metadata(shown)
+    return {
+        "alpha": best.point.alpha,
+        "l1_ratio": best.point.l1_ratio,
+        "points": len(points),
+        "mlflow_run_id": tracker.require_run_id(),
+        "mlflow_version": mlflow.version.value,
+    }
+
+
+def _child(score: Any) -> ChildRun:
+    return ChildRun(
+        name=str(score.point),
+        params=score.point._asdict(),
+        metrics={
+            "cv_rmse": [score.mean],
+            "cv_rmse_std": [score.std],
+            "fold_rmse": score.fold_rmse,
+        },
+    )
+
+
+def _row(score: Any) -> dict[str, float]:
+    return {**score.point._asdict(), "cv_rmse": score.mean, "cv_rmse_std": score.std}
+
+
+def _table(scores: list[Any]) -> list[dict[str, float]]:
+    folds = [{f"fold_{n}": rmse for n, rmse in enumerate(s.fold_rmse)} for s in scores]
+    return [{**_row(score), **fold} for score, fold in zip(scores, folds, strict=True)]
+
+
+@op
+def offer_best(
+    context: OpExecutionContext,
+    config: OfferConfig,
+    mlflow: MlflowTracker,
+    sweep_data,
+    sweep_points: dict[str, Any],
+) -> None:
+    """Trains the best point on the whole training part, registers it, and has it challenge."""
+    recipe.require_same_version(mlflow, sweep_points, "sweep_points")
+    tracker = mlflow.continue_run(context, sweep_points["mlflow_run_id"])
+    picked = (sweep_points["alpha"], sweep_points["l1_ratio"], _SOLVER_SEED)
+    model = recipe.fit_and_log(mlflow, sweep_data, picked, config.drift_threshold)
+    evaluated = recipe.evaluate_and_log(tracker, sweep_data, model.value["model"])
+    for check in [*model.checks, *evaluated.checks]:
+        if not check.passed and check in evaluated.checks:
+            raise Failure(
+                f"The best point is no model to register. {check.check_name}: {check.description}",
+                allow_retries=False,
+            )
+        (context.log.info if check.passed else context.log.warning)(
+            f"{check.check_name}: {check.description}"
+        )
+    metrics = evaluated.value["metrics"]
+    version = recipe.register(mlflow, model.value, metrics, context.run_id)
+    name = mlflow.registered_model_name
+    decision = challenge(
+        config,
+        tracker,
+        tracker.registry(name),
+        version,
+        model.value["model"],
+        sweep_data,
+        context.log.warning,
+    )
+    context.log.info(decision.reason)
+    context.add_output_metadata(
+        {
+            **model.metadata,
+            **evaluated.metadata,
+            **decision.metadata(),
+            "experiment": mlflow.experiment_name,
+            "name": name,
+            "version": version,
+            "mlflow_run_id": tracker.require_run_id(),
+            "model_version": MetadataValue.url(tracker.model_version_url(name, version)),
+        }
+    )
+
+
+@graph
+def sweep() -> None:
+    data = sweep_data()
+    offer_best(data, sweep_points(data))
+
+
+wine_quality_sweep = sweep.to_job(
+    name="wine_quality_sweep",
+    description="Cross-validates a grid or list of (alpha, l1_ratio) and offers the best as the "
+    "challenger; one MLflow run, with a child run for each point.",
+)

@@ -1,0 +1,109 @@
+"""Runs below an MLflow run: the points of a sweep.
+
+Each child is made, filled by one ``log_batch`` and ended, in a thread of its own: an interruption
+comes to the main thread, so the child that is just being written is finished and no other begun.
+Whatever kills the whole process may leave one RUNNING; ``end_running_children`` finds it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+PARENT_TAG = "mlflow.parentRunId"
+NAME_TAG = "mlflow.runName"
+_PAGE = 1000
+# A person who waits wants to see that it goes on.
+_REPORT_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class ChildRun:
+    """What one child run holds.
+
+    Attributes:
+        name: Tells the children of one parent apart.
+        metrics: By name; each a series, one value a step.
+    """
+
+    name: str
+    params: Mapping[str, Any]
+    metrics: Mapping[str, Sequence[float]]
+
+
+class ChildRuns:
+    """Writes the children of one MLflow run."""
+
+    def __init__(
+        self, client: Any, experiment_id: str, parent_id: str, tags: Mapping[str, str]
+    ) -> None:
+        self._client = client
+        self._experiment_id = experiment_id
+        self._parent_id = parent_id
+        self._tags = {**tags, PARENT_TAG: parent_id}
+
+    def write(self, children: Iterable[ChildRun], say: Callable[[str], None]) -> int:
+        """Write those that are not there yet; returns how many were.
+
+        A step that is tried again finds the children of the first try, and goes on after them.
+        """
+        there = self._finished_names()
+        missing = [child for child in children if child.name not in there]
+        if there:
+            say(f"{len(there)} child runs are there already; {len(missing)} are left.")
+        with ThreadPoolExecutor(1, "child-runs") as writer:
+            try:
+                last = time.monotonic()
+                for number, _ in enumerate(writer.map(self._write_one, missing), start=1):
+                    if time.monotonic() - last > _REPORT_SECONDS:
+                        last = time.monotonic()
+                        say(f"{number} of {len(missing)} child runs are written …")
+            except BaseException:
+                writer.shutdown(wait=True, cancel_futures=True)
+                raise
+        return len(missing)
+
+    def _write_one(self, child: ChildRun) -> None:
+        from mlflow.entities import Metric, Param
+
+        run = self._client.create_run(
+            self._experiment_id, tags={**self._tags, NAME_TAG: child.name}
+        )
+        now = int(time.time() * 1000)
+        self._client.log_batch(
+            run.info.run_id,
+            params=[Param(key, str(value)) for key, value in child.params.items()],
+            metrics=[
+                Metric(key, value, now, step)
+                for key, series in child.metrics.items()
+                for step, value in enumerate(series)
+            ],
+        )
+        self._client.set_terminated(run.info.run_id)
+
+    def _finished_names(self) -> set[str]:
+        found = _children(self._client, self._experiment_id, self._parent_id, "FINISHED")
+        return {run.data.tags.get(NAME_TAG, "") for run in found}
+
+
+def end_running_children(client: Any, experiment_id: str, parent_id: str, status: str) -> int:
+    """End the children that are still RUNNING; returns how many were."""
+    # All of them first: ending one moves those behind it to another page.
+    left = list(_children(client, experiment_id, parent_id, "RUNNING"))
+    for run in left:
+        client.set_terminated(run.info.run_id, status)
+    return len(left)
+
+
+def _children(client: Any, experiment_id: str, parent_id: str, status: str) -> Iterator[Any]:
+    token = None
+    wanted = f"tags.`{PARENT_TAG}` = '{parent_id}' and attributes.status = '{status}'"
+    while True:
+        page = client.search_runs([experiment_id], wanted, max_results=_PAGE, page_token=token)
+        yield from page
+        token = page.token
+        if not token:
+            return
