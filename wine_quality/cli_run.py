@@ -262,7 +262,7 @@ best           alpha {value["alpha"]:g}, l1_ratio {value["l1_ratio"]:g}""")
     print(f"""model          {value["name"]} version {value["version"]}
 champion       {value["decision"]}
 
-The heat map: make up MLFLOW={key}, in the run's plots (MLflow) or the asset hyperparameter_sweep.""")
+The heat map: make up MLFLOW={key}, asset hyperparameter_sweep, or the MLflow run's plots.""")
 
 
 def _output_metadata(result: Any) -> dict[str, Any]:

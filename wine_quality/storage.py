@@ -29,8 +29,8 @@ class ValueMissingError(RuntimeError):
 class PlainFormatIOManager(ConfigurableIOManager):
     """Data frames as Parquet (their ``attrs`` included), dictionaries as JSON.
 
-    Both keep every digit of a float. A value lies in ``<base_path>/<asset>/<run id>.<format>``, that
-    of an op in ``<base_path>/ops/<step>/<run id>.<format>``.
+    Both keep every digit of a float. A value lies in ``<base_path>/<asset>/<run id>.<format>``,
+    that of an op in ``<base_path>/ops/<step>/<run id>.<format>``.
     """
 
     base_path: str = Field(

@@ -20,9 +20,10 @@ from dagster import (
 from pydantic import Field
 
 from wine_quality.assets import recipe
-from wine_quality.assets.data import GROUP, OWNERS, RawWineCsvConfig, SplitConfig
+from wine_quality.assets.data import GROUP, OWNERS, SplitConfig, split_wines
 from wine_quality.assets.model import TrainingConfig
 from wine_quality.assets.promotion import PromotionConfig, challenge
+from wine_quality.loading import RawWineCsvConfig, WinesRefusedError, load_wines
 from wine_quality.tracking.child_runs import ChildRun
 from wine_quality.tracking.resource import MlflowTracker
 
@@ -80,7 +81,13 @@ class OfferConfig(PromotionConfig, TrainingConfig):
 @op
 def sweep_data(context: OpExecutionContext, config: SweepDataConfig):
     """The wines in two parts, as raw_wine_csv and train_test_split make them."""
-    raise NotImplementedError
+    try:
+        wines = load_wines(config, report=context.log.info)
+    except WinesRefusedError as error:
+        raise Failure(str(error), allow_retries=False) from error
+    context.instance.add_run_tags(context.run_id, {"data_sha256": wines.sha256})
+    context.add_output_metadata({"source": wines.source, "rows": len(wines.frame)})
+    return split_wines(wines.frame, config)
 
 
 @op
@@ -111,12 +118,10 @@ def sweep_points(
             "sweep_fold_seed": config.fold_seed,
         }
     )
-    heat_map = recipe.log_plot(tracker, "sweep", plots.sweep_errors(scores, best))
-    tracker.log_table("sweep/points.csv", _table(scores))
-    written = tracker.child_runs({"dagster.parent_run_id": context.run_id}).write(
-        (_child(score) for score in scores), context.log.info
-    )
-    context.log.info(f"{written} child runs are written.")
+    children = tracker.child_runs()
+    with children.writing(map(_child, scores), context.log.info):
+        heat_map = recipe.log_plot(tracker, "sweep", plots.sweep_errors(scores, best))
+        tracker.log_table("sweep/points.csv", _table(scores))
     tracker.log_metrics({"cv_rmse": best.mean, "cv_rmse_std": best.std})
     ranked = sorted(scores, key=lambda score: score.mean)
     shown = {

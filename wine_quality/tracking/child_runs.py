@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,40 +38,41 @@ class ChildRun:
 class ChildRuns:
     """Writes the children of one MLflow run."""
 
-    def __init__(
-        self, client: Any, experiment_id: str, parent_id: str, tags: Mapping[str, str]
-    ) -> None:
+    def __init__(self, client: Any, experiment_id: str, parent_id: str) -> None:
         self._client = client
         self._experiment_id = experiment_id
         self._parent_id = parent_id
-        self._tags = {**tags, PARENT_TAG: parent_id}
 
-    def write(self, children: Iterable[ChildRun], say: Callable[[str], None]) -> int:
-        """Write those that are not there yet; returns how many were.
+    @contextmanager
+    def writing(self, children: Iterable[ChildRun], say: Callable[[str], None]) -> Iterator[None]:
+        """Write them while the block does other work; all are written when it is left.
 
-        A step that is tried again finds the children of the first try, and goes on after them.
+        Those of an earlier try of the step are left as they are, and only the others written.
         """
         there = self._finished_names()
         missing = [child for child in children if child.name not in there]
         if there:
             say(f"{len(there)} child runs are there already; {len(missing)} are left.")
-        with ThreadPoolExecutor(1, "child-runs") as writer:
-            try:
-                last = time.monotonic()
-                for number, _ in enumerate(writer.map(self._write_one, missing), start=1):
-                    if time.monotonic() - last > _REPORT_SECONDS:
-                        last = time.monotonic()
-                        say(f"{number} of {len(missing)} child runs are written …")
-            except BaseException:
-                writer.shutdown(wait=True, cancel_futures=True)
-                raise
-        return len(missing)
+        writer = ThreadPoolExecutor(1, "child-runs")
+        try:
+            writes = [writer.submit(self._write_one, child) for child in missing]
+            yield
+            last = time.monotonic()
+            for number, write in enumerate(writes, start=1):
+                write.result()
+                if time.monotonic() - last > _REPORT_SECONDS:
+                    last = time.monotonic()
+                    say(f"{number} of {len(missing)} child runs are written …")
+        finally:
+            # The one that is just being written is ended too, also when the block has failed.
+            writer.shutdown(cancel_futures=True)
+        say(f"{len(missing)} child runs are written.")
 
     def _write_one(self, child: ChildRun) -> None:
         from mlflow.entities import Metric, Param
 
         run = self._client.create_run(
-            self._experiment_id, tags={**self._tags, NAME_TAG: child.name}
+            self._experiment_id, tags={PARENT_TAG: self._parent_id, NAME_TAG: child.name}
         )
         now = int(time.time() * 1000)
         self._client.log_batch(
@@ -90,11 +92,14 @@ class ChildRuns:
 
 
 def end_running_children(client: Any, experiment_id: str, parent_id: str, status: str) -> int:
-    """End the children that are still RUNNING; returns how many were."""
+    """End the children that are still RUNNING as their parent is; returns how many were.
+
+    Of a parent that is FINISHED they are FAILED: an earlier try of its step broke off there.
+    """
     # All of them first: ending one moves those behind it to another page.
     left = list(_children(client, experiment_id, parent_id, "RUNNING"))
     for run in left:
-        client.set_terminated(run.info.run_id, status)
+        client.set_terminated(run.info.run_id, "FAILED" if status == "FINISHED" else status)
     return len(left)
 
 

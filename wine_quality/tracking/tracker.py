@@ -236,11 +236,11 @@ class Tracker(ABC):
         """Champion and challenger among the versions of a registered model."""
         return ChampionRegistry(self.client, name)
 
-    def child_runs(self, tags: Mapping[str, str]) -> ChildRuns:
-        """Writes runs below this one, each with these tags; ``end`` leaves none of them RUNNING."""
+    def child_runs(self) -> ChildRuns:
+        """Writes runs below this one; ``end`` leaves none of them RUNNING."""
         assert self.experiment_id is not None
         self._has_children = True
-        return ChildRuns(self.client, self.experiment_id, self.require_run_id(), tags)
+        return ChildRuns(self.client, self.experiment_id, self.require_run_id())
 
     def _log_file(self, path: str, content: bytes) -> None:
         with tempfile.TemporaryDirectory() as folder:
