@@ -105,9 +105,7 @@ def sweep_points(
     except ValueError as error:
         raise Failure(str(error), allow_retries=False) from error
     train, tracker = part_of(sweep_data, "train"), mlflow.tracker
-    context.log.info(
-        f"{len(points)} points, {config.folds} folds of {len(train)} training rows …"
-    )
+    context.log.info(f"{len(points)} points, {config.folds} folds of {len(train)} training rows …")
     scores = cross_validate(train, points, config.folds, config.fold_seed)
     best = best_of(scores)
     context.log.info(f"The best is {best.point}: RMSE {best.mean:.6f} ± {best.std:.6f}.")

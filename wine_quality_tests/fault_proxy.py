@@ -23,6 +23,7 @@ class FaultProxy:
         self._passing = 0
         self._refuse: re.Pattern[str] | None = None
         self._refusals_left: int | None = None
+        self._accepted_first = 0
         self._authorization: str | None = None
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
@@ -48,10 +49,13 @@ class FaultProxy:
         self._hold = None
         self._released.set()
 
-    def refuse(self, pattern: str | None, times: int | None = None) -> None:
-        """Answer matching requests 400, which no client retries; None ends it."""
+    def refuse(self, pattern: str | None, times: int | None = None, after: int = 0) -> None:
+        """Answer matching requests 400, which no client retries; None ends it.
+
+        The first ``after`` of them pass, and all after ``times`` more.
+        """
         self._refuse = re.compile(pattern) if pattern else None
-        self._refusals_left = times
+        self._refusals_left, self._accepted_first = times, after
 
     def require(self, authorization: str) -> None:
         """Answer 401 to requests without this Authorization header, as a gateway does."""
@@ -59,6 +63,9 @@ class FaultProxy:
 
     def _refuses(self, path: str) -> bool:
         if not (self._refuse and self._refuse.search(path)) or self._refusals_left == 0:
+            return False
+        self._accepted_first -= 1
+        if self._accepted_first >= 0:
             return False
         if self._refusals_left is not None:
             self._refusals_left -= 1

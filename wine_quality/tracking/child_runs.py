@@ -7,9 +7,9 @@ Whatever kills the whole process may leave one RUNNING; ``end_running_children``
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +19,7 @@ NAME_TAG = "mlflow.runName"
 _PAGE = 1000
 # A person who waits wants to see that it goes on.
 _REPORT_SECONDS = 5.0
+_GRACE_SECONDS = 3.0
 
 
 @dataclass(frozen=True)
@@ -53,19 +54,12 @@ class ChildRuns:
         missing = [child for child in children if child.name not in there]
         if there:
             say(f"{len(there)} child runs are there already; {len(missing)} are left.")
-        writer = ThreadPoolExecutor(1, "child-runs")
+        writer = _Writer(self._write_one, missing)
         try:
-            writes = [writer.submit(self._write_one, child) for child in missing]
             yield
-            last = time.monotonic()
-            for number, write in enumerate(writes, start=1):
-                write.result()
-                if time.monotonic() - last > _REPORT_SECONDS:
-                    last = time.monotonic()
-                    say(f"{number} of {len(missing)} child runs are written …")
+            writer.wait(say)
         finally:
-            # The one that is just being written is ended too, also when the block has failed.
-            writer.shutdown(cancel_futures=True)
+            writer.stop()
         say(f"{len(missing)} child runs are written.")
 
     def _write_one(self, child: ChildRun) -> None:
@@ -89,6 +83,47 @@ class ChildRuns:
     def _finished_names(self) -> set[str]:
         found = _children(self._client, self._experiment_id, self._parent_id, "FINISHED")
         return {run.data.tags.get(NAME_TAG, "") for run in found}
+
+
+class _Writer:
+    """Writes children one after the other in a thread that nobody has to wait for."""
+
+    def __init__(self, write: Callable[[ChildRun], None], children: Sequence[ChildRun]) -> None:
+        self._write, self._children = write, children
+        self._written = 0
+        self._error: BaseException | None = None
+        self._stopped = threading.Event()
+        # A daemon: a server that hangs must not keep a cancelled process from ending.
+        self._thread = threading.Thread(target=self._work, name="child-runs", daemon=True)
+        self._thread.start()
+
+    def _work(self) -> None:
+        try:
+            for child in self._children:
+                if self._stopped.is_set():
+                    return
+                self._write(child)
+                self._written += 1
+        except BaseException as error:
+            self._error = error
+
+    def wait(self, say: Callable[[str], None]) -> None:
+        """Until all are written, with a word now and then.
+
+        Raises:
+            Exception: what the writing of a child raised.
+        """
+        while self._thread.is_alive():
+            self._thread.join(_REPORT_SECONDS)
+            if self._thread.is_alive():
+                say(f"{self._written} of {len(self._children)} child runs are written …")
+        if self._error is not None:
+            raise self._error
+
+    def stop(self) -> None:
+        """Have the child that is just being written ended, unless that takes too long."""
+        self._stopped.set()
+        self._thread.join(_GRACE_SECONDS)
 
 
 def end_running_children(client: Any, experiment_id: str, parent_id: str, status: str) -> int:

@@ -15,8 +15,13 @@ if TYPE_CHECKING:
     from sklearn.linear_model import ElasticNet
 
 
-def check_hyperparameters(alpha: float, l1_ratio: float, random_state: int) -> None:
-    """Name the first that cannot be used.
+def check_hyperparameters(
+    alpha: float,
+    l1_ratio: float,
+    random_state: int = 0,
+    place: str = "resources.hyperparameters.config.",
+) -> None:
+    """Name the first that cannot be used, and the place in run config that it came from.
 
     Raises:
         ValueError: ``alpha`` below 0 or not finite, ``l1_ratio`` outside [0, 1],
@@ -28,9 +33,7 @@ def check_hyperparameters(alpha: float, l1_ratio: float, random_state: int) -> N
         ("random_state", random_state, 0 <= random_state < 2**32, "between 0 and 4294967295"),
     ):
         if not fits:
-            raise ValueError(
-                f"resources.hyperparameters.config.{name} is {value}; it must be {allowed}"
-            )
+            raise ValueError(f"{place}{name} is {value}; it must be {allowed}")
 
 
 def fit_elastic_net(

@@ -68,11 +68,7 @@ def check_points(points: Sequence[Point]) -> list[Point]:
             "Set alphas and l1_ratios, or points."
         )
     for point in distinct:
-        try:
-            check_hyperparameters(point.alpha, point.l1_ratio, 0)
-        except ValueError as error:
-            said = str(error).rpartition(".")[2]
-            raise ValueError(f"sweep point ({point}): {said}") from None
+        check_hyperparameters(point.alpha, point.l1_ratio, place=f"sweep point ({point}): ")
     return distinct
 
 
