@@ -74,7 +74,10 @@ class PlainFormatIOManager(ConfigurableIOManager):
 def _place(context: InputContext | OutputContext | None) -> list[str]:
     """Where the values of an asset, or of an op that belongs to none, lie."""
     assert context is not None
-    return list(context.asset_key.path) if context.has_asset_key else ["ops", context.step_key]
+    if context.has_asset_key:
+        return list(context.asset_key.path)
+    assert isinstance(context, OutputContext)
+    return ["ops", context.step_key]
 
 
 def _runs_to_ask(context: InputContext) -> Iterator[str]:

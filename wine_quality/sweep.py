@@ -7,6 +7,8 @@ whole training part in it, registered, and challenges the champion.
 from typing import Any
 
 from dagster import (
+    AssetCheckResult,
+    AssetCheckSeverity,
     AssetMaterialization,
     AssetSpec,
     Config,
@@ -20,7 +22,7 @@ from dagster import (
 from pydantic import Field
 
 from wine_quality.assets import recipe
-from wine_quality.assets.data import GROUP, OWNERS, SplitConfig, split_wines
+from wine_quality.assets.data import GROUP, OWNERS, SplitConfig, check_split, split_wines
 from wine_quality.assets.model import TrainingConfig
 from wine_quality.assets.promotion import PromotionConfig, challenge
 from wine_quality.loading import RawWineCsvConfig, WinesRefusedError, load_wines
@@ -81,13 +83,17 @@ class OfferConfig(PromotionConfig, TrainingConfig):
 @op
 def sweep_data(context: OpExecutionContext, config: SweepDataConfig):
     """The wines in two parts, as raw_wine_csv and train_test_split make them."""
+    from wine_quality.training.split import count_shared_wines
+
     try:
         wines = load_wines(config, report=context.log.info)
     except WinesRefusedError as error:
         raise Failure(str(error), allow_retries=False) from error
     context.instance.add_run_tags(context.run_id, {"data_sha256": wines.sha256})
     context.add_output_metadata({"source": wines.source, "rows": len(wines.frame)})
-    return split_wines(wines.frame, config)
+    split = split_wines(wines.frame, config)
+    _require(context, *check_split(split, config, count_shared_wines(split)))
+    return split
 
 
 @op
@@ -181,15 +187,7 @@ def offer_best(
     picked = (sweep_points["alpha"], sweep_points["l1_ratio"], _SOLVER_SEED)
     model = recipe.fit_and_log(mlflow, sweep_data, picked, config.drift_threshold)
     evaluated = recipe.evaluate_and_log(tracker, sweep_data, model.value["model"])
-    for check in [*model.checks, *evaluated.checks]:
-        if not check.passed and check in evaluated.checks:
-            raise Failure(
-                f"The best point is no model to register. {check.check_name}: {check.description}",
-                allow_retries=False,
-            )
-        (context.log.info if check.passed else context.log.warning)(
-            f"{check.check_name}: {check.description}"
-        )
+    _require(context, *model.checks, *evaluated.checks)
     metrics = evaluated.value["metrics"]
     version = recipe.register(mlflow, model.value, metrics, context.run_id)
     name = mlflow.registered_model_name
@@ -203,6 +201,7 @@ def offer_best(
         context.log.warning,
     )
     context.log.info(decision.reason)
+    _require(context, decision.check(config.tolerance))
     context.add_output_metadata(
         {
             **model.metadata,
@@ -215,6 +214,18 @@ def offer_best(
             "model_version": MetadataValue.url(tracker.model_version_url(name, version)),
         }
     )
+
+
+def _require(context: OpExecutionContext, *results: AssetCheckResult) -> None:
+    """Report checks as an asset would; one that is more than a warning stops the sweep."""
+    for result in results:
+        said = f"{result.check_name}: {result.description}"
+        if result.passed:
+            context.log.info(said)
+        elif result.severity == AssetCheckSeverity.WARN:
+            context.log.warning(said)
+        else:
+            raise Failure(f"Nothing is registered. {said}", allow_retries=False)
 
 
 @graph

@@ -40,8 +40,11 @@ def described() -> dict[str, Any]:
                 if spec.freshness_policy
                 else None,
             }
-    job = defs.resolve_job_def("wine_quality_model")
-    schema = job.run_config_schema.config_type
+    config: dict[str, Any] = {}
+    for job in sorted(job.name for job in defs.jobs or []):
+        schema = defs.resolve_job_def(job).run_config_schema.config_type
+        for part in ("ops", "resources"):
+            config.update(_fields(schema.fields[part].config_type, part))
     return {
         "assets": dict(sorted(assets.items())),
         "jobs": sorted(job.name for job in defs.jobs or []),
@@ -49,14 +52,7 @@ def described() -> dict[str, Any]:
             s.name: [s.cron_schedule, s.default_status.value] for s in defs.schedules or []
         },
         "sensors": sorted(sensor.name for sensor in defs.sensors or []),
-        "config": dict(
-            sorted(
-                {
-                    **_fields(schema.fields["ops"].config_type, "ops"),
-                    **_fields(schema.fields["resources"].config_type, "resources"),
-                }.items()
-            )
-        ),
+        "config": dict(sorted(config.items())),
     }
 
 

@@ -116,15 +116,7 @@ def champion_model(
                 else {}
             ),
         },
-        check_results=[
-            AssetCheckResult(
-                check_name=TOLERANCE_CHECK,
-                passed=decision.worse <= config.tolerance,
-                severity=AssetCheckSeverity.WARN,
-                description=f"RMSE {decision.errors[decision.mine]:.6f}, {decision.worse:+.6f} to "
-                f"the champion's; {config.tolerance:g} are tolerated.",
-            )
-        ],
+        check_results=[decision.check(config.tolerance)],
     )
 
 
@@ -143,11 +135,17 @@ class Decision:
     errors: dict[str, float]
     reason: str
 
-    @property
-    def worse(self) -> float:
-        """How much greater its RMSE is than that of the champion before."""
+    def check(self, tolerance: float) -> AssetCheckResult:
+        """Whether its RMSE is at most ``tolerance`` more than that of the champion before."""
         mine = self.errors[self.mine]
-        return mine - self.errors.get(self.before or self.mine, mine)
+        worse = mine - self.errors.get(self.before or self.mine, mine)
+        return AssetCheckResult(
+            check_name=TOLERANCE_CHECK,
+            passed=worse <= tolerance,
+            severity=AssetCheckSeverity.WARN,
+            description=f"RMSE {mine:.6f}, {worse:+.6f} to the champion's; {tolerance:g} are "
+            "tolerated.",
+        )
 
     def metadata(self) -> dict[str, Any]:
         """What the UI shows."""

@@ -13,6 +13,7 @@ from dagster import (
     DagsterInstance,
     DagsterRun,
     InitResourceContext,
+    OpExecutionContext,
 )
 from pydantic import Field, PrivateAttr
 
@@ -131,7 +132,9 @@ class MlflowTracker(ConfigurableResource):
         finally:
             self._tracker = None
 
-    def continue_run(self, context: AssetExecutionContext, run_id: str) -> Tracker:
+    def continue_run(
+        self, context: OpExecutionContext | AssetExecutionContext, run_id: str
+    ) -> Tracker:
         """The tracker, on the run that trained the model an asset was given."""
         if self.tracker.run_id is None:
             self._open_run(context.instance, context.run, Resumption(run_id))
