@@ -16,7 +16,7 @@ export MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false
 export AWS_REQUEST_CHECKSUM_CALCULATION=when_required
 export AWS_RESPONSE_CHECKSUM_VALIDATION=when_required
 exec mlflow server \
-  --backend-store-uri "postgresql://$MLFLOW_POSTGRES_USER@$POSTGRES_HOST:$POSTGRES_PORT/$MLFLOW_POSTGRES_DB" \
+  --backend-store-uri "postgresql+psycopg2://$MLFLOW_POSTGRES_USER@$POSTGRES_HOST:$POSTGRES_PORT/$MLFLOW_POSTGRES_DB" \
   --serve-artifacts \
   --artifacts-destination "s3://$MLFLOW_BUCKET" \
   --default-artifact-root mlflow-artifacts:/ \
