@@ -1,4 +1,4 @@
-"""``python3 -m wine_quality.environments build VERSION… [--dev] [--stack] [--keep-going]``, ``list``."""
+"""``python3 -m wine_quality.environments build VERSION… [--dev|--stack]`` or ``list``."""
 
 from __future__ import annotations
 

@@ -78,9 +78,7 @@ def read_settings() -> dict[str, str]:
     return values
 
 
-def _forbid_public_demo(
-    values: Mapping[str, str], example: Mapping[str, str], path: Path
-) -> None:
+def _forbid_public_demo(values: Mapping[str, str], example: Mapping[str, str], path: Path) -> None:
     if is_loopback(values["BIND_ADDRESS"]):
         return
     demo = [name for name in SECRETS if values[name] == example[name]]
