@@ -149,18 +149,15 @@ class Supervisor:
         self._note()
 
     def stop(self) -> None:
-        """End all, those that others need last. Returns when nothing is left."""
-        left = [r for r in self._all.values() if r.process is not None]
-        while left:
-            needed = {name for running in left for name in running.service.after}
-            now = [r for r in left if r.service.name not in needed]
-            groups = [(r.process.pid, r.service.stop_signal) for r in now if r.process]
-            stop_groups(groups)
-            for running in now:
+        """End all, those that need nothing (PostgreSQL, S3) last. Returns when nothing is left."""
+        left = [running for running in self._all.values() if running.process is not None]
+        needing = [running for running in left if running.service.after]
+        for together in (needing, [running for running in left if running not in needing]):
+            stop_groups([(r.process.pid, r.service.stop_signal) for r in together if r.process])
+            for running in together:
                 if running.process is not None:
                     running.process.wait()
                     running.process = None
-            left = [running for running in left if running not in now]
         self._file.unlink(missing_ok=True)
         self._watchdog.dismiss()
 
