@@ -61,8 +61,10 @@ lint: devenvs ## ruff and mypy
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy wine_quality
 
-bench: envs ## make run against the plain tutorial script, as ratios (about four minutes)
+bench: envs ## make run against the plain tutorial script, as ratios; the stack's start and memory
+	@$(BUILD) --stack 3
 	@$(BIN)/python -m wine_quality_tests.benchmark $(ARGS)
+	@$(BIN)/python -m wine_quality_tests.bench_stack
 
 screenshots: devenvs ## take the README's pictures in headless Chromium
 	@mkdir -p docs/images

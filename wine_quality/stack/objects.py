@@ -35,11 +35,13 @@ def store_service(folder: Path, settings: dict[str, str], port: int, console: in
     else:
         options = folder / "nanio.toml"
         _write_private(options, _nanio_options(settings))
-        nanio = Path(sys.executable).with_name("nanio")
-        command = [str(nanio), "serve", "--options", str(options), "--data-dir", str(data)]
+        command = [sys.executable, "-m", "uvicorn", "--factory", "wine_quality.stack.store:build"]
         command += ["--host", "127.0.0.1", "--port", str(port), "--no-access-log"]
-        command += ["--region", settings["AWS_DEFAULT_REGION"], "--gc-abandoned-uploads"]
-        root = {}
+        root = {
+            "NANIO_OPTIONS_FILE": str(options),
+            "NANIO_DATA_DIR": str(data),
+            "NANIO_REGION": settings["AWS_DEFAULT_REGION"],
+        }
         ready = http_answers(f"http://127.0.0.1:{port}/", statuses=_ALIVE)
     return Service(
         name="s3",

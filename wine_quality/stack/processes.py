@@ -75,8 +75,8 @@ def signal_group(group: int, number: signal.Signals) -> None:
         pass
 
 
-def stop_groups(groups: Iterable[tuple[int, signal.Signals]], grace: float = GRACE_SECONDS) -> None:
-    """Ask groups to end, each with its signal, and kill what is left after ``grace`` seconds.
+def stop_groups(groups: Iterable[tuple[int, signal.Signals]]) -> None:
+    """Ask groups to end, each with its signal, and kill what is left after ``GRACE_SECONDS``.
 
     The leader alone gets the signal first: PostgreSQL and gunicorn end their own children.
     """
@@ -86,7 +86,7 @@ def stop_groups(groups: Iterable[tuple[int, signal.Signals]], grace: float = GRA
             os.kill(leader, number)
         except ProcessLookupError:
             pass
-    deadline = time.monotonic() + grace
+    deadline = time.monotonic() + GRACE_SECONDS
     while waiting and time.monotonic() < deadline:
         for leader, number in [pair for pair in waiting if not _leads(pair[0])]:
             # What outlives its leader has nobody to wait for.

@@ -169,8 +169,8 @@ class Supervisor:
         tail = log.read_text(errors="replace").strip()[-1500:] if log.exists() else ""
         return f"{running.service.name} {what}. The end of {log}:\n{tail}"
 
-    def _note(self) -> None:
-        """Write down who runs, whole or not at all."""
+    def state(self) -> dict[str, Any]:
+        """Who runs, as ``state.json`` says it."""
         services = {
             name: {
                 "pid": running.process.pid if running.process else None,
@@ -182,9 +182,12 @@ class Supervisor:
             }
             for name, running in self._all.items()
         }
-        state = {"pid": os.getpid(), "ready": False, **self._state, "services": services}
+        return {"pid": os.getpid(), "ready": False, **self._state, "services": services}
+
+    def _note(self) -> None:
+        """Write the state down, whole or not at all."""
         fresh = self._file.with_suffix(".new")
-        fresh.write_text(json.dumps(state, indent=1))
+        fresh.write_text(json.dumps(self.state(), indent=1))
         fresh.rename(self._file)
 
 
