@@ -1,6 +1,7 @@
 """``raw_wine_csv`` and ``train_test_split``."""
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from dagster import (
@@ -20,41 +21,13 @@ from dagster import (
 from pydantic import Field
 
 from wine_quality.assets import checks
-from wine_quality.data.contract import (
-    COLUMNS,
-    FEATURES,
-    TARGET,
-    check_contract,
-    conform,
-    summarize,
-)
-from wine_quality.data.parse import DataFormatError, parse_wine_csv
-from wine_quality.data.source import PACKAGED_RED_WINE, SourceError, SourceLimits, read_source
+from wine_quality.data.contract import COLUMNS, FEATURES, TARGET
+from wine_quality.loading import RawWineCsvConfig, WinesRefusedError, load_wines
 
 # One group: the UI folds several of them away, and the graph is what people come to see.
 GROUP = "wine_quality"
 OWNERS = ["team:ml-platform"]
 CONTRACT_CHECK = "data_contract"
-# What runs say of the default: where it lies on this machine is nobody's lineage.
-PACKAGED_NAME = "wine_quality/data/winequality-red.csv"
-
-
-class RawWineCsvConfig(Config):
-    """Where the wines come from, and how long and how much may be read."""
-
-    csv_url: str = Field(
-        default="",
-        description="https://, s3://, file:// or a path. Empty: the UCI red-wine file shipped "
-        "with the package.",
-    )
-    max_megabytes: float = Field(default=256.0, gt=0, description="Refuse anything larger.")
-    timeout_seconds: float = Field(
-        default=10.0, gt=0, description="To connect, and between bytes, in seconds."
-    )
-    total_seconds: float = Field(
-        default=120.0, gt=0, description="For the whole transfer, in seconds."
-    )
-    attempts: int = Field(default=3, ge=1, le=10, description="Tries before giving up.")
 
 
 def column_schema(*more: TableColumn) -> TableSchema:
@@ -88,48 +61,31 @@ def column_schema(*more: TableColumn) -> TableSchema:
 )
 def raw_wine_csv(context: AssetExecutionContext, config: RawWineCsvConfig) -> Iterator[Any]:
     """The wines as they arrived, held against the data contract."""
-    url = config.csv_url or str(PACKAGED_RED_WINE)
-    limits = SourceLimits(
-        max_bytes=int(config.max_megabytes * 1024 * 1024),
-        timeout_seconds=config.timeout_seconds,
-        total_seconds=config.total_seconds,
-        attempts=config.attempts,
-    )
+    tag_run = partial(context.instance.add_run_tags, context.run_id)
     try:
-        source = read_source(url, limits, report=context.log.info)
-        frame = parse_wine_csv(source.content, source.url)
-    except (SourceError, DataFormatError) as error:
-        yield AssetCheckResult(check_name=CONTRACT_CHECK, passed=False, description=str(error))
+        wines = load_wines(config, report=context.log.info)
+    except WinesRefusedError as error:
+        if error.sha256:
+            tag_run({"data_sha256": error.sha256})
+        yield AssetCheckResult(check_name=CONTRACT_CHECK, passed=False, description=error.reason)
+        # Raised before the output: a file that breaks the contract replaces nothing.
         raise Failure(str(error), allow_retries=False) from error
     # On the run too: people look for "the run of this file" among runs.
-    context.instance.add_run_tags(context.run_id, {"data_sha256": source.sha256})
-    violations = check_contract(frame)
+    tag_run({"data_sha256": wines.sha256})
     yield AssetCheckResult(
-        check_name=CONTRACT_CHECK,
-        passed=not violations,
-        description=summarize(violations) if violations else "The file keeps the contract.",
+        check_name=CONTRACT_CHECK, passed=True, description="The file keeps the contract."
     )
-    if violations:
-        # Raised before the output: a file that breaks the contract replaces nothing.
-        raise Failure(
-            f"{source.url} breaks the data contract. {summarize(violations)}",
-            allow_retries=False,
-        )
-    wines = conform(frame)
-    # Travels with the values, so that a model knows its data whatever is materialized meanwhile.
-    shown = source.url if config.csv_url else PACKAGED_NAME
-    wines.attrs = {"data_sha256": source.sha256, "source": shown}
     yield MaterializeResult(
-        value=wines,
+        value=wines.frame,
         metadata={
-            "dagster/row_count": len(wines),
-            "source": shown,
-            "data_sha256": source.sha256,
-            "bytes": len(source.content),
-            "repeated_rows": int(wines.duplicated().sum()),
-            "preview": _preview(wines),
+            "dagster/row_count": len(wines.frame),
+            "source": wines.source,
+            "data_sha256": wines.sha256,
+            "bytes": wines.bytes_read,
+            "repeated_rows": int(wines.frame.duplicated().sum()),
+            "preview": _preview(wines.frame),
         },
-        tags={"data_sha256": source.sha256[:63]},
+        tags={"data_sha256": wines.sha256[:63]},
     )
 
 
@@ -155,6 +111,23 @@ class SplitConfig(Config):
     )
 
 
+def split_wines(frame: Any, config: SplitConfig) -> Any:
+    """The frame with the column ``part``, its ``attrs`` with how it was split added.
+
+    Raises:
+        ValueError: when a part would be empty.
+    """
+    from wine_quality.training.split import split_rows
+
+    split = split_rows(frame, config.test_fraction, config.seed)
+    split.attrs = {
+        **frame.attrs,
+        "test_fraction": config.test_fraction,
+        "split_seed": config.seed,
+    }
+    return split
+
+
 @asset(
     group_name=GROUP,
     kinds={"pandas", "scikitlearn"},
@@ -169,14 +142,9 @@ class SplitConfig(Config):
 )
 def train_test_split(context: AssetExecutionContext, config: SplitConfig, raw_wine_csv):
     """The wines in two parts; ``part`` says which, the index is the row's place in the file."""
-    from wine_quality.training.split import count_shared_wines, part_of, split_rows
+    from wine_quality.training.split import count_shared_wines, part_of
 
-    split = split_rows(raw_wine_csv, config.test_fraction, config.seed)
-    split.attrs = {
-        **raw_wine_csv.attrs,
-        "test_fraction": config.test_fraction,
-        "split_seed": config.seed,
-    }
+    split = split_wines(raw_wine_csv, config)
     test_rows, shared = len(part_of(split, "test")), count_shared_wines(split)
     return MaterializeResult(
         check_results=[
