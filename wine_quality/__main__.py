@@ -1,4 +1,4 @@
-"""``python -m wine_quality run``, ``up``, ``promote`` and ``rollback``."""
+"""``python -m wine_quality run``, ``up``, ``promote``, ``rollback`` and ``forget``."""
 
 from __future__ import annotations
 
@@ -6,10 +6,19 @@ import argparse
 import importlib.util
 import sys
 
+from wine_quality.data.accumulate import TrainingData
 from wine_quality.environments import startup
 from wine_quality.environments.versions import DEFAULT_VERSION, MLFLOW_VERSIONS
 
-_OF_ONE_COMMAND = ("csv_url", "alpha", "l1_ratio", "experiment", "promote", "return_to")
+_OF_ONE_COMMAND = (
+    "csv_url",
+    "training_data",
+    "alpha",
+    "l1_ratio",
+    "experiment",
+    "promote",
+    "return_to",
+)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -17,6 +26,11 @@ def parser() -> argparse.ArgumentParser:
     commands = main.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="materialize all assets and print the result")
     run.add_argument("--csv-url", help="https://, s3://, file:// or a path; default: red wine")
+    run.add_argument(
+        "--training-data",
+        choices=[choice.value for choice in TrainingData],
+        help="the newest file (default), or all accumulated so far",
+    )
     run.add_argument("--alpha", type=float, help="strength of the penalty (0.5)")
     run.add_argument("--l1-ratio", type=float, help="share of L1 in the penalty (0.5)")
     run.add_argument("--experiment", help="MLflow experiment (wine_quality_experiment1)")
@@ -29,6 +43,8 @@ def parser() -> argparse.ArgumentParser:
         command.add_argument("--config", help="YAML file of run config; the other options win")
         command.add_argument("--verbose", action="store_true", help="Dagster's whole log")
         command.set_defaults(**dict.fromkeys(_OF_ONE_COMMAND))
+    forget = commands.add_parser("forget", help="list the files remembered, or forget one")
+    forget.add_argument("file", nargs="?", help="its key, name or URL; without it: list them")
     up = commands.add_parser("up", help="start the Dagster and MLflow UIs; Ctrl-C stops both")
     up.add_argument("--port", type=int, default=5000, help="of the Dagster UI (5000)")
     up.add_argument("--mlflow-port", type=int, default=5100, help="of the MLflow UI (5100)")
@@ -50,6 +66,10 @@ def main(arguments: list[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 2
+    if options.command == "forget":
+        from wine_quality.cli_forget import forget
+
+        return forget(options.file)
     if options.command == "up":
         from wine_quality.cli_up import up
 

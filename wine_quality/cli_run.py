@@ -45,6 +45,7 @@ def run_config(options: argparse.Namespace) -> dict[str, Any]:
     config = _config_file(options.config) if options.config else {}
     for path, value in {
         ("ops", "raw_wine_csv", "config", "csv_url"): options.csv_url,
+        ("ops", "raw_wine_csv", "config", "training_data"): options.training_data,
         ("ops", "promote_version", "config", "version"): options.promote,
         ("ops", "return_to_version", "config", "version"): options.return_to,
         ("resources", "hyperparameters", "config", "alpha"): options.alpha,
