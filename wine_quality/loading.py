@@ -175,6 +175,9 @@ def _merged(
     """All files that are remembered."""
     files = [file for file, _ in remembered]
     frame, shares = accumulate([frame for _, frame in remembered], conflicts)
+    if frame.empty:
+        reason = f"each row of the {len(files)} files contradicts another file's (conflicts: drop)"
+        raise WinesRefusedError(f"{redact_url(history.base)}: {reason}.", reason)
     # The same files in the same order, settled alike, are the same data.
     told = "\n".join([conflicts.value, *(file.sha256 for file in files)])
     sha256 = hashlib.sha256(told.encode()).hexdigest()

@@ -25,7 +25,6 @@ from wine_quality.arrival_tags import FILE_HASH_TAG, arrived_at
 from wine_quality.assets import checks
 from wine_quality.assets.wine_files import WINE_FILES, files_table, materialization, note_files
 from wine_quality.data.contract import COLUMNS, FEATURES, TARGET
-from wine_quality.environments.dagster_private import count_as_seen
 from wine_quality.history import WineHistory
 from wine_quality.loading import LoadedWines, RawWineCsvConfig, WinesRefusedError, load_wines
 
@@ -114,7 +113,6 @@ def _file_history(
         note_files(context.instance, keys)
     if wines.remembered:
         yield materialization(wines.remembered)
-        count_as_seen(context, WINE_FILES.key)
 
 
 def _shares(wines: LoadedWines) -> dict[str, Any]:

@@ -4,7 +4,6 @@ A Dagster upgrade that moves one of these names fails here, by name, and nowhere
 (``wine_quality_tests/test_dagster_private.py`` lists them).
 """
 
-from dagster import AssetExecutionContext, AssetKey
 from dagster._core.definitions.reconstruct import ReconstructableJob
 from dagster._core.errors import DagsterExecutionInterruptedError, DagsterSubprocessError
 from dagster._core.events import DagsterEvent, EngineEventData
@@ -51,12 +50,3 @@ __all__ = [
     "recon_job_from_origin",
     "serialize_value",
 ]
-
-
-def count_as_seen(context: AssetExecutionContext, asset: AssetKey) -> None:
-    """Have this step's own asset depend on what the step itself reported of another one.
-
-    Dagster notes which materializations a step has seen before the step begins; without this the
-    UI would show the asset as stale the moment it is materialized.
-    """
-    context.op_execution_context.get_step_execution_context().wipe_input_asset_version_info(asset)
