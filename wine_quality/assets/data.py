@@ -79,7 +79,8 @@ def raw_wine_csv(
         # Raised before the output: a file that breaks the contract replaces nothing.
         raise Failure(str(error), allow_retries=False) from error
     # On the run too: people look for "the run of this file" among runs.
-    tag_run({"data_sha256": wines.sha256, FILE_HASH_TAG: wines.file_sha256})
+    file_hash = {FILE_HASH_TAG: wines.file_sha256} if wines.file_sha256 else {}
+    tag_run({"data_sha256": wines.sha256, **file_hash})
     said = "The file keeps the contract."
     if not wines.bytes_read:
         said = (

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
+import subprocess
+import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
 import requests
 
 from wine_quality.data.source import PACKAGED_RED_WINE
+from wine_quality.environments.versions import PROJECT_ROOT
 from wine_quality_tests.servers import await_condition
 from wine_quality_tests.ui.conftest import SIZE
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
 SENSOR = "{}/locations/ml_repository/sensors/new_wine_data_sensor"
+RED = PACKAGED_RED_WINE.read_text().splitlines()
 ASSETS = [
     "raw_wine_csv",
     "train_test_split",
@@ -105,8 +111,7 @@ def test_the_sensor_says_what_it_watches(page, up):
 
 def test_a_new_file_becomes_the_champion(page, up, screenshot):
     """The walk-through of the README: nobody does anything but drop the file."""
-    header, *rows = PACKAGED_RED_WINE.read_text().splitlines()
-    (up.watched / "cellar-2026-11.csv").write_text("\n".join([header, *rows[:1200]]) + "\n")
+    (up.watched / "cellar-2026-11.csv").write_text("\n".join(RED[:1201]) + "\n")
     await_condition(lambda: _run_statuses(up) == ["SUCCESS"] * 2, "the run of the file", 120)
     page.goto(SENSOR.format(up.dagster))
     page.get_by_text("1 run requested").first.wait_for()
@@ -117,10 +122,6 @@ def test_a_new_file_becomes_the_champion(page, up, screenshot):
     page.goto(f"{up.dagster}/assets/champion_model")
     page.get_by_text("takes the place of version 1").first.wait_for()
     screenshot("new-champion")
-    page.goto(f"{up.dagster}/assets/wine_files?view=partitions")
-    page.get_by_text(re.compile("^cellar-2026-11.csv-[0-9a-f]{10}$")).first.click()
-    page.get_by_text("1,200").first.wait_for()
-    screenshot("wine-files")
 
 
 def test_a_sweep_from_the_launchpad(page, up, screenshot):
@@ -150,6 +151,41 @@ def _runs(up) -> list[dict[str, str]]:
     query = "{ runsOrError { ... on Runs { results { runId status } } } }"
     answer = requests.post(f"{up.dagster}/graphql", json={"query": query}, timeout=30)
     return answer.json()["data"]["runsOrError"]["results"]
+
+
+def test_the_history_shows_each_file_that_arrived(page, up, screenshot, tmp_path):
+    slices = {"red-1.csv": RED[:801], "red-2.csv": [RED[0], *RED[701:]]}
+    environment = {**os.environ, "WINE_QUALITY_HOME": str(up.home)}
+    for name, lines in slices.items():
+        (tmp_path / name).write_text("\n".join(lines) + "\n")
+        done = subprocess.run(
+            [sys.executable, "-m", "wine_quality", "run", "--training-data", "accumulated"]
+            + ["--csv-url", str(tmp_path / name)],
+            env=environment,
+            cwd=PROJECT_ROOT,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert done.returncode == 0, done.stderr
+    page.goto(f"{up.dagster}/assets/wine_files?view=partitions")
+    for name in slices:
+        page.get_by_text(re.compile(rf"^{name}-[0-9a-f]{{10}}$")).first.wait_for()
+    page.get_by_text(re.compile("^red-2.csv-")).first.click()
+    page.get_by_text("899").first.wait_for()
+    screenshot("wine-files")
+    page.goto(f"{up.dagster}/assets/raw_wine_csv")
+    page.get_by_text("put_together_from").first.scroll_into_view_if_needed()
+    table = page.locator("tr", has_text="put_together_from").locator("table")
+    known = Counter(RED[1:1201])  # of the walk-through
+    for name, lines in slices.items():
+        rows = Counter(lines[1:])
+        new = (rows - known).total()
+        known |= rows
+        counts = (rows.total(), new, rows.total() - new)
+        cells = table.locator("tr", has_text=re.compile(f"^{name}-")).locator("td")
+        assert cells.all_inner_texts()[1:4] == [str(count) for count in counts]
+    screenshot("accumulated")
 
 
 def _run_statuses(up) -> list[str]:
