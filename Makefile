@@ -9,7 +9,7 @@ BIN := $(ROOT)/mlflow-3/bin
 BUILD := $(PYTHON) -m wine_quality.environments build
 
 .DEFAULT_GOAL := help
-.PHONY: help env envs devenvs run sweep promote rollback up stack stack-down stack-env test quick lint bench screenshots browser clean
+.PHONY: help env envs devenvs run sweep promote rollback forget up stack stack-down stack-env test quick lint bench screenshots browser clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -31,6 +31,9 @@ promote: env ## make the challenger (or VERSION=…) the champion
 
 rollback: env ## withdraw the champion for the one before (or VERSION=…)
 	@$(BIN)/python -m wine_quality rollback --mlflow $(MLFLOW) $(if $(VERSION),--version $(VERSION)) $(ARGS)
+
+forget: env ## list the files that runs may train on, or forget FILE=… (key, name or URL)
+	@$(BIN)/python -m wine_quality forget $(if $(FILE),"$(FILE)")
 
 up: env ## start the Dagster UI (PORT) and the MLflow UI (MLFLOW_PORT); Ctrl-C stops both
 	@$(BIN)/python -m wine_quality up --mlflow $(MLFLOW) --port $(PORT) --mlflow-port $(MLFLOW_PORT)

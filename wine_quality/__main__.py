@@ -1,4 +1,4 @@
-"""``python -m wine_quality run``, ``sweep``, ``up``, ``stack``, ``promote`` and ``rollback``."""
+"""``python -m wine_quality run``, ``up``, ``stack`` and what else `make help` lists."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import argparse
 import importlib.util
 import sys
 
+from wine_quality.data.accumulate import TrainingData
 from wine_quality.environments import startup
 from wine_quality.environments.versions import DEFAULT_VERSION, MLFLOW_VERSIONS
 
 _OF_SOME_COMMANDS = (
-    *("csv_url", "alpha", "l1_ratio", "experiment", "alphas", "l1_ratios", "folds"),
-    *("promote", "return_to"),
+    *("csv_url", "training_data", "alpha", "l1_ratio", "experiment"),
+    *("alphas", "l1_ratios", "folds", "promote", "return_to"),
 )
 
 
@@ -34,6 +35,11 @@ def parser() -> argparse.ArgumentParser:
     sweep.add_argument("--folds", type=int, help="of the cross-validation (5)")
     for command in (run, sweep):
         command.add_argument("--csv-url", help="https://, s3://, file:// or a path (red wine)")
+        command.add_argument(
+            "--training-data",
+            choices=[choice.value for choice in TrainingData],
+            help="the newest file (default), or all accumulated so far",
+        )
         command.add_argument("--experiment", help="MLflow experiment (wine_quality_experiment1)")
     promote = commands.add_parser("promote", help="make the challenger, or a version, the champion")
     promote.add_argument("--version", dest="promote", help="number of the version (the challenger)")
@@ -43,6 +49,8 @@ def parser() -> argparse.ArgumentParser:
         command.add_argument("--tracking-uri", help="MLflow server; default: an embedded store")
         command.add_argument("--config", help="YAML file of run config; the other options win")
         command.add_argument("--verbose", action="store_true", help="Dagster's whole log")
+    forget = commands.add_parser("forget", help="list the files remembered, or forget one")
+    forget.add_argument("file", nargs="?", help="its key, name or URL; without it: list them")
     up = commands.add_parser("up", help="start the Dagster and MLflow UIs; Ctrl-C stops both")
     up.add_argument("--port", type=int, default=5000, help="of the Dagster UI (5000)")
     up.add_argument("--mlflow-port", type=int, default=5100, help="of the MLflow UI (5100)")
@@ -73,6 +81,10 @@ def main(arguments: list[str] | None = None) -> int:
         from wine_quality.cli_stack import stack
 
         return stack(options)
+    if options.command == "forget":
+        from wine_quality.cli_forget import forget
+
+        return forget(options.file)
     if options.command == "up":
         from wine_quality.cli_up import up
 

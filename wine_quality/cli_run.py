@@ -51,8 +51,10 @@ def run_config(options: argparse.Namespace) -> dict[str, Any]:
         ValueError: the file cannot be read, or is not a mapping all the way to a field set here.
     """
     config = _config_file(options.config) if options.config else {}
+    reader = READERS.get(options.command, "")
     for path, value in {
-        ("ops", READERS.get(options.command, ""), "config", "csv_url"): options.csv_url,
+        ("ops", reader, "config", "csv_url"): options.csv_url,
+        ("ops", reader, "config", "training_data"): options.training_data,
         ("ops", "sweep_points", "config", "alphas"): options.alphas,
         ("ops", "sweep_points", "config", "l1_ratios"): options.l1_ratios,
         ("ops", "sweep_points", "config", "folds"): options.folds,

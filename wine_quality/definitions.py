@@ -10,8 +10,10 @@ from dagster import (
 from wine_quality import progress
 from wine_quality.assets import data, model, promotion
 from wine_quality.assets.hyperparameters import Hyperparameters
+from wine_quality.assets.wine_files import WINE_FILES
 from wine_quality.environments.executor import mlflow_environment_executor
 from wine_quality.environments.versions import default_version
+from wine_quality.history import WineHistory
 from wine_quality.jobs import wine_quality_model
 from wine_quality.promotion import wine_quality_promotion, wine_quality_rollback
 from wine_quality.schedules import retraining_schedule
@@ -21,14 +23,16 @@ from wine_quality.sweep import hyperparameter_sweep, wine_quality_sweep
 from wine_quality.tracking.resource import MlflowTracker, VersionKey
 from wine_quality.watching import WatchedPlace, watching_sensor
 
+watch = WatchedPlace.from_environment()
 defs = Definitions(
-    assets=[*load_assets_from_modules([data, model, promotion]), hyperparameter_sweep],
+    assets=[WINE_FILES, *load_assets_from_modules([data, model, promotion]), hyperparameter_sweep],
     jobs=[wine_quality_model, wine_quality_sweep, wine_quality_promotion, wine_quality_rollback],
-    schedules=[retraining_schedule()],
-    sensors=[mlflow_run_closer, watching_sensor(WatchedPlace.from_environment())],
+    schedules=[retraining_schedule(watch)],
+    sensors=[mlflow_run_closer, watching_sensor(watch)],
     resources={
         "hyperparameters": Hyperparameters(),
         "mlflow": MlflowTracker(version=VersionKey(default_version())),
+        "wine_history": WineHistory(),
         "io_manager": PlainFormatIOManager(),
     },
     executor=mlflow_environment_executor,

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from dagster import Config
 from pydantic import Field
 
+from wine_quality.data.accumulate import ConflictPolicy, FileShare, TrainingData, accumulate
 from wine_quality.data.contract import check_contract, conform, summarize
 from wine_quality.data.parse import DataFormatError, parse_wine_csv
 from wine_quality.data.source import PACKAGED_RED_WINE, SourceError, SourceLimits, read_source
+from wine_quality.data.transfer import redact_url
+from wine_quality.history import WineHistory
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from wine_quality.data.remembered import RememberedFile
 
 # What runs say of the default: where it lies on this machine is nobody's lineage.
 PACKAGED_NAME = "wine_quality/data/winequality-red.csv"
@@ -36,6 +42,16 @@ class RawWineCsvConfig(Config):
         default=120.0, gt=0, description="For the whole transfer, in seconds."
     )
     attempts: int = Field(default=3, ge=1, le=10, description="Tries before giving up.")
+    training_data: TrainingData = Field(
+        default=TrainingData.newest,
+        description='"newest": the file of this run. "accumulated": every file that was accepted '
+        "so far, and that of this run if csv_url names one.",
+    )
+    conflicts: ConflictPolicy = Field(
+        default=ConflictPolicy.newest,
+        description="When files give the same measurements different qualities, which rows count: "
+        'those that agree with the file that arrived last ("newest"), all ("keep"), none ("drop").',
+    )
 
     def limits(self) -> SourceLimits:
         return SourceLimits(
@@ -51,14 +67,21 @@ class LoadedWines:
     """Wines that keep the contract.
 
     Attributes:
-        frame: The contract's columns in its order; ``attrs`` holds ``data_sha256`` and ``source``,
-            which travel with the values, so that a model knows its data whatever is materialized
-            meanwhile.
-        bytes_read: Size of the file.
+        frame: The contract's columns in its order. ``attrs`` travels with the values, so that a
+            model knows its data whatever is materialized meanwhile: ``data_sha256``, ``source``,
+            ``training_data``, ``data_files`` (how many) and, when accumulated, ``conflicts``.
+        bytes_read: Size of the file that was read, 0 when none was.
+        file_sha256: Its hash.
+        remembered: What the history holds of that file now; None when it is not remembered.
+        files: What ``frame`` was put together from, the oldest first, and what each brought;
+            empty unless accumulated.
     """
 
     frame: pd.DataFrame
-    bytes_read: int
+    bytes_read: int = 0
+    file_sha256: str | None = None
+    remembered: RememberedFile | None = None
+    files: tuple[tuple[RememberedFile, FileShare], ...] = ()
 
     @property
     def source(self) -> str:
@@ -84,19 +107,48 @@ class WinesRefusedError(Exception):
 
 
 def load_wines(
-    config: RawWineCsvConfig, report: Callable[[str], None] | None = None
+    config: RawWineCsvConfig,
+    report: Callable[[str], None] | None = None,
+    history: WineHistory | None = None,
+    arrived: float | None = None,
 ) -> LoadedWines:
-    """Read what the config names, and hold it against the contract.
+    """Read what the config names, hold it against the contract, remember it, add what came before.
 
     Args:
-        report: Gets a line for each try that failed.
+        report: Gets a line for each try that failed, and for what is not as one would expect.
+        history: Where files are remembered; None: where the resource does by default.
+        arrived: When the file of ``csv_url`` arrived, in Unix seconds; None: now.
 
     Raises:
         WinesRefusedError: unreadable, no wine file, or against the contract.
+        HistoryError: the history cannot be used, or a file in it is damaged.
     """
+    say = report or (lambda _line: None)
+    history = history or WineHistory()
+    if config.training_data == TrainingData.accumulated and not config.csv_url:
+        files = history.load()
+        if files:
+            return _merged(files, config.conflicts, history)
+        say(f"No file is remembered in {history.base} yet: this run trains on {PACKAGED_NAME}.")
+    wines = _read(config, say)
+    if not config.csv_url:
+        return wines
+    # Written before the others are listed: of two runs side by side one at least sees both.
+    remembered = history.remember(config.csv_url, wines.frame, arrived)
+    if remembered is None:
+        say(f"The history holds a version of {wines.source} that arrived later; that one counts.")
+    wines = replace(wines, remembered=remembered)
+    if config.training_data == TrainingData.newest:
+        return wines
+    merged = _merged(history.load(), config.conflicts, history)
+    return replace(wines, frame=merged.frame, files=merged.files)
+
+
+def _read(config: RawWineCsvConfig, say: Callable[[str], None]) -> LoadedWines:
+    """One file."""
     url = config.csv_url or str(PACKAGED_RED_WINE)
     try:
-        source = read_source(url, config.limits(), report=report)
+        source = read_source(url, config.limits(), report=say)
         frame = parse_wine_csv(source.content, source.url)
     except (SourceError, DataFormatError) as error:
         raise WinesRefusedError(str(error), str(error)) from error
@@ -106,6 +158,34 @@ def load_wines(
         message = f"{source.url} breaks the data contract. {reason}"
         raise WinesRefusedError(message, reason, source.sha256)
     wines = conform(frame)
-    shown = source.url if config.csv_url else PACKAGED_NAME
-    wines.attrs = {"data_sha256": source.sha256, "source": shown}
-    return LoadedWines(wines, len(source.content))
+    wines.attrs = {
+        "data_sha256": source.sha256,
+        "source": source.url if config.csv_url else PACKAGED_NAME,
+        "training_data": TrainingData.newest.value,
+        "data_files": 1,
+    }
+    return LoadedWines(wines, len(source.content), source.sha256)
+
+
+def _merged(
+    remembered: list[tuple[RememberedFile, pd.DataFrame]],
+    conflicts: ConflictPolicy,
+    history: WineHistory,
+) -> LoadedWines:
+    """All files that are remembered."""
+    files = [file for file, _ in remembered]
+    frame, shares = accumulate([frame for _, frame in remembered], conflicts)
+    if frame.empty:
+        reason = f"each row of the {len(files)} files contradicts another file's (conflicts: drop)"
+        raise WinesRefusedError(f"{redact_url(history.base)}: {reason}.", reason)
+    # The same files in the same order, settled alike, are the same data.
+    told = "\n".join([conflicts.value, *(file.sha256 for file in files)])
+    sha256 = hashlib.sha256(told.encode()).hexdigest()
+    frame.attrs = {
+        "data_sha256": sha256,
+        "source": redact_url(history.base),
+        "training_data": TrainingData.accumulated.value,
+        "data_files": len(files),
+        "conflicts": conflicts.value,
+    }
+    return LoadedWines(frame, files=tuple(zip(files, shares, strict=True)))

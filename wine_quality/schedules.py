@@ -4,18 +4,26 @@ import os
 
 from dagster import DefaultScheduleStatus, ScheduleDefinition
 
+from wine_quality.data.accumulate import TrainingData
 from wine_quality.jobs import wine_quality_model
+from wine_quality.watching import WatchedPlace
 
 _WEEKLY = "0 6 * * 1"
 
 
-def retraining_schedule() -> ScheduleDefinition:
-    """Mondays at six, or ``$WINE_QUALITY_CRON``; it runs by default when that is set."""
+def retraining_schedule(watch: WatchedPlace) -> ScheduleDefinition:
+    """Mondays at six, or ``$WINE_QUALITY_CRON``; it runs by default when that is set.
+
+    Where a place is watched it trains on all files that were accepted, as that place's runs do;
+    otherwise with the default config.
+    """
     cron = os.environ.get("WINE_QUALITY_CRON")
+    data = "every file accepted so far" if watch.place else "the default source"
     return ScheduleDefinition(
         name="regular_retraining",
         job=wine_quality_model,
         cron_schedule=cron or _WEEKLY,
+        run_config=watch.run_config(TrainingData.accumulated) if watch.place else None,
         default_status=DefaultScheduleStatus.RUNNING if cron else DefaultScheduleStatus.STOPPED,
-        description="Trains again on the configured source. $WINE_QUALITY_CRON sets and starts it.",
+        description=f"Trains again on {data}. $WINE_QUALITY_CRON sets and starts it.",
     )

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 from dagster import ConfigurableIOManager, InputContext, MetadataValue, OutputContext
 from pydantic import Field
 
+from wine_quality.data.parquet import read_parquet, write_parquet
+
 if TYPE_CHECKING:
     import pandas as pd
     from dagster import DagsterRun
     from upath import UPath
 
-_ATTRS = b"wine_quality.attrs"
 _FRAME, _RECORD = ".parquet", ".json"
 
 
@@ -130,22 +131,12 @@ def _runs_to_ask(context: InputContext) -> Iterator[str]:
 
 
 def write_frame(frame: pd.DataFrame, path: UPath) -> None:
-    """As Parquet; ``attrs`` goes into the schema (pandas does that only since 2.1)."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    table = pa.Table.from_pandas(frame)
-    metadata = {**(table.schema.metadata or {}), _ATTRS: json.dumps(frame.attrs).encode()}
+    """As Parquet, ``attrs`` included."""
     with path.open("wb") as file:
-        pq.write_table(table.replace_schema_metadata(metadata), file)
+        write_parquet(frame, file)
 
 
 def read_frame(path: UPath) -> pd.DataFrame:
     """What ``write_frame`` wrote."""
-    import pyarrow.parquet as pq
-
     with path.open("rb") as file:
-        table = pq.read_table(file)
-    frame = table.to_pandas()
-    frame.attrs = json.loads((table.schema.metadata or {}).get(_ATTRS, b"{}"))
-    return frame
+        return read_parquet(file)

@@ -21,10 +21,13 @@ from dagster import (
 )
 from pydantic import Field
 
+from wine_quality.arrival_tags import arrived_at
 from wine_quality.assets import recipe
 from wine_quality.assets.data import GROUP, OWNERS, SplitConfig, check_split, split_wines
 from wine_quality.assets.model import TrainingConfig
 from wine_quality.assets.promotion import PromotionConfig, challenge
+from wine_quality.assets.wine_files import materialization, note_files
+from wine_quality.history import WineHistory
 from wine_quality.loading import RawWineCsvConfig, WinesRefusedError, load_wines
 from wine_quality.tracking.child_runs import ChildRun
 from wine_quality.tracking.resource import MlflowTracker
@@ -81,15 +84,19 @@ class OfferConfig(PromotionConfig, TrainingConfig):
 
 
 @op
-def sweep_data(context: OpExecutionContext, config: SweepDataConfig):
+def sweep_data(context: OpExecutionContext, config: SweepDataConfig, wine_history: WineHistory):
     """The wines in two parts, as raw_wine_csv and train_test_split make them."""
     from wine_quality.training.split import count_shared_wines
 
     try:
-        wines = load_wines(config, report=context.log.info)
+        arrived = arrived_at(context.run_tags, config.csv_url) if config.csv_url else None
+        wines = load_wines(config, context.log.info, wine_history, arrived)
     except WinesRefusedError as error:
         raise Failure(str(error), allow_retries=False) from error
     context.instance.add_run_tags(context.run_id, {"data_sha256": wines.sha256})
+    if wines.remembered:
+        note_files(context.instance, [wines.remembered.key])
+        context.log_event(materialization(wines.remembered))
     context.add_output_metadata({"source": wines.source, "rows": len(wines.frame)})
     split = split_wines(wines.frame, config)
     _require(context, *check_split(split, config, count_shared_wines(split)))

@@ -1,8 +1,8 @@
 """``new_wine_data_sensor``: trains on each file that arrives in a watched place, once."""
 
-import datetime
 import os
 import time
+from typing import Any
 
 from dagster import (
     DagsterRunStatus,
@@ -17,15 +17,14 @@ from dagster import (
 )
 from pydantic import BaseModel, Field, ValidationError, field_validator
 
+from wine_quality.arrival_tags import tags_of
+from wine_quality.data.accumulate import ConflictPolicy, TrainingData
 from wine_quality.data.arrivals import Arrival, list_arrivals
 from wine_quality.data.seen import Seen
 from wine_quality.data.transfer import SourceLimits, redact_url
 from wine_quality.environments.versions import default_version, get_version
 from wine_quality.jobs import wine_quality_model
 
-SOURCE_TAG = "wine_quality/source"
-SOURCE_VERSION_TAG = "wine_quality/source_version"
-ARRIVED_TAG = "wine_quality/arrived"
 _UNFINISHED = [
     DagsterRunStatus.NOT_STARTED,
     DagsterRunStatus.QUEUED,
@@ -66,6 +65,13 @@ class WatchedPlace(BaseModel):
     )
     alpha: float = Field(0.5, ge=0, description="Hyperparameter of the runs.")
     l1_ratio: float = Field(0.5, ge=0, le=1, description="Hyperparameter of the runs.")
+    training_data: TrainingData = Field(
+        TrainingData.newest,
+        description="The runs train on the file that arrived, or on all so far (accumulated).",
+    )
+    conflicts: ConflictPolicy = Field(
+        ConflictPolicy.newest, description="As raw_wine_csv's field of this name."
+    )
 
     @field_validator("mlflow_version")
     @classmethod
@@ -110,22 +116,26 @@ class WatchedPlace(BaseModel):
 
     def run_request(self, arrival: Arrival) -> RunRequest:
         """The run that trains on it; its key is the same however often it is asked for."""
-        when = datetime.datetime.fromtimestamp(arrival.arrived, datetime.timezone.utc)
         return RunRequest(
             run_key=arrival.fingerprint,
-            run_config={
-                "ops": {"raw_wine_csv": {"config": {"csv_url": arrival.url}}},
-                "resources": {
-                    "hyperparameters": {"config": {"alpha": self.alpha, "l1_ratio": self.l1_ratio}},
-                    "mlflow": {"config": {"version": self.mlflow_version}},
-                },
-            },
-            tags={
-                SOURCE_TAG: redact_url(arrival.url),
-                SOURCE_VERSION_TAG: arrival.version,
-                ARRIVED_TAG: when.isoformat(timespec="seconds"),
-            },
+            run_config=self.run_config(self.training_data, csv_url=arrival.url),
+            tags=tags_of(arrival),
         )
+
+    def run_config(self, training_data: TrainingData, **source: str) -> dict[str, Any]:
+        """As this place's runs train; ``source`` are more fields of ``raw_wine_csv``."""
+        data = {
+            **source,
+            "training_data": training_data.value,
+            "conflicts": self.conflicts.value,
+        }
+        return {
+            "ops": {"raw_wine_csv": {"config": data}},
+            "resources": {
+                "hyperparameters": {"config": {"alpha": self.alpha, "l1_ratio": self.l1_ratio}},
+                "mlflow": {"config": {"version": self.mlflow_version}},
+            },
+        }
 
 
 def watching_sensor(watch: WatchedPlace) -> SensorDefinition:

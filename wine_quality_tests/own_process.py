@@ -12,6 +12,7 @@ from dagster import DagsterInstance, asset, materialize
 
 from wine_quality.assets import data, model
 from wine_quality.assets.hyperparameters import Hyperparameters
+from wine_quality.history import WineHistory
 from wine_quality.storage import PlainFormatIOManager
 from wine_quality.tracking.resource import MlflowTracker, VersionKey
 
@@ -34,6 +35,7 @@ def resources(key: str, uri: str, name: str) -> dict[str, Any]:
             experiment_name=name,
             registered_model_name=name,
         ),
+        "wine_history": WineHistory(),
         "io_manager": PlainFormatIOManager(),
     }
 

@@ -22,7 +22,7 @@ SENSOR = "new_wine_data_sensor"
 class Watched:
     """A place, the platform that watches it, and the real MLflow server behind."""
 
-    def __init__(self, folder: Path, server, place: str | None = None) -> None:
+    def __init__(self, folder: Path, server, place: str | None = None, **variables: str) -> None:
         self.folder = folder / "arriving"
         self.folder.mkdir()
         self.place = place or str(self.folder)
@@ -34,6 +34,7 @@ class Watched:
             WINE_QUALITY_WATCH_SETTLE_SECONDS="0.5",
             WINE_QUALITY_WATCH_L1_RATIO="0.25",
             MLFLOW_TRACKING_URI=server.uri,
+            **variables,
         )
 
     def drop(self, name: str, rows: list[str], header: str = HEADER) -> Path:
@@ -55,6 +56,15 @@ class Watched:
         await_condition(ended, f"the runs of {name}", 120)
         return [run["status"] for run in self.runs_of(name)]
 
+    def tracked(self, dagster_run: str) -> tuple[dict, dict[str, str]]:
+        """The MLflow run of a Dagster run, and its parameters."""
+        [found] = [
+            run
+            for run in self.server.runs("wine_quality_experiment1")
+            if {"key": "dagster.run_id", "value": dagster_run} in run["data"]["tags"]
+        ]
+        return found, {param["key"]: param["value"] for param in found["data"]["params"]}
+
 
 @pytest.fixture(scope="module")
 def watched(tmp_path_factory, mlflow_server) -> Iterator[Watched]:
@@ -71,12 +81,7 @@ def test_new_files_are_trained_on_and_a_bad_one_blocks_nothing(watched):
     [bad] = watched.runs_of("bad.csv")
     assert any("column 'pH': is missing" in line for line in watched.dagster.messages(bad["runId"]))
     [run] = watched.runs_of("first.csv")
-    [tracked] = [
-        tracked
-        for tracked in watched.server.runs("wine_quality_experiment1")
-        if {"key": "dagster.run_id", "value": run["runId"]} in tracked["data"]["tags"]
-    ]
-    params = {param["key"]: param["value"] for param in tracked["data"]["params"]}
+    tracked, params = watched.tracked(run["runId"])
     assert params["l1_ratio"] == "0.25"
     assert params["data_sha256"] == run["tags"]["data_sha256"]
     assert tracked["info"]["status"] == "FINISHED"

@@ -85,16 +85,56 @@ def test_schedule_and_freshness_follow_the_environment(monkeypatch):
 
     from wine_quality.assets.freshness import model_freshness
     from wine_quality.schedules import retraining_schedule
+    from wine_quality.watching import WatchedPlace
 
     monkeypatch.setenv("WINE_QUALITY_CRON", "0 5 * * *")
     monkeypatch.setenv("WINE_QUALITY_FRESH_DAYS", "7")
-    schedule = retraining_schedule()
+    schedule = retraining_schedule(WatchedPlace())
     assert schedule.cron_schedule == "0 5 * * *"
     assert schedule.default_status == DefaultScheduleStatus.RUNNING
     assert model_freshness().fail_window.days == 7
     monkeypatch.setenv("WINE_QUALITY_FRESH_DAYS", "soon")
     with pytest.raises(ValueError, match="WINE_QUALITY_FRESH_DAYS is 'soon'"):
         model_freshness()
+
+
+def test_the_schedule_trains_on_what_a_watched_place_brought():
+    from dagster import validate_run_config
+
+    from wine_quality.definitions import defs
+    from wine_quality.schedules import retraining_schedule
+    from wine_quality.watching import WatchedPlace
+
+    def run_config(watch: WatchedPlace) -> Any:
+        from dagster import build_schedule_context
+
+        context = build_schedule_context(repository_def=defs.get_repository_def())
+        [request] = retraining_schedule(watch).evaluate_tick(context).run_requests
+        return request.run_config
+
+    assert run_config(WatchedPlace()) == {}
+    watch = WatchedPlace(place="/new", mlflow_version="2.1.1", alpha=0.1, conflicts="drop")
+    config = run_config(watch)
+    assert config["ops"]["raw_wine_csv"]["config"] == {
+        "training_data": "accumulated",
+        "conflicts": "drop",
+    }
+    assert config["resources"]["mlflow"]["config"] == {"version": "2.1.1"}
+    assert config["resources"]["hyperparameters"]["config"]["alpha"] == 0.1
+    validate_run_config(defs.resolve_job_def("wine_quality_model"), config)
+
+
+def test_the_files_are_no_part_of_a_run():
+    """They are external: the job and "Materialize all" leave them out."""
+    from dagster import AssetKey
+
+    from wine_quality.definitions import defs
+
+    graph = defs.resolve_asset_graph()
+    files = AssetKey("wine_files")
+    assert files in graph.get(AssetKey("raw_wine_csv")).parent_keys
+    assert files not in graph.executable_asset_keys
+    assert "wine_files" not in {n.name for n in defs.resolve_job_def("wine_quality_model").nodes}
 
 
 def test_heavy_imports_wait_until_they_are_needed():

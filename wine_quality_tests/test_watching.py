@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from wine_quality.arrival_tags import arrived_at
 from wine_quality.data.arrivals import Arrival, list_arrivals
 from wine_quality.data.seen import KEPT, OVERLAP_SECONDS, Seen
 from wine_quality.data.transfer import SourceError, SourceLimits
@@ -171,7 +172,7 @@ def tick(tmp_path):
 def test_a_tick_requests_a_run_per_file_in_batches(tick, tmp_path: Path):
     for n in range(7):
         (tmp_path / f"{n}.csv").write_text("wines")
-    first = tick(max_runs_per_tick=5, alpha=0.1)
+    first = tick(max_runs_per_tick=5, alpha=0.1, training_data="accumulated", conflicts="keep")
     assert len(first.run_requests) == 5
     assert len({request.run_key for request in first.run_requests}) == 5
     config = first.run_requests[0].run_config
@@ -179,7 +180,10 @@ def test_a_tick_requests_a_run_per_file_in_batches(tick, tmp_path: Path):
     assert config["resources"]["mlflow"]["config"] == {"version": "3"}
     tags = first.run_requests[0].tags
     assert tags["wine_quality/source"] == config["ops"]["raw_wine_csv"]["config"]["csv_url"]
-    assert tags["wine_quality/arrived"].startswith("20")
+    data = config["ops"]["raw_wine_csv"]["config"]
+    assert (data["training_data"], data["conflicts"]) == ("accumulated", "keep")
+    arrived = [arrived_at(r.tags, r.tags["wine_quality/source"]) for r in first.run_requests]
+    assert arrived == sorted(set(arrived))  # precise enough to tell them apart
     second = tick(first.cursor)
     assert len(second.run_requests) == 2
     third = tick(second.cursor)
@@ -220,10 +224,12 @@ def test_the_environment_sets_every_field(monkeypatch):
         "PLACE": "s3://wines/new",
         "ALPHA": "0.1",
         "MLFLOW_VERSION": "1.26",
+        "TRAINING_DATA": "accumulated",
     }.items():
         monkeypatch.setenv(f"WINE_QUALITY_WATCH_{name}", value)
     watch = WatchedPlace.from_environment()
     assert (watch.place, watch.alpha, watch.mlflow_version) == ("s3://wines/new", 0.1, "1.26")
+    assert watch.training_data.value == "accumulated"
     monkeypatch.setenv("WINE_QUALITY_WATCH_ALPHA", "-1")
     with pytest.raises(ValueError, match="WINE_QUALITY_WATCH_ALPHA is '-1'"):
         WatchedPlace.from_environment()

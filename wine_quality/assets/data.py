@@ -8,6 +8,7 @@ from dagster import (
     AssetCheckResult,
     AssetCheckSpec,
     AssetExecutionContext,
+    AssetMaterialization,
     Config,
     Failure,
     MaterializeResult,
@@ -20,9 +21,12 @@ from dagster import (
 )
 from pydantic import Field
 
+from wine_quality.arrival_tags import FILE_HASH_TAG, arrived_at
 from wine_quality.assets import checks
+from wine_quality.assets.wine_files import WINE_FILES, files_table, materialization, note_files
 from wine_quality.data.contract import COLUMNS, FEATURES, TARGET
-from wine_quality.loading import RawWineCsvConfig, WinesRefusedError, load_wines
+from wine_quality.history import WineHistory
+from wine_quality.loading import LoadedWines, RawWineCsvConfig, WinesRefusedError, load_wines
 
 # One group: the UI folds several of them away, and the graph is what people come to see.
 GROUP = "wine_quality"
@@ -45,6 +49,7 @@ def column_schema(*more: TableColumn) -> TableSchema:
 
 
 @asset(
+    deps=[WINE_FILES],
     group_name=GROUP,
     kinds={"csv", "pandas"},
     owners=OWNERS,
@@ -59,34 +64,71 @@ def column_schema(*more: TableColumn) -> TableSchema:
         )
     ],
 )
-def raw_wine_csv(context: AssetExecutionContext, config: RawWineCsvConfig) -> Iterator[Any]:
+def raw_wine_csv(
+    context: AssetExecutionContext, config: RawWineCsvConfig, wine_history: WineHistory
+) -> Iterator[Any]:
     """The wines as they arrived, held against the data contract."""
     tag_run = partial(context.instance.add_run_tags, context.run_id)
+    arrived = arrived_at(context.run.tags, config.csv_url) if config.csv_url else None
     try:
-        wines = load_wines(config, report=context.log.info)
+        wines = load_wines(config, context.log.info, wine_history, arrived)
     except WinesRefusedError as error:
         if error.sha256:
-            tag_run({"data_sha256": error.sha256})
+            tag_run({"data_sha256": error.sha256, FILE_HASH_TAG: error.sha256})
         yield AssetCheckResult(check_name=CONTRACT_CHECK, passed=False, description=error.reason)
         # Raised before the output: a file that breaks the contract replaces nothing.
         raise Failure(str(error), allow_retries=False) from error
     # On the run too: people look for "the run of this file" among runs.
-    tag_run({"data_sha256": wines.sha256})
-    yield AssetCheckResult(
-        check_name=CONTRACT_CHECK, passed=True, description="The file keeps the contract."
-    )
+    file_hash = {FILE_HASH_TAG: wines.file_sha256} if wines.file_sha256 else {}
+    tag_run({"data_sha256": wines.sha256, **file_hash})
+    said = "The file keeps the contract."
+    if not wines.bytes_read:
+        said = (
+            f"No file arrived; the {len(wines.files)} remembered kept the contract when they did."
+        )
+    yield AssetCheckResult(check_name=CONTRACT_CHECK, passed=True, description=said)
+    yield from _file_history(context, wines)
     yield MaterializeResult(
         value=wines.frame,
         metadata={
             "dagster/row_count": len(wines.frame),
             "source": wines.source,
             "data_sha256": wines.sha256,
-            "bytes": wines.bytes_read,
+            **({"bytes": wines.bytes_read} if wines.bytes_read else {}),
             "repeated_rows": int(wines.frame.duplicated().sum()),
             "preview": _preview(wines.frame),
+            **_shares(wines),
         },
         tags={"data_sha256": wines.sha256[:63]},
     )
+
+
+def _file_history(
+    context: AssetExecutionContext, wines: LoadedWines
+) -> Iterator[AssetMaterialization]:
+    """The partitions of ``wine_files`` as the history is now, and that this file was accepted."""
+    keys = {file.key for file, _ in wines.files}
+    if wines.remembered:
+        keys.add(wines.remembered.key)
+    if keys:
+        note_files(context.instance, keys)
+    if wines.remembered:
+        yield materialization(wines.remembered)
+
+
+def _shares(wines: LoadedWines) -> dict[str, Any]:
+    """What accumulated data was put together from."""
+    if not wines.files:
+        return {}
+    shares = [share for _, share in wines.files]
+    return {
+        "files": len(shares),
+        "duplicate_rows": sum(share.duplicates for share in shares),
+        "conflicting_rows": sum(share.conflicting for share in shares),
+        "rows_left_out": sum(share.new - share.used for share in shares),
+        "conflicts": wines.frame.attrs["conflicts"],
+        "put_together_from": files_table(wines.files),
+    }
 
 
 def _preview(frame: Any, rows: int = 5) -> TableMetadataValue:

@@ -59,6 +59,9 @@ def fit_and_log(
             "test_fraction": data["test_fraction"],
             "split_seed": data["split_seed"],
             "data_sha256": data["data_sha256"],
+            # Not in values that were stored before there was a choice.
+            "training_data": data.get("training_data", "newest"),
+            "data_files": data.get("data_files", 1),
         }
     )
     tracker.log_dataset(train, data["source"], "wine_quality_train")

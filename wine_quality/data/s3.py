@@ -18,6 +18,17 @@ if TYPE_CHECKING:
 _ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "MLFLOW_S3_ENDPOINT_URL")
 
 
+def s3_options(timeout_seconds: float) -> dict[str, Any]:
+    """What s3fs is given: the endpoint, time-outs, and no memory of earlier listings."""
+    return {
+        "endpoint_url": next((os.environ[n] for n in _ENDPOINTS if os.environ.get(n)), None),
+        "config_kwargs": {"connect_timeout": timeout_seconds, "read_timeout": timeout_seconds},
+        # What a path held before says nothing of what it holds now.
+        "use_listings_cache": False,
+        "skip_instance_cache": True,
+    }
+
+
 def read_s3(url: str, limits: SourceLimits) -> bytes:
     """One object, in one try.
 
@@ -67,18 +78,10 @@ def _store(url: str, limits: SourceLimits) -> Iterator[S3FileSystem]:
     import s3fs
     from botocore import exceptions as aws
 
-    endpoint = next((os.environ[name] for name in _ENDPOINTS if os.environ.get(name)), None)
-    store = s3fs.S3FileSystem(
-        endpoint_url=endpoint,
-        config_kwargs={
-            "connect_timeout": limits.timeout_seconds,
-            "read_timeout": limits.timeout_seconds,
-            "retries": {"total_max_attempts": 1},
-        },
-        # What a path held before says nothing of what it holds now.
-        use_listings_cache=False,
-        skip_instance_cache=True,
-    )
+    options = s3_options(limits.timeout_seconds)
+    endpoint = options["endpoint_url"]
+    options["config_kwargs"]["retries"] = {"total_max_attempts": 1}
+    store = s3fs.S3FileSystem(**options)
     store.retries = 1  # s3fs tries again by itself too
     try:
         yield store
