@@ -80,12 +80,13 @@ def stack() -> Iterator[Stack]:
 @pytest.fixture(scope="module")
 def runs(stack) -> dict[str, Run]:
     """One run of each version, launched together; the daemon's queue starts them."""
-    return run_all(stack)
+    return run_of(stack, stack.versions)
 
 
-def run_all(stack: Stack) -> dict[str, Run]:
+def run_of(stack: Stack, versions: list[str]) -> dict[str, Run]:
+    """Runs that ended well, with what their processes were started with."""
     made = {}
-    for version in stack.versions:
+    for version in versions:
         config = {"resources": {"mlflow": {"config": {"version": version}}}}
         made[version] = Run(version, stack.launch(config))
     left = dict(made)
@@ -297,7 +298,16 @@ def test_each_service_is_killed_and_comes_back_with_its_data(stack, runs):
         stack.kill(name, signal.SIGKILL)
         await_condition(lambda: _all_answer(stack), f"all to answer after {name} was killed")
         assert_all_there(stack, runs)
-    run_all(stack)
+
+
+def test_a_run_survives_the_webserver_and_the_daemon(stack, runs):
+    version = stack.versions[0]
+    config = {"resources": {"mlflow": {"config": {"version": version}}}}
+    run_id = stack.launch(config)
+    await_condition(lambda: stack.status(run_id) == "STARTED", "the run to start", 120)
+    for name in ("dagster-webserver", "dagster-daemon"):
+        stack.kill(name, signal.SIGKILL)
+    assert stack.wait(run_id) == "SUCCESS", stack.messages(run_id)[-8:]
 
 
 def _all_answer(stack: Stack) -> bool:
@@ -318,9 +328,8 @@ def test_stopped_and_started_nothing_is_lost(stack, runs):
     assert processes_of(stack.home) == []
     assert "ready after" in stack.up()
     assert_all_there(stack, runs)
-    made = run_all(stack)
-    # One model version more of each: the registry went on where it was.
-    for run in made.values():
+    # One model version more: the registry went on where it was.
+    for run in run_of(stack, stack.versions[-1:]).values():
         query = urllib.parse.urlencode({"filter": "name='ElasticnetWineModel'"})
         url = f"{stack.mlflow(run.version)}/api/2.0/mlflow/model-versions/search?{query}"
         numbers = [

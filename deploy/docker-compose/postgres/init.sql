@@ -10,9 +10,12 @@
 \getenv metrics_user METRICS_POSTGRES_USER
 \getenv metrics_password METRICS_POSTGRES_PASSWORD
 
--- Passwords are not for the server's log.
+-- Passwords are not for the server's log. Where the administrator is no superuser (hosted servers)
+-- these two are refused, and the rest is done.
+\set ON_ERROR_STOP off
 SET log_statement = 'none';
 SET log_min_error_statement = 'panic';
+\set ON_ERROR_STOP on
 
 SELECT format('CREATE ROLE %I LOGIN', name)
 FROM (VALUES (:'dagster_user'), (:'mlflow_user'), (:'metrics_user')) AS wanted (name)
