@@ -26,6 +26,7 @@ from wine_quality.tracking.champion import (
     OPEN,
     ChampionRegistry,
 )
+from wine_quality.tracking.promotion_note import note_promotion
 from wine_quality.tracking.resource import MlflowTracker
 from wine_quality.tracking.tracker import Tracker
 
@@ -111,6 +112,8 @@ def champion_model(
         registry.crown(best, champion)
         # Another run may have crowned its own meanwhile: look again.
         champion = registry.holder(CHAMPION)
+        if champion == best:
+            note_promotion(context, tracker, registry.name, best, before)
     registry.tag(mine, DECISION_TAG, "promoted" if champion == mine else "refused")
     reason = _reason(mine, before, champion, errors, automatic)
     context.log.info(reason)
