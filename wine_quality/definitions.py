@@ -13,6 +13,7 @@ from wine_quality.assets.hyperparameters import Hyperparameters
 from wine_quality.environments.executor import mlflow_environment_executor
 from wine_quality.environments.versions import default_version
 from wine_quality.jobs import wine_quality_model
+from wine_quality.notices.sensors import notice_sensors
 from wine_quality.promotion import wine_quality_promotion, wine_quality_rollback
 from wine_quality.schedules import retraining_schedule
 from wine_quality.sensors import mlflow_run_closer
@@ -24,7 +25,11 @@ defs = Definitions(
     assets=load_assets_from_modules([data, model, promotion]),
     jobs=[wine_quality_model, wine_quality_promotion, wine_quality_rollback],
     schedules=[retraining_schedule()],
-    sensors=[mlflow_run_closer, watching_sensor(WatchedPlace.from_environment())],
+    sensors=[
+        mlflow_run_closer,
+        watching_sensor(WatchedPlace.from_environment()),
+        *notice_sensors(),
+    ],
     resources={
         "hyperparameters": Hyperparameters(),
         "mlflow": MlflowTracker(version=VersionKey(default_version())),
