@@ -199,13 +199,13 @@ def offer_best(
     version = recipe.register(mlflow, model.value, metrics, context.run_id)
     name = mlflow.registered_model_name
     decision = challenge(
+        context,
         config,
         tracker,
         tracker.registry(name),
         version,
         model.value["model"],
         sweep_data,
-        context.log.warning,
     )
     context.log.info(decision.reason)
     _require(context, decision.check(config.tolerance))
