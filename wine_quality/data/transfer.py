@@ -25,7 +25,8 @@ class SourceLimits:
     """Sizes in bytes, times in seconds; ``attempts`` counts the first try too.
 
     ``timeout_seconds`` is for connecting and between bytes, ``total_seconds`` for everything,
-    retries included, and ``retry_seconds`` the first pause, doubled each time.
+    retries included, and ``retry_seconds`` the first pause, doubled each time. ``total_setting`` is
+    what a person sets to have more of ``total_seconds``.
     """
 
     max_bytes: int = 256 * 1024 * 1024
@@ -33,6 +34,7 @@ class SourceLimits:
     total_seconds: float = 120.0
     attempts: int = 3
     retry_seconds: float = 0.5
+    total_setting: str = "raw_wine_csv's total_seconds"
 
 
 def redact_url(url: str) -> str:
@@ -93,7 +95,7 @@ def within_deadline(read: Callable[[threading.Event], T], url: str, limits: Sour
     if not outcome:
         raise SourceError(
             f"{redact_url(url)} took longer than {limits.total_seconds:g} s in all "
-            "(raw_wine_csv's total_seconds)."
+            f"({limits.total_setting})."
         )
     if isinstance(outcome[0], BaseException):
         raise outcome[0]
