@@ -70,3 +70,23 @@ def s3() -> Iterator[str]:
         client.put_object(Bucket="wines", Key="large.csv", Body=b"7" * ((1 << 20) + 1))
         yield f"http://{host}:{port}"
     server.stop()
+
+
+@pytest.fixture
+def tick(tmp_path):
+    """One tick of the sensor over a folder, as the daemon evaluates it."""
+    from dagster import DagsterInstance, build_sensor_context
+
+    from wine_quality.definitions import defs
+    from wine_quality.watching import WatchedPlace, watching_sensor
+
+    with DagsterInstance.ephemeral() as instance:
+
+        def evaluate(cursor: str | None = None, **fields):
+            settings = {"place": str(tmp_path), "settle_seconds": 0, **fields}
+            context = build_sensor_context(
+                instance=instance, cursor=cursor, repository_def=defs.get_repository_def()
+            )
+            return watching_sensor(WatchedPlace(**settings)).evaluate_tick(context)
+
+        yield evaluate

@@ -108,10 +108,11 @@ class DagsterStack:
         return info and info["freshnessStatus"]
 
     def ticks(self, sensor: str) -> list[dict[str, Any]]:
-        """Time, status, skip reason and error of a sensor's ticks, the newest first."""
+        """Status, times, skip reason and error of a sensor's ticks, the newest first."""
         query = """query T($s: SensorSelector!) { sensorOrError(sensorSelector: $s) {
             ... on Sensor { sensorState { ticks(limit: 50) {
-                timestamp status skipReason runIds error { message causes { message } } } } } } }"""
+                id status timestamp endTimestamp skipReason runIds
+                error { message causes { message } } } } } } }"""
         selector = {
             "repositoryLocationName": "ml_repository",
             "repositoryName": "__repository__",

@@ -217,10 +217,10 @@ def _error_of(
     found = registry.version(version)
     if found is None:
         return None
+    plain = tracker.load_training_record(found.run_id)
+    if plain is not None:
+        return _rmse(plain["model"], split)
     try:
-        plain = tracker.load_training_record(found.run_id)
-        if plain is not None:
-            return _rmse(plain["model"], split)
         # Registered by other hands.
         predicted = tracker.predict(registry.name, version, test[list(FEATURES)])
     except Exception as error:

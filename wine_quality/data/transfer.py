@@ -27,7 +27,8 @@ class SourceLimits:
     """Sizes in bytes, times in seconds; ``attempts`` counts the first try too.
 
     ``timeout_seconds`` is for connecting and between bytes, ``total_seconds`` for everything,
-    retries included, and ``retry_seconds`` the first pause, doubled each time.
+    retries included, and ``retry_seconds`` the first pause, doubled each time. ``total_setting`` is
+    what a person sets to have more of ``total_seconds``.
     """
 
     max_bytes: int = 256 * 1024 * 1024
@@ -35,6 +36,7 @@ class SourceLimits:
     total_seconds: float = 120.0
     attempts: int = 3
     retry_seconds: float = 0.5
+    total_setting: str = "raw_wine_csv's total_seconds"
 
 
 def redact_url(url: str) -> str:
@@ -81,5 +83,5 @@ def within_deadline(read: Callable[[threading.Event], T], url: str, limits: Sour
     except GivenUpError:
         raise SourceError(
             f"{redact_url(url)} took longer than {limits.total_seconds:g} s in all "
-            "(raw_wine_csv's total_seconds)."
+            f"({limits.total_setting})."
         ) from None
