@@ -36,7 +36,7 @@ class PostgresServer:
     """On 127.0.0.1 and a port of its own; TCP only, with passwords."""
 
     def __init__(self, **settings: str) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="wine-quality-postgres-"))
+        self.folder = Path(tempfile.mkdtemp(prefix="wine-quality-tests-postgres-"))
         self.port = free_port()
         self._as: dict[str, Any] = {"cwd": self.folder, "env": {"PATH": os.defpath, "LC_ALL": "C"}}
         if os.geteuid() == 0:

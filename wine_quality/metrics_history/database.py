@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 VARIABLE = "WINE_QUALITY_METRICS_URL"
 CONNECT_SECONDS = 5
 STATEMENT_SECONDS = 10.0
+_GRACE_SECONDS = 3.0
+"""For the server to cancel a statement by itself, which says more than a closed connection."""
 _PAUSES = (0.5, 2.0)
 _LAST_TRY_SECONDS = 15.0
 """No further try begins later than this after the first one."""
@@ -44,6 +46,9 @@ def parse_url(text: str) -> URL:
         url = make_url(text)
     except (ArgumentError, ValueError):  # ValueError: the port is no number
         raise ValueError(f"the address of the metrics database is no URL. {expected}") from None
+    # The rest of a password with an @ that is not written as %40 would be taken for the host.
+    if "@" in (url.host or ""):
+        raise ValueError(f"the address of the metrics database has more than one @. {expected}")
     if url.drivername not in _SCHEMES:
         raise ValueError(
             f"the address of the metrics database begins with {url.drivername}://, but the metrics "
@@ -67,12 +72,12 @@ class MetricsDatabase:
 
     @contextmanager
     def begin(self, seconds: float = STATEMENT_SECONDS) -> Iterator[Connection]:
-        """A new connection in a transaction; all that is done with it ends within ``seconds``.
+        """A new connection in a transaction; all that is done with it ends in about ``seconds``.
 
         Raises:
             MetricsHistoryError: whatever the database or the network had against it.
         """
-        with self.connect(seconds) as connection, connection.begin():
+        with self.connect(seconds + _GRACE_SECONDS) as connection, connection.begin():
             # Not as options of the connection, which poolers such as PgBouncer refuse.
             milliseconds = int(seconds * 1000)
             connection.exec_driver_sql(f"SET LOCAL statement_timeout = {milliseconds}")
@@ -109,15 +114,13 @@ class MetricsDatabase:
         return engine
 
     def _refusal(self, error: Exception) -> MetricsHistoryError:
-        """What the driver says, without SQLAlchemy's lines around it and without the password."""
+        """What the driver says, without SQLAlchemy's lines around it."""
         from sqlalchemy.exc import OperationalError
 
+        # Nothing is blotted out: the driver names no password, and a gap in a common word tells it.
         said = " ".join(str(getattr(error, "orig", None) or error).split())
-        for secret in (self._url.password, self._url.query.get("password")):
-            if secret:
-                said = said.replace(str(secret), "***")
         message = f"The metrics database {self.name} cannot be used: {said}"
-        return MetricsHistoryError(message, may_pass=isinstance(error, OperationalError))
+        return MetricsHistoryError(message, said, isinstance(error, OperationalError))
 
 
 def patiently(work: Callable[[], _T]) -> _T:

@@ -59,9 +59,11 @@ class MetricsHistoryError(RuntimeError):
     """The history cannot be read or written; the message names the database.
 
     Attributes:
+        reason: What the database or the driver said.
         may_pass: Whether the same may succeed in a moment.
     """
 
-    def __init__(self, message: str, may_pass: bool = False) -> None:
+    def __init__(self, message: str, reason: str = "", may_pass: bool = False) -> None:
         super().__init__(message)
+        self.reason = reason or message
         self.may_pass = may_pass

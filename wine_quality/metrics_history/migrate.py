@@ -107,6 +107,10 @@ def _use_timescale(
         with database.begin(seconds) as connection:
             timescale.make_hypertable(connection)
     except MetricsHistoryError as error:
-        report(f"The metrics are kept in a plain table, not in a hypertable. {error}")
+        report(
+            f"The metrics in {database.name} are kept in a plain table: its server offers "
+            f"TimescaleDB, but it cannot be used ({error.reason}). If it should be, see that it is "
+            "in shared_preload_libraries and open to this role, then: make metrics DO=upgrade"
+        )
         return
     report(f"The metrics in {database.name} are kept in a hypertable.")
