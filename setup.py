@@ -21,4 +21,5 @@ setup(
         "s3fs",
         "scikit-learn",
     ],
+    extras_require={"slack": ["dagster-slack"]},
 )

@@ -70,16 +70,16 @@ class LoadedWines:
         frame: The contract's columns in its order. ``attrs`` travels with the values, so that a
             model knows its data whatever is materialized meanwhile: ``data_sha256``, ``source``,
             ``training_data``, ``data_files`` (how many) and, when accumulated, ``conflicts``.
-        bytes_read: Size of the file that was read, 0 when there was none.
-        file_sha256: Its hash; that of ``frame``'s data when there was none.
+        bytes_read: Size of the file that was read, 0 when none was.
+        file_sha256: Its hash.
         remembered: What the history holds of that file now; None when it is not remembered.
         files: What ``frame`` was put together from, the oldest first, and what each brought;
             empty unless accumulated.
     """
 
     frame: pd.DataFrame
-    bytes_read: int
-    file_sha256: str
+    bytes_read: int = 0
+    file_sha256: str | None = None
     remembered: RememberedFile | None = None
     files: tuple[tuple[RememberedFile, FileShare], ...] = ()
 
@@ -175,6 +175,9 @@ def _merged(
     """All files that are remembered."""
     files = [file for file, _ in remembered]
     frame, shares = accumulate([frame for _, frame in remembered], conflicts)
+    if frame.empty:
+        reason = f"each row of the {len(files)} files contradicts another file's (conflicts: drop)"
+        raise WinesRefusedError(f"{redact_url(history.base)}: {reason}.", reason)
     # The same files in the same order, settled alike, are the same data.
     told = "\n".join([conflicts.value, *(file.sha256 for file in files)])
     sha256 = hashlib.sha256(told.encode()).hexdigest()
@@ -185,4 +188,4 @@ def _merged(
         "data_files": len(files),
         "conflicts": conflicts.value,
     }
-    return LoadedWines(frame, 0, sha256, files=tuple(zip(files, shares, strict=True)))
+    return LoadedWines(frame, files=tuple(zip(files, shares, strict=True)))

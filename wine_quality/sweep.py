@@ -203,13 +203,13 @@ def offer_best(
     kept = trend.keep(mlflow, metrics_history, model.value, metrics, version, context.log)
     name = mlflow.registered_model_name
     decision = challenge(
+        context,
         config,
         tracker,
         tracker.registry(name),
         version,
         model.value["model"],
         sweep_data,
-        context.log.warning,
     )
     context.log.info(decision.reason)
     _require(context, decision.check(config.tolerance))

@@ -253,6 +253,19 @@ def test_files_accumulate_whatever_the_runs_trained_on(tmp_path):
     assert white.frame.attrs["data_files"] == 3
 
 
+def test_files_that_contradict_each_other_in_every_row_are_refused(tmp_path):
+    history = WineHistory(base_path=str(tmp_path / "history"))
+    other = [row.rpartition(";")[0] + ";0" for row in ROWS[:5]]
+    loaded(history, csv_url=write(tmp_path / "1.csv", ROWS[:5]))
+    with pytest.raises(WinesRefusedError, match="each row of the 2 files contradicts"):
+        loaded(
+            history,
+            csv_url=write(tmp_path / "2.csv", other),
+            training_data=TrainingData.accumulated,
+            conflicts=ConflictPolicy.drop,
+        )
+
+
 def test_a_file_that_arrived_before_its_present_version_changes_nothing(tmp_path):
     history = WineHistory(base_path=str(tmp_path / "history"))
     file = write(tmp_path / "1.csv", ROWS[:20])

@@ -25,7 +25,6 @@ from wine_quality.arrival_tags import FILE_HASH_TAG, arrived_at
 from wine_quality.assets import checks
 from wine_quality.assets.wine_files import WINE_FILES, files_table, materialization, note_files
 from wine_quality.data.contract import COLUMNS, FEATURES, TARGET
-from wine_quality.environments.dagster_private import count_as_seen
 from wine_quality.history import WineHistory
 from wine_quality.loading import LoadedWines, RawWineCsvConfig, WinesRefusedError, load_wines
 
@@ -80,7 +79,8 @@ def raw_wine_csv(
         # Raised before the output: a file that breaks the contract replaces nothing.
         raise Failure(str(error), allow_retries=False) from error
     # On the run too: people look for "the run of this file" among runs.
-    tag_run({"data_sha256": wines.sha256, FILE_HASH_TAG: wines.file_sha256})
+    file_hash = {FILE_HASH_TAG: wines.file_sha256} if wines.file_sha256 else {}
+    tag_run({"data_sha256": wines.sha256, **file_hash})
     said = "The file keeps the contract."
     if not wines.bytes_read:
         said = (
@@ -114,7 +114,6 @@ def _file_history(
         note_files(context.instance, keys)
     if wines.remembered:
         yield materialization(wines.remembered)
-        count_as_seen(context, WINE_FILES.key)
 
 
 def _shares(wines: LoadedWines) -> dict[str, Any]:

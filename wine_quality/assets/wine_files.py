@@ -69,13 +69,13 @@ def files_table(files: Sequence[tuple[RememberedFile, FileShare]]) -> TableMetad
         TableRecord(
             {
                 "file": file.key,
-                "source": file.source,
-                "arrived": file.arrived,
                 "rows": share.rows,
                 "new": share.new,
                 "duplicates": share.duplicates,
                 "conflicting": share.conflicting,
                 "used": share.used,
+                "arrived": file.arrived,
+                "source": file.source,
             }
         )
         for file, share in list(reversed(files))[:FILES_SHOWN]
@@ -86,8 +86,6 @@ def files_table(files: Sequence[tuple[RememberedFile, FileShare]]) -> TableMetad
 _FILES_SCHEMA = TableSchema(
     columns=[
         TableColumn("file", "string", "Its partition of wine_files"),
-        TableColumn("source", "string"),
-        TableColumn("arrived", "string", "In UTC"),
         TableColumn("rows", "int"),
         TableColumn("new", "int", "That no file before it had brought"),
         TableColumn("duplicates", "int", "That files before it had brought already"),
@@ -95,5 +93,7 @@ _FILES_SCHEMA = TableSchema(
             "conflicting", "int", "New ones whose measurements have another quality elsewhere"
         ),
         TableColumn("used", "int", "That are in the training data under this file's name"),
+        TableColumn("arrived", "string", "In UTC"),
+        TableColumn("source", "string"),
     ]
 )

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from wine_quality.data.contract import COLUMNS, FEATURES
+from wine_quality.data.contract import FEATURES, TARGET
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -72,11 +72,12 @@ def accumulate(
     facts = pd.DataFrame(
         {
             "file": np.repeat(np.arange(len(frames)), [len(frame) for frame in frames]),
-            "row": together.groupby(list(COLUMNS), sort=False).ngroup(),
             "wine": together.groupby(list(FEATURES), sort=False).ngroup(),
+            TARGET: together[TARGET],
         }
     )
-    facts["copy"] = facts.groupby(["file", "row"]).cumcount()
+    facts["row"] = facts.groupby(["wine", TARGET], sort=False).ngroup()
+    facts["copy"] = facts.groupby(["file", "row"], sort=False).cumcount()
     new = ~facts.duplicated(["row", "copy"])
     # One line for each quality that a file names of a wine.
     named = facts[["file", "wine", "row"]].drop_duplicates()
@@ -91,13 +92,7 @@ def accumulate(
     else:
         deciding = named["row"][named["file"] == by_wine["file"].transform("max")]
         used = new & (~conflicting | facts["row"].isin(deciding))
-    shares = [
-        FileShare(
-            rows=len(group),
-            duplicates=int((~new[group.index]).sum()),
-            conflicting=int(conflicting[group.index].sum()),
-            used=int(used[group.index].sum()),
-        )
-        for _, group in facts.groupby("file")
-    ]
+    flags = pd.DataFrame({"duplicates": ~new, "conflicting": conflicting, "used": used})
+    sums = flags.assign(rows=1).groupby(facts["file"]).sum().astype(int)
+    shares = [FileShare(**share) for share in sums.to_dict("records")]
     return together[used].reset_index(drop=True), shares

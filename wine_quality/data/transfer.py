@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
+from wine_quality.deadline import Background, GivenUpError
+
 T = TypeVar("T")
 
 
@@ -72,29 +74,12 @@ def with_retries(
 def within_deadline(read: Callable[[threading.Event], T], url: str, limits: SourceLimits) -> T:
     """What ``read`` returns, if it does within ``total_seconds``.
 
-    It runs in a thread of its own: a name server that hangs, or a host that sends one byte of its
-    headers now and then, ends no library's time-out. The event tells it that nobody waits any more.
+    The event tells it that nobody waits any more.
     """
-    given_up = threading.Event()
-    outcome: list[T | BaseException] = []
-
-    def work() -> None:
-        try:
-            outcome.append(read(given_up))
-        except BaseException as error:
-            outcome.append(error)
-
-    thread = threading.Thread(target=work, name="raw_wine_csv", daemon=True)
-    thread.start()
     try:
-        thread.join(limits.total_seconds)
-    finally:
-        given_up.set()
-    if not outcome:
+        return Background(read, "raw_wine_csv").result(limits.total_seconds)
+    except GivenUpError:
         raise SourceError(
             f"{redact_url(url)} took longer than {limits.total_seconds:g} s in all "
             "(raw_wine_csv's total_seconds)."
-        )
-    if isinstance(outcome[0], BaseException):
-        raise outcome[0]
-    return outcome[0]
+        ) from None

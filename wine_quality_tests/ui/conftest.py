@@ -55,6 +55,7 @@ class Up:
     dagster: str
     mlflow: str
     home: Path
+    watched: Path
     process: subprocess.Popen[bytes]
     log: Path
 
@@ -63,7 +64,17 @@ class Up:
 def up(chromium, tmp_path_factory) -> Iterator[Up]:
     folder = tmp_path_factory.mktemp("up")
     ports = free_port(), free_port()
-    environment = {**os.environ, "WINE_QUALITY_HOME": str(folder / "home")}
+    watched = folder / "arriving"
+    watched.mkdir()
+    environment = {
+        **os.environ,
+        "WINE_QUALITY_HOME": str(folder / "home"),
+        "WINE_QUALITY_WATCH_PLACE": str(watched),
+        "WINE_QUALITY_WATCH_INTERVAL_SECONDS": "5",
+        "WINE_QUALITY_WATCH_SETTLE_SECONDS": "0.5",
+        "WINE_QUALITY_WATCH_ALPHA": "0.001",
+        "WINE_QUALITY_WATCH_L1_RATIO": "0.2",
+    }
     for name in ("DAGSTER_HOME", "MLFLOW_TRACKING_URI"):
         environment.pop(name, None)
     log = folder / "log"
@@ -82,7 +93,7 @@ def up(chromium, tmp_path_factory) -> Iterator[Up]:
             lambda: process.poll() is not None or all(map(_answers, urls)), "the UIs", READY_SECONDS
         )
         assert process.poll() is None, log.read_text()[-3000:]
-        yield Up(urls[0], urls[1], folder / "home", process, log)
+        yield Up(urls[0], urls[1], folder / "home", watched, process, log)
     finally:
         if process.poll() is None:
             process.send_signal(signal.SIGINT)

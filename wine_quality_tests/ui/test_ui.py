@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import os
+import re
 import signal
+import subprocess
+import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
 import requests
 
+from wine_quality.data.source import PACKAGED_RED_WINE
+from wine_quality.environments.versions import PROJECT_ROOT
 from wine_quality_tests.servers import await_condition
 from wine_quality_tests.ui.conftest import SIZE
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
+SENSOR = "{}/locations/ml_repository/sensors/new_wine_data_sensor"
+RED = PACKAGED_RED_WINE.read_text().splitlines()
 ASSETS = [
     "raw_wine_csv",
     "train_test_split",
@@ -24,12 +33,15 @@ ASSETS = [
 
 
 def test_the_launchpad_shows_the_default_config(page, up, screenshot):
+    # Tall enough for the editor to draw all of its lines.
+    page.set_viewport_size({"width": 1400, "height": 1300})
     page.goto(f"{up.dagster}/locations/ml_repository/jobs/wine_quality_model/playground")
     editor = page.locator(".CodeMirror-code").first
     for words in ("csv_url", "alpha: 0.5", "l1_ratio: 0.5", "version: '3'", "wine_quality_exper"):
         editor.get_by_text(words).first.wait_for()
     page.get_by_text("No errors").wait_for()
     screenshot("launchpad")
+    page.set_viewport_size(SIZE)
 
 
 def test_materialize_all_from_the_asset_graph(page, up, screenshot):
@@ -39,7 +51,7 @@ def test_materialize_all_from_the_asset_graph(page, up, screenshot):
     page.get_by_role("button", name="Materialize all").click()
     await_condition(lambda: _run_statuses(up) == ["SUCCESS"], "the run")
     # Wide enough for the graph to show whole cards.
-    page.set_viewport_size({"width": 2200, "height": 800})
+    page.set_viewport_size({"width": 2600, "height": 800})
     page.reload()
     page.get_by_text("Materialized").nth(len(ASSETS) - 1).wait_for()
     screenshot("asset-graph")
@@ -93,15 +105,91 @@ def test_the_checks_and_the_decision_are_shown(page, up, screenshot):
 
 
 def test_the_sensor_says_what_it_watches(page, up):
-    page.goto(f"{up.dagster}/locations/ml_repository/sensors/new_wine_data_sensor")
-    page.get_by_text("new_wine_data_sensor").first.wait_for()
-    page.get_by_text("set WINE_QUALITY_WATCH_PLACE").first.wait_for()
+    page.goto(SENSOR.format(up.dagster))
+    page.get_by_text(f"for each new or changed file in {up.watched}").first.wait_for()
+
+
+def test_a_new_file_becomes_the_champion(page, up, screenshot):
+    """The walk-through of the README: nobody does anything but drop the file."""
+    (up.watched / "cellar-2026-11.csv").write_text("\n".join(RED[:1201]) + "\n")
+    await_condition(lambda: _run_statuses(up) == ["SUCCESS"] * 2, "the run of the file", 120)
+    page.goto(SENSOR.format(up.dagster))
+    page.get_by_text("1 run requested").first.wait_for()
+    screenshot("sensor")
+    page.goto(f"{up.dagster}/runs")
+    page.get_by_text("cellar-2026-11.csv").first.wait_for()
+    screenshot("run-of-a-file")
+    page.goto(f"{up.dagster}/assets/champion_model")
+    page.get_by_text("takes the place of version 1").first.wait_for()
+    screenshot("new-champion")
+
+
+def test_a_sweep_from_the_launchpad(page, up, screenshot):
+    page.goto(f"{up.dagster}/locations/ml_repository/jobs/wine_quality_sweep/playground")
+    page.get_by_text("No errors").wait_for()
+    page.get_by_role("button", name="Launch Run").click()
+    await_condition(lambda: _run_statuses(up) == ["SUCCESS"] * 3, "the sweep", 120)
+    page.goto(f"{up.dagster}/assets/hyperparameter_sweep")
+    page.get_by_text("0.0003").first.wait_for()
+    page.get_by_text("[Show Markdown]").first.click()
+    plot = page.locator("img[src^='data:image/png']")
+    plot.wait_for()
+    assert plot.evaluate("image => image.naturalWidth") == 600
+    screenshot("sweep")
+    page.keyboard.press("Escape")
+    link = page.locator(f"a[href^='{up.mlflow}/#/experiments/']").first.get_attribute("href")
+    page.goto(link.partition("/runs/")[0] + "/runs")
+    page.get_by_text("wine_quality_sweep-").first.wait_for()
+    # The children of the newest run.
+    page.locator("[data-testid='expander-button'], .ag-cell button").first.click()
+    page.get_by_text("alpha=").first.wait_for()
+    screenshot("mlflow-sweep")
+
+
+def _runs(up) -> list[dict[str, str]]:
+    """The newest first."""
+    query = "{ runsOrError { ... on Runs { results { runId status } } } }"
+    answer = requests.post(f"{up.dagster}/graphql", json={"query": query}, timeout=30)
+    return answer.json()["data"]["runsOrError"]["results"]
+
+
+def test_the_history_shows_each_file_that_arrived(page, up, screenshot, tmp_path):
+    slices = {"red-1.csv": RED[:801], "red-2.csv": [RED[0], *RED[701:]]}
+    environment = {**os.environ, "WINE_QUALITY_HOME": str(up.home)}
+    for name, lines in slices.items():
+        (tmp_path / name).write_text("\n".join(lines) + "\n")
+        done = subprocess.run(
+            [sys.executable, "-m", "wine_quality", "run", "--training-data", "accumulated"]
+            + ["--csv-url", str(tmp_path / name)],
+            env=environment,
+            cwd=PROJECT_ROOT,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert done.returncode == 0, done.stderr
+    page.goto(f"{up.dagster}/assets/wine_files?view=partitions")
+    for name in slices:
+        page.get_by_text(re.compile(rf"^{name}-[0-9a-f]{{10}}$")).first.wait_for()
+    page.get_by_text(re.compile("^red-2.csv-")).first.click()
+    page.get_by_text("899").first.wait_for()
+    screenshot("wine-files")
+    page.goto(f"{up.dagster}/assets/raw_wine_csv")
+    page.get_by_text("put_together_from").first.scroll_into_view_if_needed()
+    table = page.locator("tr", has_text="put_together_from").locator("table")
+    known = Counter(RED[1:1201])  # of the walk-through
+    for name, lines in slices.items():
+        rows = Counter(lines[1:])
+        new = (rows - known).total()
+        known |= rows
+        counts = (rows.total(), new, rows.total() - new)
+        cells = table.locator("tr", has_text=re.compile(f"^{name}-")).locator("td")
+        assert cells.all_inner_texts()[1:4] == [str(count) for count in counts]
+    screenshot("accumulated")
 
 
 def _run_statuses(up) -> list[str]:
-    query = "{ runsOrError { ... on Runs { results { status } } } }"
-    answer = requests.post(f"{up.dagster}/graphql", json={"query": query}, timeout=30)
-    return [run["status"] for run in answer.json()["data"]["runsOrError"]["results"]]
+    return [run["status"] for run in _runs(up)]
 
 
 def test_ctrl_c_stops_both(up):
