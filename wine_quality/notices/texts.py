@@ -6,12 +6,12 @@ import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from wine_quality.arrival_tags import SOURCE_TAG
 from wine_quality.data.transfer import redact_url
 from wine_quality.notices.notice import Notice
 from wine_quality.reasons import reasons_of
 from wine_quality.tracking.promotion_note import Promotion
 from wine_quality.tracking.run_tags import dagster_run_url
-from wine_quality.watching import SOURCE_TAG
 
 if TYPE_CHECKING:
     from dagster import DagsterRun
