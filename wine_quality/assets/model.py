@@ -56,7 +56,8 @@ def evaluation_metrics(
     train_test_split,
     elasticnet_model,
 ):
-    """RMSE, MAE and R² on the held-out part, with plots, one of them with the runs before."""
+    """RMSE, MAE and R² on the held-out part, with plots; the models before are in one of them
+    where a metrics history is kept."""
     recipe.require_same_version(mlflow, elasticnet_model)
     recipe.require_same_split(elasticnet_model["data"], train_test_split.attrs)
     tracker = mlflow.continue_run(context, elasticnet_model["mlflow_run_id"])
