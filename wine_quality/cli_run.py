@@ -19,6 +19,7 @@ from wine_quality.environments.versions import (
 )
 from wine_quality.home import dagster_home, home
 from wine_quality.reasons import reasons_of
+from wine_quality.training.evaluate import METRICS
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance, DagsterRun
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 INTERRUPTED = 130
 BAD_USE = 2
 _CLI_TAG = "wine_quality/cli"
-METRICS = ("rmse", "mae", "r2")
 DOING = {
     "run": "Running wine_quality_model",
     "sweep": "Running wine_quality_sweep",

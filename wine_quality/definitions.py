@@ -15,6 +15,7 @@ from wine_quality.environments.executor import mlflow_environment_executor
 from wine_quality.environments.versions import default_version
 from wine_quality.history import WineHistory
 from wine_quality.jobs import wine_quality_model
+from wine_quality.metrics_history.resource import MetricsHistory
 from wine_quality.notices.sensors import notice_sensors
 from wine_quality.promotion import wine_quality_promotion, wine_quality_rollback
 from wine_quality.schedules import retraining_schedule
@@ -34,6 +35,7 @@ defs = Definitions(
         "hyperparameters": Hyperparameters(),
         "mlflow": MlflowTracker(version=VersionKey(default_version())),
         "wine_history": WineHistory(),
+        "metrics_history": MetricsHistory(),
         "io_manager": PlainFormatIOManager(),
     },
     executor=mlflow_environment_executor,

@@ -15,6 +15,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -99,6 +100,11 @@ class Tracker(ABC):
                 "no MLflow run is open: materialize elasticnet_model first, or with this asset"
             )
         return self.run_id
+
+    def run_started(self) -> datetime:
+        """When MLflow says that the run began; a run that is taken up again keeps its time."""
+        milliseconds = self.client.get_run(self.require_run_id()).info.start_time
+        return datetime.fromtimestamp(milliseconds / 1000, timezone.utc)
 
     @property
     def run_url(self) -> str:
