@@ -9,7 +9,7 @@ BIN := $(ROOT)/mlflow-3/bin
 BUILD := $(PYTHON) -m wine_quality.environments build
 
 .DEFAULT_GOAL := help
-.PHONY: help env envs devenvs run sweep promote rollback forget up stack stack-down stack-env test quick lint bench screenshots browser clean
+.PHONY: help env envs devenvs run sweep promote rollback metrics forget up stack stack-down stack-env test quick lint bench screenshots browser clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -31,6 +31,9 @@ promote: env ## make the challenger (or VERSION=…) the champion
 
 rollback: env ## withdraw the champion for the one before (or VERSION=…)
 	@$(BIN)/python -m wine_quality rollback --mlflow $(MLFLOW) $(if $(VERSION),--version $(VERSION)) $(ARGS)
+
+metrics: env ## the metrics history: DO=status, upgrade or backfill (MLFLOW=… names the registry)
+	@$(BIN)/python -m wine_quality metrics $(or $(DO),status) --mlflow $(MLFLOW) $(ARGS)
 
 forget: env ## list the files that runs may train on, or forget FILE=… (key, name or URL)
 	@$(BIN)/python -m wine_quality forget $(if $(FILE),"$(FILE)")
@@ -64,9 +67,9 @@ lint: devenvs ## ruff and mypy
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy wine_quality
 
-bench: envs ## make run against the plain tutorial script, as ratios; the stack's start and memory
-	@$(BUILD) --stack 3
+bench: devenvs ## against the plain tutorial script and listings; the stack's start and memory
 	@$(BIN)/python -m wine_quality_tests.benchmark $(ARGS)
+	@$(BIN)/python -m wine_quality_tests.bench_tick
 	@$(BIN)/python -m wine_quality_tests.bench_stack
 
 screenshots: devenvs ## take the README's pictures in headless Chromium

@@ -11,14 +11,18 @@ setup(
     packages=find_packages(include=["wine_quality", "wine_quality.*"]),
     package_data={"wine_quality.data": ["*.csv", "*.md"]},
     install_requires=[
+        "alembic>=1.11",
         "dagster>=1.13",
         "matplotlib",
         "mlflow>=1.26",
         "pandera",
+        "psycopg2-binary",
         "pyarrow",
         "pydantic>=2",
         "requests",
         "s3fs",
         "scikit-learn",
+        "sqlalchemy>=1.4.24",
     ],
+    extras_require={"slack": ["dagster-slack"]},
 )

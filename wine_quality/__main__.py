@@ -1,4 +1,4 @@
-"""``python -m wine_quality run``, ``up``, ``stack`` and what else `make help` lists."""
+"""``python -m wine_quality`` with ``run``, ``sweep``, ``up``, ``promote`` and others."""
 
 from __future__ import annotations
 
@@ -45,8 +45,19 @@ def parser() -> argparse.ArgumentParser:
     promote.add_argument("--version", dest="promote", help="number of the version (the challenger)")
     rollback = commands.add_parser("rollback", help="withdraw the champion for the one before")
     rollback.add_argument("--version", dest="return_to", help="the one to return to (see above)")
-    for command in (run, sweep, promote, rollback):
+    metrics = commands.add_parser(
+        "metrics", help="the metrics history in $WINE_QUALITY_METRICS_URL"
+    )
+    metrics.add_argument(
+        "doing",
+        choices=["status", "upgrade", "backfill"],
+        help="say what is there; bring it to the newest revision (TimescaleDB, if it came later); "
+        "write what MLflow's registry has and the history has not",
+    )
+    metrics.add_argument("--model", help="registered model to backfill (ElasticnetWineModel)")
+    for command in (run, sweep, promote, rollback, metrics):
         command.add_argument("--tracking-uri", help="MLflow server; default: an embedded store")
+    for command in (run, sweep, promote, rollback):
         command.add_argument("--config", help="YAML file of run config; the other options win")
         command.add_argument("--verbose", action="store_true", help="Dagster's whole log")
     forget = commands.add_parser("forget", help="list the files remembered, or forget one")
@@ -59,7 +70,7 @@ def parser() -> argparse.ArgumentParser:
     stack.add_argument("--versions", nargs="+", default=[DEFAULT_VERSION], help="MLflow servers")
     stack.add_argument("--detach", action="store_true", help="come back when all is ready")
     stack.add_argument("--quietly", action="store_true", help=argparse.SUPPRESS)
-    for command in (run, sweep, promote, rollback, up):
+    for command in (run, sweep, promote, rollback, metrics, up):
         command.add_argument(
             "--mlflow",
             choices=list(MLFLOW_VERSIONS),
@@ -85,6 +96,10 @@ def main(arguments: list[str] | None = None) -> int:
         from wine_quality.cli_forget import forget
 
         return forget(options.file)
+    if options.command == "metrics":
+        from wine_quality.cli_metrics import metrics
+
+        return metrics(options)
     if options.command == "up":
         from wine_quality.cli_up import up
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 import signal
 import sys
 import uuid
@@ -19,6 +18,8 @@ from wine_quality.environments.versions import (
     get_version,
 )
 from wine_quality.home import dagster_home, home
+from wine_quality.reasons import reasons_of
+from wine_quality.training.evaluate import METRICS
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance, DagsterRun
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 INTERRUPTED = 130
 BAD_USE = 2
 _CLI_TAG = "wine_quality/cli"
-METRICS = ("rmse", "mae", "r2")
 DOING = {
     "run": "Running wine_quality_model",
     "sweep": "Running wine_quality_sweep",
@@ -156,7 +156,7 @@ def _run(options: argparse.Namespace) -> int:
             else:
                 _print_champion(result)
             return 0
-        return _report_end(instance, tag, version.key, _reasons(result))
+        return _report_end(instance, tag, version.key, reasons_of(result.all_events))
 
 
 def _report_end(
@@ -200,27 +200,6 @@ def _close_left_open(instance: DagsterInstance, run: DagsterRun, status: str) ->
     if MLFLOW_RUN_TAG not in tags:
         return ", no MLflow run was made"
     return f", MLflow run {tags[MLFLOW_RUN_TAG]} is {tags[MLFLOW_STATE_TAG]}"
-
-
-def _reasons(result: Any) -> list[str]:
-    """What went wrong, without tracebacks."""
-    reasons = []
-    for event in result.all_events:
-        if event.is_step_failure:
-            reasons.append(f"{event.step_key}: {_root_of(event.step_failure_data.error)}")
-        elif event.is_resource_init_failure:
-            reasons.append(_root_of(event.engine_event_data.error))
-        elif event.is_job_failure and event.job_failure_data.error and not reasons:
-            # It comes last, and repeats what failed before it.
-            reasons.append(_root_of(event.job_failure_data.error))
-    return list(dict.fromkeys(reasons))
-
-
-def _root_of(error: Any) -> str:
-    """The message under Dagster's own wrappings, without its class's module."""
-    while error.cause is not None and (error.cls_name or "").startswith("Dagster"):
-        error = error.cause
-    return re.sub(r"^(\w+\.)+\w+: ", "", error.message.strip())
 
 
 def _print_result(result: Any, key: str) -> None:

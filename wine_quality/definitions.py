@@ -15,6 +15,8 @@ from wine_quality.environments.executor import mlflow_environment_executor
 from wine_quality.environments.versions import default_version
 from wine_quality.history import WineHistory
 from wine_quality.jobs import wine_quality_model
+from wine_quality.metrics_history.resource import MetricsHistory
+from wine_quality.notices.sensors import notice_sensors
 from wine_quality.promotion import wine_quality_promotion, wine_quality_rollback
 from wine_quality.schedules import retraining_schedule
 from wine_quality.sensors import mlflow_run_closer
@@ -28,11 +30,12 @@ defs = Definitions(
     assets=[WINE_FILES, *load_assets_from_modules([data, model, promotion]), hyperparameter_sweep],
     jobs=[wine_quality_model, wine_quality_sweep, wine_quality_promotion, wine_quality_rollback],
     schedules=[retraining_schedule(watch)],
-    sensors=[mlflow_run_closer, watching_sensor(watch)],
+    sensors=[mlflow_run_closer, watching_sensor(watch), *notice_sensors()],
     resources={
         "hyperparameters": Hyperparameters(),
         "mlflow": MlflowTracker(version=VersionKey(default_version())),
         "wine_history": WineHistory(),
+        "metrics_history": MetricsHistory(),
         "io_manager": PlainFormatIOManager(),
     },
     executor=mlflow_environment_executor,

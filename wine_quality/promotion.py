@@ -11,6 +11,7 @@ from wine_quality.tracking.champion import (
     WITHDRAWN_TAG,
     ChampionRegistry,
 )
+from wine_quality.tracking.promotion_note import note_promotion
 from wine_quality.tracking.resource import MlflowTracker
 
 
@@ -39,6 +40,7 @@ def promote_version(
         context.log.info(f"{registry.name} version {version} is the champion already.")
     else:
         registry.crown(version, before)
+        note_promotion(context, mlflow.tracker, registry.name, version, before)
         context.log.info(f"{registry.name} version {version} is the champion, after {before}.")
     _report(context, mlflow, version, before)
 
@@ -68,6 +70,7 @@ def return_to_version(
     # Withdrawn first: a run that is deciding just now must not crown it again.
     registry.tag(current, WITHDRAWN_TAG, f"for {version}")
     registry.give(CHAMPION, version)
+    note_promotion(context, mlflow.tracker, registry.name, version, current, withdrawn=True)
     context.log.info(
         f"{registry.name} version {version} is the champion again; {current} is withdrawn."
     )

@@ -22,13 +22,14 @@ from dagster import (
 from pydantic import Field
 
 from wine_quality.arrival_tags import arrived_at
-from wine_quality.assets import recipe
+from wine_quality.assets import recipe, trend
 from wine_quality.assets.data import GROUP, OWNERS, SplitConfig, check_split, split_wines
 from wine_quality.assets.model import TrainingConfig
 from wine_quality.assets.promotion import PromotionConfig, challenge
 from wine_quality.assets.wine_files import materialization, note_files
 from wine_quality.history import WineHistory
 from wine_quality.loading import RawWineCsvConfig, WinesRefusedError, load_wines
+from wine_quality.metrics_history.resource import MetricsHistory
 from wine_quality.tracking.child_runs import ChildRun
 from wine_quality.tracking.resource import MlflowTracker
 
@@ -185,6 +186,7 @@ def offer_best(
     context: OpExecutionContext,
     config: OfferConfig,
     mlflow: MlflowTracker,
+    metrics_history: MetricsHistory,
     sweep_data,
     sweep_points: dict[str, Any],
 ) -> None:
@@ -196,16 +198,18 @@ def offer_best(
     evaluated = recipe.evaluate_and_log(tracker, sweep_data, model.value["model"])
     _require(context, *model.checks, *evaluated.checks)
     metrics = evaluated.value["metrics"]
+    shown = trend.log_trend(mlflow, metrics_history, model.value, metrics, context.log.warning)
     version = recipe.register(mlflow, model.value, metrics, context.run_id)
+    kept = trend.keep(mlflow, metrics_history, model.value, metrics, version, context.log)
     name = mlflow.registered_model_name
     decision = challenge(
+        context,
         config,
         tracker,
         tracker.registry(name),
         version,
         model.value["model"],
         sweep_data,
-        context.log.warning,
     )
     context.log.info(decision.reason)
     _require(context, decision.check(config.tolerance))
@@ -213,6 +217,8 @@ def offer_best(
         {
             **model.metadata,
             **evaluated.metadata,
+            **shown,
+            **kept,
             **decision.metadata(),
             "experiment": mlflow.experiment_name,
             "name": name,

@@ -19,7 +19,7 @@ from pydantic import BaseModel, Field, ValidationError, field_validator
 
 from wine_quality.arrival_tags import tags_of
 from wine_quality.data.accumulate import ConflictPolicy, TrainingData
-from wine_quality.data.arrivals import Arrival, list_arrivals
+from wine_quality.data.arrivals import Arrival, list_since
 from wine_quality.data.seen import Seen
 from wine_quality.data.transfer import SourceLimits, redact_url
 from wine_quality.environments.versions import default_version, get_version
@@ -96,23 +96,32 @@ class WatchedPlace(BaseModel):
             ]
             raise ValueError("; ".join(problems)) from None
 
-    def whole_arrivals(self, now: float) -> tuple[list[Arrival], list[Arrival]]:
-        """Files that are whole, and files that may still be written.
+    def whole_arrivals(
+        self, now: float, since: float = 0.0
+    ) -> tuple[list[Arrival], list[Arrival], int]:
+        """Files that arrived since then and are whole, those that may still be written, and how
+        many whole ones there are in all.
 
         Raises:
             SourceError: the place cannot be listed.
         """
         limits = SourceLimits(
-            timeout_seconds=min(10.0, self.listing_seconds), total_seconds=self.listing_seconds
+            timeout_seconds=min(10.0, self.listing_seconds),
+            total_seconds=self.listing_seconds,
+            total_setting=f"{_PREFIX}LISTING_SECONDS",
         )
-        found = list_arrivals(self.place, self.suffix, limits)
+        found = list_since(self.place, self.suffix, limits, since)
         if "://" in self.place and not self.place.startswith("file:"):
-            return found, []  # S3 and web servers show a file when it is whole
+            # S3 and web servers show a file when it is whole.
+            return found.arrivals, [], found.files
         newest = now - self.settle_seconds
-        # A time in the future is a clock that is wrong, not a file that is being written.
-        whole = [a for a in found if a.arrived <= newest or a.arrived > now + 60]
-        settled = {a.fingerprint for a in whole}
-        return whole, [a for a in found if a.fingerprint not in settled]
+        whole: list[Arrival] = []
+        unfinished: list[Arrival] = []
+        for arrival in found.arrivals:
+            # A time in the future is a clock that is wrong, not a file that is being written.
+            settled = arrival.arrived <= newest or arrival.arrived > now + 60
+            (whole if settled else unfinished).append(arrival)
+        return whole, unfinished, found.files - len(unfinished)
 
     def run_request(self, arrival: Arrival) -> RunRequest:
         """The run that trains on it; its key is the same however often it is asked for."""
@@ -168,12 +177,12 @@ def tick(context: SensorEvaluationContext, watch: WatchedPlace) -> SensorResult 
             f"Nothing is watched. Set {_PREFIX}PLACE to a folder, s3://bucket/prefix or URL."
         )
     seen = _seen(context)
-    whole, unfinished = watch.whole_arrivals(time.time())
+    whole, unfinished, files = watch.whole_arrivals(time.time(), seen.mark[0])
     new = seen.unseen(whole)
     shown = redact_url(watch.place)
     if not new:
         waiting = f"; {len(unfinished)} may still be written" if unfinished else ""
-        return SkipReason(f"Nothing new among {len(whole)} file(s) in {shown}{waiting}.")
+        return SkipReason(f"Nothing new among {files} file(s) in {shown}{waiting}.")
     room = watch.max_unfinished_runs - context.instance.get_runs_count(
         RunsFilter(tags={"dagster/sensor_name": _NAME}, statuses=_UNFINISHED)
     )

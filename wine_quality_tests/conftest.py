@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from wine_quality.environments.versions import MLFLOW_VERSIONS, MlflowVersion
+from wine_quality_tests.postgres import PostgresServer
 from wine_quality_tests.servers import MlflowServer
 from wine_quality_tests.web_faults import WINES
 
@@ -37,6 +38,14 @@ def mlflow_server(tmp_path_factory) -> Iterator[Callable[[MlflowVersion], Mlflow
         server.stop()
 
 
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A running PostgreSQL; each test makes a database of its own in it."""
+    server = PostgresServer()
+    yield server
+    server.remove()
+
+
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty $WINE_QUALITY_HOME."""
@@ -44,6 +53,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("WINE_QUALITY_HOME", str(folder))
     monkeypatch.delenv("DAGSTER_HOME", raising=False)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.delenv("WINE_QUALITY_METRICS_URL", raising=False)
     return folder
 
 
@@ -70,3 +80,23 @@ def s3() -> Iterator[str]:
         client.put_object(Bucket="wines", Key="large.csv", Body=b"7" * ((1 << 20) + 1))
         yield f"http://{host}:{port}"
     server.stop()
+
+
+@pytest.fixture
+def tick(tmp_path):
+    """One tick of the sensor over a folder, as the daemon evaluates it."""
+    from dagster import DagsterInstance, build_sensor_context
+
+    from wine_quality.definitions import defs
+    from wine_quality.watching import WatchedPlace, watching_sensor
+
+    with DagsterInstance.ephemeral() as instance:
+
+        def evaluate(cursor: str | None = None, **fields):
+            settings = {"place": str(tmp_path), "settle_seconds": 0, **fields}
+            context = build_sensor_context(
+                instance=instance, cursor=cursor, repository_def=defs.get_repository_def()
+            )
+            return watching_sensor(WatchedPlace(**settings)).evaluate_tick(context)
+
+        yield evaluate

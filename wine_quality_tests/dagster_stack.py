@@ -108,10 +108,11 @@ class DagsterStack:
         return info and info["freshnessStatus"]
 
     def ticks(self, sensor: str) -> list[dict[str, Any]]:
-        """Status, skip reason and error of a sensor's ticks, the newest first."""
+        """Status, times, skip reason and error of a sensor's ticks, the newest first."""
         query = """query T($s: SensorSelector!) { sensorOrError(sensorSelector: $s) {
             ... on Sensor { sensorState { ticks(limit: 50) {
-                status skipReason runIds error { message causes { message } } } } } } }"""
+                id status timestamp endTimestamp skipReason runIds
+                error { message causes { message } } } } } } }"""
         selector = {
             "repositoryLocationName": "ml_repository",
             "repositoryName": "__repository__",
@@ -130,7 +131,8 @@ class DagsterStack:
         return [entry["loadStatus"] for entry in entries] == ["LOADED"]
 
     def stop(self) -> None:
-        for process in self._processes.values():
+        while self._processes:
+            process = self._processes.popitem()[1]
             try:
                 os.killpg(process.pid, signal.SIGTERM)
                 process.wait(20)

@@ -1,4 +1,4 @@
-"""A proxy before a real MLflow server that can hold or refuse chosen requests."""
+"""A proxy before a real MLflow or S3 server that counts requests, and can hold or refuse some."""
 
 from __future__ import annotations
 
@@ -8,14 +8,19 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
+_REFUSAL = (400, b'{"error_code": "BAD_REQUEST", "message": "refused"}')
 _HOP = {"connection", "keep-alive", "transfer-encoding", "content-length", "host", "te"}
 
 
 class FaultProxy:
-    """Passes requests on until it is told to hold or refuse those whose path matches."""
+    """Passes requests on until it is told to hold or refuse those whose path matches.
+
+    ``requests`` has the method and path of each that came.
+    """
 
     def __init__(self, target: str) -> None:
         self.target = urlsplit(target)
+        self.requests: list[tuple[str, str]] = []
         self.held = threading.Event()
         self._released = threading.Event()
         self._released.set()
@@ -23,6 +28,7 @@ class FaultProxy:
         self._passing = 0
         self._refuse: re.Pattern[str] | None = None
         self._refusals_left: int | None = None
+        self._refusal = _REFUSAL
         self._accepted_first = 0
         self._authorization: str | None = None
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
@@ -49,13 +55,20 @@ class FaultProxy:
         self._hold = None
         self._released.set()
 
-    def refuse(self, pattern: str | None, times: int | None = None, after: int = 0) -> None:
-        """Answer matching requests 400, which no client retries; None ends it.
+    def refuse(
+        self,
+        pattern: str | None,
+        times: int | None = None,
+        after: int = 0,
+        answer: tuple[int, bytes] = _REFUSAL,
+    ) -> None:
+        """Answer matching requests with a status and body, by default 400, which no client
+        retries; None ends it.
 
         The first ``after`` of them pass, and all after ``times`` more.
         """
         self._refuse = re.compile(pattern) if pattern else None
-        self._refusals_left, self._accepted_first = times, after
+        self._refusals_left, self._accepted_first, self._refusal = times, after, answer
 
     def require(self, authorization: str) -> None:
         """Answer 401 to requests without this Authorization header, as a gateway does."""
@@ -84,6 +97,7 @@ class FaultProxy:
                 pass
 
             def forward(self) -> None:
+                proxy.requests.append((self.command, self.path))
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 if proxy._holds(self.path):
                     proxy.held.set()
@@ -93,7 +107,8 @@ class FaultProxy:
                     self.answer(401, {"WWW-Authenticate": "Basic"}, b"who are you?")
                     return
                 if proxy._refuses(self.path):
-                    self.answer(400, {}, b'{"error_code": "BAD_REQUEST", "message": "refused"}')
+                    status, content = proxy._refusal
+                    self.answer(status, {}, content)
                     return
                 upstream = http.client.HTTPConnection(
                     proxy.target.hostname or "", proxy.target.port, timeout=60
@@ -102,21 +117,31 @@ class FaultProxy:
                     headers = {k: v for k, v in self.headers.items() if k.lower() not in _HOP}
                     upstream.request(self.command, self.path, body, headers)
                     reply = upstream.getresponse()
-                    self.answer(reply.status, dict(reply.getheaders()), reply.read())
+                    content = reply.read()
+                    length = len(content)
+                    if self.command == "HEAD":  # what a GET would bring
+                        length = int(reply.getheader("Content-Length") or 0)
+                    self.answer(reply.status, dict(reply.getheaders()), content, length)
                 except ConnectionError:
                     pass  # the client was killed meanwhile
                 finally:
                     upstream.close()
 
-            def answer(self, status: int, headers: dict[str, str], content: bytes) -> None:
+            def answer(
+                self,
+                status: int,
+                headers: dict[str, str],
+                content: bytes,
+                length: int | None = None,
+            ) -> None:
                 self.send_response(status)
                 for name, value in headers.items():
                     if name.lower() not in _HOP:
                         self.send_header(name, value)
-                self.send_header("Content-Length", str(len(content)))
+                self.send_header("Content-Length", str(len(content) if length is None else length))
                 self.end_headers()
                 self.wfile.write(content)
 
-            do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = forward
+            do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = forward
 
         return Handler

@@ -13,6 +13,7 @@ from dagster import DagsterInstance, asset, materialize
 from wine_quality.assets import data, model
 from wine_quality.assets.hyperparameters import Hyperparameters
 from wine_quality.history import WineHistory
+from wine_quality.metrics_history.resource import MetricsHistory
 from wine_quality.storage import PlainFormatIOManager
 from wine_quality.tracking.resource import MlflowTracker, VersionKey
 
@@ -36,6 +37,7 @@ def resources(key: str, uri: str, name: str) -> dict[str, Any]:
             registered_model_name=name,
         ),
         "wine_history": WineHistory(),
+        "metrics_history": MetricsHistory(),
         "io_manager": PlainFormatIOManager(),
     }
 

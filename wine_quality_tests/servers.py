@@ -49,9 +49,10 @@ class MlflowServer:
         self.version = version
         self.uri = f"http://127.0.0.1:{port}"
         self.log = folder / "server.log"
+        self.database, self.artifacts = folder / "mlflow.db", folder / "artifacts"
         command = [str(version.require_python().with_name("mlflow")), "server"]
-        command += ["--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}"]
-        command += ["--serve-artifacts", "--artifacts-destination", str(folder / "artifacts")]
+        command += ["--backend-store-uri", f"sqlite:///{self.database}"]
+        command += ["--serve-artifacts", "--artifacts-destination", str(self.artifacts)]
         command += ["--default-artifact-root", "mlflow-artifacts:/"]
         command += ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
         self._process = subprocess.Popen(

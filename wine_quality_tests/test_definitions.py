@@ -140,6 +140,7 @@ def test_the_files_are_no_part_of_a_run():
 def test_heavy_imports_wait_until_they_are_needed():
     """Loading the code location is what people wait for in the UI."""
     heavy = ["mlflow", "sklearn", "pandas", "pandera", "matplotlib", "s3fs", "pyarrow", "scipy"]
+    heavy += ["sqlalchemy", "alembic", "psycopg2"]
     code = (
         "import sys, wine_quality.definitions; "
         f"print([name for name in {heavy} if name in sys.modules])"

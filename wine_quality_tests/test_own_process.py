@@ -50,9 +50,10 @@ def tags_of(run: dict[str, Any]) -> dict[str, str]:
     return {tag["key"]: tag["value"] for tag in run["data"]["tags"]}
 
 
-def test_a_part_joins_the_run_that_trained_unless_the_split_is_another(own):
-    name = f"part-{uuid.uuid4().hex[:8]}"
-    said = own("whole_then_part", name)
+def test_a_part_joins_the_run_that_trained_unless_the_split_is_another(own, postgres):
+    """The part registers again: no second version, and no second row in the metrics history."""
+    name, database = f"part-{uuid.uuid4().hex[:8]}", postgres.create_database()
+    said = own("whole_then_part", name, WINE_QUALITY_METRICS_URL=postgres.url(database))
     assert said["success"] == [True, True, False]
     assert said["metrics"]["rmse"] == pytest.approx(0.7931640229276851, abs=1e-12)
     assert "trained on another split" in said["refusal"]
@@ -62,6 +63,9 @@ def test_a_part_joins_the_run_that_trained_unless_the_split_is_another(own):
     assert run["info"]["status"] == "FINISHED"
     assert tags_of(run)["dagster.run_id"] == said["dagster_runs"][1]
     assert len(own.server.versions(name)) == 1
+    kept = "SELECT metric, model_version, value FROM wine_quality.evaluation_metrics"
+    rows = [(metric, 1, value) for metric, value in said["metrics"].items()]
+    assert sorted(postgres.execute(kept, database)) == sorted(rows)
 
 
 def test_a_deleted_experiment_is_restored_and_long_values_are_cut(own):

@@ -40,9 +40,9 @@ class Registry:
             *("--tracking-uri", uri or self.server.uri, "--config", str(config), *options),
         ]
 
-    def do(self, command: str, *options: str, ok: bool = True, ops: str = "") -> str:
+    def do(self, command: str, *options: str, ok: bool = True, **more: str) -> str:
         done = subprocess.run(
-            self.command(command, *options, ops=ops),
+            self.command(command, *options, **more),
             capture_output=True,
             text=True,
             cwd=PROJECT_ROOT,

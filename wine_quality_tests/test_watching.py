@@ -149,26 +149,6 @@ def test_a_bucket(s3):
         list_arrivals("s3://nowhere/new/", ".csv", PATIENT)
 
 
-@pytest.fixture
-def tick(tmp_path):
-    """One tick of the sensor over a folder, as the daemon evaluates it."""
-    from dagster import DagsterInstance, build_sensor_context
-
-    from wine_quality.definitions import defs
-    from wine_quality.watching import WatchedPlace, watching_sensor
-
-    with DagsterInstance.ephemeral() as instance:
-
-        def evaluate(cursor: str | None = None, **fields):
-            settings = {"place": str(tmp_path), "settle_seconds": 0, **fields}
-            context = build_sensor_context(
-                instance=instance, cursor=cursor, repository_def=defs.get_repository_def()
-            )
-            return watching_sensor(WatchedPlace(**settings)).evaluate_tick(context)
-
-        yield evaluate
-
-
 def test_a_tick_requests_a_run_per_file_in_batches(tick, tmp_path: Path):
     for n in range(7):
         (tmp_path / f"{n}.csv").write_text("wines")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import ssl
 import threading
 from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,16 +15,24 @@ _DRIP_SECONDS = 0.05
 
 
 class WebFaults:
-    """One route per fault; ``requests`` counts them by path."""
+    """One route per fault; ``requests`` counts them by path. With ``tls`` it speaks https."""
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.requests: Counter[str] = Counter()
-        self.etag = "one"
+        self.etag: str | None = "one"
+        self.last_modified: str | None = None
+        self.body = WINES
         self.stopped = threading.Event()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._server.daemon_threads = True
+        if tls is not None:
+            # The handshake waits for the thread of its request: nobody is to hold up the others.
+            self._server.socket = tls.wrap_socket(
+                self._server.socket, server_side=True, do_handshake_on_connect=False
+            )
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        scheme = "http" if tls is None else "https"
+        self.url = f"{scheme}://127.0.0.1:{self._server.server_address[1]}"
 
     def stop(self) -> None:
         self.stopped.set()
@@ -41,7 +50,7 @@ def _handler(web: WebFaults) -> type[BaseHTTPRequestHandler]:
             web.requests[name] += 1
             try:
                 getattr(self, f"get_{name}", self.get_nothing)()
-            except (BrokenPipeError, ConnectionResetError):
+            except (BrokenPipeError, ConnectionResetError, ssl.SSLError):
                 pass  # the reader has had enough
 
         def send(self, status: int, body: bytes, **headers: str) -> None:
@@ -59,6 +68,10 @@ def _handler(web: WebFaults) -> type[BaseHTTPRequestHandler]:
 
         def get_tagged(self) -> None:
             self.send(200, WINES, ETag=f'"{web.etag}"')
+
+        def get_dated(self) -> None:
+            headers = {"ETag": web.etag and f'"{web.etag}"', "Last_Modified": web.last_modified}
+            self.send(200, web.body, **{key: text for key, text in headers.items() if text})
 
         def get_gzip(self) -> None:
             self.send(200, gzip.compress(WINES), Content_Encoding="gzip")

@@ -3,10 +3,11 @@
 from dagster import AssetExecutionContext, Config, MaterializeResult, MetadataValue, asset
 from pydantic import Field
 
-from wine_quality.assets import checks, recipe
+from wine_quality.assets import checks, recipe, trend
 from wine_quality.assets.data import GROUP, OWNERS
 from wine_quality.assets.freshness import model_freshness
 from wine_quality.assets.hyperparameters import Hyperparameters
+from wine_quality.metrics_history.resource import MetricsHistory
 from wine_quality.tracking.resource import MlflowTracker
 
 
@@ -49,25 +50,39 @@ def elasticnet_model(
     check_specs=[checks.IN_SCALE, checks.BEATS_MEAN],
 )
 def evaluation_metrics(
-    context: AssetExecutionContext, mlflow: MlflowTracker, train_test_split, elasticnet_model
+    context: AssetExecutionContext,
+    mlflow: MlflowTracker,
+    metrics_history: MetricsHistory,
+    train_test_split,
+    elasticnet_model,
 ):
-    """RMSE, MAE and R² on the held-out part, with plots."""
+    """RMSE, MAE and R² on the held-out part, with plots; the models before are in one of them
+    where a metrics history is kept."""
     recipe.require_same_version(mlflow, elasticnet_model)
     recipe.require_same_split(elasticnet_model["data"], train_test_split.attrs)
     tracker = mlflow.continue_run(context, elasticnet_model["mlflow_run_id"])
     done = recipe.evaluate_and_log(tracker, train_test_split, elasticnet_model["model"])
-    return MaterializeResult(value=done.value, metadata=done.metadata, check_results=done.checks)
+    metrics = done.value["metrics"]
+    shown = trend.log_trend(mlflow, metrics_history, elasticnet_model, metrics, context.log.warning)
+    return MaterializeResult(
+        value=done.value, metadata={**done.metadata, **shown}, check_results=done.checks
+    )
 
 
 @asset(group_name=GROUP, kinds={"mlflow"}, owners=OWNERS, code_version="1")
 def registered_model(
-    context: AssetExecutionContext, mlflow: MlflowTracker, elasticnet_model, evaluation_metrics
+    context: AssetExecutionContext,
+    mlflow: MlflowTracker,
+    metrics_history: MetricsHistory,
+    elasticnet_model,
+    evaluation_metrics,
 ):
     """A version of the registered model, made once however often this run is retried."""
     recipe.require_same_version(mlflow, elasticnet_model)
     tracker = mlflow.continue_run(context, elasticnet_model["mlflow_run_id"])
     name, metrics = mlflow.registered_model_name, evaluation_metrics["metrics"]
     version = recipe.register(mlflow, elasticnet_model, metrics, context.run.run_id)
+    kept = trend.keep(mlflow, metrics_history, elasticnet_model, metrics, version, context.log)
     return MaterializeResult(
         value={"name": name, "version": version, "run_id": tracker.require_run_id()},
         metadata={
@@ -78,5 +93,6 @@ def registered_model(
             "model_version": MetadataValue.url(tracker.model_version_url(name, version)),
             "mlflow_run": MetadataValue.url(tracker.run_url),
             **metrics,
+            **kept,
         },
     )

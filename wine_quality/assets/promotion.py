@@ -2,7 +2,6 @@
 
 import enum
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +13,7 @@ from dagster import (
     Config,
     MaterializeResult,
     MetadataValue,
+    OpExecutionContext,
     TableRecord,
     asset,
 )
@@ -28,6 +28,7 @@ from wine_quality.tracking.champion import (
     OPEN,
     ChampionRegistry,
 )
+from wine_quality.tracking.promotion_note import note_promotion
 from wine_quality.tracking.resource import MlflowTracker
 from wine_quality.tracking.tracker import Tracker
 
@@ -92,13 +93,13 @@ def champion_model(
     tracker = mlflow.continue_run(context, elasticnet_model["mlflow_run_id"])
     registry = tracker.registry(registered_model["name"])
     decision = challenge(
+        context,
         config,
         tracker,
         registry,
         registered_model["version"],
         elasticnet_model["model"],
         train_test_split,
-        context.log.warning,
     )
     context.log.info(decision.reason)
     return MaterializeResult(
@@ -162,13 +163,13 @@ class Decision:
 
 
 def challenge(
+    context: AssetExecutionContext | OpExecutionContext,
     config: PromotionConfig,
     tracker: Tracker,
     registry: ChampionRegistry,
     mine: str,
     model: dict[str, Any],
     split: Any,
-    warn: Callable[[str], None],
 ) -> Decision:
     """Make version ``mine`` the challenger and, if the policy says so, the better one champion.
 
@@ -187,7 +188,7 @@ def challenge(
     for _ in range(_ROUNDS):
         known = {mine, *([champion] if champion else []), *registry.rivals(mine, before)}
         for version in sorted(known - set(errors), key=int):
-            error = _error_of(tracker, registry, version, split, warn)
+            error = _error_of(tracker, registry, version, split, context.log.warning)
             if error is not None:
                 errors[version] = error
         compared = {version: errors[version] for version in known if version in errors}
@@ -197,6 +198,8 @@ def challenge(
         registry.crown(best, champion)
         # Another run may have crowned its own meanwhile: look again.
         champion = registry.holder(CHAMPION)
+        if champion == best:
+            note_promotion(context, tracker, registry.name, best, before)
     registry.tag(mine, DECISION_TAG, "promoted" if champion == mine else "refused")
     reason = _reason(mine, before, champion, errors, automatic)
     return Decision(mine, before, champion, errors, reason)
@@ -214,10 +217,10 @@ def _error_of(
     found = registry.version(version)
     if found is None:
         return None
+    plain = tracker.load_training_record(found.run_id)
+    if plain is not None:
+        return _rmse(plain["model"], split)
     try:
-        plain = tracker.load_training_record(found.run_id)
-        if plain is not None:
-            return _rmse(plain["model"], split)
         # Registered by other hands.
         predicted = tracker.predict(registry.name, version, test[list(FEATURES)])
     except Exception as error:

@@ -5,9 +5,10 @@ Only listings and headers are read here, never a file.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
-from collections.abc import Iterator
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -25,14 +26,16 @@ from wine_quality.data.transfer import (
 UNFINISHED = (".tmp", ".part", ".partial", ".crdownload", ".swp", "~")
 """Ends of names under which programs write what they rename when it is whole."""
 
+_EFFECTIVE_IDS = os.access in os.supports_effective_ids
+
 
 @dataclass(frozen=True)
 class Arrival:
     """One version of one file.
 
     Attributes:
-        arrived: Unix seconds: when a local file was last touched or renamed, else what the
-            server says.
+        arrived: Unix seconds: when a local file was last touched or renamed, what S3 says, or
+            when a URL was looked at.
         url: What ``raw_wine_csv`` takes as ``csv_url``.
         version: Another one whenever the content may be another: an ETag, or sizes and times.
     """
@@ -52,25 +55,50 @@ class Arrival:
         return self.arrived, self.fingerprint
 
 
+@dataclass(frozen=True)
+class Listing:
+    """What lies in a place.
+
+    Attributes:
+        files: How many there are, whenever they arrived.
+        arrivals: Those that arrived at the moment asked for or later, in no order.
+    """
+
+    files: int
+    arrivals: list[Arrival]
+
+
 def list_arrivals(place: str, suffix: str, limits: SourceLimits) -> list[Arrival]:
     """All files of the place whose names end in ``suffix``.
 
     Raises:
         SourceError: the place is missing, forbidden, too slow, or of an unknown kind.
     """
+    return list_since(place, suffix, limits, 0.0).arrivals
+
+
+def list_since(place: str, suffix: str, limits: SourceLimits, since: float) -> Listing:
+    """The same, without what arrived before ``since`` (Unix seconds): of thousands of files that
+    have been handled, only the number is of interest.
+
+    Raises:
+        SourceError: as ``list_arrivals``.
+    """
     scheme = urlsplit(place).scheme
     if scheme == "s3":
         from wine_quality.data.s3 import list_s3
 
-        found = _in_time(lambda: list_s3(place, limits), place, limits)
-        return [Arrival(*item) for item in found if _is_data(item[1], suffix)]
+        objects = _in_time(lambda: list_s3(place, limits), place, limits)
+        is_data = _data_names(suffix).match
+        found = [item for item in objects if is_data(item[1])]
+        return Listing(len(found), [Arrival(*item) for item in found if item[0] >= since])
     if scheme in ("http", "https"):
         from wine_quality.data.web import head_http
 
-        return [Arrival(*_in_time(lambda: head_http(place, limits), place, limits))]
+        return Listing(1, [Arrival(*_in_time(lambda: head_http(place, limits), place, limits))])
     if scheme == "file" or "://" not in place:
         path = local_path_of(place) if scheme else Path(place).expanduser()
-        return list(_local(path.absolute(), suffix))
+        return _local(path.absolute(), suffix, since)
     raise SourceError(f"{redact_url(place)}: watch a folder, s3://bucket/prefix or an https:// URL")
 
 
@@ -80,29 +108,37 @@ def _in_time(read, place: str, limits: SourceLimits):
     )
 
 
-def _is_data(name: str, suffix: str) -> bool:
-    base = name.rpartition("/")[2]
-    return base.endswith(suffix) and not base.startswith(".") and not base.endswith(UNFINISHED)
+def _data_names(suffix: str) -> re.Pattern[str]:
+    """Matches paths whose last part ends in ``suffix`` and is neither hidden nor unfinished."""
+    unfinished = "".join(f"(?<!{re.escape(end)})" for end in UNFINISHED)
+    return re.compile(rf"(?:.*/)?(?=[^./])[^/]*{re.escape(suffix)}{unfinished}\Z", re.DOTALL)
 
 
-def _local(folder: Path, suffix: str) -> Iterator[Arrival]:
-    if not folder.is_dir():
-        raise SourceError(f"{folder} is no folder. Make it, or watch another place.")
+def _local(folder: Path, suffix: str, since: float) -> Listing:
+    is_data = _data_names(suffix).match
+    files, arrivals = 0, []
     try:
-        entries = list(os.scandir(folder))
+        if not folder.is_dir():
+            raise SourceError(f"{folder} is no folder. Make it, or watch another place.")
+        # Without the right to search it, it would look as if each file had gone away.
+        if not os.access(folder, os.R_OK | os.X_OK, effective_ids=_EFFECTIVE_IDS):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        for entry in os.scandir(folder):
+            if not is_data(entry.name):
+                continue
+            try:
+                if not entry.is_file():
+                    continue
+                state = entry.stat()
+            except OSError:
+                continue  # it went away meanwhile
+            files += 1
+            # A copy may keep the modification time of its original; the change time is of this
+            # place. But it is no part of the version: a file that is only moved stays the same.
+            if state.st_ctime >= since or state.st_mtime >= since:
+                arrived = max(state.st_ctime, state.st_mtime)
+                version = f"{state.st_size}-{state.st_mtime_ns}-{state.st_ino}"
+                arrivals.append(Arrival(arrived, entry.path, version))
     except OSError as error:
         raise SourceError(f"{folder} cannot be listed: {error.strerror}.") from error
-    for entry in entries:
-        if not _is_data(entry.name, suffix):
-            continue
-        try:
-            if not entry.is_file():
-                continue
-            state = entry.stat()
-        except OSError:
-            continue  # it went away meanwhile
-        # A copy may keep the modification time of its original; the change time is of this place.
-        arrived = max(state.st_mtime_ns, state.st_ctime_ns)
-        # Not the change time: a file that is only moved or made readable is the same version.
-        version = f"{state.st_size}-{state.st_mtime_ns}-{state.st_ino}"
-        yield Arrival(arrived / 1e9, entry.path, version)
+    return Listing(files, arrivals)

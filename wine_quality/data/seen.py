@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 
 from wine_quality.data.arrivals import Arrival
 
@@ -13,6 +14,8 @@ OVERLAP_SECONDS = 24 * 3600.0
 first part."""
 
 KEPT = 500
+
+_ARRIVED = attrgetter("arrived")
 
 
 @dataclass
@@ -48,10 +51,16 @@ class Seen:
 
     def unseen(self, arrivals: Iterable[Arrival]) -> list[Arrival]:
         """Those that have not been handled, the oldest first."""
-        found = (a for a in arrivals if a.moment > self.mark and a.fingerprint not in self.recent)
-        return sorted(found, key=lambda arrival: arrival.moment)
+        after = self.mark[0]
+        return _in_order(
+            arrival
+            for arrival in arrivals
+            if arrival.arrived >= after
+            and (arrival.arrived > after or arrival.moment > self.mark)
+            and not (self.recent and arrival.fingerprint in self.recent)
+        )
 
-    def handled(self, done: Iterable[Arrival], waiting: Iterable[Arrival]) -> Seen:
+    def handled(self, done: Iterable[Arrival], waiting: Sequence[Arrival]) -> Seen:
         """With ``done`` added; nothing that is ``waiting`` falls behind the mark."""
         recent = {**self.recent, **{a.fingerprint: a.arrived for a in done}}
         if not recent:
@@ -60,7 +69,25 @@ class Seen:
         mark = max(self.mark, (moments[-1][0] - OVERLAP_SECONDS, ""))
         if len(moments) > KEPT:
             mark = max(mark, moments[-KEPT - 1])
-        first_waiting = min((a.moment for a in waiting), default=None)
+        first_waiting = _first_moment(waiting)
         if first_waiting is not None and mark >= first_waiting:
             mark = max([self.mark, *(moment for moment in moments if moment < first_waiting)])
         return Seen(mark, {key: when for when, key in moments if (when, key) > mark})
+
+
+# Both are the order of ``moment``. A fingerprint costs a hash, so of thousands only those are asked
+# for it that arrived at the same time.
+
+
+def _in_order(arrivals: Iterable[Arrival]) -> list[Arrival]:
+    ordered = sorted(arrivals, key=_ARRIVED)
+    if len(set(map(_ARRIVED, ordered))) < len(ordered):
+        ordered.sort(key=attrgetter("moment"))
+    return ordered
+
+
+def _first_moment(arrivals: Sequence[Arrival]) -> tuple[float, str] | None:
+    if not arrivals:
+        return None
+    first = min(map(_ARRIVED, arrivals))
+    return min(arrival.moment for arrival in arrivals if arrival.arrived == first)

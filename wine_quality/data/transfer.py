@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
+from wine_quality.deadline import Background, GivenUpError
+
 T = TypeVar("T")
 
 
@@ -25,7 +27,8 @@ class SourceLimits:
     """Sizes in bytes, times in seconds; ``attempts`` counts the first try too.
 
     ``timeout_seconds`` is for connecting and between bytes, ``total_seconds`` for everything,
-    retries included, and ``retry_seconds`` the first pause, doubled each time.
+    retries included, and ``retry_seconds`` the first pause, doubled each time. ``total_setting`` is
+    what a person sets to have more of ``total_seconds``.
     """
 
     max_bytes: int = 256 * 1024 * 1024
@@ -33,6 +36,7 @@ class SourceLimits:
     total_seconds: float = 120.0
     attempts: int = 3
     retry_seconds: float = 0.5
+    total_setting: str = "raw_wine_csv's total_seconds"
 
 
 def redact_url(url: str) -> str:
@@ -72,29 +76,12 @@ def with_retries(
 def within_deadline(read: Callable[[threading.Event], T], url: str, limits: SourceLimits) -> T:
     """What ``read`` returns, if it does within ``total_seconds``.
 
-    It runs in a thread of its own: a name server that hangs, or a host that sends one byte of its
-    headers now and then, ends no library's time-out. The event tells it that nobody waits any more.
+    The event tells it that nobody waits any more.
     """
-    given_up = threading.Event()
-    outcome: list[T | BaseException] = []
-
-    def work() -> None:
-        try:
-            outcome.append(read(given_up))
-        except BaseException as error:
-            outcome.append(error)
-
-    thread = threading.Thread(target=work, name="raw_wine_csv", daemon=True)
-    thread.start()
     try:
-        thread.join(limits.total_seconds)
-    finally:
-        given_up.set()
-    if not outcome:
+        return Background(read, "raw_wine_csv").result(limits.total_seconds)
+    except GivenUpError:
         raise SourceError(
             f"{redact_url(url)} took longer than {limits.total_seconds:g} s in all "
-            "(raw_wine_csv's total_seconds)."
-        )
-    if isinstance(outcome[0], BaseException):
-        raise outcome[0]
-    return outcome[0]
+            f"({limits.total_setting})."
+        ) from None

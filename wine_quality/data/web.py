@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from email.utils import parsedate_to_datetime
 
 from wine_quality.data.transfer import (
     PassingFault,
@@ -57,7 +56,9 @@ def read_http(url: str, limits: SourceLimits, given_up: threading.Event) -> byte
 
 
 def head_http(url: str, limits: SourceLimits) -> tuple[float, str, str]:
-    """When the one file behind a URL was changed (Unix seconds), its URL and its version.
+    """When the one file behind a URL was seen (Unix seconds), its URL and its version.
+
+    Not when it was changed: a publisher may put an older file in the place of a newer one.
 
     Raises:
         SourceError: no such file, or the server says neither ETag nor Last-Modified.
@@ -74,16 +75,17 @@ def head_http(url: str, limits: SourceLimits) -> tuple[float, str, str]:
                 raise SourceError(
                     f"{redact_url(url)}: the server answered {answer.status_code} {answer.reason}."
                 )
-            tag, changed = (answer.headers.get(name) for name in ("ETag", "Last-Modified"))
-    except requests.ConnectionError as error:
-        raise PassingFault(f"the connection failed ({type(error).__name__})") from error
+            version = answer.headers.get("ETag") or answer.headers.get("Last-Modified")
     except requests.Timeout as error:
         raise PassingFault(f"no answer within {limits.timeout_seconds:g} s") from error
+    except requests.exceptions.SSLError as error:
+        raise SourceError(f"{redact_url(url)}: TLS failed. Check its certificate.") from error
+    except requests.ConnectionError as error:
+        raise PassingFault(f"the connection failed ({type(error).__name__})") from error
     except requests.RequestException as error:
         raise SourceError(f"{redact_url(url)}: not a usable URL.") from error
-    if not tag and not changed:
+    if not version:
         raise SourceError(
             f"{redact_url(url)} cannot be watched: the server sends neither ETag nor Last-Modified."
         )
-    arrived = parsedate_to_datetime(changed).timestamp() if changed else time.time()
-    return arrived, url, tag or str(changed)
+    return time.time(), url, version

@@ -5,6 +5,7 @@ A Dagster upgrade that moves one of these names fails here, by name, and nowhere
 """
 
 from dagster._core.definitions.reconstruct import ReconstructableJob
+from dagster._core.definitions.run_request import DagsterRunReaction
 from dagster._core.errors import DagsterExecutionInterruptedError, DagsterSubprocessError
 from dagster._core.events import DagsterEvent, EngineEventData
 from dagster._core.execution.api import ExecuteRunWithPlanIterable, create_execution_plan
@@ -19,6 +20,7 @@ from dagster._core.executor.in_process import InProcessExecutor, inprocess_execu
 from dagster._core.system_config.objects import ResolvedRunConfig
 from dagster._grpc.types import ExecuteStepArgs
 from dagster._serdes import deserialize_value, serialize_value
+from dagster._utils.alert import send_email_via_ssl, send_email_via_starttls
 from dagster._utils.error import SerializableErrorInfo
 from dagster._utils.hosted_user_process import recon_job_from_origin
 from dagster._utils.interrupts import capture_interrupts, pop_captured_interrupt
@@ -26,6 +28,7 @@ from dagster._utils.interrupts import capture_interrupts, pop_captured_interrupt
 __all__ = [
     "DagsterEvent",
     "DagsterExecutionInterruptedError",
+    "DagsterRunReaction",
     "DagsterSubprocessError",
     "EngineEventData",
     "ErrorSource",
@@ -48,5 +51,7 @@ __all__ = [
     "inprocess_execution_iterator",
     "pop_captured_interrupt",
     "recon_job_from_origin",
+    "send_email_via_ssl",
+    "send_email_via_starttls",
     "serialize_value",
 ]

@@ -5,6 +5,7 @@ import importlib
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from dagster import (
     AssetExecutionContext,
@@ -106,14 +107,9 @@ class MlflowTracker(ConfigurableResource):
 
     @contextmanager
     def yield_for_execution(self, context: InitResourceContext) -> Iterator["MlflowTracker"]:
-        version = get_version(self.version.value)
-        settings = self._settings(version)
-        _require_client(version)
-        check_server(settings.tracking_uri, version)
         run, instance, log = context.dagster_run, context.instance, context.log
         assert run is not None and instance is not None and log is not None
-        module, _, name = version.backend.partition(":")
-        tracker = getattr(importlib.import_module(module), name)(settings, log.warning)
+        tracker: Any = self.connect(log.warning)
         tracker.init_context = context
         self._tracker, self._log, self._warn = tracker, log.info, log.warning
         try:
@@ -132,6 +128,16 @@ class MlflowTracker(ConfigurableResource):
             self._end(instance, run, final_status(instance, run))
         finally:
             self._tracker = None
+
+    def connect(self, warn: Callable[[str], None]) -> Tracker:
+        """A tracker without a run, on a server that fits the version picked."""
+        version = get_version(self.version.value)
+        settings = self._settings(version)
+        _require_client(version)
+        check_server(settings.tracking_uri, version)
+        module, _, name = version.backend.partition(":")
+        tracker: Tracker = getattr(importlib.import_module(module), name)(settings, warn)
+        return tracker
 
     def continue_run(
         self, context: OpExecutionContext | AssetExecutionContext, run_id: str

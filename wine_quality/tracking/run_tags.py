@@ -42,13 +42,18 @@ def run_name(run: DagsterRun) -> str:
     return f"{'materialize' if picked else run.job_name}-{run.run_id[:8]}"
 
 
+def dagster_run_url(run_id: str) -> str:
+    """Where people see the run, by ``$DAGSTER_WEBSERVER_URL``."""
+    webserver = os.environ.get("DAGSTER_WEBSERVER_URL", "http://localhost:5000").rstrip("/")
+    return f"{webserver}/runs/{run_id}"
+
+
 def tags_for_mlflow(run: DagsterRun) -> dict[str, str]:
     """What the MLflow run says of the Dagster run that made it."""
-    webserver = os.environ.get("DAGSTER_WEBSERVER_URL", "http://localhost:5000").rstrip("/")
     return {
         RUN_TAG: run.run_id,
         ROOT_TAG: run.root_run_id or run.run_id,
-        "dagster.run_url": f"{webserver}/runs/{run.run_id}",
+        "dagster.run_url": dagster_run_url(run.run_id),
         "dagster.job_name": run.job_name,
         "mlflow.user": _user(),
         "mlflow.source.type": "JOB",

@@ -15,6 +15,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -99,6 +100,11 @@ class Tracker(ABC):
                 "no MLflow run is open: materialize elasticnet_model first, or with this asset"
             )
         return self.run_id
+
+    def run_started(self) -> datetime:
+        """When MLflow says that the run began; a run that is taken up again keeps its time."""
+        milliseconds = self.client.get_run(self.require_run_id()).info.start_time
+        return datetime.fromtimestamp(milliseconds / 1000, timezone.utc)
 
     @property
     def run_url(self) -> str:
@@ -212,24 +218,55 @@ class Tracker(ABC):
         self._log_file(TRAINING_RECORD, json.dumps(record, indent=1).encode())
 
     def load_training_record(self, run_id: str) -> dict[str, Any] | None:
-        """What ``log_training_record`` left in a run; None when it cannot be had."""
-        from mlflow.artifacts import download_artifacts
+        """What ``log_training_record`` left in a run; None when it left none, or that is gone.
 
+        Raises:
+            Exception: MLflow's or its artifact store's own, when they do not answer: a champion
+                that cannot be asked for now is not one that is gone.
+        """
         if run_id not in self._records:
-            uri = f"runs:/{run_id}/{TRAINING_RECORD}"
-            try:
-                with tempfile.TemporaryDirectory() as folder:
-                    local = Path(download_artifacts(artifact_uri=uri, dst_path=folder))
-                    self._records[run_id] = json.loads(local.read_text())
-            # Each store has its own way to say that a run or a file is not there.
-            except Exception:
-                self._records[run_id] = None
+            there = self._is_there(run_id, TRAINING_RECORD)
+            self._records[run_id] = self._read_record(run_id) if there else None
         return self._records[run_id]
 
-    def predict(self, name: str, version: str, features: pd.DataFrame) -> Any:
-        """What a registered version predicts, by MLflow's own loading of it."""
-        import mlflow.pyfunc
+    def _is_there(self, run_id: str, path: str) -> bool:
+        """Asked first, since the older clients try for a minute to fetch what is not there."""
+        from mlflow.exceptions import MlflowException
 
+        if not run_id:  # a version may be registered without one
+            return False
+        try:
+            beside = self.client.list_artifacts(run_id, str(Path(path).parent))
+        except MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                return False
+            raise
+        return any(found.path == path for found in beside)
+
+    def _read_record(self, run_id: str) -> dict[str, Any] | None:
+        from mlflow.artifacts import download_artifacts
+
+        uri = f"runs:/{run_id}/{TRAINING_RECORD}"
+        with tempfile.TemporaryDirectory() as folder:
+            local = Path(download_artifacts(artifact_uri=uri, dst_path=folder))
+            try:
+                return json.loads(local.read_text())
+            except ValueError:
+                return None
+
+    def predict(self, name: str, version: str, features: pd.DataFrame) -> Any:
+        """What a registered version predicts, by MLflow's own loading of it.
+
+        Raises:
+            FileNotFoundError: the version's files are gone.
+            Exception: whatever its loading raises.
+        """
+        import mlflow.pyfunc
+        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+        files = self.client.get_model_version_download_uri(name, version)
+        if not get_artifact_repository(files).list_artifacts():
+            raise FileNotFoundError(f"nothing is left at {files}")
         return mlflow.pyfunc.load_model(f"models:/{name}/{version}").predict(features)
 
     def registry(self, name: str) -> ChampionRegistry:

@@ -15,10 +15,11 @@ if TYPE_CHECKING:
     from wine_quality.training.fit import LinearModel
     from wine_quality.training.sweep import PointScore
 
-_WINE = "#722f37"
+WINE = "#722f37"
 
 
-def _figure(title: str, left: float = 0.1) -> tuple[Figure, Axes]:
+def new_figure(title: str, left: float = 0.1) -> tuple[Figure, Axes]:
+    """An empty one; ``left`` is the share of its width before the axes."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6, 4.2))
@@ -31,8 +32,8 @@ def _figure(title: str, left: float = 0.1) -> tuple[Figure, Axes]:
 
 def predicted_against_actual(actual: np.ndarray, predicted: np.ndarray) -> Figure:
     """Each held-out wine; on the line the model would be right."""
-    figure, axes = _figure("Predicted against actual quality")
-    axes.scatter(actual, predicted, s=14, alpha=0.3, color=_WINE, edgecolors="none")
+    figure, axes = new_figure("Predicted against actual quality")
+    axes.scatter(actual, predicted, s=14, alpha=0.3, color=WINE, edgecolors="none")
     ends = [min(actual.min(), predicted.min()), max(actual.max(), predicted.max())]
     axes.plot(ends, ends, color="grey", linewidth=1, linestyle="--", label="perfect prediction")
     axes.set(xlabel="Actual quality (score)", ylabel="Predicted quality (score)")
@@ -42,8 +43,8 @@ def predicted_against_actual(actual: np.ndarray, predicted: np.ndarray) -> Figur
 
 def residuals(actual: np.ndarray, predicted: np.ndarray) -> Figure:
     """How often the model is off by how much."""
-    figure, axes = _figure("Residuals")
-    axes.hist(actual - predicted, bins=30, color=_WINE, alpha=0.8)
+    figure, axes = new_figure("Residuals")
+    axes.hist(actual - predicted, bins=30, color=WINE, alpha=0.8)
     axes.axvline(0, color="grey", linewidth=1, linestyle="--")
     axes.set(xlabel="Actual minus predicted quality (score)", ylabel="Held-out wines")
     return figure
@@ -51,8 +52,8 @@ def residuals(actual: np.ndarray, predicted: np.ndarray) -> Figure:
 
 def coefficients(model: LinearModel) -> Figure:
     """The weight of each measurement; those at zero were dropped by the L1 penalty."""
-    figure, axes = _figure("Coefficients", left=0.28)
-    axes.barh(model.features, model.coefficients, color=_WINE)
+    figure, axes = new_figure("Coefficients", left=0.28)
+    axes.barh(model.features, model.coefficients, color=WINE)
     axes.axvline(0, color="grey", linewidth=1)
     axes.invert_yaxis()
     axes.set(xlabel="Change of quality per unit of the measurement")
@@ -65,7 +66,7 @@ def sweep_errors(scores: Sequence[PointScore], best: PointScore) -> Figure:
 
     alphas = sorted({score.point.alpha for score in scores})
     ratios = sorted({score.point.l1_ratio for score in scores})
-    figure, axes = _figure(f"Cross-validated RMSE; ☆ {best.mean:.4f} at {best.point}", left=0.12)
+    figure, axes = new_figure(f"Cross-validated RMSE; ☆ {best.mean:.4f} at {best.point}", left=0.12)
     axes.title.set_fontsize("medium")
     errors = [score.mean for score in scores]
     # Most points lie close above the best one, a few far away: spread the colours where they lie.
@@ -88,7 +89,7 @@ def sweep_errors(scores: Sequence[PointScore], best: PointScore) -> Figure:
         marker="*",
         markersize=18,
         markerfacecolor="none",
-        markeredgecolor=_WINE,
+        markeredgecolor=WINE,
         markeredgewidth=1.5,
     )
     _label(axes.xaxis, alphas, most=7)
@@ -100,10 +101,14 @@ def sweep_errors(scores: Sequence[PointScore], best: PointScore) -> Figure:
     return figure
 
 
+def step_for(count: int, most: int) -> int:
+    """Such that of ``count`` places in a row at most ``most`` are named."""
+    return -(-count // most)
+
+
 def _label(axis: Axis, values: Sequence[float], most: int) -> None:
     """Name at most ``most`` of the values at their places 0, 1, 2, …"""
-    step = -(-len(values) // most)
-    places = range(0, len(values), step)
+    places = range(0, len(values), step_for(len(values), most))
     axis.set_ticks(list(places), [f"{values[place]:.3g}" for place in places])
 
 

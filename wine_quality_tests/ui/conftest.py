@@ -61,7 +61,7 @@ class Up:
 
 
 @pytest.fixture(scope="module")
-def up(chromium, tmp_path_factory) -> Iterator[Up]:
+def up(chromium, postgres, tmp_path_factory) -> Iterator[Up]:
     folder = tmp_path_factory.mktemp("up")
     ports = free_port(), free_port()
     watched = folder / "arriving"
@@ -69,6 +69,7 @@ def up(chromium, tmp_path_factory) -> Iterator[Up]:
     environment = {
         **os.environ,
         "WINE_QUALITY_HOME": str(folder / "home"),
+        "WINE_QUALITY_METRICS_URL": postgres.url(postgres.create_database()),
         "WINE_QUALITY_WATCH_PLACE": str(watched),
         "WINE_QUALITY_WATCH_INTERVAL_SECONDS": "5",
         "WINE_QUALITY_WATCH_SETTLE_SECONDS": "0.5",

@@ -122,6 +122,11 @@ def test_a_new_file_becomes_the_champion(page, up, screenshot):
     page.goto(f"{up.dagster}/assets/champion_model")
     page.get_by_text("takes the place of version 1").first.wait_for()
     screenshot("new-champion")
+    page.goto(f"{up.dagster}/assets/evaluation_metrics")
+    page.get_by_text("rmse_trend").first.wait_for()
+    page.get_by_text("[Show Markdown]").last.click()
+    page.locator("img[alt='rmse_trend']").wait_for()
+    screenshot("rmse-trend")
 
 
 def test_a_sweep_from_the_launchpad(page, up, screenshot):

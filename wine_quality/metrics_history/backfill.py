@@ -1,0 +1,85 @@
+"""Write what MLflow's registry has into the history: models registered before there was one, or
+while its database was down.
+
+``python -m wine_quality.metrics_history.backfill VERSION URI MODEL``, in that version's
+environment; an empty URI or MODEL means the default.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from datetime import datetime, timezone
+from typing import Any
+
+from wine_quality.metrics_history.evaluation import Evaluation, MetricsHistoryError
+from wine_quality.metrics_history.resource import MetricsHistory
+from wine_quality.training.evaluate import METRICS
+
+
+def evaluations(client: Any, client_version: str, model_name: str) -> Iterator[Evaluation]:
+    """What each registered version of a model has to say; others than this project's have nothing.
+
+    Args:
+        client: An ``MlflowClient``.
+    """
+    from mlflow.exceptions import MlflowException
+
+    for version in _versions(client, model_name):
+        try:
+            run = client.get_run(version.run_id) if version.run_id else None
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            run = None  # deleted for good, its version was not
+        if run is None or "data_sha256" not in run.data.tags:
+            continue
+        yield Evaluation(
+            time=datetime.fromtimestamp(run.info.start_time / 1000, timezone.utc),
+            model_name=model_name,
+            model_version=str(version.version),
+            mlflow_version=_logged_with(run) or client_version,
+            run_id=run.info.run_id,
+            data_sha256=run.data.tags["data_sha256"],
+            metrics={key: run.data.metrics[key] for key in METRICS if key in run.data.metrics},
+        )
+
+
+def _versions(client: Any, model_name: str) -> Iterator[Any]:
+    """All versions; MLflow 1.26 gives them at once, the others page by page."""
+    found = client.search_model_versions(f"name='{model_name}'")
+    yield from found
+    while getattr(found, "token", None):
+        found = client.search_model_versions(f"name='{model_name}'", page_token=found.token)
+        yield from found
+
+
+def _logged_with(run: Any) -> str | None:
+    """The MLflow that logged the run's model, where it says so: before 3, whose servers may also
+    hold the models of older clients."""
+    history = run.data.tags.get("mlflow.log-model.history")
+    return json.loads(history)[-1].get("mlflow_version") if history else None
+
+
+def main(key: str, uri: str, model: str) -> int:
+    from mlflow.exceptions import MlflowException
+
+    from wine_quality.tracking.resource import MlflowTracker, VersionKey
+    from wine_quality.tracking.server_check import TrackingServerError
+
+    mlflow = MlflowTracker(version=VersionKey(key), tracking_uri=uri or None)
+    name, history = model or mlflow.registered_model_name, MetricsHistory()
+    try:
+        tracker = mlflow.connect(print)
+        found = list(evaluations(tracker.client, tracker.client_version, name))
+        history.write(found, print)
+    except (MetricsHistoryError, TrackingServerError, MlflowException) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    print(f"{len(found)} version(s) of {name} are in the history {history.database_name}.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:4]))

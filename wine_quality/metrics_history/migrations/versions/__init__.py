@@ -1,0 +1,1 @@
+"""The revisions of the metrics history, oldest first by number."""

@@ -1,0 +1,72 @@
+"""The ``metrics_history`` resource: where evaluations are kept, if anywhere."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+
+from dagster import ConfigurableResource, InitResourceContext
+from pydantic import Field
+
+from wine_quality.metrics_history.database import VARIABLE, MetricsDatabase, parse_url
+from wine_quality.metrics_history.evaluation import Evaluation, PastValue
+
+
+class MetricsHistory(ConfigurableResource):
+    """Keeps the metrics of each registered version in PostgreSQL (TimescaleDB where it is there).
+
+    Without an address it keeps nothing, and costs nothing.
+    """
+
+    url: str = Field(
+        default="",
+        description="postgresql://… of the metrics database. Empty: $WINE_QUALITY_METRICS_URL, "
+        "else no history is kept. What is written here stays readable: passwords belong into the "
+        "variable.",
+    )
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether there is an address."""
+        return bool(self._address)
+
+    @property
+    def database_name(self) -> str:
+        """The database as people may see it."""
+        return self._database().name
+
+    def setup_for_execution(self, context: InitResourceContext) -> None:
+        """Refuse an address that is none before anything is read or trained.
+
+        Raises:
+            ValueError: says what an address looks like.
+        """
+        if self.is_kept:
+            parse_url(self._address)
+
+    def write(self, evaluations: Sequence[Evaluation], report: Callable[[str], None]) -> None:
+        """A row for each metric; a retry writes none anew.
+
+        Raises:
+            MetricsHistoryError: it could not be done.
+        """
+        from wine_quality.metrics_history import store
+
+        store.write(self._database(), evaluations, report)
+
+    def newest(self, model_name: str, metric: str, most: int) -> list[PastValue]:
+        """The newest values of a model's metric, oldest first.
+
+        Raises:
+            MetricsHistoryError: they cannot be read.
+        """
+        from wine_quality.metrics_history import store
+
+        return store.newest(self._database(), model_name, metric, most)
+
+    @property
+    def _address(self) -> str:
+        return (self.url or os.environ.get(VARIABLE, "")).strip()
+
+    def _database(self) -> MetricsDatabase:
+        return MetricsDatabase(parse_url(self._address))

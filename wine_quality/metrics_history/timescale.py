@@ -1,0 +1,66 @@
+"""TimescaleDB where it is there: the table as a hypertable. The API is that of 2.13 and later."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from wine_quality.metrics_history.table import SCHEMA, TABLE
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection
+
+CHUNK = "90 days"
+"""A few rows a run: chunks of a quarter hold thousands, not dozens."""
+
+_AVAILABLE = "SELECT count(*) FROM pg_available_extensions WHERE name = 'timescaledb'"
+_CREATE = "CREATE EXTENSION IF NOT EXISTS timescaledb"
+_SCHEMA_OF = (
+    "SELECT quote_ident(n.nspname) FROM pg_extension e JOIN pg_namespace n "
+    "ON n.oid = e.extnamespace WHERE e.extname = 'timescaledb'"
+)
+_HYPERTABLE = (
+    "SELECT count(*) FROM timescaledb_information.hypertables "
+    f"WHERE hypertable_schema = '{SCHEMA}' AND hypertable_name = '{TABLE}'"
+)
+
+
+def is_installed(connection: Connection) -> bool:
+    """Whether this database has the extension."""
+    return extension_schema(connection) is not None
+
+
+def is_available(connection: Connection) -> bool:
+    """Whether the server has the extension's files; more is known only when it is created."""
+    return bool(connection.exec_driver_sql(_AVAILABLE).scalar())
+
+
+def create_extension(connection: Connection) -> None:
+    """For a connection of its own: where the library is not preloaded, the server ends it."""
+    connection.exec_driver_sql(_CREATE)
+
+
+def extension_schema(connection: Connection) -> str | None:
+    """Where the extension's functions are, quoted; None where it is not installed."""
+    found: str | None = connection.exec_driver_sql(_SCHEMA_OF).scalar()
+    return found
+
+
+def is_hypertable(connection: Connection) -> bool:
+    """Whether the table is one now."""
+    return is_installed(connection) and bool(connection.exec_driver_sql(_HYPERTABLE).scalar())
+
+
+def make_hypertable(connection: Connection) -> None:
+    """Turn the table into a hypertable, its rows included; nothing happens when it is one."""
+    schema = extension_schema(connection)
+    assert schema is not None
+    connection.exec_driver_sql(hypertable_sql(schema))
+
+
+def hypertable_sql(schema: str) -> str:
+    """The statement, with the functions in ``schema``."""
+    return (
+        f"SELECT {schema}.create_hypertable('{SCHEMA}.{TABLE}', "
+        f"{schema}.by_range('time', INTERVAL '{CHUNK}'), "
+        "create_default_indexes => FALSE, if_not_exists => TRUE, migrate_data => TRUE)"
+    )

@@ -1,0 +1,40 @@
+"""What is told, and the narrow interface of those who tell it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+
+class NotSentError(Exception):
+    """A channel did not take the notice; the message says why and what to do.
+
+    Attributes:
+        passing: Whether the next try may succeed. A refused password is not tried again.
+    """
+
+    def __init__(self, message: str, passing: bool = False) -> None:
+        super().__init__(message)
+        self.passing = passing
+
+
+@dataclass(frozen=True)
+class Notice:
+    """A title, a few lines, and links as pairs of what is linked and its URL. No markup."""
+
+    title: str
+    lines: tuple[str, ...] = ()
+    links: tuple[tuple[str, str], ...] = ()
+
+    def text(self) -> str:
+        """All of it as plain text."""
+        linked = [f"{label}: {url}" for label, url in self.links]
+        return "\n".join([self.title, *self.lines, *linked])
+
+
+class Notifier(Protocol):
+    """A channel. ``module:Class`` in ``WINE_QUALITY_NOTIFY`` names one of yours; it is made without
+    arguments for each notice. Any exception is a failure, and is tried again unless it is a
+    ``NotSentError`` that is not ``passing``."""
+
+    def send(self, notice: Notice) -> None: ...

@@ -1,0 +1,78 @@
+"""What a notice says of a run."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from wine_quality.arrival_tags import SOURCE_TAG
+from wine_quality.data.transfer import redact_url
+from wine_quality.notices.notice import Notice
+from wine_quality.reasons import reasons_of
+from wine_quality.tracking.promotion_note import Promotion
+from wine_quality.tracking.run_tags import dagster_run_url
+
+if TYPE_CHECKING:
+    from dagster import DagsterRun
+
+_URL = re.compile(r"\b[a-z][a-z0-9+]*://[^\s'\"<>]+", re.IGNORECASE)
+_LONGEST = 400
+_LINES = 2
+_REASONS = 5
+
+
+def failure_notice(run: DagsterRun, events: Iterable[Any]) -> Notice:
+    """Of a run that failed; ``events`` are its DagsterEvents, in any number."""
+    reasons = reasons_of(events) or ["Its log says no reason: its worker may have been killed."]
+    lines = [_short(reason) for reason in reasons[:_REASONS]]
+    if len(reasons) > _REASONS:
+        lines.append(f"… and {len(reasons) - _REASONS} more")
+    return Notice(f"{_job(run)} failed", (*lines, *_source(run)), _links(run))
+
+
+def promotion_notice(run: DagsterRun, promotion: Promotion, events: Iterable[Any]) -> Notice:
+    """Of a run that crowned a champion."""
+    name, version, before = promotion.model, promotion.version, promotion.before
+    if promotion.withdrawn:
+        title, said = f"{name} is back at version {version}", f"Version {before} is withdrawn."
+    else:
+        title = f"{name} version {version} is the champion"
+        said = f"It takes the place of version {before}." if before else "It is the first one."
+    lines = [said, *_errors(events), *_source(run), f"Decided by {_job(run)}."]
+    if not run.is_success:
+        lines.append(f"That run ended as {run.status.value} afterwards.")
+    return Notice(title, tuple(lines), (("Model version", promotion.url), *_links(run)))
+
+
+def _job(run: DagsterRun) -> str:
+    # Dagster's name for the runs of "Materialize"; private, and nothing to show anybody.
+    return "A materialization" if run.job_name.startswith("__") else run.job_name
+
+
+def _links(run: DagsterRun) -> tuple[tuple[str, str], ...]:
+    return (("Dagster run", dagster_run_url(run.run_id)),)
+
+
+def _source(run: DagsterRun) -> list[str]:
+    return [f"File: {run.tags[SOURCE_TAG]}"] if SOURCE_TAG in run.tags else []
+
+
+def _errors(events: Iterable[Any]) -> list[str]:
+    """RMSE of the versions that ``champion_model`` compared, the best first."""
+    for event in events:
+        if event.event_type_value != "ASSET_MATERIALIZATION":
+            continue
+        table = event.materialization.metadata.get("rmse_on_the_same_rows")
+        if table is not None:
+            rows = sorted((r.data["rmse"], r.data["version"]) for r in table.records)
+            compared = ", ".join(f"version {version} {rmse:.6f}" for rmse, version in rows)
+            return [f"RMSE on the same rows: {compared}."]
+    return []
+
+
+def _short(reason: str) -> str:
+    """A line or two of it, with no password or query in its URLs: it leaves the house."""
+    lines = [" ".join(line.split()) for line in reason.splitlines() if line.strip()]
+    text = _URL.sub(lambda found: redact_url(found[0]), " ".join(lines[:_LINES]))
+    return text if len(text) <= _LONGEST and len(lines) <= _LINES else f"{text[:_LONGEST]} …"
