@@ -55,7 +55,11 @@ def _up(options: argparse.Namespace) -> int:
             if platform.postgres:
                 _say(f"PostgreSQL {platform.postgres.version}, data in {platform.postgres.data}")
                 platform.postgres.prepare()
-            state: dict[str, Any] = {"versions": options.versions, "ports": platform.ports}
+            state: dict[str, Any] = {
+                "versions": options.versions,
+                "ports": platform.ports,
+                "temporary": [str(platform.postgres.sockets)] if platform.postgres else [],
+            }
             supervisor = Supervisor(platform.services, folder, _say, state)
             try:
                 supervisor.start()

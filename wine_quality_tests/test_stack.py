@@ -341,6 +341,9 @@ def test_stopped_and_started_nothing_is_lost(stack, runs):
 
 def test_nothing_outlives_a_supervisor_that_is_killed(stack):
     """gunicorn's workers and PostgreSQL's processes included; the stack starts again after it."""
+    temporary = stack.state["temporary"]
     os.kill(stack.state["pid"], signal.SIGKILL)
     await_condition(lambda: processes_of(stack.home) == [], "all processes to end", 60)
     assert not (stack.home / "stack" / "state.json").exists()
+    assert temporary and not any(Path(folder).exists() for folder in temporary)
+    assert "ready after" in stack.up()

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import sys
 from pathlib import Path
@@ -23,6 +24,8 @@ def main(state: Path) -> int:
     except FileNotFoundError:
         return 0  # all was stopped in order
     stop_groups(groups_in(left))
+    for folder in left.get("temporary", []):
+        shutil.rmtree(folder, ignore_errors=True)
     state.unlink(missing_ok=True)
     return 0
 
