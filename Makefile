@@ -3,15 +3,16 @@ MLFLOW ?= 3
 PORT ?= 5000
 MLFLOW_PORT ?= 5100
 ARGS ?=
+VERSIONS ?= 3
 ROOT := $(or $(WINE_QUALITY_ENVIRONMENTS),.venvs)
 BIN := $(ROOT)/mlflow-3/bin
 BUILD := $(PYTHON) -m wine_quality.environments build
 
 .DEFAULT_GOAL := help
-.PHONY: help env envs devenvs run sweep promote rollback metrics forget up test quick lint bench screenshots browser clean
+.PHONY: help env envs devenvs run sweep promote rollback metrics forget up stack stack-down stack-env test quick lint bench screenshots browser clean
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 env: ## build the environment of MLFLOW=1.26, 2.1.1 or 3 (the default)
 	@$(BUILD) 3 $(MLFLOW)
@@ -40,6 +41,17 @@ forget: env ## list the files that runs may train on, or forget FILE=… (key, n
 up: env ## start the Dagster UI (PORT) and the MLflow UI (MLFLOW_PORT); Ctrl-C stops both
 	@$(BIN)/python -m wine_quality up --mlflow $(MLFLOW) --port $(PORT) --mlflow-port $(MLFLOW_PORT)
 
+stack: ## start the whole platform without containers (VERSIONS="3 2.1.1 1.26"; ARGS=--detach)
+	@$(BUILD) --stack 3 $(VERSIONS)
+	@$(BIN)/python -m wine_quality stack up --versions $(VERSIONS) $(ARGS)
+
+stack-down: ## stop the platform that `make stack` started; its data is kept
+	@$(BIN)/python -m wine_quality stack down
+
+stack-env: ## make deploy/docker-compose/.env with random secrets
+	@$(BUILD) --stack 3
+	@$(BIN)/python -m wine_quality stack env
+
 devenvs:
 	@$(BUILD) 3 --dev
 	@$(BUILD) all --dev --keep-going
@@ -55,9 +67,10 @@ lint: devenvs ## ruff and mypy
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy wine_quality
 
-bench: devenvs ## runs against the plain tutorial script, ticks against listings (five minutes)
+bench: devenvs ## against the plain tutorial script and listings; the stack's start and memory
 	@$(BIN)/python -m wine_quality_tests.benchmark $(ARGS)
 	@$(BIN)/python -m wine_quality_tests.bench_tick
+	@$(BIN)/python -m wine_quality_tests.bench_stack
 
 screenshots: devenvs ## take the README's pictures in headless Chromium
 	@mkdir -p docs/images

@@ -65,6 +65,11 @@ def parser() -> argparse.ArgumentParser:
     up = commands.add_parser("up", help="start the Dagster and MLflow UIs; Ctrl-C stops both")
     up.add_argument("--port", type=int, default=5000, help="of the Dagster UI (5000)")
     up.add_argument("--mlflow-port", type=int, default=5100, help="of the MLflow UI (5100)")
+    stack = commands.add_parser("stack", help="the platform as local processes")
+    stack.add_argument("action", choices=["up", "down", "status", "env"], help="env: random .env")
+    stack.add_argument("--versions", nargs="+", default=[DEFAULT_VERSION], help="MLflow servers")
+    stack.add_argument("--detach", action="store_true", help="come back when all is ready")
+    stack.add_argument("--quietly", action="store_true", help=argparse.SUPPRESS)
     for command in (run, sweep, promote, rollback, metrics, up):
         command.add_argument(
             "--mlflow",
@@ -83,6 +88,10 @@ def main(arguments: list[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 2
+    if options.command == "stack":
+        from wine_quality.cli_stack import stack
+
+        return stack(options)
     if options.command == "forget":
         from wine_quality.cli_forget import forget
 

@@ -7,6 +7,7 @@ its own, so that runs side by side, and a re-execution after others, get what be
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +36,9 @@ class PlainFormatIOManager(ConfigurableIOManager):
     """
 
     base_path: str = Field(
-        default="", description="Folder or s3:// prefix. Empty: assets in $WINE_QUALITY_HOME."
+        default="",
+        description="Folder or s3:// prefix. Empty: $WINE_QUALITY_ASSETS, else assets in "
+        "$WINE_QUALITY_HOME.",
     )
 
     def handle_output(self, context: OutputContext, obj: Any) -> None:
@@ -66,10 +69,42 @@ class PlainFormatIOManager(ConfigurableIOManager):
 
         from wine_quality.home import home
 
-        return UPath(self.base_path or home() / "assets")
+        base = self.base_path or os.environ.get("WINE_QUALITY_ASSETS") or str(home() / "assets")
+        return UPath(base, **(s3_options() if base.startswith("s3://") else {}))
 
     def _path(self, place: Sequence[str], run_id: str, suffix: str) -> UPath:
         return self._base().joinpath(*place, f"{run_id}{suffix}")
+
+
+def s3_options() -> dict[str, Any]:
+    """How s3fs reaches the store of asset values.
+
+    The keys in ``WINE_QUALITY_ASSETS_KEY`` and ``_SECRET``, which neither MLflow nor boto looks at,
+    so that a run can hold them and still have none for MLflow's artifacts; without them those of
+    the ``AWS_*`` variables. ``_ENDPOINT`` and ``_REGION`` name the store, if it is not AWS.
+    """
+    key, secret, endpoint, region = (
+        os.environ.get(f"WINE_QUALITY_ASSETS_{name}")
+        for name in ("KEY", "SECRET", "ENDPOINT", "REGION")
+    )
+    options: dict[str, Any] = {
+        # What a path held before says nothing of what it holds now.
+        "use_listings_cache": False,
+        "config_kwargs": {
+            "connect_timeout": 10,
+            "read_timeout": 60,
+            # Stores other than AWS need not know the newer checksums.
+            "request_checksum_calculation": "when_required",
+            "response_checksum_validation": "when_required",
+        },
+    }
+    if key and secret:
+        options.update(key=key, secret=secret)
+    if endpoint:
+        options["endpoint_url"] = endpoint
+    if region:
+        options["client_kwargs"] = {"region_name": region}
+    return options
 
 
 def _place(context: InputContext | OutputContext | None) -> list[str]:

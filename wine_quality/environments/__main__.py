@@ -1,4 +1,4 @@
-"""``python3 -m wine_quality.environments build VERSION… [--dev] [--keep-going]`` or ``list``."""
+"""``python3 -m wine_quality.environments build VERSION… [--dev|--stack]`` or ``list``."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ def main() -> int:
     building = commands.add_parser("build", help="build environments that are not up to date")
     building.add_argument("versions", nargs="+", help=f"{', '.join(MLFLOW_VERSIONS)} or all")
     building.add_argument("--dev", action="store_true", help="with the test and lint tools")
+    building.add_argument("--stack", action="store_true", help="with the servers of `make stack`")
     building.add_argument(
         "--keep-going", action="store_true", help="pass over versions no Python is here for"
     )
@@ -30,7 +31,7 @@ def main() -> int:
     keys = list(MLFLOW_VERSIONS) if "all" in options.versions else options.versions
     for key in keys:
         try:
-            build(get_version(key), options.dev)
+            build(get_version(key), options.dev, options.stack)
         except InterpreterMissingError as error:
             print(f"MLflow {key}: {error}", file=sys.stderr)
             if not options.keep_going:

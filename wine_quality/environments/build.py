@@ -23,11 +23,13 @@ from wine_quality.environments.versions import (
 _STAMP = "wine_quality.stamp"
 
 
-def lock_files(version: MlflowVersion, dev: bool) -> list[Path]:
-    """The lock files of an environment; the test tools stand on the default one."""
+def lock_files(version: MlflowVersion, dev: bool, stack: bool = False) -> list[Path]:
+    """The lock files of an environment; on the default one stand the servers of ``make stack``,
+    and on both the test tools."""
     files = [version.lock_file]
-    if dev and version.key == DEFAULT_VERSION:
-        files.append(PROJECT_ROOT / "deploy" / "requirements" / "dev.txt")
+    if version.key == DEFAULT_VERSION:
+        folder = PROJECT_ROOT / "deploy" / "requirements"
+        files += [folder / "stack.txt"] * (stack or dev) + [folder / "dev.txt"] * dev
     return files
 
 
@@ -39,34 +41,36 @@ def digest(files: list[Path]) -> str:
     return together.hexdigest()
 
 
-def is_current(version: MlflowVersion, dev: bool) -> bool:
-    """Whether the environment was built from today's lock files (with the test tools if asked)."""
+def is_current(version: MlflowVersion, dev: bool, stack: bool = False) -> bool:
+    """Whether the environment was built from today's lock files, with what is asked or more."""
     stamp = version.directory / _STAMP
     if not stamp.exists() or not version.python.exists():
         return False
     wanted = {digest(lock_files(version, True))}
     if not dev:
-        wanted.add(digest(lock_files(version, False)))
+        wanted.add(digest(lock_files(version, False, stack=True)))
+        if not stack:
+            wanted.add(digest(lock_files(version, False)))
     return stamp.read_text() in wanted
 
 
-def build(version: MlflowVersion, dev: bool = False) -> None:
+def build(version: MlflowVersion, dev: bool = False, stack: bool = False) -> None:
     """Build or update one environment; nothing happens when it is current.
 
     Raises:
         InterpreterMissingError: no fitting Python.
         subprocess.CalledProcessError: uv failed; it has said why.
     """
-    if is_current(version, dev):
+    if is_current(version, dev, stack):
         return
     environments_root().mkdir(parents=True, exist_ok=True)
     with (environments_root() / f".{version.directory.name}.lock").open("w") as guard:
         fcntl.flock(guard, fcntl.LOCK_EX)
-        if not is_current(version, dev):
-            _build(version, dev)
+        if not is_current(version, dev, stack):
+            _build(version, dev, stack)
 
 
-def _build(version: MlflowVersion, dev: bool) -> None:
+def _build(version: MlflowVersion, dev: bool, stack: bool) -> None:
     started = time.monotonic()
     print(f"Building the environment of MLflow {version.key} in {version.directory} …", flush=True)
     uv = find_uv()
@@ -75,7 +79,7 @@ def _build(version: MlflowVersion, dev: bool) -> None:
     if not version.python.exists():
         python = find_python(uv, version.pythons)
         subprocess.run([*uv, "venv", "--clear", "--python", python, version.directory], check=True)
-    files = lock_files(version, dev)
+    files = lock_files(version, dev, stack)
     subprocess.run(
         [*uv, "pip", "sync", "--require-hashes", "--compile-bytecode"]
         + ["--python", str(version.python), *map(str, files)],

@@ -6,12 +6,12 @@ runs in that version's environment.
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from typing import TYPE_CHECKING
 
 from wine_quality.environments.versions import PROJECT_ROOT, get_version
+from wine_quality.tracking.addresses import configured_uri
 from wine_quality.tracking.run_tags import (
     MLFLOW_EXPERIMENT_TAG,
     MLFLOW_OWNER_TAG,
@@ -83,7 +83,7 @@ def close_mlflow_run(instance: DagsterInstance, dagster_run_id: str, status: str
 def tracking_uri_of(run: DagsterRun) -> str:
     """The URI noted on the run; its password, which is not, comes from the environment."""
     noted = run.tags[MLFLOW_URI_TAG]
-    configured = os.environ.get("MLFLOW_TRACKING_URI", "")
+    configured = configured_uri(run.tags[MLFLOW_VERSION_TAG]) or ""
     return configured if without_password(configured) == noted else noted
 
 

@@ -2,7 +2,6 @@
 
 import enum
 import importlib
-import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,6 +24,7 @@ from wine_quality.environments.versions import (
     get_version,
 )
 from wine_quality.home import embedded_store
+from wine_quality.tracking.addresses import configured_ui, configured_uri
 from wine_quality.tracking.lifecycle import (
     Resumption,
     final_status,
@@ -78,8 +78,9 @@ class MlflowTracker(ConfigurableResource):
     )
     tracking_uri: str | None = Field(
         default=None,
-        description="MLflow server, e.g. http://localhost:5100. Empty: $MLFLOW_TRACKING_URI, "
-        "else an embedded store of this version in $WINE_QUALITY_HOME.",
+        description="MLflow server, e.g. http://localhost:5100. Empty: that of the version "
+        "($WINE_QUALITY_MLFLOW_URI_2_1_1, …), else $MLFLOW_TRACKING_URI, else an embedded store of "
+        "this version in $WINE_QUALITY_HOME.",
     )
     registered_model_name: str = Field(
         default="ElasticnetWineModel", description="Registered model that gets the versions."
@@ -183,7 +184,7 @@ class MlflowTracker(ConfigurableResource):
             self._log(f"MLflow run {tracker.run_id} ended as {status}.")
 
     def _settings(self, version: MlflowVersion) -> TrackingSettings:
-        uri = self.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI")
+        uri = self.tracking_uri or configured_uri(version.key)
         artifacts = None
         if not uri:
             store = embedded_store(version.key)
@@ -196,14 +197,14 @@ class MlflowTracker(ConfigurableResource):
             experiment_name=self.experiment_name,
             artifact_location=artifacts,
             model_format=self.model_format.value,
-            ui_url=self._shown_at(uri).rstrip("/"),
+            ui_url=self._shown_at(uri, version).rstrip("/"),
             requirements=locked_requirements(version),
         )
 
-    def _shown_at(self, uri: str) -> str:
+    def _shown_at(self, uri: str, version: MlflowVersion) -> str:
         """Where people see what goes to ``uri``: not always the address that Dagster uses."""
         server = without_password(uri) if uri.startswith("http") else None
-        beside = os.environ.get("WINE_QUALITY_MLFLOW_UI")
+        beside = configured_ui(version.key)
         if server and self.tracking_uri:
             beside = None  # that of another server
         return self.ui_url or beside or server or EMBEDDED_UI

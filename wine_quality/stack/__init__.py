@@ -1,0 +1,1 @@
+"""The platform as local processes: the services of deploy/docker-compose without containers."""

@@ -1,0 +1,55 @@
+"""``python -m wine_quality.stack.buckets``: make the platform's buckets where they are missing."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+
+def make_bucket(name: str, key: str, secret: str) -> None:
+    """Make a bucket unless it is there; the store is that of the ``AWS_*`` variables."""
+    import boto3
+    from botocore.config import Config
+    from botocore.exceptions import ClientError
+
+    client = boto3.client(
+        "s3",
+        aws_access_key_id=key,
+        aws_secret_access_key=secret,
+        config=Config(
+            connect_timeout=5,
+            read_timeout=20,
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+        ),
+    )
+    try:
+        client.head_bucket(Bucket=name)
+        return
+    except ClientError as error:
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] != 404:
+            raise
+    try:
+        client.create_bucket(Bucket=name)
+    except client.exceptions.BucketAlreadyOwnedByYou:
+        pass  # made by another meanwhile
+
+
+def main() -> int:
+    wanted = (
+        ("MLFLOW_BUCKET", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"),
+        ("ASSETS_BUCKET", "WINE_QUALITY_ASSETS_KEY", "WINE_QUALITY_ASSETS_SECRET"),
+    )
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    for name, key, secret in wanted:
+        try:
+            make_bucket(os.environ[name], os.environ[key], os.environ[secret])
+        except (BotoCoreError, ClientError) as error:
+            print(f"bucket {os.environ[name]} cannot be made with ${key}: {error}", file=sys.stderr)
+            return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,130 @@
+"""Dagster's code server, webserver and daemon, from the containers' configuration files."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from urllib.parse import quote
+
+from wine_quality.environments.versions import PROJECT_ROOT
+from wine_quality.home import home
+from wine_quality.stack.service import (
+    Service,
+    graphql_answers,
+    http_answers,
+    port_answers,
+    with_home,
+)
+from wine_quality.stack.settings import FOLDER
+from wine_quality.stack.tracking import reached
+
+_LOCATIONS = "{ workspaceOrError { ... on Workspace { locationEntries { loadStatus } } } }"
+_DAEMONS = "{ instance { daemonHealth { allDaemonStatuses { required healthy } } } }"
+_SAME_FOR_ALL = ("DB", "USER", "PASSWORD")
+
+
+def dagster_services(
+    folder: Path,
+    settings: Mapping[str, str],
+    port: int,
+    code_port: int,
+    tracking: Mapping[str, str],
+    after: tuple[str, ...],
+) -> list[Service]:
+    """The three services.
+
+    Args:
+        folder: DAGSTER_HOME.
+        port: Of the webserver.
+        code_port: Of the code server, on 127.0.0.1.
+        tracking: Variables that say where the MLflow servers are.
+        after: What must be ready before the webserver and the daemon.
+    """
+    listens = settings["BIND_ADDRESS"]
+    url = f"http://{reached(listens)}:{port}"
+    logs = folder / "compute_logs"
+    logs.mkdir(parents=True, exist_ok=True)
+    link = folder / "dagster.yaml"
+    link.unlink(missing_ok=True)
+    link.symlink_to(FOLDER / "dagster.yaml")
+    common = {
+        "DAGSTER_HOME": str(folder),
+        "DAGSTER_POSTGRES_HOST": settings["POSTGRES_HOST"],
+        "DAGSTER_POSTGRES_PORT": settings["POSTGRES_PORT"],
+        **{f"DAGSTER_POSTGRES_{n}": settings[f"DAGSTER_POSTGRES_{n}"] for n in _SAME_FOR_ALL},
+        "DAGSTER_COMPUTE_LOGS": str(logs),
+        "DAGSTER_MAX_CONCURRENT_RUNS": settings["DAGSTER_MAX_CONCURRENT_RUNS"],
+        "DAGSTER_WEBSERVER_URL": settings["DAGSTER_WEBSERVER_URL"],
+        "DAGSTER_CODE_HOST": "127.0.0.1",
+        "DAGSTER_CODE_PORT": str(code_port),
+    }
+    code = {**common, **tracking, **_code_variables(settings)}
+    workspace = ("-w", str(FOLDER / "workspace.yaml"))
+    programs = Path(sys.executable).parent
+
+    def service(
+        name: str, command: tuple[str, ...], variables: Mapping[str, str], **more
+    ) -> Service:
+        own = with_home(folder / "homes" / name, variables)
+        return Service(name, command, own, PROJECT_ROOT, **more)
+
+    serve = (sys.executable, "-m", "dagster", "api", "grpc", "-m", "wine_quality.definitions")
+    return [
+        service(
+            "dagster-code",
+            (*serve, "-a", "defs", "-h", "127.0.0.1", "-p", str(code_port)),
+            code,
+            ready=port_answers("127.0.0.1", code_port),
+        ),
+        service(
+            "dagster-webserver",
+            (str(programs / "dagster-webserver"), "-h", listens, "-p", str(port), *workspace),
+            common,
+            ready=_both(
+                http_answers(f"{url}/server_info"), graphql_answers(url, _LOCATIONS, _loaded)
+            ),
+            after=("dagster-code", *after),
+            address=settings["DAGSTER_WEBSERVER_URL"],
+        ),
+        service(
+            "dagster-daemon",
+            (str(programs / "dagster-daemon"), "run", *workspace),
+            common,
+            ready=graphql_answers(url, _DAEMONS, _healthy),
+            # The webserver makes the tables.
+            after=("dagster-webserver",),
+        ),
+    ]
+
+
+def _code_variables(settings: Mapping[str, str]) -> dict[str, str]:
+    """What the code server and its runs get: no ``AWS_*`` variable is among them."""
+    host, port = settings["POSTGRES_HOST"], settings["POSTGRES_PORT"]
+    user, password = (quote(settings[f"METRICS_POSTGRES_{n}"], "") for n in ("USER", "PASSWORD"))
+    database = settings["METRICS_POSTGRES_DB"]
+    return {
+        "WINE_QUALITY_HOME": str(home()),
+        "WINE_QUALITY_ASSETS": f"s3://{settings['ASSETS_BUCKET']}/assets",
+        "WINE_QUALITY_ASSETS_KEY": settings["WINE_QUALITY_ASSETS_KEY"],
+        "WINE_QUALITY_ASSETS_SECRET": settings["WINE_QUALITY_ASSETS_SECRET"],
+        "WINE_QUALITY_ASSETS_ENDPOINT": settings["AWS_ENDPOINT_URL"],
+        "WINE_QUALITY_ASSETS_REGION": settings["AWS_DEFAULT_REGION"],
+        "WINE_QUALITY_METRICS_URL": f"postgresql+psycopg2://{user}:{password}@{host}:{port}/"
+        f"{database}",
+    }
+
+
+def _both(first: Callable[[], bool], second: Callable[[], bool]) -> Callable[[], bool]:
+    return lambda: first() and second()
+
+
+def _loaded(data: dict) -> bool:
+    entries = data["workspaceOrError"]["locationEntries"]
+    return bool(entries) and all(entry["loadStatus"] == "LOADED" for entry in entries)
+
+
+def _healthy(data: dict) -> bool:
+    statuses = data["instance"]["daemonHealth"]["allDaemonStatuses"]
+    needed = [status["healthy"] for status in statuses if status["required"]]
+    return bool(needed) and all(needed)

@@ -1,0 +1,121 @@
+"""All services of one stack, their ports chosen, from the settings."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from wine_quality.environments.versions import DEFAULT_VERSION, MlflowVersion, get_version
+from wine_quality.home import home
+from wine_quality.stack.dagster import dagster_services
+from wine_quality.stack.objects import bucket_task, store_service
+from wine_quality.stack.postgres import PostgresServer
+from wine_quality.stack.service import Service
+from wine_quality.stack.settings import choose_port
+from wine_quality.stack.tracking import mlflow_service, underscored
+from wine_quality.tracking.addresses import ui_variable, uri_variable
+
+_LOCAL = "127.0.0.1"
+
+
+def stack_folder() -> Path:
+    """``stack`` in ``$WINE_QUALITY_HOME``: data, logs and state."""
+    return home() / "stack"
+
+
+class Platform:
+    """What is to be started for the versions picked, nothing of it running yet.
+
+    Servers that the settings name (``POSTGRES_HOST``, ``AWS_ENDPOINT_URL``,
+    ``WINE_QUALITY_MLFLOW_URI_…``) are used instead of ones of our own.
+    """
+
+    def __init__(self, keys: Iterable[str], settings: dict[str, str]) -> None:
+        self.folder = stack_folder()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.ports: dict[str, int] = {}
+        self._settings = settings
+        self.services: list[Service] = []
+        self.postgres: PostgresServer | None = None
+        self._data()
+        tracking = self._tracking([get_version(key) for key in keys])
+        self._dagster(tracking)
+        self._remember()
+
+    def close(self) -> None:
+        if self.postgres:
+            self.postgres.close()
+
+    def _data(self) -> None:
+        settings = self._settings
+        if not settings["POSTGRES_HOST"]:
+            port = self._port("postgres", "POSTGRES_PORT", _LOCAL)
+            settings.update(POSTGRES_HOST=_LOCAL, POSTGRES_PORT=str(port))
+            self.postgres = PostgresServer(self.folder / "postgres", settings, port)
+            self.services += self.postgres.services()
+        if not settings["AWS_ENDPOINT_URL"]:
+            port = self._port("s3", "MINIO_PORT", _LOCAL)
+            console = self._port("s3-console", "MINIO_CONSOLE_PORT", _LOCAL)
+            self.services.append(store_service(self.folder / "s3", settings, port, console))
+            settings["AWS_ENDPOINT_URL"] = f"http://{_LOCAL}:{port}"
+        self.services.append(bucket_task(self.folder / "s3", settings, self._named("s3")))
+
+    def _tracking(self, versions: Sequence[MlflowVersion]) -> dict[str, str]:
+        """The MLflow servers; the variables that tell runs of each."""
+        variables = {}
+        for version in versions:
+            uri, shown = self._settings[uri_variable(version.key)], None
+            if not uri:
+                name, wanted = f"mlflow-{version.key}", f"MLFLOW_{underscored(version)}_PORT"
+                port = self._port(name, wanted, self._settings["BIND_ADDRESS"])
+                after = ("buckets", *self._named("databases"))
+                folder = self.folder / name
+                service = mlflow_service(version, folder, self._settings, port, after)
+                self.services.append(service)
+                uri, shown = f"http://{_LOCAL}:{port}", service.address
+            variables[uri_variable(version.key)] = uri
+            variables[ui_variable(version.key)] = shown or uri
+        # For versions that have no server here; one that does not fit is refused by name.
+        fallback = uri_variable(DEFAULT_VERSION)
+        variables["MLFLOW_TRACKING_URI"] = variables.get(fallback) or next(
+            variables[uri_variable(version.key)] for version in versions
+        )
+        return variables
+
+    def _dagster(self, tracking: dict[str, str]) -> None:
+        settings = self._settings
+        port = self._port("dagster-webserver", "DAGSTER_PORT", settings["BIND_ADDRESS"])
+        shown = urlsplit(settings["DAGSTER_WEBSERVER_URL"])
+        if shown.hostname in ("localhost", _LOCAL):
+            settings["DAGSTER_WEBSERVER_URL"] = f"http://{shown.hostname}:{port}"
+        code_port = choose_port(_LOCAL)
+        self.services += dagster_services(
+            self.folder / "dagster",
+            settings,
+            port,
+            code_port,
+            tracking,
+            (*self._named("databases"), "buckets"),
+        )
+
+    def _named(self, name: str) -> tuple[str, ...]:
+        """The service of this name, if it is one of ours."""
+        return tuple(service.name for service in self.services if service.name == name)
+
+    def _port(self, name: str, setting: str, address: str) -> int:
+        """The one set, else that of last time, else any that is free."""
+        last = self._last_ports().get(name)
+        wanted = [int(self._settings[setting]), *([last] if last else [])]
+        self.ports[name] = choose_port(address, *wanted)
+        return self.ports[name]
+
+    def _last_ports(self) -> dict[str, int]:
+        try:
+            return json.loads((self.folder / "ports.json").read_text())
+        except (FileNotFoundError, ValueError):
+            return {}
+
+    def _remember(self) -> None:
+        (self.folder / "ports.json").write_text(json.dumps(self.ports))

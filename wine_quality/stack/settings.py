@@ -1,0 +1,132 @@
+"""The platform's settings, read from the file that the containers read too.
+
+Standard library only: the process that watches over the services stays small.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+import secrets
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+
+from wine_quality.environments.versions import PROJECT_ROOT
+
+FOLDER = PROJECT_ROOT / "deploy" / "docker-compose"
+EXAMPLE = FOLDER / ".env.example"
+SECRETS = (
+    "POSTGRES_PASSWORD",
+    "DAGSTER_POSTGRES_PASSWORD",
+    "MLFLOW_POSTGRES_PASSWORD",
+    "METRICS_POSTGRES_PASSWORD",
+    "MINIO_ROOT_USER",
+    "MINIO_ROOT_PASSWORD",
+    "WINE_QUALITY_ASSETS_KEY",
+    "WINE_QUALITY_ASSETS_SECRET",
+)
+# The MLflow servers use the store's first user.
+_SAME = {"AWS_ACCESS_KEY_ID": "MINIO_ROOT_USER", "AWS_SECRET_ACCESS_KEY": "MINIO_ROOT_PASSWORD"}
+
+
+class StackError(RuntimeError):
+    """The stack cannot be started; the message says what to do."""
+
+
+def env_file() -> Path:
+    """``$WINE_QUALITY_ENV_FILE``, else ``.env`` where there is one, else the example."""
+    named = os.environ.get("WINE_QUALITY_ENV_FILE")
+    if named:
+        return Path(named)
+    own = FOLDER / ".env"
+    return own if own.exists() else EXAMPLE
+
+
+def read_file(path: Path) -> dict[str, str]:
+    """``NAME=value`` lines, as compose reads them when there are no quotes.
+
+    Raises:
+        StackError: no such file, or a line that is none of these.
+    """
+    try:
+        lines = path.read_text().splitlines()
+    except OSError as error:
+        raise StackError(f"the settings cannot be read: {error}") from None
+    values = {}
+    for number, line in enumerate(lines, 1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        found = re.fullmatch(r"([A-Za-z_][A-Za-z0-9_]*)=([^\s'\"$]*)", line.strip())
+        if found is None:
+            raise StackError(f"{path}:{number}: not NAME=value without spaces, quotes and $")
+        values[found[1]] = found[2]
+    return values
+
+
+def read_settings() -> dict[str, str]:
+    """Every setting of the example, as the file says, unless the environment says otherwise.
+
+    Raises:
+        StackError: see ``read_file``; or demo values would be reachable from other machines.
+    """
+    path, example = env_file(), read_file(EXAMPLE)
+    values = {**example, **read_file(path)}
+    values = {name: os.environ.get(name) or value for name, value in values.items()}
+    _forbid_public_demo(values, example, path)
+    return values
+
+
+def _forbid_public_demo(values: Mapping[str, str], example: Mapping[str, str], path: Path) -> None:
+    if is_loopback(values["BIND_ADDRESS"]):
+        return
+    demo = [name for name in SECRETS if values[name] == example[name]]
+    if demo:
+        raise StackError(
+            f"BIND_ADDRESS is {values['BIND_ADDRESS']}, but {', '.join(demo)} in {path} have the "
+            "demo values that everybody knows. Make random ones with `make stack-env`, or set "
+            "BIND_ADDRESS=127.0.0.1."
+        )
+
+
+def is_loopback(address: str) -> bool:
+    """Whether only this machine reaches what listens there."""
+    if address == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return False
+
+
+def write_random(path: Path) -> None:
+    """The example with random secrets, for its owner's eyes only.
+
+    Raises:
+        StackError: the file is there already.
+    """
+    text = EXAMPLE.read_text()
+    drawn = {name: secrets.token_hex(16) for name in SECRETS}
+    drawn.update({name: drawn[source] for name, source in _SAME.items()})
+    for name, value in drawn.items():
+        text = re.sub(rf"^{name}=.*$", f"{name}={value}", text, flags=re.MULTILINE)
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        raise StackError(f"{path} is there already; remove it to have new secrets.") from None
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+
+
+def choose_port(address: str, *wanted: int) -> int:
+    """The first of these ports that is free on ``address``, else one that the system picks."""
+    for port in [*wanted, 0]:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((address, port))
+            except OSError:
+                continue
+            return probe.getsockname()[1]
+    raise StackError(f"no port is free on {address}")

@@ -1,0 +1,56 @@
+"""Which server a run of a version goes to, and whose S3 keys its values are stored with."""
+
+from __future__ import annotations
+
+import pytest
+
+from wine_quality.environments.versions import get_version
+from wine_quality.storage import PlainFormatIOManager, s3_options
+from wine_quality.tracking.resource import MlflowTracker
+
+OWN, ALL = "http://two:5000", "http://all:5000"
+
+
+@pytest.mark.parametrize(
+    ("variables", "given", "uri", "shown"),
+    [
+        ({}, ALL, ALL, ALL),
+        ({"MLFLOW_TRACKING_URI": ALL}, None, ALL, ALL),
+        ({"WINE_QUALITY_MLFLOW_URI_2_1_1": OWN}, None, OWN, OWN),
+        ({"WINE_QUALITY_MLFLOW_URI_2_1_1": OWN, "MLFLOW_TRACKING_URI": ALL}, None, OWN, OWN),
+        (
+            {"WINE_QUALITY_MLFLOW_URI_2_1_1": OWN, "WINE_QUALITY_MLFLOW_UI_2_1_1": "http://me:1"},
+            None,
+            OWN,
+            "http://me:1",
+        ),
+        # Where the UI of another server is seen says nothing of this one.
+        ({"WINE_QUALITY_MLFLOW_URI_2_1_1": OWN, "WINE_QUALITY_MLFLOW_UI": ALL}, None, OWN, OWN),
+        ({"WINE_QUALITY_MLFLOW_URI_1_26": OWN, "MLFLOW_TRACKING_URI": ALL}, None, ALL, ALL),
+        ({"WINE_QUALITY_MLFLOW_URI_2_1_1": OWN}, ALL, ALL, ALL),
+    ],
+)
+def test_the_server_of_a_run(home, monkeypatch, variables, given, uri, shown):
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    settings = MlflowTracker(tracking_uri=given)._settings(get_version("2.1.1"))
+    assert (settings.tracking_uri, settings.ui_url) == (uri, shown)
+
+
+def test_values_have_keys_of_their_own(home, monkeypatch):
+    monkeypatch.setenv("WINE_QUALITY_ASSETS", "s3://bucket/assets")
+    for name, value in {"KEY": "k", "SECRET": "s", "ENDPOINT": "http://s3:9000"}.items():
+        monkeypatch.setenv(f"WINE_QUALITY_ASSETS_{name}", value)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "another")
+    options = s3_options()
+    assert (options["key"], options["secret"]) == ("k", "s")
+    assert options["endpoint_url"] == "http://s3:9000"
+    base = PlainFormatIOManager()._base()
+    assert str(base) == "s3://bucket/assets"
+    assert str(PlainFormatIOManager(base_path="s3://other/x")._base()) == "s3://other/x"
+
+
+def test_without_them_the_aws_variables_count(monkeypatch):
+    for name in ("KEY", "SECRET", "ENDPOINT", "REGION"):
+        monkeypatch.delenv(f"WINE_QUALITY_ASSETS_{name}", raising=False)
+    assert not {"key", "secret", "endpoint_url", "client_kwargs"} & set(s3_options())
