@@ -81,9 +81,7 @@ def dagster_services(
             "dagster-webserver",
             (str(programs / "dagster-webserver"), "-h", listens, "-p", str(port), *workspace),
             common,
-            ready=_both(
-                http_answers(f"{url}/server_info"), graphql_answers(url, _LOCATIONS, _loaded)
-            ),
+            ready=webserver_ready(url),
             after=("dagster-code", *after),
             address=settings["DAGSTER_WEBSERVER_URL"],
         ),
@@ -91,7 +89,7 @@ def dagster_services(
             "dagster-daemon",
             (str(programs / "dagster-daemon"), "run", *workspace),
             common,
-            ready=graphql_answers(url, _DAEMONS, _healthy),
+            ready=daemon_ready(url),
             # The webserver makes the tables.
             after=("dagster-webserver",),
         ),
@@ -115,8 +113,16 @@ def _code_variables(settings: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def _both(first: Callable[[], bool], second: Callable[[], bool]) -> Callable[[], bool]:
-    return lambda: first() and second()
+def webserver_ready(url: str) -> Callable[[], bool]:
+    """Ready when the webserver answers and has loaded the code location."""
+    answers = http_answers(f"{url}/server_info")
+    loaded = graphql_answers(url, _LOCATIONS, _loaded)
+    return lambda: answers() and loaded()
+
+
+def daemon_ready(url: str) -> Callable[[], bool]:
+    """Ready when the webserver at ``url`` says that every daemon needed is healthy."""
+    return graphql_answers(url, _DAEMONS, _healthy)
 
 
 def _loaded(data: dict) -> bool:

@@ -25,7 +25,8 @@ ALTER ROLE :"dagster_user" PASSWORD :'dagster_password';
 ALTER ROLE :"mlflow_user" PASSWORD :'mlflow_password';
 ALTER ROLE :"metrics_user" PASSWORD :'metrics_password';
 
--- The database schemas of MLflow versions differ, so one each.
+-- The database schemas of MLflow versions differ, so one each. Of template0: TimescaleDB's image
+-- has its extension in template1.
 CREATE TEMPORARY TABLE wanted (db, owner) AS VALUES
     (:'dagster_db', :'dagster_user'),
     ('mlflow_3', :'mlflow_user'),
@@ -33,7 +34,7 @@ CREATE TEMPORARY TABLE wanted (db, owner) AS VALUES
     ('mlflow_1_26', :'mlflow_user'),
     (:'metrics_db', :'metrics_user');
 
-SELECT format('CREATE DATABASE %I OWNER %I', db, owner) FROM wanted
+SELECT format('CREATE DATABASE %I OWNER %I TEMPLATE template0', db, owner) FROM wanted
 WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = db) \gexec
 
 -- Each role sees its own only.

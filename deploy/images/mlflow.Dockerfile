@@ -1,0 +1,29 @@
+# A tracking server of one MLflow version; the context is the project's root:
+#   docker build -f deploy/images/mlflow.Dockerfile --build-arg MLFLOW_VERSION=2.1.1 .
+ARG PYTHON=docker.io/library/python:3.11.15-slim-bookworm
+
+FROM ${PYTHON} AS build
+# 3, 2.1.1 or 1.26: the lock files of deploy/requirements.
+ARG MLFLOW_VERSION=3
+COPY deploy/requirements/mlflow-${MLFLOW_VERSION}.txt /build/requirements.txt
+RUN python -m venv /opt/mlflow \
+ && /opt/mlflow/bin/pip install --no-cache-dir --require-hashes --requirement /build/requirements.txt
+
+FROM ${PYTHON}
+RUN useradd --uid 10001 --user-group --no-create-home --home-dir /tmp --shell /usr/sbin/nologin wine
+COPY --from=build /opt/mlflow /opt/mlflow
+COPY deploy/docker-compose/mlflow/serve.sh /opt/mlflow/serve.sh
+# Where the server writes is /tmp: the rest may be read-only.
+ENV PATH=/opt/mlflow/bin:$PATH \
+    HOME=/tmp \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1 \
+    MLFLOW_HOST=0.0.0.0 \
+    MLFLOW_PORT=5000
+USER 10001:10001
+EXPOSE 5000
+# The first start makes the database's tables. podman keeps this only with --format docker, so
+# MLOps.yml has it too.
+HEALTHCHECK --interval=10s --timeout=5s --start-period=120s --retries=6 \
+  CMD ["python", "-c", "import os, urllib.request as r; r.urlopen(f'http://127.0.0.1:{os.environ[\"MLFLOW_PORT\"]}/health', timeout=4)"]
+CMD ["/bin/sh", "/opt/mlflow/serve.sh"]
