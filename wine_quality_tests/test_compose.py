@@ -43,7 +43,7 @@ OF_IMAGES = {
     | {"PGPORT", "PGDATA", "NO_TS_TUNE"},
     # A socket of the same user needs no password.
     "databases": {"PGPASSWORD"},
-    "buckets": {"MINIO_ROOT_USER", "MINIO_ROOT_PASSWORD", "MINIO_ENDPOINT"},
+    "buckets": {"MINIO_ROOT_USER", "MINIO_ROOT_PASSWORD", "MINIO_ENDPOINT", "BIND_ADDRESS"},
 }
 
 
@@ -369,7 +369,7 @@ def test_commands_are_those_of_the_stack(stack, services):
     assert services["databases"]["command"][-1] == "--file=/etc/wine_quality/init.sql"
     for name in ("mlflow", "mlflow-2-1-1", "mlflow-1-26"):
         assert "command" not in services[name]  # the image's
-    text = (PROJECT_ROOT / "deploy" / "images" / "mlflow.Dockerfile").read_text()
+    text = _text("mlflow")
     assert "COPY deploy/docker-compose/mlflow/serve.sh /opt/mlflow/serve.sh\n" in text
     assert json.loads(_last(text, "CMD")) == ["/bin/sh", "/opt/mlflow/serve.sh"]
     if "mlflow" in stack:
@@ -435,6 +435,116 @@ def test_a_script_that_a_container_runs_parses(services):
                 assert name in services[service]["environment"], f"{script.name}: {name}"
 
 
+MC = """#!/bin/sh
+# In the place of MinIO's client: notes its arguments and standard input.
+echo "mc $*" >> "$MC_LOG"
+case "$*" in
+  "admin user add"*) sed "s/^/  < /" >> "$MC_LOG" ;;
+  "admin user info"*) echo "PolicyName: $MC_POLICY" ;;
+esac
+"""
+
+
+def make_buckets(services, folder: Path, **changed: str) -> tuple[str, list[str]]:
+    """What buckets.sh says, and how it calls ``mc``."""
+    (folder / "mc").write_text(MC)
+    (folder / "mc").chmod(0o755)
+    log = folder / "mc.log"
+    log.write_text("")
+    variables = {
+        **{name: str(value) for name, value in services["buckets"]["environment"].items()},
+        "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}",
+        "TMPDIR": str(folder),
+        "MC_LOG": str(log),
+        "MC_POLICY": "",
+        **changed,
+    }
+    command = ["sh", str(FOLDER / "minio" / "buckets.sh")]
+    done = subprocess.run(command, capture_output=True, text=True, env=variables, timeout=20)
+    return done.stderr, log.read_text().splitlines()
+
+
+def test_buckets_and_the_assets_user_are_made(services, tmp_path):
+    said, calls = make_buckets(services, tmp_path)
+    assert said == ""
+    assert calls == [
+        "mc mb --ignore-existing --region us-east-1 mlflow/mlflowbucket",
+        "mc mb --ignore-existing --region us-east-1 root/assetsbucket",
+        "mc admin user add root",
+        "  < assetsadmin",
+        "  < assetsadmin",
+        f"mc admin policy create root wine-quality-assets {tmp_path}/assets.json",
+        "mc admin user info root assetsadmin",
+        "mc admin policy attach root wine-quality-assets --user assetsadmin",
+        "mc ls assets/assetsbucket",
+    ]
+    policy = json.loads((tmp_path / "assets.json").read_text())
+    resources = {place for rule in policy["Statement"] for place in rule["Resource"]}
+    assert resources == {"arn:aws:s3:::assetsbucket", "arn:aws:s3:::assetsbucket/*"}
+    _, again = make_buckets(services, tmp_path, MC_POLICY="wine-quality-assets")
+    assert [call for call in calls if call not in again] == [calls[7]]
+
+
+def test_no_secret_is_an_argument(services, tmp_path):
+    secrets = {
+        "MINIO_ROOT_PASSWORD": "s3cret1",
+        "AWS_SECRET_ACCESS_KEY": "s3cret2",
+        "WINE_QUALITY_ASSETS_SECRET": "s3cret3",
+    }
+    _, calls = make_buckets(services, tmp_path, **secrets)
+    assert [call for call in calls if "s3cret" in call] == ["  < s3cret3"]
+
+
+def test_a_store_of_ones_own_gets_buckets_and_no_users(services, tmp_path):
+    said, calls = make_buckets(services, tmp_path, AWS_ENDPOINT_URL="https://s3.example.org")
+    assert said == ""
+    assert [call.split()[-1] for call in calls] == ["mlflow/mlflowbucket", "assets/assetsbucket"]
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0", "192.168.1.5", "[::]", ""])
+def test_demo_secrets_stay_on_this_machine(services, tmp_path, address):
+    said, calls = make_buckets(services, tmp_path, BIND_ADDRESS=address)
+    assert "make stack-env" in said and calls == []
+    drawn = {"MINIO_ROOT_PASSWORD": "a1b2", "WINE_QUALITY_ASSETS_SECRET": "c3d4"}
+    said, calls = make_buckets(services, tmp_path, BIND_ADDRESS=address, **drawn)
+    assert said == "" and calls
+
+
+def test_nothing_is_published_before_the_buckets_are_made(services):
+    def after(name: str) -> set[str]:
+        direct = services[name].get("depends_on", {})
+        return {*direct, *(other for known in direct for other in after(known))}
+
+    opened = compose_file(BIND_ADDRESS="0.0.0.0")["services"]
+    wide = [n for n, service in opened.items() if "0.0.0.0" in str(service.get("ports"))]
+    assert len(wide) == 4
+    assert all("buckets" in after(name) for name in wide)
+
+
+def test_the_environments_are_built_from_what_is_copied(tmp_path):
+    """The first stage of the Dagster image: its builder needs nothing else of the project."""
+    stage = _text("dagster").split("\nFROM ")[1]
+    for source, target in re.findall(r"^COPY (\S+) (\S+)$", stage, re.MULTILINE):
+        place = tmp_path / target
+        if source.endswith("/"):
+            shutil.copytree(PROJECT_ROOT / source, place)
+        else:
+            place.mkdir(parents=True, exist_ok=True)
+            shutil.copy(PROJECT_ROOT / source, place)
+    assert "RUN python -m wine_quality.environments build all " in stage
+    done = subprocess.run(
+        # -S: the base image has no packages.
+        [sys.executable, "-S", "-m", "wine_quality.environments", "list"],
+        capture_output=True,
+        text=True,
+        env={"PATH": os.environ["PATH"]},
+        cwd=tmp_path,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    assert [line.split()[0] for line in done.stdout.splitlines()] == list(MLFLOW_VERSIONS)
+
+
 @pytest.mark.parametrize("what", ["code", "webserver", "daemon"])
 def test_a_health_check_fails_where_nothing_listens(monkeypatch, what):
     address = f"127.0.0.1:{free_port()}"
@@ -473,6 +583,10 @@ def _interpolations() -> dict[str, list[tuple[str, str]]]:
         for inner in re.findall(r"\$\{([A-Z0-9_]+)(:[-?])([^}]*)\}", operand):
             found.setdefault(inner[0], []).append(inner[1:])
     return found
+
+
+def _text(image: str) -> str:
+    return (PROJECT_ROOT / "deploy" / "images" / f"{image}.Dockerfile").read_text()
 
 
 def _bases(text: str) -> list[str]:

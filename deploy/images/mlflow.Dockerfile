@@ -21,6 +21,7 @@ ENV PATH=/opt/mlflow/bin:$PATH \
     MLFLOW_HOST=0.0.0.0 \
     MLFLOW_PORT=5000
 USER 10001:10001
+WORKDIR /tmp
 EXPOSE 5000
 # The first start makes the database's tables. podman keeps this only with --format docker, so
 # MLOps.yml has it too.
