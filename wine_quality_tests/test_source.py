@@ -7,7 +7,6 @@ import socket
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from dataclasses import replace
 
 import pytest
 
