@@ -16,7 +16,7 @@ from dagster._core.remote_origin import (
 
 from wine_quality.environments.dagster_private import SubmitRunContext
 from wine_quality.environments.run_pods import OWN_TAG, POD_TAG
-from wine_quality_tests.test_kubernetes import KUBERNETES, values
+from wine_quality_tests.test_kubernetes import values
 
 ONE_IMAGE = "registry.example.internal/wine-quality-dagster:1.0.0-k8s"
 OLD = {"image": "registry.example.internal/old:1", "resources": {"limits": {"memory": "3Gi"}}}
@@ -27,14 +27,20 @@ def config(version) -> dict:
     return {"resources": {"mlflow": {"config": {"version": version}}}}
 
 
+@pytest.fixture(scope="module")
+def instance_home(tmp_path_factory):
+    """Shared, since making the tables takes a second."""
+    return tmp_path_factory.mktemp("instance")
+
+
 @pytest.fixture
-def instance_with(tmp_path):
+def instance_with(instance_home):
     opened = []
 
     def open_with(coordinator: dict) -> DagsterInstance:
         text = {"run_coordinator": coordinator, "telemetry": {"enabled": False}}
-        (tmp_path / "dagster.yaml").write_text(yaml.safe_dump(text))
-        opened.append(DagsterInstance.from_config(str(tmp_path)))
+        (instance_home / "dagster.yaml").write_text(yaml.safe_dump(text))
+        opened.append(DagsterInstance.from_config(str(instance_home)))
         return opened[-1]
 
     yield open_with
@@ -126,13 +132,12 @@ def job_of(instance_with, tmp_path):
     parts = {"clusters": [cluster], "contexts": [context], "current-context": "c"}
     kubeconfig.write_text(yaml.safe_dump({**parts, "users": [{"name": "u", "user": {}}]}))
     (code,) = values()["dagster-user-deployments"]["deployments"]
-    # What the chart hands on from the code server.
+    # What the chart hands on from the code server: no security context is among it.
     handed_on = {
         "env_config_maps": [one["name"] for one in code["envConfigMaps"]],
         "env_secrets": [one["name"] for one in code["envSecrets"]],
         **{name: code[name] for name in ("labels", "volumes", "resources")},
         "volume_mounts": code["volumeMounts"],
-        "security_context": code["securityContext"],
     }
     origin = JobPythonOrigin(
         "job",
@@ -159,6 +164,7 @@ def job_of(instance_with, tmp_path):
             kubeconfig_file=str(kubeconfig),
             k8s_client_batch_api=api,
             run_k8s_config={
+                "container_config": launched["containerConfig"],
                 "pod_spec_config": launched["podSpecConfig"],
                 "job_spec_config": launched["jobSpecConfig"],
             },
@@ -178,6 +184,7 @@ def test_the_job_of_a_run_has_the_image_and_memory_of_its_version(job_of):
     kubernetes_validate.validate(job, "1.36", strict=True)
     (pod,) = job["spec"]["template"]["spec"]["containers"]
     assert pod["image"] == OLD["image"]
+    assert pod["securityContext"]["readOnlyRootFilesystem"] is True
     assert pod["resources"]["limits"] == OLD["resources"]["limits"]
 
 
@@ -197,4 +204,3 @@ def test_the_job_of_a_run_by_the_values_as_they_stand(job_of, version):
     assert template["metadata"]["labels"]["wine-quality/mlflow-client"] == "true"
     assert {"configMapRef": {"name": "wine-quality"}} in pod["envFrom"]
     assert {"secretRef": {"name": "wine-quality"}} in pod["envFrom"]
-    assert (KUBERNETES / "wine-quality.yaml").exists()

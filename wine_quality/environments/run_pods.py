@@ -57,7 +57,9 @@ class VersionPodRunCoordinator(QueuedRunCoordinator):
             is_required=False,
             description="Image and resources of a run's pod, by MLflow version.",
         )
-        return {**QueuedRunCoordinator.config_type(), "pods": pods}
+        queue = QueuedRunCoordinator.config_type()
+        assert isinstance(queue, Mapping)
+        return {**queue, "pods": pods}
 
     @classmethod
     def from_config_value(cls, inst_data, config_value):
