@@ -69,6 +69,7 @@ lint: devenvs ## ruff and mypy
 
 bench: devenvs ## against the plain tutorial script and listings; the stack's start and memory
 	@$(BIN)/python -m wine_quality_tests.benchmark $(ARGS)
+	@$(BIN)/python -m wine_quality_tests.bench_sweep
 	@$(BIN)/python -m wine_quality_tests.bench_tick
 	@$(BIN)/python -m wine_quality_tests.bench_stack
 

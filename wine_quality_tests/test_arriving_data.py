@@ -11,12 +11,13 @@ import pytest
 from wine_quality.data.source import PACKAGED_RED_WINE
 from wine_quality.environments.versions import MLFLOW_VERSIONS
 from wine_quality_tests.dagster_stack import ENDED, DagsterStack
-from wine_quality_tests.servers import await_condition
+from wine_quality_tests.servers import MlflowServer, await_condition
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
 HEADER, *ROWS = PACKAGED_RED_WINE.read_text().splitlines()
 SENSOR = "new_wine_data_sensor"
+MODEL = "ElasticnetWineModel"
 
 
 class Watched:
@@ -127,6 +128,29 @@ def test_a_place_that_goes_away_fails_ticks_and_nothing_else(watched):
     hidden.rename(watched.folder)
     watched.drop("after.csv", ROWS[:450])
     assert watched.statuses("after.csv") == ["SUCCESS"]
+
+
+def test_promoted_or_refused_with_no_hand(mlflow_version, tmp_path):
+    """On each version, with a server and a registry of its own."""
+    server = MlflowServer(mlflow_version, tmp_path / "mlflow")
+    try:
+        watched = Watched(tmp_path, server, WINE_QUALITY_WATCH_MLFLOW_VERSION=mlflow_version.key)
+        try:
+            watched.drop("first.csv", ROWS[:800])
+            assert watched.statuses("first.csv") == ["SUCCESS"]
+            assert server.holder(MODEL, "champion") == "1"
+            # The same wines make the same model, which is no better.
+            watched.drop("second.csv", ROWS[:800])
+            assert watched.statuses("second.csv") == ["SUCCESS"]
+            assert server.holder(MODEL, "champion") == "1"
+            assert server.holder(MODEL, "challenger") == "2"
+            [run] = watched.runs_of("second.csv")
+            assert any("stays the champion" in m for m in watched.dagster.messages(run["runId"]))
+        finally:
+            watched.dagster.stop()
+        assert server.statuses("wine_quality_experiment1") == ["FINISHED", "FINISHED"]
+    finally:
+        server.stop()
 
 
 def test_a_bucket_is_watched_too(s3, mlflow_server, tmp_path):

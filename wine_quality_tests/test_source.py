@@ -17,6 +17,9 @@ from wine_quality_tests.web_faults import WINES, WebFaults
 QUICK = SourceLimits(
     max_bytes=1 << 20, timeout_seconds=0.5, total_seconds=3, attempts=3, retry_seconds=0.01
 )
+# Where time is not what is tested: the machine may be busy.
+PATIENT = replace(QUICK, timeout_seconds=10, total_seconds=30)
+SLOW = ("hang", "drip", "drip_header")
 
 
 @pytest.fixture
@@ -28,7 +31,7 @@ def web() -> Iterator[WebFaults]:
 
 @pytest.mark.parametrize("path", ["wines.csv", "gzip", "redirect", "flaky", "wines.csv?key=s3cret"])
 def test_the_wines_arrive(web, path):
-    source = read_source(f"{web.url}/{path}", QUICK)
+    source = read_source(f"{web.url}/{path}", PATIENT)
     assert source.content == WINES
     assert source.sha256 == hashlib.sha256(WINES).hexdigest()
     assert "s3cret" not in source.url
@@ -53,7 +56,7 @@ def test_the_wines_arrive(web, path):
 def test_a_faulty_server_is_named(web, path, words, tries):
     started = time.monotonic()
     with pytest.raises(SourceError, match=words) as error:
-        read_source(f"{web.url}/{path}", QUICK)
+        read_source(f"{web.url}/{path}", QUICK if path in SLOW else PATIENT)
     # Far from the limit: it only has to be sure that some bound held.
     assert time.monotonic() - started < 30
     assert f"{web.url}/{path}" in str(error.value)

@@ -17,6 +17,8 @@ from dagster._core.execution.retries import RetryMode
 from dagster._core.execution.step_dependency_config import StepDependencyConfig
 from dagster._core.executor.base import Executor
 from dagster._core.executor.in_process import InProcessExecutor, inprocess_execution_iterator
+from dagster._core.run_coordinator.base import SubmitRunContext
+from dagster._core.run_coordinator.queued_run_coordinator import QueuedRunCoordinator
 from dagster._core.system_config.objects import ResolvedRunConfig
 from dagster._grpc.types import ExecuteStepArgs
 from dagster._serdes import deserialize_value, serialize_value
@@ -39,12 +41,14 @@ __all__ = [
     "InProcessExecutor",
     "PlanExecutionContextManager",
     "PlanOrchestrationContext",
+    "QueuedRunCoordinator",
     "ReconstructableJob",
     "ResolvedRunConfig",
     "RetryMode",
     "SerializableErrorInfo",
     "StepDependencyConfig",
     "StepFailureData",
+    "SubmitRunContext",
     "capture_interrupts",
     "create_execution_plan",
     "deserialize_value",
