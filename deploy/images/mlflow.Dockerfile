@@ -6,8 +6,10 @@ FROM ${PYTHON} AS build
 # 3, 2.1.1 or 1.26: the lock files of deploy/requirements.
 ARG MLFLOW_VERSION=3
 COPY deploy/requirements/mlflow-${MLFLOW_VERSION}.txt /build/requirements.txt
+# Wheels only: what builds a source package would come without hashes.
 RUN python -m venv /opt/mlflow \
- && /opt/mlflow/bin/pip install --no-cache-dir --require-hashes --requirement /build/requirements.txt
+ && /opt/mlflow/bin/pip install --no-cache-dir --require-hashes --only-binary :all: \
+    --requirement /build/requirements.txt
 
 FROM ${PYTHON}
 RUN useradd --uid 10001 --user-group --no-create-home --home-dir /tmp --shell /usr/sbin/nologin wine
