@@ -31,6 +31,9 @@ from wine_quality_tests.stack_client import (
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 RMSE = 0.7931640229276851
+KEPT = (
+    "SELECT metric, value FROM wine_quality.evaluation_metrics WHERE run_id = '{}' ORDER BY metric"
+)
 # As the user's own would be; no service but the MLflow servers may get any.
 FOREIGN = {"AWS_PROFILE": "private", "AWS_SESSION_TOKEN": "t0ken", "MLFLOW_TRACKING_TOKEN": "t0ken"}
 
@@ -151,6 +154,9 @@ def assert_all_there(stack: Stack, runs: dict[str, Run]) -> None:
         assert b"fixed acidity" in artifact(stack, run, "training/record.json")
         assert any(run.mlflow_run_id in key for key in artifacts)
         assert f"assets/raw_wine_csv/{run.run_id}.parquet" in assets
+        kept = stack.query("metrics", "METRICS", KEPT.format(run.mlflow_run_id))
+        assert [metric for metric, _ in kept] == ["mae", "r2", "rmse"]
+        assert kept[2][1] == pytest.approx(RMSE, abs=1e-12)
 
 
 def of_version(runs: dict[str, Run], version: str) -> Run:
