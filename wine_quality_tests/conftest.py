@@ -46,6 +46,17 @@ def postgres() -> Iterator[PostgresServer]:
     server.remove()
 
 
+@pytest.fixture(autouse=True)
+def _tracking_uri_of_each_test() -> Iterator[None]:
+    """MLflow 3 writes the URI it is given into the environment, for child processes to find."""
+    before = os.environ.get("MLFLOW_TRACKING_URI")
+    yield
+    if before is None:
+        os.environ.pop("MLFLOW_TRACKING_URI", None)
+    else:
+        os.environ["MLFLOW_TRACKING_URI"] = before
+
+
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty $WINE_QUALITY_HOME."""
