@@ -28,29 +28,28 @@ class Stack(DagsterStack):
     def command(self, *arguments: str) -> list[str]:
         return [sys.executable, "-m", "wine_quality", "stack", *arguments]
 
-    def up(self) -> str:
-        """Start it in the background; what it said until it was ready."""
-        done = subprocess.run(
-            self.command("up", "--detach", "--versions", *self.versions),
+    def call(
+        self, *arguments: str, seconds: float = UP_SECONDS
+    ) -> subprocess.CompletedProcess[str]:
+        """A command of the stack's, as it ended."""
+        return subprocess.run(
+            self.command(*arguments),
             env=self.environment,
             cwd=PROJECT_ROOT,
             capture_output=True,
             text=True,
-            timeout=UP_SECONDS,
+            timeout=seconds,
         )
+
+    def up(self) -> str:
+        """Start it in the background; what it said until it was ready."""
+        done = self.call("up", "--detach", "--versions", *self.versions)
         assert done.returncode == 0, done.stdout + done.stderr
         self.url = f"http://127.0.0.1:{self.state['ports']['dagster-webserver']}"
         return done.stdout
 
     def down(self) -> str:
-        done = subprocess.run(
-            self.command("down"),
-            env=self.environment,
-            cwd=PROJECT_ROOT,
-            capture_output=True,
-            text=True,
-            timeout=UP_SECONDS,
-        )
+        done = self.call("down")
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 

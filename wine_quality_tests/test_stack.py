@@ -7,7 +7,6 @@ import pwd
 import shutil
 import signal
 import socket
-import subprocess
 import tempfile
 import urllib.error
 import urllib.parse
@@ -19,7 +18,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from wine_quality.environments.versions import MLFLOW_VERSIONS, PROJECT_ROOT
+from wine_quality.environments.versions import MLFLOW_VERSIONS
 from wine_quality_tests.servers import await_condition
 from wine_quality_tests.stack_client import (
     Stack,
@@ -285,14 +284,7 @@ def test_no_secret_is_on_a_command_line_and_postgres_is_not_root(stack):
 
 
 def test_a_second_stack_over_the_same_home_is_refused(stack):
-    done = subprocess.run(
-        stack.command("up"),
-        env=stack.environment,
-        cwd=PROJECT_ROOT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    done = stack.call("up", seconds=60)
     assert done.returncode == 1
     assert "is running already; `make stack-down` stops it" in done.stderr
 
