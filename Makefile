@@ -9,7 +9,7 @@ BIN := $(ROOT)/mlflow-3/bin
 BUILD := $(PYTHON) -m wine_quality.environments build
 
 .DEFAULT_GOAL := help
-.PHONY: help env envs devenvs run sweep promote rollback metrics forget up stack stack-down stack-env test quick lint bench screenshots browser clean
+.PHONY: help env envs devenvs run sweep promote rollback serve metrics forget up stack stack-down stack-env test quick lint bench screenshots browser clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -31,6 +31,9 @@ promote: env ## make the challenger (or VERSION=…) the champion
 
 rollback: env ## withdraw the champion for the one before (or VERSION=…)
 	@$(BIN)/python -m wine_quality rollback --mlflow $(MLFLOW) $(if $(VERSION),--version $(VERSION)) $(ARGS)
+
+serve: env ## serve the champion over REST (8080) and gRPC (8081); follows promotions (ARGS="--port 9090")
+	@$(BIN)/python -m wine_quality serve --mlflow $(MLFLOW) $(if $(VERSION),--version $(VERSION)) $(ARGS)
 
 metrics: env ## the metrics history: DO=status, upgrade or backfill (MLFLOW=… names the registry)
 	@$(BIN)/python -m wine_quality metrics $(or $(DO),status) --mlflow $(MLFLOW) $(ARGS)

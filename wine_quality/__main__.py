@@ -55,7 +55,14 @@ def parser() -> argparse.ArgumentParser:
         "write what MLflow's registry has and the history has not",
     )
     metrics.add_argument("--model", help="registered model to backfill (ElasticnetWineModel)")
-    for command in (run, sweep, promote, rollback, metrics):
+    serve = commands.add_parser("serve", help="serve the champion over REST and gRPC (V2 protocol)")
+    serve.add_argument("--version", help="serve this version, not the champion of the moment")
+    serve.add_argument("--model", help="registered model (ElasticnetWineModel)")
+    serve.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
+    serve.add_argument("--port", type=int, help="of REST (8080, or a free one if that is taken)")
+    serve.add_argument("--grpc-port", type=int, help="(8081, or a free one if that is taken)")
+    serve.add_argument("--every", type=float, default=2, help="seconds between looks at MLflow (2)")
+    for command in (run, sweep, promote, rollback, metrics, serve):
         command.add_argument("--tracking-uri", help="MLflow server; default: an embedded store")
     for command in (run, sweep, promote, rollback):
         command.add_argument("--config", help="YAML file of run config; the other options win")
@@ -70,7 +77,7 @@ def parser() -> argparse.ArgumentParser:
     stack.add_argument("--versions", nargs="+", default=[DEFAULT_VERSION], help="MLflow servers")
     stack.add_argument("--detach", action="store_true", help="come back when all is ready")
     stack.add_argument("--quietly", action="store_true", help=argparse.SUPPRESS)
-    for command in (run, sweep, promote, rollback, metrics, up):
+    for command in (run, sweep, promote, rollback, metrics, up, serve):
         command.add_argument(
             "--mlflow",
             choices=list(MLFLOW_VERSIONS),
@@ -100,6 +107,10 @@ def main(arguments: list[str] | None = None) -> int:
         from wine_quality.cli_metrics import metrics
 
         return metrics(options)
+    if options.command == "serve":
+        from wine_quality.cli_serve import serve
+
+        return serve(options)
     if options.command == "up":
         from wine_quality.cli_up import up
 

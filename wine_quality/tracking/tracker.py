@@ -262,12 +262,31 @@ class Tracker(ABC):
             Exception: whatever its loading raises.
         """
         import mlflow.pyfunc
+
+        self._require_files(name, version)
+        return mlflow.pyfunc.load_model(f"models:/{name}/{version}").predict(features)
+
+    def download_version(self, name: str, version: str, folder: Path) -> Path:
+        """A registered version's files, below ``folder``: where ``MLmodel`` lies.
+
+        Raises:
+            FileNotFoundError: the version's files are gone.
+            Exception: MLflow's or its artifact store's own, when they do not answer.
+        """
+        from mlflow.artifacts import download_artifacts
+
+        self._require_files(name, version)
+        return Path(
+            download_artifacts(artifact_uri=f"models:/{name}/{version}", dst_path=str(folder))
+        )
+
+    def _require_files(self, name: str, version: str) -> None:
+        """Asked first, since the older clients try for a minute to fetch what is not there."""
         from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
         files = self.client.get_model_version_download_uri(name, version)
         if not get_artifact_repository(files).list_artifacts():
             raise FileNotFoundError(f"nothing is left at {files}")
-        return mlflow.pyfunc.load_model(f"models:/{name}/{version}").predict(features)
 
     def registry(self, name: str) -> ChampionRegistry:
         """Champion and challenger among the versions of a registered model."""

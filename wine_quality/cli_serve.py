@@ -1,0 +1,108 @@
+"""``python -m wine_quality serve``: MLServer on this machine, with the champion of the moment."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import socket
+import sys
+from typing import TYPE_CHECKING
+
+from wine_quality.environments.versions import (
+    PROJECT_ROOT,
+    EnvironmentMissingError,
+    default_version,
+    get_version,
+)
+from wine_quality.home import home
+
+if TYPE_CHECKING:
+    from wine_quality.tracking.tracker import Tracker
+
+BAD_USE = 2
+HTTP_PORT, GRPC_PORT = 8080, 8081
+_BACKLOG = 2048
+# MLflow's own patience is minutes; the next look comes in seconds.
+_IMPATIENCE = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "15", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
+
+
+def serve(options: argparse.Namespace) -> int:
+    """Until Ctrl-C: 0. 1 when it cannot listen, 2 on bad use."""
+    try:
+        version = get_version(options.mlflow or default_version())
+        version.require_python()
+        if options.every <= 0:
+            raise ValueError("--every must be more than 0 seconds")
+        if options.version is not None and not options.version.isdigit():
+            raise ValueError(
+                f"--version {options.version!r} is no version number; leave it out for the champion"
+            )
+    except (ValueError, EnvironmentMissingError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return BAD_USE
+    if not version.is_resident:
+        # The registry is asked by the version's own client.
+        python = str(version.python)
+        environment = {**version.process_variables(), "PYTHONPATH": str(PROJECT_ROOT)}
+        os.execve(python, [python, "-m", "wine_quality", *sys.argv[1:]], environment)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
+    try:
+        return _serve(options, version.key)
+    except KeyboardInterrupt:
+        return 0
+
+
+def _serve(options: argparse.Namespace, key: str) -> int:
+    from wine_quality.serving.follow import Follower, Registry
+    from wine_quality.tracking.resource import MlflowTracker, VersionKey
+
+    for name, value in _IMPATIENCE.items():
+        os.environ.setdefault(name, value)
+    wanted = {"tracking_uri": options.tracking_uri, "registered_model_name": options.model}
+    config = {name: value for name, value in wanted.items() if value}
+    mlflow = MlflowTracker(version=VersionKey(key), **config)
+    name = mlflow.registered_model_name
+
+    def connect() -> Tracker:
+        return mlflow.connect(_say)
+
+    try:
+        public = _listen(options.host, options.port, HTTP_PORT)
+        with _listen(options.host, options.grpc_port, GRPC_PORT) as probe:
+            grpc = probe.getsockname()[1]
+    except OSError as error:
+        print(
+            f"error: cannot listen on {options.host}: {error.strerror}. Another --port or "
+            "--grpc-port may be free.",
+            file=sys.stderr,
+        )
+        return 1
+    address = f"http://{options.host}:{public.getsockname()[1]}"
+    _say(f"REST {address}/v2/models/{name}/infer, gRPC {options.host}:{grpc}; Ctrl-C ends it")
+    if not options.host.startswith(("127.", "localhost", "::1")):
+        _say("note: whoever reaches this address may ask for predictions; there is no login")
+    registry = Registry(connect, name, options.version)
+    folder = home() / "serving" / f"mlflow-{key}" / name
+    Follower(registry, folder, public, grpc, options.every, _say).run()
+    return 0
+
+
+def _listen(host: str, port: int | None, default: int) -> socket.socket:
+    """A listening socket: on the port picked, else on the default, else on a free one."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    if port is not None:
+        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    try:
+        return socket.create_server((host, default), family=family, backlog=_BACKLOG)
+    except OSError:
+        return socket.create_server((host, 0), family=family, backlog=_BACKLOG)
+
+
+def _say(message: str) -> None:
+    print(message, flush=True)
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt

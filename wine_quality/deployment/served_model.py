@@ -1,0 +1,140 @@
+"""What a registered version's own files say of how it is served."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+PACKAGES = ("scikit-learn", "numpy", "scipy", "pandas", "cloudpickle", "skops")
+"""What a model is trained with and served with, by its requirements.txt."""
+
+# MLflow's column types and the V2 protocol's.
+_DATATYPES = {
+    "double": "FP64",
+    "float": "FP32",
+    "long": "INT64",
+    "integer": "INT32",
+}
+_EXAMPLE = "input_example.json"
+
+
+class UnservableModel(ValueError):
+    """The version cannot be served as it is; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class ServedModel:
+    """One registered version.
+
+    Attributes:
+        mlflow_version: Of the client that logged it, such as ``2.1.1``.
+        python: ``major.minor`` of the interpreter that trained it.
+        file: The estimator's, such as ``model.skops``.
+        serialization: ``skops``, ``cloudpickle`` or ``pickle``.
+        columns: Name and V2 datatype of each input, in the signature's order.
+        packages: Version of each of ``PACKAGES`` that it was trained with.
+        example: Rows logged with the model, in the order of ``columns``; may be empty.
+    """
+
+    name: str
+    version: str
+    run_id: str
+    mlflow_version: str
+    python: str
+    file: str
+    serialization: str
+    columns: tuple[tuple[str, str], ...]
+    packages: tuple[tuple[str, str], ...]
+    example: tuple[tuple[float, ...], ...]
+
+    @property
+    def names(self) -> list[str]:
+        return [name for name, _ in self.columns]
+
+    def request(self, rows: list[list[float]]) -> dict[str, Any]:
+        """The V2 request for these rows."""
+        return {
+            "inputs": [
+                {
+                    "name": name,
+                    "shape": [len(rows)],
+                    "datatype": datatype,
+                    "data": [row[position] for row in rows],
+                }
+                for position, (name, datatype) in enumerate(self.columns)
+            ]
+        }
+
+
+def read_model(folder: Path, name: str, version: str, run_id: str) -> ServedModel:
+    """From the files that MLflow keeps of a version: ``MLmodel`` and those it names.
+
+    Raises:
+        UnservableModel: they are damaged, are no scikit-learn model, or have no signature of
+            numeric columns.
+    """
+    import yaml
+
+    title = f"{name} version {version}"
+    try:
+        described = yaml.safe_load((folder / "MLmodel").read_text())
+        flavors = described["flavors"]
+    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
+        raise UnservableModel(f"{title}: its MLmodel file cannot be read ({error})") from error
+    sklearn = flavors.get("sklearn")
+    if sklearn is None:
+        raise UnservableModel(
+            f"{title} is no scikit-learn model (flavors: {', '.join(flavors)}); only those can be "
+            "served"
+        )
+    return ServedModel(
+        name=name,
+        version=version,
+        run_id=run_id,
+        mlflow_version=str(described.get("mlflow_version", "")),
+        python=".".join(str(flavors["python_function"]["python_version"]).split(".")[:2]),
+        file=str(sklearn["pickled_model"]),
+        serialization=str(sklearn["serialization_format"]),
+        columns=_columns(described.get("signature"), title),
+        packages=_packages(folder / "requirements.txt", title),
+        example=_example(folder / _EXAMPLE),
+    )
+
+
+def _columns(signature: Any, title: str) -> tuple[tuple[str, str], ...]:
+    if not signature or not signature.get("inputs"):
+        raise UnservableModel(f"{title} has no signature; log it with one and register it again")
+    columns = []
+    for column in json.loads(signature["inputs"]):
+        datatype = _DATATYPES.get(column.get("type", ""))
+        if datatype is None or "name" not in column:
+            raise UnservableModel(
+                f"{title}: its signature has {column}; only named numeric columns can be served"
+            )
+        columns.append((str(column["name"]), datatype))
+    return tuple(columns)
+
+
+def _packages(file: Path, title: str) -> tuple[tuple[str, str], ...]:
+    try:
+        lines = file.read_text().splitlines()
+    except OSError as error:
+        raise UnservableModel(f"{title} has no requirements.txt ({error})") from error
+    pins = dict(line.split("==", 1) for line in map(str.strip, lines) if "==" in line)
+    found = tuple((name, pins[name]) for name in PACKAGES if name in pins)
+    if "scikit-learn" not in pins:
+        raise UnservableModel(
+            f"{title}: its requirements.txt pins no scikit-learn, so its environment cannot be "
+            "made again"
+        )
+    return found
+
+
+def _example(file: Path) -> tuple[tuple[float, ...], ...]:
+    try:
+        rows = json.loads(file.read_text())["data"]
+        return tuple(tuple(float(value) for value in row) for row in rows)
+    except (OSError, ValueError, KeyError, TypeError):
+        return ()

@@ -1,0 +1,1 @@
+"""Serving a registered model over the Open Inference Protocol (V2) with MLServer."""

@@ -1,0 +1,200 @@
+"""One MLServer process that serves one version, and can take a port over and hand it on."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from wine_quality.deployment.repository import REQUEST, SETTINGS
+from wine_quality.deployment.served_model import UnservableModel
+
+RESPONSE = "example-response.json"
+"""What the training environment predicts for the example, by the run's record."""
+TOLERANCE = 1e-9
+READY_SECONDS = 120.0
+_ANSWER_SECONDS = 30.0
+_DRAIN_SECONDS = 45.0
+# No tracking or storage credentials: a model that is served needs none.
+_PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "WINE_QUALITY_METRICS_URL")
+_PASSED_PREFIXES = ("MLSERVER_", "WINE_QUALITY_SERVE_", "PG")
+
+
+class Backend:
+    """Started at once; ready after ``await_ready``, in charge after ``take_over``."""
+
+    def __init__(self, python: Path, place: Path, public: socket.socket, grpc: int, log: Path):
+        """
+        Args:
+            place: The model's folder, with ``model-settings.json``.
+            public: Listening socket that is handed from process to process.
+            grpc: Port of gRPC on the socket's address.
+        """
+        self.place = place
+        settings = json.loads((place / SETTINGS).read_text())
+        self.name: str = settings["name"]
+        self.version: str = settings["parameters"]["version"]
+        private = socket.create_server(("127.0.0.1", 0))
+        self._private = f"http://127.0.0.1:{private.getsockname()[1]}"
+        report, reporting = os.pipe()
+        fds = (private.fileno(), public.fileno(), reporting)
+        command = [str(python), "-m", "wine_quality_runtime.server", str(place.parent)]
+        for option, fd in zip(("--private-fd", "--public-fd", "--report-fd"), fds, strict=True):
+            command += [option, str(fd)]
+        self._log = log
+        self._log_before = log.stat().st_size if log.exists() else 0
+        with log.open("ab") as output:
+            self.process = subprocess.Popen(
+                command,
+                env=_variables(os.environ, place, public.getsockname()[0], grpc),
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                pass_fds=fds,
+                start_new_session=True,  # Ctrl-C is for the supervisor, which asks it to drain
+            )
+        private.close()
+        os.close(reporting)
+        self._report = report
+
+    @property
+    def lives(self) -> bool:
+        return self.process.poll() is None
+
+    def await_ready(self) -> None:
+        """Until the model is loaded and answers its own example as it should.
+
+        Raises:
+            UnservableModel: it died, took too long or predicts something else.
+        """
+        deadline = time.monotonic() + READY_SECONDS
+        while not self._is_ready():
+            if not self.lives:
+                raise UnservableModel(f"{self._title} could not be loaded: {self._last_words()}")
+            if time.monotonic() > deadline:
+                raise UnservableModel(
+                    f"{self._title} was not ready after {READY_SECONDS:.0f} s; see {self._log}"
+                )
+            time.sleep(0.05)
+        self._check_example()
+
+    def _is_ready(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"{self._private}/v2/health/ready", timeout=5):
+                return True
+        except OSError:
+            return False
+
+    def _check_example(self) -> None:
+        file = self.place / REQUEST
+        if not file.exists():
+            return
+        request = urllib.request.Request(
+            f"{self._private}/v2/models/{self.name}/infer", file.read_bytes()
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=_ANSWER_SECONDS) as answer:
+                predicted = json.load(answer)["outputs"][0]["data"]
+        except urllib.error.HTTPError as error:
+            said = error.read(2000).decode("utf-8", "replace")
+            raise UnservableModel(f"{self._title} refuses its own input example: {said}") from None
+        except (OSError, ValueError, LookupError) as error:
+            raise UnservableModel(f"{self._title} did not answer its example: {error}") from None
+        expected = self._expected()
+        if expected is not None and not _alike(predicted, expected):
+            raise UnservableModel(
+                f"{self._title} predicts {predicted} for its input example; the model that was "
+                f"trained predicts {expected}"
+            )
+
+    def _expected(self) -> list[float] | None:
+        file = self.place / RESPONSE
+        return json.loads(file.read_text()) if file.exists() else None
+
+    def take_over(self) -> None:
+        """Listen on the public socket and on gRPC's port, beside whoever does so now.
+
+        Raises:
+            UnservableModel: it could not.
+        """
+        self._tell("go")
+        ready, _, _ = select.select([self._report], [], [], _ANSWER_SECONDS)
+        said = os.read(self._report, 4096).decode() if ready else ""
+        if said.strip() != "listening":
+            raise UnservableModel(f"{self._title} does not listen: {said or self._last_words()}")
+
+    def hand_over(self) -> None:
+        """Answer what was accepted, then end."""
+        self._tell("drain")
+
+    def end(self) -> None:
+        """Have it end, however it takes that."""
+        if self.lives:
+            self.process.terminate()
+        self.await_end()
+
+    def await_end(self, seconds: float = _DRAIN_SECONDS) -> None:
+        try:
+            self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        if self.process.stdin is not None:
+            try:
+                self.process.stdin.close()
+            except BrokenPipeError:
+                pass
+        if self._report >= 0:
+            os.close(self._report)
+            self._report = -1
+
+    def _tell(self, command: str) -> None:
+        assert self.process.stdin is not None
+        try:
+            self.process.stdin.write(f"{command}\n".encode())
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            pass  # dead; whoever asks for an answer notices
+
+    @property
+    def _title(self) -> str:
+        return f"{self.name} version {self.version}"
+
+    def _last_words(self) -> str:
+        said = self._log.read_bytes()[self._log_before :].decode("utf-8", "replace")
+        lines = said.splitlines()
+        errors = [line for line in lines if line.startswith("error: ")]
+        return errors[-1].removeprefix("error: ") if errors else f"see {self._log}"
+
+
+def _variables(
+    given: Mapping[str, str], place: Path, host: str, grpc: int
+) -> dict[str, str]:
+    kept = {
+        name: value
+        for name, value in given.items()
+        if name in _PASSED_ON or name.startswith(_PASSED_PREFIXES)
+    }
+    own = {
+        "PYTHONPATH": str(place),
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "MLSERVER_HOST": host,
+        "MLSERVER_GRPC_PORT": str(grpc),
+    }
+    return {**kept, **own}
+
+
+def _alike(predicted: Any, expected: list[float]) -> bool:
+    return len(predicted) == len(expected) and all(
+        abs(one - other) <= TOLERANCE * max(1.0, abs(other))
+        for one, other in zip(predicted, expected, strict=True)
+    )

@@ -1,0 +1,78 @@
+"""A registered version's files, made into a model repository with its serving environment."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from wine_quality.deployment.repository import REQUIREMENTS, write_repository
+from wine_quality.deployment.requirements import locked
+from wine_quality.deployment.served_model import ServedModel, UnservableModel, read_model
+from wine_quality.serving.backend import RESPONSE
+from wine_quality.tracking.tracker import Tracker
+
+_PYTHON = "python-version"
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """A version on disk: its model and the folder with ``model-settings.json``."""
+
+    model: ServedModel
+    place: Path
+
+
+def fetch(tracker: Tracker, name: str, version: str, folder: Path) -> Fetched:
+    """Write the model repository of a version into ``folder``.
+
+    Raises:
+        UnservableModel: there is no such version, its files are gone or damaged, or it is a model
+            that cannot be served.
+    """
+    found = tracker.registry(name).version(version)
+    if found is None:
+        raise UnservableModel(f"{name} has no version {version}")
+    with tempfile.TemporaryDirectory() as temporary:
+        try:
+            files = tracker.download_version(name, version, Path(temporary))
+        except FileNotFoundError as error:
+            raise UnservableModel(f"{name} version {version}: {error}") from error
+        model = read_model(files, name, version, found.run_id or "")
+        folder.mkdir(parents=True, exist_ok=True)
+        place = write_repository(model, files, locked(model), folder)
+    (place / _PYTHON).write_text(model.python)
+    expected = _expected(tracker, model)
+    if expected:
+        (place / RESPONSE).write_text(json.dumps(expected))
+    return Fetched(model, place)
+
+
+def _expected(tracker: Tracker, model: ServedModel) -> list[float]:
+    """What the model as it was trained, in plain numbers, says of its example; or nothing."""
+    record = tracker.load_training_record(model.run_id)
+    if record is None or not model.example:
+        return []
+    import pandas as pd
+
+    from wine_quality.training.fit import LinearModel
+
+    rows = pd.DataFrame(list(model.example), columns=model.names)
+    return [float(one) for one in LinearModel.from_json(json.dumps(record["model"])).predict(rows)]
+
+
+def environment_of(place: Path, say: Callable[[str], None]) -> Path:
+    """The interpreter that serves the model repository at ``place``; built when it is not there."""
+    from wine_quality.serving.environment import serving_python
+
+    return serving_python((place / REQUIREMENTS).read_text(), (place / _PYTHON).read_text(), say)
+
+
+def forget_all_but(folder: Path, versions: set[str]) -> None:
+    """Remove the folders of versions that are served no longer."""
+    for old in folder.iterdir() if folder.exists() else ():
+        if old.is_dir() and old.name.isdigit() and old.name not in versions:
+            shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,233 @@
+"""Serve the champion, and the next one from the moment it is crowned.
+
+The new version starts beside the old one in its own environment, answers its input example,
+takes the socket over, and only then the old one ends. Whatever goes wrong before that leaves the
+old one serving.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+from wine_quality.deployment.served_model import UnservableModel
+from wine_quality.serving.backend import Backend
+from wine_quality.serving.fetch import environment_of, fetch, forget_all_but
+from wine_quality.tracking.champion import CHAMPION
+from wine_quality.tracking.tracker import Tracker
+
+STATUS = "serving.json"
+LOG = "server.log"
+_TICK_SECONDS = 0.1
+_FIRST_PAUSE, _LONGEST_PAUSE = 10.0, 300.0
+_RESTART_PAUSE, _LONGEST_RESTART_PAUSE = 0.2, 10.0
+_SETTLED_SECONDS = 60.0
+
+
+class Registry:
+    """Which version is wanted, and its files. Connects when asked, and again after a failure."""
+
+    def __init__(self, connect: Callable[[], Tracker], name: str, version: str | None) -> None:
+        self._connect = connect
+        self._tracker: Tracker | None = None
+        self.name = name
+        self._fixed = version
+
+    def wanted(self) -> str | None:
+        """The version picked, else the champion, else None."""
+        if self._fixed:
+            return self._fixed
+        return self._connected().registry(self.name).holder(CHAMPION)
+
+    def fetch(self, version: str, folder: Path) -> Path:
+        return fetch(self._connected(), self.name, version, folder).place
+
+    def _connected(self) -> Tracker:
+        if self._tracker is None:
+            self._tracker = self._connect()
+        return self._tracker
+
+
+class Follower:
+    """One public address, behind it one ``Backend`` or, while they change, two."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        folder: Path,
+        public: socket.socket,
+        grpc: int,
+        every: float,
+        say: Callable[[str], None],
+    ) -> None:
+        """
+        Args:
+            folder: Where versions, log and status are kept.
+            every: Seconds between two looks at the registry.
+        """
+        self._registry, self._folder = registry, folder
+        self._public, self._grpc = public, grpc
+        self._every, self._say = every, say
+        self._serving: Backend | None = None
+        self._leaving: list[Backend] = []
+        # One thread for all that waits: the registry, an environment's build, a server's start.
+        self._worker = ThreadPoolExecutor(1)
+        self._coming: Future[Backend | None] | None = None
+        self._look_at = 0.0
+        self._failed: str | None = None
+        self._retry_at = 0.0
+        self._pause = _FIRST_PAUSE
+        self._restart_pause = _RESTART_PAUSE
+        self._started = 0.0
+        self._complaint = ""
+
+    def run(self) -> None:
+        """Until KeyboardInterrupt; then what is being answered is answered."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        try:
+            while True:
+                self._tick()
+                time.sleep(_TICK_SECONDS)
+        finally:
+            self._stop()
+
+    def _tick(self) -> None:
+        for backend in [each for each in self._leaving if not each.lives]:
+            backend.await_end()
+            self._leaving.remove(backend)
+        if self._coming is not None:
+            if self._coming.done():
+                self._take(self._coming)
+            return
+        now = time.monotonic()
+        if self._serving is not None and not self._serving.lives:
+            self._restart(self._serving)
+        elif now >= self._look_at:
+            self._look_at = now + self._every
+            self._coming = self._worker.submit(self._next)
+
+    def _next(self) -> Backend | None:
+        """A ready backend of the version that is wanted; None when nothing changes."""
+        try:
+            version = self._registry.wanted()
+        except Exception as error:
+            if self._serving is None:
+                last = self._last_served()
+                if last is not None:
+                    self._say(f"the registry does not answer ({error}); serving what was served")
+                    return self._start(last)
+            raise
+        if version is None:
+            raise UnservableModel(
+                f"{self._registry.name} has no champion; waiting for one (`make run` makes one)."
+            )
+        if self._serving is not None and version == self._serving.version:
+            return None
+        if version == self._failed and time.monotonic() < self._retry_at:
+            return None
+        self._say(f"fetching {self._registry.name} version {version} …")
+        try:
+            return self._start(self._registry.fetch(version, self._folder / version))
+        except Exception:
+            # Tried again later; another version is tried at once.
+            self._pause = _FIRST_PAUSE if version != self._failed else min(
+                2 * self._pause, _LONGEST_PAUSE
+            )
+            self._failed, self._retry_at = version, time.monotonic() + self._pause
+            raise
+
+    def _start(self, place: Path) -> Backend:
+        python = environment_of(place, self._say)
+        backend = Backend(python, place, self._public, self._grpc, self._folder / LOG)
+        try:
+            backend.await_ready()
+        except BaseException:
+            backend.end()
+            raise
+        return backend
+
+    def _take(self, coming: Future[Backend | None]) -> None:
+        """Hand the port to the one that is ready, or say why there is none."""
+        self._coming = None
+        try:
+            backend = coming.result()
+            if backend is not None:
+                self._swap(backend)
+        except Exception as error:
+            self._complain(str(error))
+
+    def _complain(self, complaint: str) -> None:
+        """Each thing once, not at every look."""
+        if complaint != self._complaint:
+            self._complaint = complaint
+            kept = f" Version {self._serving.version} goes on serving." if self._serving else ""
+            self._say(f"error: {complaint}{kept}")
+
+    def _swap(self, backend: Backend) -> None:
+        before = self._serving
+        try:
+            backend.take_over()
+        except BaseException:
+            backend.end()
+            raise
+        self._serving, self._started = backend, time.monotonic()
+        self._failed, self._complaint = None, ""
+        if before is not None and before.lives:
+            before.hand_over()
+            self._leaving.append(before)
+        elif before is not None:
+            before.await_end()
+        host, port = self._public.getsockname()[:2]
+        status = {
+            "name": backend.name,
+            "version": backend.version,
+            "http": f"http://{host}:{port}",
+            "grpc": f"{host}:{self._grpc}",
+            "place": str(backend.place),
+            "pid": backend.process.pid,
+        }
+        making = self._folder / f".{STATUS}"
+        making.write_text(json.dumps(status, indent=1))
+        making.rename(self._folder / STATUS)
+        forget_all_but(self._folder, {backend.version, before.version if before else ""})
+        self._say(f"serving {backend.name} version {backend.version} at http://{host}:{port}")
+
+    def _restart(self, dead: Backend) -> None:
+        """The same version again, from its files here; whether or not the registry answers."""
+        code = dead.process.poll()
+        if time.monotonic() - self._started > _SETTLED_SECONDS:
+            self._restart_pause = _RESTART_PAUSE
+        pause = self._restart_pause
+        self._restart_pause = min(2 * pause, _LONGEST_RESTART_PAUSE)
+        self._say(f"the server of version {dead.version} died (exit code {code}); restarting it")
+
+        def again() -> Backend:
+            time.sleep(pause)
+            return self._start(dead.place)
+
+        self._coming = self._worker.submit(again)
+
+    def _last_served(self) -> Path | None:
+        try:
+            status = json.loads((self._folder / STATUS).read_text())
+            place = Path(status["place"])
+        except (OSError, ValueError, KeyError):
+            return None
+        return place if status["name"] == self._registry.name and place.exists() else None
+
+    def _stop(self) -> None:
+        backends = [*self._leaving, *([self._serving] if self._serving else [])]
+        for backend in backends:
+            if backend.lives:
+                backend.process.terminate()
+        self._worker.shutdown(wait=False, cancel_futures=True)
+        if self._coming is not None and self._coming.done() and not self._coming.exception():
+            coming = self._coming.result()
+            backends += [coming] if coming is not None else []
+        for backend in backends:
+            backend.end()
+        self._public.close()

@@ -1,0 +1,122 @@
+"""From the tensors of a V2 request to one matrix, or a sentence that says what is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+NUMBERS = frozenset(
+    ["FP64", "FP32", "FP16", "INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16"]
+    + ["UINT32", "UINT64"]
+)
+_PLAIN = frozenset([int, float])
+_SHOWN = 80
+
+
+class BadRequest(ValueError):
+    """The request does not fit the model; the message names the column or the limit."""
+
+
+def matrix(tensors: Sequence[Any], columns: Sequence[str], most_rows: int) -> np.ndarray:
+    """The request's rows, columns in the order the model was trained with.
+
+    Args:
+        tensors: ``RequestInput`` of MLServer, one per column, of shape [n] or [n, 1].
+        columns: Names by the model's signature.
+        most_rows: Longest batch that is served.
+
+    Returns:
+        float64 of shape (n, columns), all finite, n at least 1.
+
+    Raises:
+        BadRequest: a column is missing, extra, given twice, misshapen, not numeric or not finite,
+            or there are no rows or too many.
+    """
+    by_name = _by_name(tensors, columns)
+    rows = _rows(by_name[columns[0]], most_rows)
+    found = np.empty((rows, len(columns)))
+    for position, name in enumerate(columns):
+        found[:, position] = _numbers(by_name[name], name, rows, columns[0])
+    if not np.isfinite(found).all():
+        row, position = np.argwhere(~np.isfinite(found))[0]
+        raise BadRequest(
+            f"column {columns[position]!r} holds {found[row, position]} in row {row}; the model "
+            "takes finite numbers only"
+        )
+    return found
+
+
+def _by_name(tensors: Sequence[Any], columns: Sequence[str]) -> dict[str, Any]:
+    by_name = {tensor.name: tensor for tensor in tensors}
+    complaints = []
+    missing = [name for name in columns if name not in by_name]
+    if missing:
+        complaints.append(f"missing: {_listed(missing)}")
+    unknown = [name for name in by_name if name not in columns]
+    if unknown:
+        complaints.append(f"unknown: {_listed(unknown)}")
+    if len(by_name) < len(tensors):
+        names = [tensor.name for tensor in tensors]
+        twice = [name for name in by_name if names.count(name) > 1]
+        complaints.append(f"given twice: {_listed(twice)}")
+    if complaints:
+        raise BadRequest(
+            f"columns {'; '.join(complaints)}. The model takes one tensor for each of: "
+            f"{_listed(columns, len(columns))}"
+        )
+    return by_name
+
+
+def _rows(tensor: Any, most_rows: int) -> int:
+    shape = tensor.shape
+    if not shape or shape[1:] not in ([], [1]) or shape[0] < 0:
+        raise BadRequest(
+            f"column {tensor.name!r} has shape {_cut(shape)}; it must be [rows] or [rows, 1]"
+        )
+    if shape[0] == 0:
+        raise BadRequest("the batch is empty: send at least one row")
+    if shape[0] > most_rows:
+        raise BadRequest(f"the batch has {shape[0]} rows; {most_rows} are the most in a request")
+    return shape[0]
+
+
+def _numbers(tensor: Any, name: str, rows: int, first: str) -> np.ndarray:
+    if tensor.shape not in ([rows], [rows, 1]):
+        raise BadRequest(
+            f"column {name!r} has shape {_cut(tensor.shape)}, but {first!r} has {rows} rows; all "
+            "columns must have as many"
+        )
+    datatype = getattr(tensor.datatype, "value", tensor.datatype)
+    if datatype not in NUMBERS:
+        raise BadRequest(f"column {name!r} has datatype {_cut(datatype)}; it must be FP64")
+    values = getattr(tensor.data, "root", tensor.data)
+    if not isinstance(values, list):
+        raise BadRequest(f"the data of column {name!r} must be a list, not {_cut(values)}")
+    if values and isinstance(values[0], list):  # [[1.0], [2.0]]
+        if any(not isinstance(value, list) or len(value) != 1 for value in values):
+            raise BadRequest(f"column {name!r} must hold one number per row")
+        values = [value[0] for value in values]
+    if len(values) != rows:
+        raise BadRequest(f"column {name!r} holds {len(values)} values; its shape says {rows}")
+    # By type, or numpy would take true for 1 and, in a mixed list, "1" for 1.
+    if not _PLAIN.issuperset(map(type, values)):
+        row, value = next(
+            (row, value) for row, value in enumerate(values) if type(value) not in _PLAIN
+        )
+        raise BadRequest(f"column {name!r} holds {_cut(value)} in row {row}, which is no number")
+    try:
+        return np.array(values, dtype=np.float64)
+    except OverflowError:
+        raise BadRequest(f"column {name!r} holds a number that no float64 can") from None
+
+
+def _listed(names: Sequence[str], most: int = 5) -> str:
+    shown = ", ".join(_cut(name) for name in names[:most])
+    return f"{shown} and {len(names) - most} more" if len(names) > most else shown
+
+
+def _cut(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"

@@ -1,0 +1,76 @@
+"""The fitted estimator from its file, unharmed and in the environment it was trained in."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+
+class UnfitModel(RuntimeError):
+    """The model cannot be served here; the message says why and what to do."""
+
+
+def load_estimator(
+    file: Path, serialization: str, sha256: str, packages: Mapping[str, str]
+) -> Any:
+    """The estimator, checked before it is unpacked.
+
+    Args:
+        file: ``model.skops`` or ``model.pkl``.
+        serialization: ``skops``, ``cloudpickle`` or ``pickle``.
+        sha256: What the file must hash to: what was fetched from the registry.
+        packages: Name and version of what it was trained with.
+
+    Raises:
+        UnfitModel: the file is gone or damaged, holds what skops does not trust, or another
+            version of a package is installed.
+    """
+    _require_packages(packages)
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise UnfitModel(f"{file.name} cannot be read: {error.strerror}") from error
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise UnfitModel(
+            f"{file.name} is damaged: its SHA-256 is not the one that was recorded when it was "
+            "fetched from the registry. Deploy the version again."
+        )
+    try:
+        estimator = _unpack(content, serialization)
+    except UnfitModel:
+        raise
+    except Exception as error:
+        raise UnfitModel(f"{file.name} cannot be loaded: {error}") from error
+    # Rows come as a matrix whose order was checked; scikit-learn would warn at each of them.
+    if hasattr(estimator, "feature_names_in_"):
+        del estimator.feature_names_in_
+    return estimator
+
+
+def _unpack(content: bytes, serialization: str) -> Any:
+    if serialization == "skops":
+        from skops.io import get_untrusted_types, loads
+
+        untrusted = get_untrusted_types(data=content)
+        if untrusted:
+            raise UnfitModel(f"the model holds types that skops does not trust: {untrusted}")
+        return loads(content)
+    import pickle
+
+    return pickle.loads(content)
+
+
+def _require_packages(packages: Mapping[str, str]) -> None:
+    for name, wanted in packages.items():
+        try:
+            installed = version(name)
+        except PackageNotFoundError:
+            installed = "missing"
+        if installed != wanted:
+            raise UnfitModel(
+                f"the model was trained with {name} {wanted}, but here it is {installed}. Install "
+                "the requirements.txt beside its model-settings.json."
+            )
