@@ -1,0 +1,1 @@
+"""What runs in the serving environment; self-contained, for it is copied beside the model."""
