@@ -1,4 +1,4 @@
-"""MLServer's gRPC side: malformed tensors are the client's fault, and models are not its to load."""
+"""MLServer's gRPC side: malformed tensors are the client's fault, its models are not."""
 
 from __future__ import annotations
 

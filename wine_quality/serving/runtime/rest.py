@@ -80,7 +80,7 @@ class RestServer(RESTServer):
         most = self._most_bytes
         encoding = request.headers.get("content-encoding", "identity").strip().lower()
         if encoding not in ("identity", "gzip", ""):
-            raise Refused(415, f"content-encoding {encoding[:40]!r} is not known; send gzip or none")
+            raise Refused(415, f"content-encoding {encoding[:40]!r} is unknown; send gzip or none")
         too_much = Refused(413, f"the body is larger than {most} bytes, the most in a request")
         if int(request.headers.get("content-length", "0")) > most:
             raise too_much

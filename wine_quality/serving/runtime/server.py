@@ -1,4 +1,4 @@
-"""``python -m wine_quality_runtime.server REPOSITORY``: MLServer with limits, and a way to hand over.
+"""``python -m wine_quality_runtime.server REPOSITORY``: MLServer, limits, and handing over.
 
 Settings are MLServer's own (``MLSERVER_HOST``, ``MLSERVER_HTTP_PORT``, ``MLSERVER_GRPC_PORT`` …),
 with these defaults changed: no debug (its errors show stack traces), prediction in the process

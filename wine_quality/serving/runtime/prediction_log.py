@@ -1,0 +1,480 @@
+"""Every prediction as a row in PostgreSQL, at next to no cost for the request that asked for it.
+
+A request leaves its numbers in a queue. One thread hashes and writes them in batches; while the
+database is away the queue holds them, and when it is full the oldest are dropped.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import threading
+import time
+import uuid
+import weakref
+from collections import deque
+from collections.abc import Callable, Sequence
+from datetime import datetime, timezone
+from typing import NamedTuple
+
+import numpy as np
+
+from .postgres_connection import Address, PostgresConnection, TooLateError
+
+URL_VARIABLE = "WINE_QUALITY_METRICS_URL"
+INPUTS_VARIABLE = "WINE_QUALITY_SERVE_LOG_INPUTS"
+
+MOST_ROWS = 200_000
+"""Rows that wait at most: some 60 MB when each came with a request of its own."""
+_BATCH_ROWS = 5_000
+_PIECE_ROWS = 1_000
+"""A large request is cut into pieces of so many, each dropped or written as a whole."""
+_LINGER_SECONDS = 1.0
+"""For a batch to fill; a row is in the database about so long after its request."""
+_WRITE_SECONDS = 10.0
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
+_IDLE_SECONDS = 60.0
+"""After so long without a prediction the connection is given back."""
+
+_MAKE_TABLE = ("42P01", "42703", "3F000")  # no such table, column, schema
+_INSERT = (
+    "INSERT INTO wine_quality.predictions (time, model_name, model_version, run_id, input_hash,"
+    " prediction, inputs, batch, row) SELECT t.time, {model}, {version}, {run_id}, t.hash,"
+    " t.prediction, {inputs}, {batch}, {first} + t.number - 1 FROM ROWS FROM"
+    " (unnest({times}::timestamptz[], {hashes}::text[], {predictions}::float8[]){more})"
+    " WITH ORDINALITY AS t({names}) ON CONFLICT DO NOTHING"
+)
+
+
+class Counters(NamedTuple):
+    """Rows since the log was made."""
+
+    written: int
+    waiting: int
+    dropped: int
+
+
+class _Model(NamedTuple):
+    name: str
+    version: int
+    run_id: str
+    columns: tuple[str, ...]
+
+
+class _Piece(NamedTuple):
+    """Rows of one request; float64, little-endian, row by row."""
+
+    model: _Model
+    at: datetime
+    rows: int
+    inputs: bytes
+    predictions: bytes
+
+
+class PredictionLog:
+    """A bounded queue, and a thread that empties it into ``wine_quality.predictions``.
+
+    Safe to use from any thread, and after a fork: the child begins with an empty queue and a
+    connection of its own.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        log_inputs: bool = False,
+        warn: Callable[[str], None] | None = None,
+        most_rows: int = MOST_ROWS,
+    ) -> None:
+        """Nothing is connected or started before the first prediction.
+
+        Args:
+            url: ``postgresql://`` or ``postgresql+psycopg2://``; empty: nothing is kept.
+            log_inputs: Store the inputs too, not only their hash.
+            warn: Told, from the log's own thread, what is wrong; by default ``logging`` is.
+            most_rows: Rows that wait at most.
+
+        Raises:
+            ValueError: the address is none; the message does not repeat it, for the password.
+            ImportError: there is an address, but no psycopg2.
+        """
+        self._address = Address.parse(url, URL_VARIABLE) if url.strip() else None
+        if self._address is not None:
+            import psycopg2  # noqa: F401
+        self._log_inputs = log_inputs
+        self._warn = warn or logging.getLogger(__name__).warning
+        self._most_rows = most_rows
+        self._begin_anew()
+        ours = weakref.ref(self)
+
+        def in_child() -> None:
+            log = ours()
+            if log is not None:
+                log._begin_anew()
+
+        os.register_at_fork(after_in_child=in_child)
+
+    def _begin_anew(self) -> None:
+        """The state of a process that has predicted nothing; a fork's parent keeps its own."""
+        self._lock = threading.Lock()
+        self._queue: deque[_Piece] = deque()
+        self._written = self._waiting = self._dropped = 0
+        self._said_dropped = 0
+        self._odd = self._losing = False
+        self._some, self._enough = threading.Event(), threading.Event()
+        self._closing = threading.Event()
+        self._ends: float | None = None
+        self._thread: threading.Thread | None = None
+        self._connection: PostgresConnection | None = None
+
+    @classmethod
+    def from_environment(cls, warn: Callable[[str], None] | None = None) -> PredictionLog:
+        """``$WINE_QUALITY_METRICS_URL`` (empty: no log) and ``$WINE_QUALITY_SERVE_LOG_INPUTS``.
+
+        Raises:
+            ValueError: either cannot be used; the message says what it should be.
+        """
+        wanted = os.environ.get(INPUTS_VARIABLE, "").strip().lower()
+        if wanted not in ("", "true", "false"):
+            raise ValueError(f"${INPUTS_VARIABLE} is {wanted!r}; it must be true or false")
+        return cls(os.environ.get(URL_VARIABLE, ""), wanted == "true", warn)
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether there is an address."""
+        return self._address is not None
+
+    @property
+    def counters(self) -> Counters:
+        """For the server's metrics. All are of this process."""
+        with self._lock:
+            return Counters(self._written, self._waiting, self._dropped)
+
+    def record(
+        self,
+        model: str,
+        version: str | int,
+        columns: Sequence[str],
+        inputs: np.ndarray,
+        predictions: np.ndarray,
+        at: datetime | None = None,
+        run_id: str = "",
+    ) -> None:
+        """Have a row for each prediction soon. Never raises, never waits for the database.
+
+        The arrays are copied, so they may change afterwards.
+
+        Args:
+            version: The registry's number.
+            columns: The k names of the signature, in its order.
+            inputs: float64, (n, k), in that order.
+            predictions: float64, (n,).
+            at: When the request was answered; now, by default.
+            run_id: The MLflow run that trained the model. Another MLflow server may have a
+                version of the same number.
+        """
+        if self._address is None:
+            return
+        try:
+            self._enqueue(
+                _Model(model, int(version), run_id, tuple(columns)),
+                np.asarray(inputs, dtype="<f8"),
+                np.asarray(predictions, dtype="<f8"),
+                at or datetime.now(timezone.utc),
+            )
+        # A prediction is worth more than its row in a table, whatever is wrong with that.
+        except Exception as error:
+            self._count_odd(predictions, error)
+
+    def close(self, seconds: float = 5.0) -> None:
+        """Write what waits, for at most ``seconds``; what is left then is dropped, with a warning.
+
+        Later predictions are only counted, as dropped.
+        """
+        with self._lock:
+            self._ends = time.monotonic() + seconds
+            thread = self._thread
+        self._some.set()
+        self._enough.set()
+        self._closing.set()
+        if thread is not None:
+            thread.join(seconds + 1)
+        with self._lock:
+            left, self._waiting = self._waiting, 0
+            self._dropped += left
+            self._queue.clear()
+        if left:
+            self._warn(
+                f"{left} prediction(s) were not written to {self._name} before the server ended."
+            )
+
+    @property
+    def _name(self) -> str:
+        return self._address.name if self._address else "no database"
+
+    def _enqueue(
+        self, model: _Model, inputs: np.ndarray, predictions: np.ndarray, at: datetime
+    ) -> None:
+        rows = len(predictions)
+        if inputs.shape != (rows, len(model.columns)) or predictions.shape != (rows,):
+            raise ValueError(
+                f"inputs {inputs.shape} and predictions {predictions.shape} do not fit "
+                f"{len(model.columns)} columns"
+            )
+        pieces = [
+            _Piece(
+                model,
+                at,
+                len(predictions[start : start + _PIECE_ROWS]),
+                inputs[start : start + _PIECE_ROWS].tobytes(),
+                predictions[start : start + _PIECE_ROWS].tobytes(),
+            )
+            for start in range(0, rows, _PIECE_ROWS)
+        ]
+        with self._lock:
+            if self._ends is not None:
+                self._dropped += rows
+                return
+            if self._thread is None:
+                thread = threading.Thread(target=self._work, name="prediction-log", daemon=True)
+                thread.start()
+                self._thread = thread
+            self._queue.extend(pieces)
+            self._waiting += rows
+            # What is being written is no longer in the queue, though it waits: it stays.
+            while self._waiting > self._most_rows and self._queue:
+                oldest = self._queue.popleft()
+                self._waiting -= oldest.rows
+                self._dropped += oldest.rows
+            enough = self._waiting >= _BATCH_ROWS
+        # Waking the thread costs a request more than all the rest, so it is done seldom.
+        if not self._some.is_set():
+            self._some.set()
+        if enough and not self._enough.is_set():
+            self._enough.set()
+
+    def _count_odd(self, predictions: object, error: Exception) -> None:
+        rows = np.size(predictions) if isinstance(predictions, np.ndarray) else 1
+        with self._lock:
+            self._dropped += rows
+            self._said_dropped += rows
+            first, self._odd = not self._odd, True
+        if first:
+            self._warn(f"Prediction(s) that cannot be logged are dropped, the first: {error!r}")
+
+    def _work(self) -> None:
+        """The thread: a batch, written however long it takes, and the next."""
+        while True:
+            if not self._some.wait(_IDLE_SECONDS):
+                self._disconnect()
+                continue
+            if self._ends is None:
+                self._enough.wait(_LINGER_SECONDS)
+            pieces = self._take()
+            if not pieces:
+                if self._ends is not None:
+                    self._disconnect()
+                    return
+                continue
+            try:
+                batch = _Batch(pieces, self._log_inputs)
+            # Odd numbers must not end the thread.
+            except Exception as error:
+                self._give_up(sum(piece.rows for piece in pieces), error)
+                continue
+            if not self._write(batch):
+                return
+            self._say_dropped()
+
+    def _take(self) -> list[_Piece]:
+        """The next batch, the oldest rows first; they are still waiting."""
+        pieces: list[_Piece] = []
+        rows = 0
+        with self._lock:
+            while self._queue and rows < _BATCH_ROWS:
+                piece = self._queue.popleft()
+                pieces.append(piece)
+                rows += piece.rows
+            if not self._queue:
+                self._some.clear()
+            if self._waiting - rows < _BATCH_ROWS:
+                self._enough.clear()
+            if self._ends is not None:
+                self._some.set()  # nobody else wakes it to see that all is done
+        return pieces
+
+    def _write(self, batch: _Batch) -> bool:
+        """Until it is written; False when the log was closed meanwhile and its time is over."""
+        pause, said = _FIRST_PAUSE, False
+        while True:
+            reused = self._connection is not None
+            try:
+                self._send(batch)
+            except Exception as error:  # none may end the thread
+                self._disconnect()
+                if not _may_pass(error):
+                    self._give_up(batch.rows, error)
+                    return True
+                if self._is_over():
+                    return False
+                if reused:
+                    continue  # the connection may have died long ago, with nobody looking
+                if not said:
+                    self._warn(self._complaint(error))
+                    said = True
+                self._say_dropped()
+                if self._closing.wait(pause):
+                    time.sleep(_FIRST_PAUSE)  # little time is left: no long pauses any more
+                pause = min(2 * pause, _LONGEST_PAUSE)
+            else:
+                with self._lock:
+                    self._written += batch.rows
+                    self._waiting -= batch.rows
+                if said:
+                    self._warn(f"Predictions are written to {self._name} again.")
+                return True
+
+    def _send(self, batch: _Batch) -> None:
+        """In one transaction. A batch that is there already, its answer lost, is not doubled."""
+        assert self._address is not None
+        if self._connection is None:
+            self._connection = PostgresConnection(self._address, self._until())
+        self._connection.run(batch.statements(self._connection.literal), self._until())
+
+    def _until(self) -> float:
+        """When a write that begins now is given up."""
+        latest = time.monotonic() + _WRITE_SECONDS
+        return latest if self._ends is None else min(latest, self._ends)
+
+    def _is_over(self) -> bool:
+        return self._ends is not None and time.monotonic() >= self._ends
+
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _give_up(self, rows: int, error: Exception) -> None:
+        """Rows that can never be written."""
+        with self._lock:
+            self._waiting -= rows
+            self._dropped += rows
+            self._said_dropped += rows
+        self._warn(f"{rows} prediction(s) cannot be written to {self._name}: {_said(error)}")
+
+    def _complaint(self, error: Exception) -> str:
+        advice = ""
+        if getattr(error, "pgcode", None) in _MAKE_TABLE:
+            advice = " Make the table: make metrics DO=upgrade"
+        return (
+            f"Predictions cannot be written to {self._name}: {_said(error)}{advice} (Up to "
+            f"{self._most_rows} rows wait in memory; it is tried again.)"
+        )
+
+    def _say_dropped(self) -> None:
+        """Once when rows begin to be lost, and once when that has ended."""
+        with self._lock:
+            lost = self._dropped - self._said_dropped
+            relaxed = self._waiting <= self._most_rows / 2
+            begun, ended = bool(lost) and not self._losing, self._losing and relaxed
+            self._losing = (self._losing or begun) and not ended
+            if ended:
+                self._said_dropped = self._dropped
+        if ended:
+            self._warn(f"{lost} prediction(s) were dropped; now all are written again.")
+        elif begun:
+            self._warn(
+                f"{self._most_rows} predictions wait to be written to {self._name}: the oldest "
+                "are dropped."
+            )
+
+
+def _may_pass(error: Exception) -> bool:
+    """Whether the same rows may be taken later; if not, they would block all others."""
+    import psycopg2
+
+    if isinstance(error, (psycopg2.DataError, psycopg2.IntegrityError)):
+        return False
+    return isinstance(error, (psycopg2.Error, TooLateError, OSError))
+
+
+def _said(error: Exception) -> str:
+    """In one line, without the statement. The driver names no password."""
+    primary = getattr(getattr(error, "diag", None), "message_primary", None)
+    return " ".join((primary or str(error) or repr(error)).split())
+
+
+class _Batch:
+    """Rows that are written together, under an id by which they are not written twice."""
+
+    def __init__(self, pieces: Sequence[_Piece], with_inputs: bool) -> None:
+        self.id = str(uuid.uuid4())
+        self.rows = sum(piece.rows for piece in pieces)
+        groups: dict[_Model, list[_Piece]] = {}
+        for piece in pieces:
+            groups.setdefault(piece.model, []).append(piece)
+        self._groups = [_Group(model, part, with_inputs) for model, part in groups.items()]
+
+    def statements(self, literal: Callable[[str], str]) -> str:
+        """One INSERT for each model version.
+
+        Args:
+            literal: Quotes a text for SQL.
+        """
+        first, statements = 0, []
+        for group in self._groups:
+            statements.append(group.statement(literal, self.id, first))
+            first += group.rows
+        return "; ".join(statements)
+
+
+class _Group:
+    """The rows of one model version, as PostgreSQL reads arrays."""
+
+    def __init__(self, model: _Model, pieces: Sequence[_Piece], with_inputs: bool) -> None:
+        self.rows = sum(piece.rows for piece in pieces)
+        self._model = model
+        times: list[str] = []
+        hashes: list[str] = []
+        for piece in pieces:
+            times += [piece.at.astimezone(timezone.utc).isoformat()] * piece.rows
+            width = len(piece.inputs) // piece.rows
+            hashes += [
+                hashlib.sha256(piece.inputs[start : start + width]).hexdigest()
+                for start in range(0, len(piece.inputs), width)
+            ]
+        self._times, self._hashes = ",".join(times), ",".join(hashes)
+        predictions = np.frombuffer(b"".join(piece.predictions for piece in pieces), "<f8")
+        self._predictions = ",".join(map(repr, predictions.tolist()))
+        self._inputs = self._json(pieces) if with_inputs else None
+
+    def _json(self, pieces: Sequence[_Piece]) -> str:
+        """An object for each row; JSON has no word for what is not finite but null."""
+        matrix = np.frombuffer(b"".join(piece.inputs for piece in pieces), "<f8")
+        rows = matrix.reshape(self.rows, -1)
+        values = rows.tolist() if np.isfinite(rows).all() else _finite(rows)
+        return json.dumps([dict(zip(self._model.columns, row, strict=True)) for row in values])
+
+    def statement(self, literal: Callable[[str], str], batch: str, first: int) -> str:
+        stored = self._inputs is not None
+        more = f", jsonb_array_elements({literal(self._inputs)}::jsonb)" if self._inputs else ""
+        return _INSERT.format(
+            model=literal(self._model.name),
+            version=self._model.version,
+            run_id=literal(self._model.run_id),
+            inputs="t.inputs" if stored else "NULL::jsonb",
+            batch=f"'{batch}'::uuid",
+            first=first,
+            times=f"'{{{self._times}}}'",
+            hashes=f"'{{{self._hashes}}}'",
+            predictions=f"'{{{self._predictions}}}'",
+            more=more,
+            names="time, hash, prediction, inputs, number"
+            if stored
+            else "time, hash, prediction, number",
+        )
+
+
+def _finite(rows: np.ndarray) -> list[list[float | None]]:
+    return [[value if np.isfinite(value) else None for value in row] for row in rows.tolist()]
