@@ -1,0 +1,1 @@
+"""What of a model is deployed, and how. No Dagster, no MLflow."""
