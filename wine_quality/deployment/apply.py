@@ -1,0 +1,119 @@
+"""Apply a model's manifests to a Kubernetes context, and wait until the model answers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from urllib.parse import quote
+
+from wine_quality.deployment.kubectl import DeploymentError, Kubectl, named
+from wine_quality.deployment.manifests import ServedAs
+from wine_quality.deployment.pods import Document
+from wine_quality.deployment.readiness import readiness
+
+_REQUEST_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where the deployed model is asked whether it is ready.
+
+    Attributes:
+        url: What stands before /v2: of the ingress, or of a port-forward. With Seldon Core v1
+            that includes /seldon/<namespace>/<name>.
+        headers: That the ingress routes by, such as Host for KServe.
+    """
+
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def ready_url(self, model: ServedAs) -> str:
+        """The V2 protocol's readiness of that very version."""
+        version = f"/versions/{quote(model.version, safe='')}" if model.version else ""
+        return f"{self.url.rstrip('/')}/v2/models/{quote(model.name, safe='')}{version}/ready"
+
+
+def deploy(
+    documents: Sequence[Document],
+    kubectl: Kubectl,
+    *,
+    model: ServedAs,
+    endpoint: Endpoint | None = None,
+    timeout_seconds: float = 300.0,
+    poll_seconds: float = 2.0,
+    report: Callable[[str], None] = lambda line: None,
+) -> None:
+    """Apply the documents, wait for each to be ready, then for the model to answer.
+
+    Args:
+        endpoint: None: the controllers' word that all is ready is enough.
+        timeout_seconds: For all of it.
+        report: Told of each step.
+
+    Raises:
+        DeploymentError: there is no kubectl or no such context, the cluster lacks the resource's
+            definition or refused a document, or it was not ready in time; the message holds the
+            conditions of the resource that was waited for, or what the model answered.
+    """
+    deadline = time.monotonic() + timeout_seconds
+    kubectl.check_context()
+    kubectl.apply(documents)
+    report(f"applied {', '.join(map(named, documents))} to context {kubectl.context}")
+    for document in documents:
+        _await_ready(document, kubectl, deadline, timeout_seconds, poll_seconds)
+        report(f"{named(document)} is ready")
+    if endpoint is not None:
+        url = endpoint.ready_url(model)
+        _await_answer(url, endpoint.headers, deadline, timeout_seconds, poll_seconds)
+        report(f"{url} answers")
+
+
+def _await_ready(
+    document: Document, kubectl: Kubectl, deadline: float, allowed: float, poll: float
+) -> None:
+    last = "its status was never read"
+    while True:
+        try:
+            state = readiness(kubectl.get(document))
+        except DeploymentError as error:
+            # A cluster's API may be gone for a moment; one that stays away is told of at the end.
+            last = str(error)
+        else:
+            if state.ready:
+                return
+            last = state.said
+            if state.failed:
+                raise DeploymentError(f"{named(document)} failed: {last}")
+        if time.monotonic() + poll > deadline:
+            about = document["metadata"]
+            raise DeploymentError(
+                f"{named(document)} was not ready within {allowed:g} s: {last}. See kubectl "
+                f"--context {kubectl.context} --namespace {about['namespace']} describe "
+                f"{document['kind'].lower()} {about['name']}"
+            )
+        time.sleep(poll)
+
+
+def _await_answer(
+    url: str, headers: Mapping[str, str], deadline: float, allowed: float, poll: float
+) -> None:
+    import requests
+
+    while True:
+        try:
+            answer = requests.get(
+                url, headers=dict(headers), timeout=_REQUEST_SECONDS, allow_redirects=False
+            )
+        except requests.RequestException as error:
+            last = f"no answer ({type(error).__name__})"
+        else:
+            if answer.status_code == 200:
+                return
+            last = f"HTTP {answer.status_code} {' '.join(answer.text.split())[:200]}".rstrip()
+        if time.monotonic() + poll > deadline:
+            raise DeploymentError(
+                f"the resources are ready, but {url} was not within {allowed:g} s: {last}. Is the "
+                "address that of the ingress, with the headers it routes by?"
+            )
+        time.sleep(poll)

@@ -1,0 +1,166 @@
+"""``kubectl``, with a time-out on each call and errors that say what to do."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from wine_quality.deployment.manifests import yaml_text
+from wine_quality.deployment.pods import MANAGED_BY, Document
+
+_INSTALLED_BY = {
+    "mlops.seldon.io": "Seldon Core v2",
+    "machinelearning.seldon.io": "Seldon Core v1",
+    "serving.kserve.io": "KServe",
+}
+
+
+class DeploymentError(RuntimeError):
+    """The model could not be deployed; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Kubectl:
+    """Calls of ``kubectl`` against one context.
+
+    Attributes:
+        context: Of the kubeconfig that kubectl finds ($KUBECONFIG, else ~/.kube/config).
+        program: Name on PATH, or path.
+        call_seconds: After which one call is given up.
+    """
+
+    context: str
+    program: str = "kubectl"
+    call_seconds: float = 30.0
+
+    def check_context(self) -> None:
+        """Refuse a context that the kubeconfig does not have.
+
+        Raises:
+            DeploymentError: it lacks it, or there is no kubectl.
+        """
+        known = self._call("config", "get-contexts", "-o", "name").split()
+        if self.context not in known:
+            raise DeploymentError(
+                f"there is no Kubernetes context {self.context!r}; kubectl knows "
+                f"{', '.join(sorted(known)) or 'none'}. Name one of these, or point KUBECONFIG at "
+                "the file that has it"
+            )
+
+    def apply(self, documents: Iterable[Document]) -> None:
+        """Server-side apply, in the documents' order.
+
+        What the manifests say is taken back from whoever changed it, such as a person with
+        ``kubectl scale``; fields they leave out stay with their owners.
+
+        Raises:
+            DeploymentError: the cluster cannot be reached, lacks the resource's definition, or
+                refused the document.
+        """
+        self._call(
+            *self._on_cluster(),
+            *("apply", "--server-side", "--force-conflicts", f"--field-manager={MANAGED_BY}"),
+            *("--filename", "-"),
+            text=yaml_text(documents),
+        )
+
+    def get(self, document: Document) -> dict[str, Any]:
+        """The resource as it stands on the cluster.
+
+        Raises:
+            DeploymentError: as for ``apply``, or it is gone.
+        """
+        about = document["metadata"]
+        plain = self._call(
+            *self._on_cluster(),
+            *("get", resource_type(document), about["name"]),
+            *("--namespace", about["namespace"], "--output", "json"),
+        )
+        try:
+            found = json.loads(plain)
+        except ValueError:
+            found = None
+        if not isinstance(found, dict):
+            raise DeploymentError(f"kubectl gave no JSON for {named(document)}: {plain[:200]!r}")
+        return found
+
+    def _on_cluster(self) -> tuple[str, ...]:
+        return ("--context", self.context, f"--request-timeout={self.call_seconds:g}s")
+
+    def _call(self, *arguments: str, text: str | None = None) -> str:
+        program = shutil.which(self.program)
+        if program is None:
+            raise DeploymentError(
+                f"{self.program} is not on PATH: install it to apply manifests, or set no "
+                "Kubernetes context to have them written only"
+            )
+        try:
+            done = subprocess.run(
+                [program, *arguments],
+                input=text,
+                stdin=subprocess.DEVNULL if text is None else None,
+                capture_output=True,
+                text=True,
+                # Requests have a time-out of their own; this one is for what hangs besides.
+                timeout=self.call_seconds + 5,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise DeploymentError(
+                f"kubectl {_verb(arguments)} did not end within {self.call_seconds + 5:g} s: is "
+                f"the cluster of context {self.context!r} reachable?"
+            ) from None
+        except OSError as error:
+            raise DeploymentError(f"{program} cannot be run: {error}") from error
+        if done.returncode:
+            raise DeploymentError(self._why(done.stderr.strip() or done.stdout.strip(), arguments))
+        return done.stdout
+
+    def _why(self, said: str, arguments: tuple[str, ...]) -> str:
+        missing = re.search(r'no matches for kind "(\w+)" in version "([\w.]+)/(\w+)"', said)
+        missing_type = re.search(r"doesn't have a resource type \"[a-z]+\.?\w*\.?([\w.]*)\"", said)
+        if missing or missing_type:
+            group = missing[2] if missing else (missing_type[1] if missing_type else "")
+            kind = missing[1] if missing else "that resource"
+            needed = _INSTALLED_BY.get(group, "what defines it")
+            return (
+                f"the cluster of context {self.context!r} does not know {kind} ({group}): install "
+                f"{needed} there, or choose another target"
+            )
+        if re.search(r"connection refused|no such host|i/o timeout|Unable to connect", said):
+            return (
+                f"the cluster of context {self.context!r} cannot be reached; is it up, and this "
+                f"machine allowed to? kubectl said: {_short(said)}"
+            )
+        if match := re.search(r'namespaces "([^"]+)" not found', said):
+            return (
+                f"there is no namespace {match[1]!r} on the cluster of context {self.context!r}: "
+                f"kubectl --context {self.context} create namespace {match[1]}"
+            )
+        if "forbidden" in said.lower() or "unauthorized" in said.lower():
+            return f"the user of context {self.context!r} may not do this: {_short(said)}"
+        return f"kubectl {_verb(arguments)} failed: {_short(said)}"
+
+
+def resource_type(document: Document) -> str:
+    """Such as model.v1alpha1.mlops.seldon.io, which no other group's Model is taken for."""
+    group, _, version = document["apiVersion"].rpartition("/")
+    return f"{document['kind'].lower()}.{version}.{group}"
+
+
+def named(document: Document) -> str:
+    """Such as Model elasticnet-wine-model."""
+    return f"{document['kind']} {document['metadata']['name']}"
+
+
+def _verb(arguments: tuple[str, ...]) -> str:
+    return next((one for one in arguments if one in ("config", "apply", "get")), arguments[0])
+
+
+def _short(said: str) -> str:
+    return " ".join(said.split())[:600]
