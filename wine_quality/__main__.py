@@ -62,7 +62,13 @@ def parser() -> argparse.ArgumentParser:
     serve.add_argument("--port", type=int, help="of REST (8080, or a free one if that is taken)")
     serve.add_argument("--grpc-port", type=int, help="(8081, or a free one if that is taken)")
     serve.add_argument("--every", type=float, default=2, help="seconds between looks at MLflow (2)")
-    for command in (run, sweep, promote, rollback, metrics, serve):
+    image = commands.add_parser("image", help="an image that serves a version, or its context")
+    image.add_argument("--version", default="champion", help="number of a version (champion)")
+    image.add_argument("--model", help="registered model (ElasticnetWineModel)")
+    image.add_argument("--output", help="folder of the build context (build/image/MODEL-VERSION)")
+    image.add_argument("--tag", help="of the image (localhost/wine-quality-model:VERSION)")
+    image.add_argument("--no-build", action="store_true", help="only write the build context")
+    for command in (run, sweep, promote, rollback, metrics, serve, image):
         command.add_argument("--tracking-uri", help="MLflow server; default: an embedded store")
     for command in (run, sweep, promote, rollback):
         command.add_argument("--config", help="YAML file of run config; the other options win")
@@ -77,7 +83,7 @@ def parser() -> argparse.ArgumentParser:
     stack.add_argument("--versions", nargs="+", default=[DEFAULT_VERSION], help="MLflow servers")
     stack.add_argument("--detach", action="store_true", help="come back when all is ready")
     stack.add_argument("--quietly", action="store_true", help=argparse.SUPPRESS)
-    for command in (run, sweep, promote, rollback, metrics, up, serve):
+    for command in (run, sweep, promote, rollback, metrics, up, serve, image):
         command.add_argument(
             "--mlflow",
             choices=list(MLFLOW_VERSIONS),
@@ -111,6 +117,10 @@ def main(arguments: list[str] | None = None) -> int:
         from wine_quality.cli_serve import serve
 
         return serve(options)
+    if options.command == "image":
+        from wine_quality.cli_image import image
+
+        return image(options)
     if options.command == "up":
         from wine_quality.cli_up import up
 

@@ -9,8 +9,8 @@ import socket
 import sys
 from typing import TYPE_CHECKING
 
+from wine_quality.environments.own_client import go_on_in
 from wine_quality.environments.versions import (
-    PROJECT_ROOT,
     EnvironmentMissingError,
     default_version,
     get_version,
@@ -41,11 +41,7 @@ def serve(options: argparse.Namespace) -> int:
     except (ValueError, EnvironmentMissingError) as error:
         print(f"error: {error}", file=sys.stderr)
         return BAD_USE
-    if not version.is_resident:
-        # The registry is asked by the version's own client.
-        python = str(version.python)
-        environment = {**version.process_variables(), "PYTHONPATH": str(PROJECT_ROOT)}
-        os.execve(python, [python, "-m", "wine_quality", *sys.argv[1:]], environment)
+    go_on_in(version)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
     try:

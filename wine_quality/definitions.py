@@ -8,13 +8,13 @@ from dagster import (
 )
 
 from wine_quality import progress
-from wine_quality.assets import data, model, promotion
+from wine_quality.assets import data, deployment, model, promotion
 from wine_quality.assets.hyperparameters import Hyperparameters
 from wine_quality.assets.wine_files import WINE_FILES
 from wine_quality.environments.executor import mlflow_environment_executor
 from wine_quality.environments.versions import default_version
 from wine_quality.history import WineHistory
-from wine_quality.jobs import wine_quality_model
+from wine_quality.jobs import wine_quality_deployment, wine_quality_model
 from wine_quality.metrics_history.resource import MetricsHistory
 from wine_quality.notices.sensors import notice_sensors
 from wine_quality.promotion import wine_quality_promotion, wine_quality_rollback
@@ -27,8 +27,18 @@ from wine_quality.watching import WatchedPlace, watching_sensor
 
 watch = WatchedPlace.from_environment()
 defs = Definitions(
-    assets=[WINE_FILES, *load_assets_from_modules([data, model, promotion]), hyperparameter_sweep],
-    jobs=[wine_quality_model, wine_quality_sweep, wine_quality_promotion, wine_quality_rollback],
+    assets=[
+        WINE_FILES,
+        *load_assets_from_modules([data, model, promotion, deployment]),
+        hyperparameter_sweep,
+    ],
+    jobs=[
+        wine_quality_model,
+        wine_quality_sweep,
+        wine_quality_promotion,
+        wine_quality_rollback,
+        wine_quality_deployment,
+    ],
     schedules=[retraining_schedule(watch)],
     sensors=[mlflow_run_closer, watching_sensor(watch), *notice_sensors()],
     resources={

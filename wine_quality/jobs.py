@@ -2,6 +2,11 @@
 
 from dagster import AssetSelection, define_asset_job
 
+wine_quality_deployment = define_asset_job(
+    "wine_quality_deployment",
+    selection=AssetSelection.assets("model_deployment"),
+    description="Write what serves the champion, or a version, and apply it to a target.",
+)
 wine_quality_model = define_asset_job(
     "wine_quality_model",
     selection=AssetSelection.assets(

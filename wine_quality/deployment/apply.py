@@ -117,3 +117,25 @@ def _await_answer(
                 "address that of the ingress, with the headers it routes by?"
             )
         time.sleep(poll)
+
+
+def await_answer(url: str, seconds: float, poll_seconds: float = 0.5) -> None:
+    """Until a URL answers with 200.
+
+    Raises:
+        DeploymentError: it did not in time; the message holds what it said last.
+    """
+    import requests
+
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            answer = requests.get(url, timeout=_REQUEST_SECONDS, allow_redirects=False)
+            if answer.status_code == 200:
+                return
+            last = f"HTTP {answer.status_code} {' '.join(answer.text.split())[:200]}".rstrip()
+        except requests.RequestException as error:
+            last = f"no answer ({type(error).__name__})"
+        if time.monotonic() + poll_seconds > deadline:
+            raise DeploymentError(f"{url} did not answer within {seconds:g} s: {last}.")
+        time.sleep(poll_seconds)

@@ -17,9 +17,7 @@ REQUEST = "example-request.json"
 REQUIREMENTS = "requirements.txt"
 
 
-def write_repository(
-    model: ServedModel, files: Path, requirements: str, folder: Path
-) -> Path:
+def write_repository(model: ServedModel, files: Path, requirements: str, folder: Path) -> Path:
     """Everything that serves the model, in ``folder/<name>``.
 
     The folder is made beside its place and moved there when it is whole; one that is there

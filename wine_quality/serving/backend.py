@@ -55,6 +55,7 @@ class Backend:
             self.process = subprocess.Popen(
                 command,
                 env=_variables(os.environ, place, public.getsockname()[0], grpc),
+                cwd=place,  # MLServer reads a .env of where it starts
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -175,9 +176,7 @@ class Backend:
         return errors[-1].removeprefix("error: ") if errors else f"see {self._log}"
 
 
-def _variables(
-    given: Mapping[str, str], place: Path, host: str, grpc: int
-) -> dict[str, str]:
+def _variables(given: Mapping[str, str], place: Path, host: str, grpc: int) -> dict[str, str]:
     kept = {
         name: value
         for name, value in given.items()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -74,3 +75,18 @@ def _run(command: list[str]) -> None:
             f"the serving environment could not be built; is the package index reachable?\n"
             f"{done.stderr.strip()[-2000:]}"
         )
+
+
+def main() -> int:
+    """``python -m wine_quality.serving.environment``: build those of the project's lock files."""
+    from wine_quality.deployment.requirements import LOCKS
+    from wine_quality.environments.versions import MLFLOW_VERSIONS
+
+    for version in MLFLOW_VERSIONS.values():
+        lock = LOCKS / f"serving-{version.key}.txt"
+        serving_python(lock.read_text(), version.pythons[0], lambda text: print(text, flush=True))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

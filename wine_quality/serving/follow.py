@@ -134,8 +134,8 @@ class Follower:
             return self._start(self._registry.fetch(version, self._folder / version))
         except Exception:
             # Tried again later; another version is tried at once.
-            self._pause = _FIRST_PAUSE if version != self._failed else min(
-                2 * self._pause, _LONGEST_PAUSE
+            self._pause = (
+                _FIRST_PAUSE if version != self._failed else min(2 * self._pause, _LONGEST_PAUSE)
             )
             self._failed, self._retry_at = version, time.monotonic() + self._pause
             raise

@@ -13,9 +13,7 @@ class UnfitModel(RuntimeError):
     """The model cannot be served here; the message says why and what to do."""
 
 
-def load_estimator(
-    file: Path, serialization: str, sha256: str, packages: Mapping[str, str]
-) -> Any:
+def load_estimator(file: Path, serialization: str, sha256: str, packages: Mapping[str, str]) -> Any:
     """The estimator, checked before it is unpacked.
 
     Args:

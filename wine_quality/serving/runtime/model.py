@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 from mlserver import MLModel
 from mlserver.errors import InferenceError
+from mlserver.logging import logger
 from mlserver.types import (
     InferenceRequest,
     InferenceResponse,
@@ -42,6 +44,7 @@ class WineQualityModel(MLModel):
         sklearn.set_config(assume_finite=True)
         extra = self._extra()
         self._columns: list[str] = list(extra["columns"])
+        self._run_id: str = extra["run_id"]
         self._most_rows = most_rows()
         self._estimator = load_estimator(
             self._folder() / extra["file"],
@@ -50,7 +53,8 @@ class WineQualityModel(MLModel):
             extra["packages"],
         )
         self._predict(np.zeros((1, len(self._columns))))  # whatever is loaded late is loaded now
-        self._log = PredictionLog.from_environment()
+        log = PredictionLog.from_environment(logger.warning)
+        self._log = log if log.is_kept else None
         return True
 
     async def predict(self, payload: InferenceRequest) -> InferenceResponse:
@@ -71,6 +75,7 @@ class WineQualityModel(MLModel):
                 inputs=rows,
                 predictions=predictions,
                 at=datetime.now(timezone.utc),
+                run_id=self._run_id,
             )
         output = ResponseOutput.model_construct(
             name=OUTPUT, shape=[len(rows)], datatype="FP64", data=predictions.tolist()
@@ -97,7 +102,7 @@ class WineQualityModel(MLModel):
 
     async def unload(self) -> bool:
         if self._log is not None:
-            self._log.close(_FLUSH_SECONDS)
+            await asyncio.to_thread(self._log.close, _FLUSH_SECONDS)
             self._log = None
         return True
 

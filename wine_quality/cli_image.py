@@ -1,0 +1,83 @@
+"""``python -m wine_quality image``: an image that serves a version, or the context to build it."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from wine_quality.environments.own_client import go_on_in
+from wine_quality.environments.versions import (
+    PROJECT_ROOT,
+    EnvironmentMissingError,
+    default_version,
+    get_version,
+)
+
+BAD_USE = 2
+_ENGINES = ("docker", "podman")
+_CHAMPION = "champion"
+
+
+def image(options: argparse.Namespace) -> int:
+    """0 when it was done, 1 when the version or its build was against it, 2 on bad use."""
+    try:
+        version = get_version(options.mlflow or default_version())
+        version.require_python()
+        if options.version != _CHAMPION and not options.version.isdigit():
+            raise ValueError(f"--version {options.version!r} is neither a number nor {_CHAMPION!r}")
+    except (ValueError, EnvironmentMissingError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return BAD_USE
+    go_on_in(version)
+    return _image(options, version.key)
+
+
+def _image(options: argparse.Namespace, key: str) -> int:
+    from wine_quality.deployment.image import image_tag, write_context
+    from wine_quality.deployment.served_model import UnservableModel
+    from wine_quality.serving.fetch import fetch
+    from wine_quality.tracking.champion import CHAMPION
+    from wine_quality.tracking.resource import MlflowTracker, VersionKey
+    from wine_quality.tracking.server_check import TrackingServerError
+
+    wanted = {"tracking_uri": options.tracking_uri, "registered_model_name": options.model}
+    config = {name: value for name, value in wanted.items() if value}
+    mlflow = MlflowTracker(version=VersionKey(key), **config)
+    name = mlflow.registered_model_name
+    try:
+        tracker = mlflow.connect(lambda text: print(text, file=sys.stderr))
+        number = options.version
+        if number == _CHAMPION:
+            number = tracker.registry(name).holder(CHAMPION)
+            if number is None:
+                raise UnservableModel(f"{name} has no champion; `make run` makes one")
+        default = PROJECT_ROOT / "build" / "image" / f"{name}-{number}"
+        folder = Path(options.output).resolve() if options.output else default
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        if options.output and folder.exists() and not (folder / "Dockerfile").exists():
+            raise UnservableModel(f"{folder} is there already and is no build context")
+        with tempfile.TemporaryDirectory() as temporary:
+            fetched = fetch(tracker, name, number, Path(temporary))
+            write_context(fetched.model, fetched.place, folder)
+    except (UnservableModel, TrackingServerError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    print(f"{name} version {number}: the build context is in {folder}")
+    return _build(folder, options.tag or image_tag(fetched.model), options.no_build)
+
+
+def _build(folder: Path, tag: str, skip: bool) -> int:
+    engine = next((name for name in _ENGINES if shutil.which(name)), None)
+    if skip or engine is None:
+        why = "" if skip else f"Neither {' nor '.join(_ENGINES)} is on PATH. "
+        print(f"{why}Build it with: docker build --tag {tag} {folder}")
+        return 0
+    done = subprocess.run([engine, "build", "--tag", tag, str(folder)])
+    if done.returncode == 0:
+        ports = "-p 8080:8080 -p 8081:8081"
+        print(f"run it with: {engine} run --rm {ports} --read-only --tmpfs /tmp {tag}")
+    return 1 if done.returncode else 0

@@ -1,0 +1,17 @@
+"""Commands that ask a registry run in the environment of the version that was picked."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from wine_quality.environments.versions import PROJECT_ROOT, MlflowVersion
+
+
+def go_on_in(version: MlflowVersion) -> None:
+    """Start this command anew in the version's environment, unless this is it already."""
+    if version.is_resident:
+        return
+    python = str(version.python)
+    environment = {**version.process_variables(), "PYTHONPATH": str(PROJECT_ROOT)}
+    os.execve(python, [python, "-m", "wine_quality", *sys.argv[1:]], environment)
