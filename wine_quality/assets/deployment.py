@@ -23,8 +23,6 @@ from wine_quality.tracking.champion import CHAMPION
 from wine_quality.tracking.resource import MlflowTracker
 
 if TYPE_CHECKING:
-    from upath import UPath
-
     from wine_quality.deployment.manifest_settings import ManifestModel
     from wine_quality.serving.fetch import Fetched
 
@@ -150,8 +148,6 @@ class _Written:
 def _write(config: DeploymentConfig, fetched: "Fetched", key: str, temporary: Path) -> "_Written":
     """Model repository and manifests; ``model-settings.json`` comes last."""
     import json
-
-    from upath import UPath
 
     from wine_quality.deployment.manifest_settings import ManifestModel
     from wine_quality.deployment.place import copy_into, deployments

@@ -58,6 +58,9 @@ class HandingOver(Server):
 
     def __init__(self, settings: Any, private: int, public: int, report: int) -> None:
         super().__init__(settings, may_load=False)
+        self._grpc_server = remote_procedures.LeavingServer(
+            settings, self._data_plane, self._model_repository_handlers
+        )
         self._metrics_server = None  # on the private side, where the supervisor asks
         self._gate = ClosingConnections(self._rest_server.app)
         self._endpoint = PrometheusEndpoint(settings)
@@ -136,18 +139,18 @@ class HandingOver(Server):
         self._gate.closing = True
         for listener in self._public_side.servers:
             listener.close()
-        ending = asyncio.create_task(self._grpc_server.stop())
+        leaving = asyncio.create_task(self._grpc_server.leave())
         deadline = asyncio.get_running_loop().time() + _DRAIN_SECONDS
         while self._public_side.server_state.connections:
             if asyncio.get_running_loop().time() > deadline:
                 break
             await asyncio.sleep(0.05)
-        await ending
+        await leaving
         await self.stop()
 
     async def stop(self, sig: int | None = None) -> None:
         self._public_side.should_exit = True
-        if hasattr(self._grpc_server, "_server"):
+        if self._grpc_server.runs:
             await self._grpc_server.stop(sig)
         self._private_side.should_exit = True
 

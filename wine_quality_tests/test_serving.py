@@ -1,0 +1,265 @@
+"""``make serve``: the champion over REST and gRPC, on all that happens to it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from wine_quality.data.contract import FEATURES
+from wine_quality.environments.versions import MLFLOW_VERSIONS
+from wine_quality.tracking.champion import CHAMPION
+from wine_quality_tests.servers import MlflowServer, await_condition
+from wine_quality_tests.serving import (
+    NAME,
+    Load,
+    Serve,
+    alive,
+    await_count,
+    over_grpc,
+    request_of,
+    run_job,
+    serving_environment,
+)
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+_PREDICT = """
+import json, sys
+import mlflow, pandas as pd
+from wine_quality.tracking.resource import MlflowTracker, VersionKey
+tracker = MlflowTracker(version=VersionKey(sys.argv[1])).connect(print)
+from wine_quality.data.source import PACKAGED_RED_WINE
+wines = pd.read_csv(PACKAGED_RED_WINE, sep=";")
+features = wines[json.loads(sys.argv[2])].astype("float64")
+found = tracker.predict("ElasticnetWineModel", "1", features)
+print(json.dumps({"rows": features.to_numpy().tolist(), "predicted": [float(p) for p in found]}))
+"""
+
+
+def predicted_by_training_environment(home: Path, key: str) -> dict[str, Any]:
+    """All wines, and what ``predict`` says of them in the environment that trained the model."""
+    version = MLFLOW_VERSIONS[key]
+    done = subprocess.run(
+        [str(version.python), "-W", "ignore", "-c", _PREDICT, key, json.dumps(list(FEATURES))],
+        env={**version.process_variables(), "WINE_QUALITY_HOME": str(home)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_the_predictions_of_the_training_environment(mlflow_version, home):
+    run_job(home, mlflow_version)
+    expected = predicted_by_training_environment(home, mlflow_version.key)
+    with Serve(home, mlflow_version) as serve:
+        serve.await_version("1")
+        rest = serve.predict(expected["rows"])
+        grpc = json.loads(
+            over_grpc(
+                serving_environment(mlflow_version.key),
+                serve.grpc_port,
+                expected["rows"],
+                "print(json.dumps(list(stub.ModelInfer(request(rows)).outputs[0].contents."
+                "fp64_contents)))",
+            )
+        )
+        status, metadata = serve.ask("GET", f"/v2/models/{NAME}/versions/1")
+        assert status == 200
+        assert [entry["name"] for entry in metadata["inputs"]] == list(FEATURES)
+        assert metadata["parameters"]["mlflow_version"].startswith(mlflow_version.client)
+    assert len(rest) == len(grpc) == 1599
+    assert rest == pytest.approx(expected["predicted"], rel=0, abs=1e-12)
+    assert grpc == pytest.approx(expected["predicted"], rel=0, abs=1e-12)
+    assert serve.process.returncode == 0
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory) -> Path:
+    """A home whose registry has versions 1 and 2, both of MLflow 3; 2 is the champion."""
+    home = tmp_path_factory.mktemp("trained")
+    run_job(home, MLFLOW_VERSIONS["3"])
+    run_job(home, MLFLOW_VERSIONS["3"], "--alpha", "0.01")
+    return home
+
+
+@pytest.fixture
+def registry(trained, tmp_path, monkeypatch):
+    """A home of its own with those two versions, and its registry."""
+    from wine_quality.tracking.resource import MlflowTracker, VersionKey
+
+    home = tmp_path / "home"
+    shutil.copytree(trained, home)
+    monkeypatch.setenv("WINE_QUALITY_HOME", str(home))
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.delenv("WINE_QUALITY_METRICS_URL", raising=False)
+    tracker = MlflowTracker(version=VersionKey("3")).connect(print)
+    yield tracker.registry(NAME)
+
+
+WINE = [7.4, 0.7, 0.0, 1.9, 0.076, 11.0, 34.0, 0.9978, 3.51, 0.56, 9.4]
+
+def test_promotion_and_rollback_under_load(registry, home, tmp_path):
+    """Zero failed requests while the champion changes eight times."""
+    home = Path(os.environ["WINE_QUALITY_HOME"])
+    done = tmp_path / "done"
+    with Serve(home, MLFLOW_VERSIONS["3"]) as serve:
+        serve.await_version("2")
+        expected = {"2": serve.predict([WINE])[0]}
+        grpc = subprocess.Popen(
+            [str(serving_environment()), "-c", _grpc_load(serve.grpc_port, done)],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        with Load(serve.port, WINE) as load:
+            for version in ["1", "2"] * 4:
+                before = load.count
+                registry.give(CHAMPION, version)
+                serve.await_version(version)
+                await_count(load, before + 300)
+            await_count(load, 5000)
+        done.write_text("done")
+        grpc_said = json.loads(grpc.communicate(timeout=60)[0])
+        registry.give(CHAMPION, "1")
+        serve.await_version("1")
+        expected["1"] = serve.predict([WINE])[0]
+    print(f"{load.count} over REST, {grpc_said['answers']} over gRPC")
+    assert load.failures == []
+    assert load.count >= 5000
+    assert set(load.answers) == set(expected.items())
+    assert grpc_said["failures"] == []
+    assert grpc_said["answers"] > 500
+    assert expected["1"] != expected["2"]
+
+
+def _grpc_load(port: int, done: Path) -> str:
+    from wine_quality_tests.serving import GRPC_CLIENT
+
+    client = GRPC_CLIENT.replace("sys.argv[1]", repr(f"127.0.0.1:{port}")).replace(
+        "json.loads(sys.argv[2]), json.loads(sys.argv[3])", f"{list(FEATURES)!r}, {[WINE]!r}"
+    )
+    return (
+        client
+        + f"""
+import os
+failures, answers, asked = [], 0, request(rows)
+while not os.path.exists({str(done)!r}):
+    try:
+        stub.ModelInfer(asked, timeout=30)
+        answers += 1
+    except grpc.RpcError as error:
+        failures.append(str(error))
+print(json.dumps({{"failures": failures, "answers": answers}}))
+"""
+    )
+
+
+def test_killed_and_started_again(registry, home):
+    home = Path(os.environ["WINE_QUALITY_HOME"])
+    with Serve(home, MLFLOW_VERSIONS["3"]) as serve:
+        serve.await_version("2")
+        before, pid = serve.predict([WINE]), serve.server_pid
+        os.kill(pid, signal.SIGKILL)
+        await_condition(lambda: serve.server_pid != pid, "another server")
+        # A connection that was made while there was none waits for it.
+        assert serve.predict([WINE]) == before
+        assert "died (exit code -9)" in serve.said
+
+        pid = serve.server_pid
+        serve.process.kill()
+        serve.process.wait()
+        await_condition(lambda: not alive(pid), "the server to end with its supervisor")
+    with Serve(home, MLFLOW_VERSIONS["3"]) as serve:
+        serve.await_version("2")
+        assert serve.predict([WINE]) == before
+
+
+def test_a_champion_that_cannot_be_served(registry, home):
+    """Damaged files, then a registry entry that vanishes: the old version goes on serving."""
+    home = Path(os.environ["WINE_QUALITY_HOME"])
+    registry.give(CHAMPION, "1")
+    with Serve(home, MLFLOW_VERSIONS["3"]) as serve:
+        serve.await_version("1")
+        before = serve.predict([WINE])
+        second = registry.version("2")
+        (estimator,) = _files_of(registry, second).glob("model.skops")
+        whole = estimator.read_bytes()
+        estimator.write_bytes(whole[: len(whole) // 2])
+        with Load(serve.port, WINE, threads=1) as load:
+            registry.give(CHAMPION, "2")
+            serve.await_said("error: ElasticnetWineModel version 2 could not be loaded")
+            assert "Version 1 goes on serving." in serve.said
+            estimator.unlink()
+            registry._client.delete_registered_model(NAME)
+            serve.await_said("has no champion")
+            await_count(load, load.count + 200)
+        assert load.failures == []
+        assert {version for version, _ in load.answers} == {"1"}
+        assert serve.predict([WINE]) == before
+
+
+def _files_of(registry, version) -> Path:
+    uri = registry._client.get_model_version_download_uri(NAME, version.version)
+    return Path(uri.removeprefix("file://"))
+
+
+def test_a_model_that_predicts_something_else(registry, home):
+    """The file loads, but it is not the model whose numbers the run recorded."""
+    home = Path(os.environ["WINE_QUALITY_HOME"])
+    registry.give(CHAMPION, "1")
+    one, two = (_files_of(registry, registry.version(number)) for number in "12")
+    shutil.copyfile(one / "model.skops", two / "model.skops")
+    with Serve(home, MLFLOW_VERSIONS["3"]) as serve:
+        serve.await_version("1")
+        registry.give(CHAMPION, "2")
+        serve.await_said("version 2 predicts")
+        assert serve.version == "1"
+
+
+def test_no_champion_yet(home):
+    with Serve(home, MLFLOW_VERSIONS["3"]) as serve:
+        serve.await_said("has no champion; waiting for one")
+        run_job(home, MLFLOW_VERSIONS["3"])
+        serve.await_version("1")
+        assert serve.infer(request_of([WINE]))[0] == 200
+
+
+def test_a_registry_that_is_away(home, tmp_path):
+    """What was served last is served again while the tracking server is down."""
+    server = MlflowServer(MLFLOW_VERSIONS["3"], tmp_path / "mlflow")
+    try:
+        run_job(home, MLFLOW_VERSIONS["3"], "--tracking-uri", server.uri)
+        with Serve(home, MLFLOW_VERSIONS["3"], "--tracking-uri", server.uri) as serve:
+            serve.await_version("1")
+            before = serve.predict([WINE])
+            server.stop()
+            serve.await_said("error: ")
+            assert serve.predict([WINE]) == before
+        with Serve(home, MLFLOW_VERSIONS["3"], "--tracking-uri", server.uri) as serve:
+            serve.await_said("serving what was served")
+            serve.await_version("1")
+            assert serve.predict([WINE]) == before
+    finally:
+        server.stop()
+
+
+def test_the_server_holds_no_credentials(registry, home):
+    home = Path(os.environ["WINE_QUALITY_HOME"])
+    secrets = {
+        "AWS_SECRET_ACCESS_KEY": "canary-aws",
+        "MLFLOW_TRACKING_PASSWORD": "canary-mlflow",
+        "WINE_QUALITY_ASSETS_SECRET": "canary-assets",
+    }
+    with Serve(home, MLFLOW_VERSIONS["3"], **secrets) as serve:
+        serve.await_version("2")
+        environment = Path(f"/proc/{serve.server_pid}/environ").read_text()
+    assert "PYTHONPATH" in environment
+    assert "canary" not in environment
