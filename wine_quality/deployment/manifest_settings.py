@@ -157,8 +157,13 @@ def _check_names(settings: ManifestSettings) -> None:
         value = getattr(settings, name)
         fits = bool(_SECRET.fullmatch(value)) and len(value) <= 253
         _require(fits or (not value and name == "environment_secret"), name, value, secret)
-    image = "an image, such as registry.example.org/wine-quality-model:7"
-    _require(not settings.image or bool(_IMAGE.fullmatch(settings.image)), "image", settings.image, image)
+    image = settings.image
+    _require(
+        not image or bool(_IMAGE.fullmatch(image)),
+        "image",
+        image,
+        "an image, such as registry.example.org/wine-quality-model:7",
+    )
     _one_of("image_pull_policy", settings.image_pull_policy, PULL_POLICIES)
     _one_of("kserve_mode", settings.kserve_mode, KSERVE_MODES)
     for name in ("storage_provider", "storage_region"):
@@ -177,9 +182,7 @@ def _check_names(settings: ManifestSettings) -> None:
 def _check_labels(labels: Mapping[str, str]) -> None:
     for key, value in labels.items():
         prefix, slash, name = str(key).rpartition("/")
-        fits = bool(_LABEL_PART.fullmatch(name)) and (
-            not slash or bool(_PREFIX.fullmatch(prefix))
-        )
+        fits = bool(_LABEL_PART.fullmatch(name)) and (not slash or bool(_PREFIX.fullmatch(prefix)))
         _require(fits, "labels", key, "keys such as team or example.org/team")
         _require(
             not key.startswith(OWN_LABELS), "labels", key, f"other keys: {OWN_LABELS}* is written"
