@@ -95,17 +95,23 @@ def registry(trained, tmp_path, monkeypatch):
     """A home of its own with those two versions, and its registry."""
     from wine_quality.tracking.resource import MlflowTracker, VersionKey
 
-    home = tmp_path / "home"
+    home, pristine = tmp_path / "home", tmp_path / "artifacts"
     shutil.copytree(trained, home)
+    # Where the artifacts lie stands in the store; tests that harm them have them put back.
+    artifacts = trained / "mlflow-3" / "artifacts"
+    shutil.copytree(artifacts, pristine)
     monkeypatch.setenv("WINE_QUALITY_HOME", str(home))
     monkeypatch.delenv("DAGSTER_HOME", raising=False)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.delenv("WINE_QUALITY_METRICS_URL", raising=False)
     tracker = MlflowTracker(version=VersionKey("3")).connect(print)
     yield tracker.registry(NAME)
+    shutil.rmtree(artifacts)
+    shutil.copytree(pristine, artifacts)
 
 
 WINE = [7.4, 0.7, 0.0, 1.9, 0.076, 11.0, 34.0, 0.9978, 3.51, 0.56, 9.4]
+
 
 def test_promotion_and_rollback_under_load(registry, home, tmp_path):
     """Zero failed requests while the champion changes eight times."""

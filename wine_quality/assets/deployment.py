@@ -149,6 +149,8 @@ def _write(config: DeploymentConfig, fetched: "Fetched", key: str, temporary: Pa
     """Model repository and manifests; ``model-settings.json`` comes last."""
     import json
 
+    from upath import UPath
+
     from wine_quality.deployment.manifest_settings import ManifestModel
     from wine_quality.deployment.place import copy_into, deployments
     from wine_quality.deployment.repository import REQUIREMENTS, SETTINGS
@@ -173,7 +175,7 @@ def _write(config: DeploymentConfig, fetched: "Fetched", key: str, temporary: Pa
     folder.mkdir()
     for name, text in manifests.items():
         (folder / f"{name}.yaml").write_text(text)
-    target: UPath = UPath(place, **(s3_options() if base.startswith("s3://") else {}))
+    target = UPath(place, **(s3_options() if base.startswith("s3://") else {}))
     copy_into(folder, target / "manifests", SETTINGS)
     copy_into(fetched.place.parent, target / "repository", SETTINGS)
     settings = json.loads((fetched.place / SETTINGS).read_text())

@@ -10,13 +10,13 @@ from wine_quality.deployment.pods import (
     HTTP_PORT,
     METRICS_PORT,
     Document,
-    annotations,
     container,
     labels,
     metadata,
     own_ports,
     pod_security,
     probes,
+    provenance,
     scratch_volume,
 )
 
@@ -52,7 +52,7 @@ def _predictor(model: ManifestModel, settings: ManifestSettings) -> Document:
     http = {"name": "http1", "containerPort": HTTP_PORT, "protocol": "TCP"}
     predictor: Document = {
         "labels": labels(model, settings),
-        "annotations": annotations(model),
+        "annotations": provenance(model),
         "timeout": settings.kserve_timeout_seconds,
         **_scaling(settings),
         "containers": [server],

@@ -13,6 +13,8 @@ from typing import Any
 from wine_quality.deployment.manifests import yaml_text
 from wine_quality.deployment.pods import MANAGED_BY, Document
 
+# Requests have a time-out of their own; this much later one that hangs all the same is ended.
+_GRACE_SECONDS = 5.0
 _INSTALLED_BY = {
     "mlops.seldon.io": "Seldon Core v2",
     "machinelearning.seldon.io": "Seldon Core v1",
@@ -99,6 +101,7 @@ class Kubectl:
                 f"{self.program} is not on PATH: install it to apply manifests, or set no "
                 "Kubernetes context to have them written only"
             )
+        allowed = self.call_seconds + _GRACE_SECONDS
         try:
             done = subprocess.run(
                 [program, *arguments],
@@ -106,14 +109,13 @@ class Kubectl:
                 stdin=subprocess.DEVNULL if text is None else None,
                 capture_output=True,
                 text=True,
-                # Requests have a time-out of their own; this one is for what hangs besides.
-                timeout=self.call_seconds + 5,
+                timeout=allowed,
                 check=False,
             )
         except subprocess.TimeoutExpired:
             raise DeploymentError(
-                f"kubectl {_verb(arguments)} did not end within {self.call_seconds + 5:g} s: is "
-                f"the cluster of context {self.context!r} reachable?"
+                f"kubectl {_verb(arguments)} did not end within {allowed:g} s: is the cluster of "
+                f"context {self.context!r} reachable?"
             ) from None
         except OSError as error:
             raise DeploymentError(f"{program} cannot be run: {error}") from error
@@ -122,15 +124,11 @@ class Kubectl:
         return done.stdout
 
     def _why(self, said: str, arguments: tuple[str, ...]) -> str:
-        missing = re.search(r'no matches for kind "(\w+)" in version "([\w.]+)/(\w+)"', said)
-        missing_type = re.search(r"doesn't have a resource type \"[a-z]+\.?\w*\.?([\w.]*)\"", said)
-        if missing or missing_type:
-            group = missing[2] if missing else (missing_type[1] if missing_type else "")
-            kind = missing[1] if missing else "that resource"
-            needed = _INSTALLED_BY.get(group, "what defines it")
+        if missing := re.search(r'no matches for kind "(\w+)" in version "([\w.]+)/\w+"', said):
+            kind, group = missing.groups()
             return (
                 f"the cluster of context {self.context!r} does not know {kind} ({group}): install "
-                f"{needed} there, or choose another target"
+                f"{_INSTALLED_BY.get(group, 'what defines it')} there, or choose another target"
             )
         if re.search(r"connection refused|no such host|i/o timeout|Unable to connect", said):
             return (

@@ -157,9 +157,12 @@ def _check_names(settings: ManifestSettings) -> None:
         value = getattr(settings, name)
         fits = bool(_SECRET.fullmatch(value)) and len(value) <= 253
         _require(fits or (not value and name == "environment_secret"), name, value, secret)
-    image = "an image, such as registry.example.org/wine-quality-model:7"
+    image = settings.image
     _require(
-        not settings.image or bool(_IMAGE.fullmatch(settings.image)), "image", settings.image, image
+        not image or bool(_IMAGE.fullmatch(image)),
+        "image",
+        image,
+        "an image, such as registry.example.org/wine-quality-model:7",
     )
     _one_of("image_pull_policy", settings.image_pull_policy, PULL_POLICIES)
     _one_of("kserve_mode", settings.kserve_mode, KSERVE_MODES)

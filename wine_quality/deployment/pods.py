@@ -21,7 +21,7 @@ def metadata(model: ManifestModel, settings: ManifestSettings, suffix: str = "")
         "name": settings.name_of(model) + suffix,
         "namespace": settings.namespace,
         "labels": labels(model, settings),
-        "annotations": annotations(model),
+        "annotations": provenance(model),
     }
 
 
@@ -37,7 +37,7 @@ def labels(model: ManifestModel, settings: ManifestSettings) -> dict[str, str]:
     }
 
 
-def annotations(model: ManifestModel) -> dict[str, str]:
+def provenance(model: ManifestModel) -> dict[str, str]:
     """Where the model comes from. Annotations, for labels take no name with a space in it."""
     return {
         "wine-quality/registered-model": model.name,

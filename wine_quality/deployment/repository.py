@@ -13,6 +13,7 @@ from wine_quality.deployment.served_model import ServedModel, UnservableModel
 RUNTIME = Path(__file__).parents[1] / "serving" / "runtime"
 RUNTIME_NAME = "wine_quality_runtime"
 SETTINGS = "model-settings.json"
+SERVED = "served-model.json"
 REQUEST = "example-request.json"
 REQUIREMENTS = "requirements.txt"
 
@@ -52,8 +53,9 @@ def write_repository(model: ServedModel, files: Path, requirements: str, folder:
         if model.example:
             request = model.request([list(row) for row in model.example])
             (making / REQUEST).write_text(json.dumps(request, indent=1))
-        settings = model_settings(model, making / model.file)
-        (making / SETTINGS).write_text(json.dumps(settings, indent=1))
+        described = served(model, making / model.file)
+        (making / SERVED).write_text(json.dumps(described, indent=1))
+        (making / SETTINGS).write_text(json.dumps(model_settings(model), indent=1))
         shutil.rmtree(place, ignore_errors=True)
         making.rename(place)
     finally:
@@ -61,28 +63,32 @@ def write_repository(model: ServedModel, files: Path, requirements: str, folder:
     return place
 
 
-def model_settings(model: ServedModel, file: Path) -> dict[str, Any]:
+def served(model: ServedModel, file: Path) -> dict[str, Any]:
+    """What the runtime needs to know. In a file of its own: Seldon Core 2 writes the settings
+    anew, with a name and a version of its own, and keeps little else."""
+    return {
+        "name": model.name,
+        "version": model.version,
+        "run_id": model.run_id,
+        "mlflow_version": model.mlflow_version,
+        "file": model.file,
+        "serialization": model.serialization,
+        "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
+        "columns": [list(column) for column in model.columns],
+        "packages": dict(model.packages),
+    }
+
+
+def model_settings(model: ServedModel) -> dict[str, Any]:
     """The content of ``model-settings.json``."""
-    packages = dict(model.packages)
     return {
         "name": model.name,
         "implementation": f"{RUNTIME_NAME}.model.WineQualityModel",
         "platform": "sklearn",
-        "versions": [f"{name}/{version}" for name, version in packages.items()],
+        "versions": [f"{name}/{version}" for name, version in model.packages],
         "inputs": [
             {"name": name, "datatype": datatype, "shape": [-1]} for name, datatype in model.columns
         ],
         "outputs": [{"name": "predict", "datatype": "FP64", "shape": [-1]}],
-        "parameters": {
-            "version": model.version,
-            "extra": {
-                "file": model.file,
-                "serialization": model.serialization,
-                "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
-                "columns": model.names,
-                "packages": packages,
-                "mlflow_version": model.mlflow_version,
-                "run_id": model.run_id,
-            },
-        },
+        "parameters": {"version": model.version},
     }

@@ -10,13 +10,13 @@ from wine_quality.deployment.pods import (
     HTTP_PORT,
     METRICS_PORT,
     Document,
-    annotations,
     container,
     labels,
     metadata,
     own_ports,
     pod_security,
     probes,
+    provenance,
     scratch_volume,
 )
 
@@ -30,7 +30,7 @@ def seldon_core_v1(model: ManifestModel, settings: ManifestSettings) -> list[Doc
         "name": settings.seldon_v1_predictor,
         # Without Seldon's orchestrator in between, which knows no versions, and asks for models by
         # the name of the node: a container's, so in small letters.
-        "annotations": {**annotations(model), "seldon.io/no-engine": "true"},
+        "annotations": {**provenance(model), "seldon.io/no-engine": "true"},
         "labels": labels(model, settings),
         "graph": {"name": _NODE, "type": "MODEL"},
         "componentSpecs": [_component(model, settings)],
@@ -57,7 +57,7 @@ def _component(model: ManifestModel, settings: ManifestSettings) -> Document:
     ]
     node.update(probes("http"))
     component: Document = {
-        "metadata": {"labels": labels(model, settings), "annotations": annotations(model)},
+        "metadata": {"labels": labels(model, settings), "annotations": provenance(model)},
         "spec": {
             "containers": [node],
             "volumes": [scratch_volume()],

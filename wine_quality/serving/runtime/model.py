@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -15,24 +16,25 @@ from mlserver.types import (
     InferenceRequest,
     InferenceResponse,
     MetadataModelResponse,
+    MetadataTensor,
     Parameters,
     ResponseOutput,
 )
 
 from .columns import BadRequest, matrix
-from .estimator import load_estimator
+from .estimator import UnfitModel, load_estimator
 from .limits import most_rows
 from .prediction_log import PredictionLog
 
 OUTPUT = "predict"
+SERVED = "served-model.json"
 _FLUSH_SECONDS = 5.0
 
 
 class WineQualityModel(MLModel):
     """A scikit-learn regressor, served by its signature.
 
-    What it needs stands in ``parameters.extra`` of ``model-settings.json``: ``file``,
-    ``serialization``, ``sha256``, ``columns`` and ``packages``.
+    What it needs stands in ``served-model.json`` beside ``model-settings.json``.
     """
 
     _log: PredictionLog | None = None
@@ -42,16 +44,21 @@ class WineQualityModel(MLModel):
 
         # Rows are checked here already.
         sklearn.set_config(assume_finite=True)
-        extra = self._extra()
-        self._columns: list[str] = list(extra["columns"])
-        self._run_id: str = extra["run_id"]
+        folder = self._folder()
+        self._served = served = _read(folder / SERVED)
+        self._columns = [name for name, _ in served["columns"]]
         self._most_rows = most_rows()
         self._estimator = load_estimator(
-            self._folder() / extra["file"],
-            extra["serialization"],
-            extra["sha256"],
-            extra["packages"],
+            folder / served["file"],
+            served["serialization"],
+            served["sha256"],
+            served["packages"],
         )
+        self.inputs = [
+            MetadataTensor(name=name, datatype=datatype, shape=[-1])
+            for name, datatype in served["columns"]
+        ]
+        self.outputs = [MetadataTensor(name=OUTPUT, datatype="FP64", shape=[-1])]
         self._predict(np.zeros((1, len(self._columns))))  # whatever is loaded late is loaded now
         log = PredictionLog.from_environment(logger.warning)
         self._log = log if log.is_kept else None
@@ -69,13 +76,14 @@ class WineQualityModel(MLModel):
             raise InferenceError(f"row {row} is too large: its prediction is no finite number")
         if self._log is not None:
             self._log.record(
-                model=self.name,
-                version=self.version or "",
+                # By the registry, whatever a platform calls them.
+                model=self._served["name"],
+                version=self._served["version"],
                 columns=self._columns,
                 inputs=rows,
                 predictions=predictions,
                 at=datetime.now(timezone.utc),
-                run_id=self._run_id,
+                run_id=self._served["run_id"],
             )
         output = ResponseOutput.model_construct(
             name=OUTPUT, shape=[len(rows)], datatype="FP64", data=predictions.tolist()
@@ -86,7 +94,7 @@ class WineQualityModel(MLModel):
 
     async def metadata(self) -> MetadataModelResponse:
         """By the protocol ``versions`` are the model's; MLServer would list packages there."""
-        extra = self._extra()
+        served = self._served
         return MetadataModelResponse(
             name=self.name,
             versions=[self.version] if self.version else None,
@@ -94,9 +102,9 @@ class WineQualityModel(MLModel):
             inputs=self.inputs,
             outputs=self.outputs,
             parameters=Parameters(
-                mlflow_version=extra["mlflow_version"],
-                mlflow_run_id=extra["run_id"],
-                packages=" ".join(f"{name}=={pin}" for name, pin in extra["packages"].items()),
+                mlflow_version=served["mlflow_version"],
+                mlflow_run_id=served["run_id"],
+                packages=" ".join(f"{name}=={pin}" for name, pin in served["packages"].items()),
             ),
         )
 
@@ -109,15 +117,17 @@ class WineQualityModel(MLModel):
     def _predict(self, rows: np.ndarray) -> np.ndarray:
         return np.asarray(self._estimator.predict(rows), dtype=np.float64).reshape(len(rows))
 
-    def _extra(self) -> dict[str, Any]:
-        parameters = self.settings.parameters
-        assert parameters is not None and parameters.extra is not None
-        return parameters.extra
-
     def _folder(self) -> Path:
         source = self.settings._source
         assert source is not None
         return Path(source).parent
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        return json.loads(file.read_text())
+    except (OSError, ValueError) as error:
+        raise UnfitModel(f"{file.name} cannot be read: {error}") from error
 
 
 def _check_outputs(payload: InferenceRequest) -> None:
