@@ -171,7 +171,7 @@ print(json.dumps({{"failures": failures, "answers": answers}}))
 def test_killed_and_started_again(registry, home):
     home = Path(os.environ["WINE_QUALITY_HOME"])
     with Serve(home, MLFLOW_VERSIONS["3"]) as serve:
-        serve.await_version("2")
+        serve.await_said("serving ElasticnetWineModel version 2")
         before, pid = serve.predict([WINE]), serve.server_pid
         os.kill(pid, signal.SIGKILL)
         await_condition(lambda: serve.server_pid != pid, "another server")
@@ -265,7 +265,7 @@ def test_the_server_holds_no_credentials(registry, home):
         "WINE_QUALITY_ASSETS_SECRET": "canary-assets",
     }
     with Serve(home, MLFLOW_VERSIONS["3"], **secrets) as serve:
-        serve.await_version("2")
+        serve.await_said("serving ElasticnetWineModel version 2")
         environment = Path(f"/proc/{serve.server_pid}/environ").read_text()
     assert "PYTHONPATH" in environment
     assert "canary" not in environment
