@@ -184,6 +184,6 @@ def test_the_command_upgrades_and_tells(home, postgres):
     url = postgres.url(database)
     assert "revision       none" in do(home, url, "metrics", "status")
     first, second = (do(home, url, "metrics", "upgrade") for _ in range(2))
-    assert "is at revision 0001 (was: None)" in first
+    assert "is at revision 0002 (was: None)" in first
     assert "is at revision" not in second
     assert "rows           0, of 0 model versions" in second

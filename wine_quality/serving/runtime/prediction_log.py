@@ -41,7 +41,7 @@ _IDLE_SECONDS = 60.0
 _MAKE_TABLE = ("42P01", "42703", "3F000")  # no such table, column, schema
 _INSERT = (
     "INSERT INTO wine_quality.predictions (time, model_name, model_version, run_id, input_hash,"
-    " prediction, inputs, batch, row) SELECT t.time, {model}, {version}, {run_id}, t.hash,"
+    " prediction, inputs, batch, batch_row) SELECT t.time, {model}, {version}, {run_id}, t.hash,"
     " t.prediction, {inputs}, {batch}, {first} + t.number - 1 FROM ROWS FROM"
     " (unnest({times}::timestamptz[], {hashes}::text[], {predictions}::float8[]){more})"
     " WITH ORDINALITY AS t({names}) ON CONFLICT DO NOTHING"
@@ -366,10 +366,10 @@ class PredictionLog:
     def _complaint(self, error: Exception) -> str:
         advice = ""
         if getattr(error, "pgcode", None) in _MAKE_TABLE:
-            advice = " Make the table: make metrics DO=upgrade"
+            advice = " Make the table with: make metrics DO=upgrade."
         return (
-            f"Predictions cannot be written to {self._name}: {_said(error)}{advice} (Up to "
-            f"{self._most_rows} rows wait in memory; it is tried again.)"
+            f"Predictions cannot be written to {self._name}: {_said(error)}.{advice} Up to "
+            f"{self._most_rows} rows wait in memory, and it is tried again."
         )
 
     def _say_dropped(self) -> None:
@@ -402,7 +402,7 @@ def _may_pass(error: Exception) -> bool:
 def _said(error: Exception) -> str:
     """In one line, without the statement. The driver names no password."""
     primary = getattr(getattr(error, "diag", None), "message_primary", None)
-    return " ".join((primary or str(error) or repr(error)).split())
+    return " ".join((primary or str(error) or repr(error)).split()).rstrip(".")
 
 
 class _Batch:
