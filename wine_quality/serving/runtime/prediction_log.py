@@ -31,6 +31,8 @@ MOST_ROWS = 200_000
 _BATCH_ROWS = 5_000
 _PIECE_ROWS = 1_000
 """A large request is cut into pieces of so many, each dropped or written as a whole."""
+_JSON_ROWS = 100
+"""At once: no request gets on while JSON is written, which takes some microseconds a row."""
 _LINGER_SECONDS = 1.0
 """For a batch to fill; a row is in the database about so long after its request."""
 _WRITE_SECONDS = 10.0
@@ -453,8 +455,13 @@ class _Group:
         """An object for each row; JSON has no word for what is not finite but null."""
         matrix = np.frombuffer(b"".join(piece.inputs for piece in pieces), "<f8")
         rows = matrix.reshape(self.rows, -1)
-        values = rows.tolist() if np.isfinite(rows).all() else _finite(rows)
-        return json.dumps([dict(zip(self._model.columns, row, strict=True)) for row in values])
+        parts = []
+        for start in range(0, self.rows, _JSON_ROWS):
+            part = rows[start : start + _JSON_ROWS]
+            values = part.tolist() if np.isfinite(part).all() else _finite(part)
+            objects = [dict(zip(self._model.columns, row, strict=True)) for row in values]
+            parts.append(json.dumps(objects)[1:-1])
+        return f"[{','.join(parts)}]"
 
     def statement(self, literal: Callable[[str], str], batch: str, first: int) -> str:
         stored = self._inputs is not None
