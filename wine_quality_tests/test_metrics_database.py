@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from wine_quality.metrics_history import database as connections
-from wine_quality.metrics_history import migrate, store, table
+from wine_quality.metrics_history import migrate, predictions, store, table
 from wine_quality.metrics_history.database import MetricsDatabase, parse_url
 from wine_quality.metrics_history.evaluation import Evaluation, MetricsHistoryError
 from wine_quality_tests.postgres import PASSWORD, PostgresServer
@@ -95,6 +95,25 @@ def test_the_table_is_the_one_that_the_code_knows(database):
         options["version_table"] = table.VERSION_TABLE
         context = MigrationContext.configure(connection, opts=options)
         assert compare_metadata(context, table.metrics.metadata) == []
+
+
+def test_a_database_from_before_the_predictions_gets_their_table(
+    postgres, name, database, said, tmp_path: Path
+):
+    before = tmp_path / "before"
+    shutil.copytree(migrate.MIGRATIONS, before)
+    (before / "versions" / "0002_predictions.py").unlink()
+    migrate.upgrade(database, print, folder=before)
+    with database.begin() as connection:
+        connection.execute(table.upsert(), evaluation(1).rows())
+    with pytest.raises(
+        MetricsHistoryError, match="no table of predictions yet. Make it with: make"
+    ):
+        predictions.served(database, "M", START)
+    store.write(database, [evaluation(2)], said.append)
+    assert said == [f"The metrics database {database.name} is at revision 0002 (was: 0001)."]
+    assert len(postgres.execute(ALL, name)) == 4
+    assert predictions.served(database, "M", START) == []
 
 
 LATER = """

@@ -124,9 +124,9 @@ def _rounded(values: np.ndarray | list[float]) -> np.ndarray:
     given = np.asarray(values, dtype=float)
     # Beyond these, powers of ten are no float.
     usable = np.isfinite(given) & (np.abs(given) > 1e-290) & (np.abs(given) < 1e290)
-    size = np.floor(np.log10(np.abs(np.where(usable, given, 1.0))))
-    scale = 10.0 ** (_LIVE_DIGITS - 1 - size)
-    return np.where(usable, np.rint(given * scale) / scale, given)
+    safe = np.where(usable, given, 1.0)
+    scale = 10.0 ** (_LIVE_DIGITS - 1 - np.floor(np.log10(np.abs(safe))))
+    return np.where(usable, np.rint(safe * scale) / scale, given)
 
 
 def _stability(new: np.ndarray, old: list[float], rows: int) -> float:
