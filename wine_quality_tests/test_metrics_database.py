@@ -107,7 +107,7 @@ def test_a_database_from_before_the_predictions_gets_their_table(
     with database.begin() as connection:
         connection.execute(table.upsert(), evaluation(1).rows())
     with pytest.raises(
-        MetricsHistoryError, match="no table of predictions yet. Make it with: make"
+        MetricsHistoryError, match="no table of predictions yet. Make it with"
     ):
         predictions.served(database, "M", START)
     store.write(database, [evaluation(2)], said.append)
