@@ -106,9 +106,7 @@ def test_a_database_from_before_the_predictions_gets_their_table(
     migrate.upgrade(database, print, folder=before)
     with database.begin() as connection:
         connection.execute(table.upsert(), evaluation(1).rows())
-    with pytest.raises(
-        MetricsHistoryError, match="no table of predictions yet. Make it with"
-    ):
+    with pytest.raises(MetricsHistoryError, match="no table of predictions yet. Make it with"):
         predictions.served(database, "M", START)
     store.write(database, [evaluation(2)], said.append)
     assert said == [f"The metrics database {database.name} is at revision 0002 (was: 0001)."]

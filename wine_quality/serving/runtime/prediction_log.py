@@ -27,7 +27,7 @@ URL_VARIABLE = "WINE_QUALITY_METRICS_URL"
 INPUTS_VARIABLE = "WINE_QUALITY_SERVE_LOG_INPUTS"
 
 MOST_ROWS = 200_000
-"""Rows that wait at most: some 60 MB when each came with a request of its own."""
+"""Rows that wait at most: some 65 MB when each came with a request of its own."""
 _BATCH_ROWS = 5_000
 _PIECE_ROWS = 1_000
 """A large request is cut into pieces of so many, each dropped or written as a whole."""
@@ -129,6 +129,8 @@ class PredictionLog:
         self._ends: float | None = None
         self._thread: threading.Thread | None = None
         self._connection: PostgresConnection | None = None
+        # One for all rows of it, which else would take half of the queue's memory.
+        self._model = _Model("", 0, "", ())
 
     @classmethod
     def from_environment(cls, warn: Callable[[str], None] | None = None) -> PredictionLog:
@@ -179,8 +181,11 @@ class PredictionLog:
         if self._address is None:
             return
         try:
+            told = _Model(model, int(version), run_id, tuple(columns))
+            if told != self._model:
+                self._model = told
             self._enqueue(
-                _Model(model, int(version), run_id, tuple(columns)),
+                self._model,
                 np.asarray(inputs, dtype="<f8"),
                 np.asarray(predictions, dtype="<f8"),
                 at or datetime.now(timezone.utc),
