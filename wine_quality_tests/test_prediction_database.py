@@ -117,6 +117,10 @@ def test_many_threads_and_large_requests_each_row_once(postgres, name, table, ma
     await_condition(lambda: log.counters.written == 20_000, "all rows", 30)
     assert numbers(postgres, name) == list(range(20_000))
     assert said == []
+    wrong = "SELECT count(*) FROM wine_quality.predictions WHERE model_version <> 1 + {} % 3"
+    start = "(CASE WHEN round(prediction * 3) < 12000 THEN 0 ELSE"
+    start += " 40 * floor(round(prediction * 3) / 40) END)::int"
+    assert postgres.execute(wrong.format(start), name) == [(0,)]
 
 
 def test_a_table_that_is_missing_is_told_and_waited_for(postgres, name, make, said):

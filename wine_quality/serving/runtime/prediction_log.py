@@ -94,7 +94,7 @@ class PredictionLog:
         Args:
             url: ``postgresql://`` or ``postgresql+psycopg2://``; empty: nothing is kept.
             log_inputs: Store the inputs too, not only their hash.
-            warn: Told, from the log's own thread, what is wrong; by default ``logging`` is.
+            warn: Told what is wrong, from whatever thread; by default ``logging`` is.
             most_rows: Rows that wait at most.
 
         Raises:
@@ -182,10 +182,13 @@ class PredictionLog:
             return
         try:
             told = _Model(model, int(version), run_id, tuple(columns))
-            if told != self._model:
+            last = self._model  # once: another thread may change it between two looks
+            if told == last:
+                told = last
+            else:
                 self._model = told
             self._enqueue(
-                self._model,
+                told,
                 np.asarray(inputs, dtype="<f8"),
                 np.asarray(predictions, dtype="<f8"),
                 at or datetime.now(timezone.utc),
