@@ -9,7 +9,7 @@ BIN := $(ROOT)/mlflow-3/bin
 BUILD := $(PYTHON) -m wine_quality.environments build
 
 .DEFAULT_GOAL := help
-.PHONY: help env envs devenvs run sweep promote rollback serve image metrics forget up stack stack-down stack-env test quick lint bench screenshots browser clean
+.PHONY: help env envs devenvs run sweep promote rollback deploy serve image metrics forget up stack stack-down stack-env test quick lint bench screenshots browser clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -34,6 +34,9 @@ rollback: env ## withdraw the champion for the one before (or VERSION=…)
 
 serve: env ## serve the champion over REST (8080) and gRPC (8081); follows promotions (ARGS="--port 9090")
 	@$(BIN)/python -m wine_quality serve --mlflow $(MLFLOW) $(if $(VERSION),--version $(VERSION)) $(ARGS)
+
+deploy: env ## write what serves the champion (or VERSION=…), with manifests; ARGS="--target local"
+	@$(BIN)/python -m wine_quality deploy --mlflow $(MLFLOW) $(if $(VERSION),--version $(VERSION)) $(ARGS)
 
 image: env ## an image that serves VERSION=champion or a number (ARGS=--no-build: only its context)
 	@$(BIN)/python -m wine_quality image --mlflow $(MLFLOW) --version $(or $(VERSION),champion) $(ARGS)
