@@ -325,5 +325,20 @@ def test_predictions_are_logged_and_checked(registry, postgres):
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    for check in ("live_predictions_like_training", "live_inputs_like_training"):
-        assert f"Asset check '{check}' on 'model_deployment' passed" in done.stderr, done.stderr
+    from dagster import DagsterEventType, DagsterInstance
+
+    with DagsterInstance.from_config(str(home / "dagster")) as instance:
+        (run,) = instance.get_runs(limit=1)
+        found = {
+            entry.asset_check_evaluation.check_name: entry.asset_check_evaluation
+            for entry in (
+                record.dagster_event
+                for record in instance.all_logs(
+                    run.run_id, of_type=DagsterEventType.ASSET_CHECK_EVALUATION
+                )
+            )
+        }
+    assert set(found) == {"live_predictions_like_training", "live_inputs_like_training"}
+    for evaluation in found.values():
+        assert evaluation.passed, evaluation.description
+        assert evaluation.metadata["rows"].value == len(rows)
