@@ -329,15 +329,9 @@ def test_predictions_are_logged_and_checked(registry, postgres):
 
     with DagsterInstance.from_config(str(home / "dagster")) as instance:
         (run,) = instance.get_runs(limit=1)
-        found = {
-            entry.asset_check_evaluation.check_name: entry.asset_check_evaluation
-            for entry in (
-                record.dagster_event
-                for record in instance.all_logs(
-                    run.run_id, of_type=DagsterEventType.ASSET_CHECK_EVALUATION
-                )
-            )
-        }
+        logs = instance.all_logs(run.run_id, of_type=DagsterEventType.ASSET_CHECK_EVALUATION)
+    evaluations = [log.dagster_event.event_specific_data for log in logs]
+    found = {evaluation.check_name: evaluation for evaluation in evaluations}
     assert set(found) == {"live_predictions_like_training", "live_inputs_like_training"}
     for evaluation in found.values():
         assert evaluation.passed, evaluation.description
