@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -157,6 +158,7 @@ def _grpc_load(port: int, done: Path) -> str:
         client
         + f"""
 import os
+import re
 failures, answers, asked = [], 0, request(rows)
 while not os.path.exists({str(done)!r}):
     try:
@@ -336,3 +338,35 @@ def test_predictions_are_logged_and_checked(registry, postgres):
     for evaluation in found.values():
         assert evaluation.passed, evaluation.description
         assert evaluation.metadata["rows"].value == len(rows)
+
+
+def test_the_examples_of_the_readme(registry):
+    """As they are written, but for the port."""
+    home = Path(os.environ["WINE_QUALITY_HOME"])
+    section = (PROJECT_ROOT / "README.md").read_text().split("### Asking it\n")[1]
+    section = section.split("\n### ")[0]
+    blocks = re.findall(r"```(sh|python|json)\n(.*?)```", section, re.DOTALL)
+    assert [language for language, _ in blocks] == ["sh", "json", "python", "sh"]
+    one_wine, shown, batch, metadata = (text for _, text in blocks)
+    registry.give(CHAMPION, "1")
+    with Serve(home, MLFLOW_VERSIONS["3"]) as serve:
+        serve.await_version("1")
+
+        def run(program: list[str], text: str) -> str:
+            text = text.replace("localhost:8080", f"127.0.0.1:{serve.port}")
+            done = subprocess.run(
+                [*program, text], cwd=PROJECT_ROOT, capture_output=True, text=True, timeout=60
+            )
+            assert done.returncode == 0, done.stderr
+            return done.stdout
+
+        said = run(["bash", "-c"], one_wine)
+        shown = "".join(shown.split())
+        (prefix, number) = re.fullmatch(r'(.*"id":")….*"data":\[([\d.]+)…\]\}\]\}', shown).groups()
+        assert said.startswith(prefix)
+        assert f"[{number}" in said
+        assert re.search(r"count +1599", run([sys.executable, "-c"], batch))
+        said = run(["bash", "-c"], metadata)
+    assert '"versions":["1"]' in said
+    assert said.count("HTTP/1.1 200 OK") == 2
+    assert 'model_infer_request_success_total{model="ElasticnetWineModel"' in said
