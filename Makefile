@@ -77,10 +77,11 @@ lint: devenvs ## ruff and mypy
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy wine_quality
 
-bench: devenvs ## against the plain tutorial script and listings; the stack's start and memory
+bench: devenvs ## against plain scripts, listings and `mlflow models serve`; the stack's start and memory
 	@$(BIN)/python -m wine_quality_tests.benchmark $(ARGS)
 	@$(BIN)/python -m wine_quality_tests.bench_sweep
 	@$(BIN)/python -m wine_quality_tests.bench_tick
+	@$(BIN)/python -m wine_quality_tests.bench_serving
 	@$(BIN)/python -m wine_quality_tests.bench_stack
 
 screenshots: devenvs ## take the README's pictures in headless Chromium
