@@ -251,7 +251,7 @@ class Follower:
         for backend in backends:
             if backend.lives:
                 backend.process.terminate()
-        if self._coming is not None and self._begun is not None and self._begun.lives:
+        if self._begun is not None and self._begun not in backends:
             self._begun.process.kill()  # it serves nobody yet
         for backend in backends:
             backend.end()
