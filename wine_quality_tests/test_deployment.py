@@ -257,11 +257,11 @@ def test_deployed_to_s3(deployed_home, s3, monkeypatch, tmp_path):
     monkeypatch.setenv("WINE_QUALITY_DEPLOYMENTS", "s3://wines/deployments")
     done = command("deploy", "--verbose")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "s3://wines/deployments/ElasticnetWineModel/1" in done.stdout
+    assert "s3://wines/deployments/mlflow-3/ElasticnetWineModel/1" in done.stdout
     client = boto3.client("s3", endpoint_url=s3)
     listed = client.list_objects_v2(Bucket="wines", Prefix="deployments/")["Contents"]
     found = {
-        entry["Key"].removeprefix(f"deployments/{NAME}/1/"): client.get_object(
+        entry["Key"].removeprefix(f"deployments/mlflow-3/{NAME}/1/"): client.get_object(
             Bucket="wines", Key=entry["Key"]
         )["Body"].read()
         for entry in listed
@@ -272,7 +272,9 @@ def test_deployed_to_s3(deployed_home, s3, monkeypatch, tmp_path):
         for name in ("seldon-core-v2", "seldon-core-v1", "kserve", "secret.example")
     }
     (v2_server, v2_model) = yaml.safe_load_all(found["manifests/seldon-core-v2.yaml"])
-    assert v2_model["spec"]["storageUri"] == (f"s3://wines/deployments/{NAME}/1/repository/{NAME}")
+    assert v2_model["spec"]["storageUri"] == (
+        f"s3://wines/deployments/mlflow-3/{NAME}/1/repository/{NAME}"
+    )
     assert v2_model["spec"]["requirements"] == v2_server["spec"]["capabilities"]
     _, estimator = found[f"repository/{NAME}/{SERVED}"], found[f"repository/{NAME}/model.skops"]
     import hashlib
@@ -386,7 +388,7 @@ def test_the_older_versions_deploy_with_their_own_client(home, key):
     run_job(home, version)
     done = command("deploy", "--mlflow", key)
     assert done.returncode == 0, done.stdout + done.stderr
-    place = home / "deployments" / NAME / "1"
+    place = home / "deployments" / f"mlflow-{key}" / NAME / "1"
     served = json.loads((place / "repository" / NAME / SERVED).read_text())
     assert served["mlflow_version"].startswith(version.client)
     assert (place / "manifests" / "kserve.yaml").exists()
