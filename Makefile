@@ -4,6 +4,9 @@ PORT ?= 5000
 MLFLOW_PORT ?= 5100
 ARGS ?=
 VERSIONS ?= 3
+# Files of tests that run at the same time: much of their time is waiting for servers to start.
+JOBS ?= 2
+SIDE_BY_SIDE = $(if $(filter-out 1,$(JOBS)),-n $(JOBS) --dist loadfile)
 ROOT := $(or $(WINE_QUALITY_ENVIRONMENTS),.venvs)
 BIN := $(ROOT)/mlflow-3/bin
 BUILD := $(PYTHON) -m wine_quality.environments build
@@ -67,10 +70,10 @@ devenvs:
 	@$(BIN)/python -m wine_quality.serving.environment
 
 test: devenvs ## pass all tests, those of all three MLflow versions included
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest $(SIDE_BY_SIDE)
 
 quick: devenvs ## the tests that need no server: an answer in about two minutes
-	@$(BIN)/python -m pytest -m "not slow"
+	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not slow"
 
 lint: devenvs ## ruff and mypy
 	@$(BIN)/ruff check .
