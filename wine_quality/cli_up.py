@@ -8,9 +8,10 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 from wine_quality.environments.versions import PROJECT_ROOT, default_version, get_version
-from wine_quality.home import dagster_home, embedded_store
+from wine_quality.home import dagster_home, embedded_store, make_dagster_stores
 
 _POLL_SECONDS = 0.5
 _GRACE_SECONDS = 15
@@ -31,6 +32,7 @@ def up(options: argparse.Namespace) -> int:
     }
     if not os.environ.get("MLFLOW_TRACKING_URI"):
         variables["WINE_QUALITY_MLFLOW_UI"] = mlflow_ui  # else runs go to that server
+    make_dagster_stores(Path(variables["DAGSTER_HOME"]))
     commands = {
         "MLflow": (
             [str(python.with_name("mlflow")), "server"]

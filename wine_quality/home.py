@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from pathlib import Path
 
@@ -27,3 +28,27 @@ def dagster_home() -> Path:
         link.unlink(missing_ok=True)
         link.symlink_to(PROJECT_ROOT / "dagster.yaml")
     return folder
+
+
+def make_dagster_stores(folder: Path) -> None:
+    """Have Dagster make its stores in a new home, one process at a time.
+
+    Two that make its sqlite stores at the same moment spoil them (``UNIQUE constraint failed:
+    alembic_version``).
+    """
+    made = folder / ".stores_made"
+    if made.exists():
+        return
+    try:
+        guard = (folder / ".stores_made.lock").open("w")
+    except OSError:
+        return  # somebody else's home, where we may not write
+    with guard:
+        fcntl.flock(guard, fcntl.LOCK_EX)
+        if not made.exists():
+            from dagster import DagsterInstance
+
+            with DagsterInstance.from_config(str(folder)) as instance:
+                instance.get_runs(limit=1)
+                instance.all_instigator_state()
+            made.touch()

@@ -151,3 +151,24 @@ def test_a_broken_environment_is_named(home, tmp_path, monkeypatch):
     assert "ran this plan with MLflow 2.1.1 (pid" in done.stderr
     assert "exited with code 7 before its steps were finished" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_processes_that_begin_on_an_empty_home_make_its_stores_once(home):
+    """Side by side, Dagster's sqlite stores were spoilt: more than one of them migrated."""
+    code = (
+        "from wine_quality.home import dagster_home, make_dagster_stores\n"
+        "make_dagster_stores(dagster_home())\n"
+        "from dagster import DagsterInstance\n"
+        "with DagsterInstance.from_config(str(dagster_home())) as instance:\n"
+        "    print(len(instance.get_runs()))\n"
+    )
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", code],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for _ in range(4)
+    ]
+    assert [process.communicate(timeout=120)[0] for process in processes] == ["0\n"] * 4
