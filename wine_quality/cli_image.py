@@ -41,15 +41,14 @@ def _image(options: argparse.Namespace, key: str) -> int:
     from wine_quality.deployment.served_model import UnservableModel
     from wine_quality.serving.fetch import fetch
     from wine_quality.tracking.champion import CHAMPION
-    from wine_quality.tracking.resource import MlflowTracker, VersionKey
+    from wine_quality.tracking.connection import MODEL, connect, tracking_settings
     from wine_quality.tracking.server_check import TrackingServerError
 
-    wanted = {"tracking_uri": options.tracking_uri, "registered_model_name": options.model}
-    config = {name: value for name, value in wanted.items() if value}
-    mlflow = MlflowTracker(version=VersionKey(key), **config)
-    name = mlflow.registered_model_name
+    version = get_version(key)
+    name = options.model or MODEL
     try:
-        tracker = mlflow.connect(lambda text: print(text, file=sys.stderr))
+        settings = tracking_settings(version, options.tracking_uri)
+        tracker = connect(version, settings, lambda text: print(text, file=sys.stderr))
         number = options.version
         if number == _CHAMPION:
             number = tracker.registry(name).holder(CHAMPION)

@@ -6,6 +6,7 @@ import argparse
 import os
 import subprocess
 import sys
+from datetime import datetime, timedelta, timezone
 
 from wine_quality.environments.versions import (
     PROJECT_ROOT,
@@ -17,6 +18,7 @@ from wine_quality.metrics_history.database import VARIABLE, MetricsDatabase, par
 from wine_quality.metrics_history.evaluation import MetricsHistoryError
 
 BAD_USE = 2
+_PREDICTIONS_REVISION = "0002"
 _UPGRADE_SECONDS = 600.0
 """For each part: years of rows take a while to go into a hypertable."""
 
@@ -55,9 +57,14 @@ def _print_status(database: MetricsDatabase) -> None:
 
     with database.begin() as connection:
         revision = migrate.revision(connection)
-        kind = "hypertable" if timescale.is_hypertable(connection) else "plain table"
+        hypertables = timescale.hypertables(connection)
         if revision is not None:
             counted = connection.execute(table.summary()).one()
+        if revision is not None and revision >= _PREDICTIONS_REVISION:
+            day_ago = datetime.now(timezone.utc) - timedelta(days=1)
+            served = connection.execute(table.predictions_summary(day_ago)).one()
+        else:
+            served = None
     print(f"database       {database.name}")
     if revision is None:
         print("revision       none: the first run that registers a model makes the table, as does")
@@ -65,10 +72,23 @@ def _print_status(database: MetricsDatabase) -> None:
         return
     newest = "" if revision == table.HEAD else f" (newest: {table.HEAD}; make metrics DO=upgrade)"
     print(f"revision       {revision}{newest}")
-    print(f"table          {table.SCHEMA}.{table.TABLE}, a {kind}")
+    _print_table(table.TABLE, hypertables)
     print(f"rows           {counted.rows}, of {counted.versions} model versions")
-    if counted.newest is not None:
-        print(f"newest         {counted.newest:%Y-%m-%d %H:%M:%S %Z}")
+    _print_newest(counted.newest)
+    if served is not None:
+        _print_table(table.PREDICTIONS, hypertables)
+        print(f"last 24 hours  {served.rows} rows, of {served.versions} model versions")
+        _print_newest(served.newest)
+
+
+def _print_table(name: str, hypertables: set[str]) -> None:
+    kind = "hypertable" if name in hypertables else "plain table"
+    print(f"table          wine_quality.{name}, a {kind}")
+
+
+def _print_newest(newest: datetime | None) -> None:
+    if newest is not None:
+        print(f"newest         {newest:%Y-%m-%d %H:%M:%S %Z}")
 
 
 def _backfill(options: argparse.Namespace) -> int:

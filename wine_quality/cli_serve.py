@@ -52,17 +52,15 @@ def serve(options: argparse.Namespace) -> int:
 
 def _serve(options: argparse.Namespace, key: str) -> int:
     from wine_quality.serving.follow import Follower, Registry
-    from wine_quality.tracking.resource import MlflowTracker, VersionKey
+    from wine_quality.tracking.connection import MODEL, connect, tracking_settings
 
     for name, value in _IMPATIENCE.items():
         os.environ.setdefault(name, value)
-    wanted = {"tracking_uri": options.tracking_uri, "registered_model_name": options.model}
-    config = {name: value for name, value in wanted.items() if value}
-    mlflow = MlflowTracker(version=VersionKey(key), **config)
-    name = mlflow.registered_model_name
+    version = get_version(key)
+    name = options.model or MODEL
 
-    def connect() -> Tracker:
-        return mlflow.connect(_say)
+    def connected() -> Tracker:
+        return connect(version, tracking_settings(version, options.tracking_uri), _say)
 
     try:
         public = _listen(options.host, options.port, HTTP_PORT)
@@ -79,7 +77,7 @@ def _serve(options: argparse.Namespace, key: str) -> int:
     _say(f"REST {address}/v2/models/{name}/infer, gRPC {options.host}:{grpc}; Ctrl-C ends it")
     if not options.host.startswith(("127.", "localhost", "::1")):
         _say("note: whoever reaches this address may ask for predictions; there is no login")
-    registry = Registry(connect, name, options.version)
+    registry = Registry(connected, name, options.version)
     folder = home() / "serving" / f"mlflow-{key}" / name
     Follower(registry, folder, public, grpc, options.every, _say).run()
     return 0

@@ -4,21 +4,26 @@ from dagster import (
     Definitions,
     JobDefinition,
     colored_console_logger,
+    load_asset_checks_from_modules,
     load_assets_from_modules,
 )
 
 from wine_quality import progress
-from wine_quality.assets import data, deployment, model, promotion
+from wine_quality.assets import data, deployment, live_checks, model, promotion
 from wine_quality.assets.hyperparameters import Hyperparameters
 from wine_quality.assets.wine_files import WINE_FILES
 from wine_quality.environments.executor import mlflow_environment_executor
 from wine_quality.environments.versions import default_version
 from wine_quality.history import WineHistory
-from wine_quality.jobs import wine_quality_deployment, wine_quality_model
+from wine_quality.jobs import (
+    wine_quality_deployment,
+    wine_quality_live_check,
+    wine_quality_model,
+)
 from wine_quality.metrics_history.resource import MetricsHistory
 from wine_quality.notices.sensors import notice_sensors
 from wine_quality.promotion import wine_quality_promotion, wine_quality_rollback
-from wine_quality.schedules import retraining_schedule
+from wine_quality.schedules import live_check_schedule, retraining_schedule
 from wine_quality.sensors import mlflow_run_closer
 from wine_quality.storage import PlainFormatIOManager
 from wine_quality.sweep import hyperparameter_sweep, wine_quality_sweep
@@ -32,14 +37,16 @@ defs = Definitions(
         *load_assets_from_modules([data, model, promotion, deployment]),
         hyperparameter_sweep,
     ],
+    asset_checks=load_asset_checks_from_modules([live_checks]),
     jobs=[
         wine_quality_model,
         wine_quality_sweep,
         wine_quality_promotion,
         wine_quality_rollback,
         wine_quality_deployment,
+        wine_quality_live_check,
     ],
-    schedules=[retraining_schedule(watch)],
+    schedules=[retraining_schedule(watch), live_check_schedule()],
     sensors=[mlflow_run_closer, watching_sensor(watch), *notice_sensors()],
     resources={
         "hyperparameters": Hyperparameters(),
@@ -64,6 +71,10 @@ def sweep_job() -> JobDefinition:
 
 def promotion_job() -> JobDefinition:
     return defs.resolve_job_def(wine_quality_promotion.name)
+
+
+def live_check_job() -> JobDefinition:
+    return defs.resolve_job_def(wine_quality_live_check.name)
 
 
 def rollback_job() -> JobDefinition:

@@ -1,11 +1,11 @@
-"""Regular retraining, for data that changes without a file that arrives."""
+"""Regular retraining, for data that changes without a file that arrives; regular live checks."""
 
 import os
 
 from dagster import DefaultScheduleStatus, ScheduleDefinition
 
 from wine_quality.data.accumulate import TrainingData
-from wine_quality.jobs import wine_quality_model
+from wine_quality.jobs import wine_quality_live_check, wine_quality_model
 from wine_quality.watching import WatchedPlace
 
 _WEEKLY = "0 6 * * 1"
@@ -26,4 +26,15 @@ def retraining_schedule(watch: WatchedPlace) -> ScheduleDefinition:
         run_config=watch.run_config(TrainingData.accumulated) if watch.place else None,
         default_status=DefaultScheduleStatus.RUNNING if cron else DefaultScheduleStatus.STOPPED,
         description=f"Trains again on {data}. $WINE_QUALITY_CRON sets and starts it.",
+    )
+
+
+def live_check_schedule() -> ScheduleDefinition:
+    """Every hour; stopped until somebody starts it, for not everybody serves or logs."""
+    return ScheduleDefinition(
+        name="hourly_live_check",
+        job=wine_quality_live_check,
+        cron_schedule="0 * * * *",
+        default_status=DefaultScheduleStatus.STOPPED,
+        description="Compares live predictions and inputs with the training.",
     )

@@ -25,7 +25,8 @@ def described() -> dict[str, Any]:
     from wine_quality.definitions import defs
 
     assets = {}
-    for asset in defs.resolve_asset_graph().assets_defs:
+    graph = defs.resolve_asset_graph()
+    for asset in graph.assets_defs:
         for spec in asset.specs:
             assets[spec.key.to_user_string()] = {
                 "deps": sorted(dep.asset_key.to_user_string() for dep in spec.deps),
@@ -34,7 +35,7 @@ def described() -> dict[str, Any]:
                 "owners": list(spec.owners),
                 "code_version": spec.code_version,
                 "description": spec.description,
-                "checks": sorted(check.name for check in asset.check_specs),
+                "checks": sorted(k.name for k in graph.asset_check_keys if k.asset_key == spec.key),
                 "columns": _columns(spec.metadata),
                 "fresh_days": spec.freshness_policy.fail_window.days
                 if spec.freshness_policy

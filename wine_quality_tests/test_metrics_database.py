@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from wine_quality.metrics_history import database as connections
-from wine_quality.metrics_history import migrate, store, table
+from wine_quality.metrics_history import migrate, predictions, store, table
 from wine_quality.metrics_history.database import MetricsDatabase, parse_url
 from wine_quality.metrics_history.evaluation import Evaluation, MetricsHistoryError
 from wine_quality_tests.postgres import PASSWORD, PostgresServer
@@ -53,7 +53,7 @@ def said() -> list[str]:
 def test_a_retry_writes_no_second_row(postgres, name, database, said):
     assert store.newest(database, "M", "rmse", 50) == []
     store.write(database, [evaluation(1)], said.append)
-    assert said == [f"The metrics database {database.name} is at revision 0001 (was: None)."]
+    assert said == [f"The metrics database {database.name} is at revision 0002 (was: None)."]
     store.write(database, [evaluation(1)], said.append)
     mine = (START + timedelta(hours=1), "M", 1, "3.17.2", "run-1")
     assert postgres.execute(ALL, name) == [(*mine, "mae", 0.6, "abc"), (*mine, "rmse", 1.7, "abc")]
@@ -97,11 +97,28 @@ def test_the_table_is_the_one_that_the_code_knows(database):
         assert compare_metadata(context, table.metrics.metadata) == []
 
 
+def test_a_database_from_before_the_predictions_gets_their_table(
+    postgres, name, database, said, tmp_path: Path
+):
+    before = tmp_path / "before"
+    shutil.copytree(migrate.MIGRATIONS, before)
+    (before / "versions" / "0002_predictions.py").unlink()
+    migrate.upgrade(database, print, folder=before)
+    with database.begin() as connection:
+        connection.execute(table.upsert(), evaluation(1).rows())
+    with pytest.raises(MetricsHistoryError, match="no table of predictions yet. Make it with"):
+        predictions.served(database, "M", START)
+    store.write(database, [evaluation(2)], said.append)
+    assert said == [f"The metrics database {database.name} is at revision 0002 (was: 0001)."]
+    assert len(postgres.execute(ALL, name)) == 4
+    assert predictions.served(database, "M", START) == []
+
+
 LATER = """
 import sqlalchemy as sa
 from alembic import op
 
-revision, down_revision = "0002", "0001"
+revision, down_revision = "0003", "0002"
 
 
 def upgrade() -> None:
@@ -117,10 +134,10 @@ def test_an_older_revision_is_upgraded_and_a_newer_one_refused(
     store.write(database, [evaluation(1)], print)
     tomorrow = tmp_path / "100%tomorrow"
     shutil.copytree(migrate.MIGRATIONS, tomorrow)
-    (tomorrow / "versions" / "0002_note.py").write_text(LATER)
+    (tomorrow / "versions" / "0003_note.py").write_text(LATER)
     for _ in range(2):
         migrate.upgrade(database, said.append, folder=tomorrow)
-    assert said == [f"The metrics database {database.name} is at revision 0002 (was: 0001)."]
+    assert said == [f"The metrics database {database.name} is at revision 0003 (was: 0002)."]
     assert [row[-1] for row in postgres.execute(ALL, name)] == ["none", "none"]
     with pytest.raises(MetricsHistoryError, match="a newer one has migrated it. Update this one"):
         store.write(database, [evaluation(2)], print)
@@ -130,7 +147,7 @@ def test_an_older_revision_is_upgraded_and_a_newer_one_refused(
 def test_a_migration_that_dies_half_way_leaves_nothing(postgres, name, database, tmp_path: Path):
     broken = tmp_path / "broken"
     shutil.copytree(migrate.MIGRATIONS, broken)
-    (broken / "versions" / "0002_note.py").write_text(LATER.replace("evaluation_metrics", "gone"))
+    (broken / "versions" / "0003_note.py").write_text(LATER.replace("evaluation_metrics", "gone"))
     with pytest.raises(MetricsHistoryError, match='"wine_quality.gone" does not exist'):
         migrate.upgrade(database, print, folder=broken)
     assert postgres.execute("SELECT to_regnamespace('wine_quality')", name) == [(None,)]

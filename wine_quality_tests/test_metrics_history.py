@@ -117,7 +117,7 @@ def test_a_row_is_told_by_its_key_and_the_key_holds_the_time():
 
 
 def test_the_statement_for_timescaledb():
-    assert timescale.hypertable_sql("public") == (
+    assert timescale.hypertable_sql("public", "evaluation_metrics") == (
         "SELECT public.create_hypertable('wine_quality.evaluation_metrics', "
         "public.by_range('time', INTERVAL '90 days'), "
         "create_default_indexes => FALSE, if_not_exists => TRUE, migrate_data => TRUE)"

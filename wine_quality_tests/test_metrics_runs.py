@@ -10,9 +10,11 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from wine_quality.environments.versions import MLFLOW_VERSIONS, PROJECT_ROOT
+from wine_quality.serving.runtime.prediction_log import PredictionLog
 from wine_quality_tests.postgres import PASSWORD
 from wine_quality_tests.servers import MlflowServer, free_port
 
@@ -184,6 +186,13 @@ def test_the_command_upgrades_and_tells(home, postgres):
     url = postgres.url(database)
     assert "revision       none" in do(home, url, "metrics", "status")
     first, second = (do(home, url, "metrics", "upgrade") for _ in range(2))
-    assert "is at revision 0001 (was: None)" in first
+    assert "is at revision 0002 (was: None)" in first
     assert "is at revision" not in second
     assert "rows           0, of 0 model versions" in second
+    assert "table          wine_quality.predictions, a plain table" in second
+    log = PredictionLog(url, warn=pytest.fail)
+    log.record("M", "1", ["pH"], np.ones((3, 1)), np.ones(3))
+    log.close(20)
+    assert "last 24 hours  3 rows, of 1 model versions\nnewest " in do(
+        home, url, "metrics", "status"
+    )

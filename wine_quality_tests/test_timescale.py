@@ -14,7 +14,10 @@ from wine_quality_tests.test_metrics_database import ALL, evaluation
 
 pytestmark = pytest.mark.slow
 
-HYPERTABLE = ("wine_quality", "evaluation_metrics", "time", timedelta(days=90), False)
+HYPERTABLES = [
+    ("wine_quality", "evaluation_metrics", "time", timedelta(days=90), False),
+    ("wine_quality", "predictions", "time", timedelta(days=7), False),
+]
 
 
 @pytest.fixture
@@ -37,9 +40,9 @@ def test_the_first_to_write_makes_the_extension_and_the_hypertable(postgres, nam
     said: list[str] = []
     for number in (1, 1, 2):
         store.write(database, [evaluation(number)], said.append)
-    assert postgres.execute(timescale_stand_in.RECORD, name) == [HYPERTABLE]
+    assert postgres.execute(timescale_stand_in.RECORD, name) == HYPERTABLES
     assert len(postgres.execute(ALL, name)) == 4
-    assert said[1:] == [f"The metrics in {database.name} are kept in a hypertable."]
+    assert said[1:] == [f"The metrics in {database.name} are kept in hypertables."]
 
 
 def test_an_extension_that_is_there_is_used_wherever_its_functions_are(postgres, name, database):
@@ -49,7 +52,7 @@ def test_an_extension_that_is_there_is_used_wherever_its_functions_are(postgres,
     postgres.execute('GRANT USAGE ON SCHEMA "my tools" TO io', name)
     postgres.execute('CREATE EXTENSION timescaledb SCHEMA "my tools"', name)
     store.write(database, [evaluation(1)], print)
-    assert postgres.execute(timescale_stand_in.RECORD, name) == [HYPERTABLE]
+    assert postgres.execute(timescale_stand_in.RECORD, name) == HYPERTABLES
 
 
 def test_an_extension_that_comes_later_takes_the_rows_over(postgres, name, database):
@@ -57,12 +60,12 @@ def test_an_extension_that_comes_later_takes_the_rows_over(postgres, name, datab
     timescale_stand_in.offer(postgres, name)
     store.write(database, [evaluation(2)], print)
     with database.begin() as connection:
-        assert not timescale.is_hypertable(connection)
+        assert not timescale.hypertables(connection)
     said: list[str] = []
     for _ in range(2):
         migrate.upgrade(database, said.append)
-    assert said == [f"The metrics in {database.name} are kept in a hypertable."]
-    assert postgres.execute(timescale_stand_in.RECORD, name) == [HYPERTABLE]
+    assert said == [f"The metrics in {database.name} are kept in hypertables."]
+    assert postgres.execute(timescale_stand_in.RECORD, name) == HYPERTABLES
     assert len(postgres.execute(ALL, name)) == 4
 
 
@@ -71,7 +74,7 @@ def test_an_extension_that_cannot_be_made_leaves_a_plain_table(postgres, name, d
     timescale_stand_in.offer(postgres, name, preloaded=False)
     said: list[str] = []
     store.write(database, [evaluation(1)], said.append)
-    assert "are kept in a plain table: its server offers TimescaleDB, but it cannot" in said[1]
+    assert "are kept in plain tables: its server offers TimescaleDB, but it cannot" in said[1]
     assert "closed the connection" in said[1] or "terminating connection" in said[1]
     assert len(postgres.execute(ALL, name)) == 2
     store.write(database, [evaluation(1)], said.append)

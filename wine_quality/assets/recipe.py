@@ -41,7 +41,7 @@ def fit_and_log(
         hyperparameters: alpha, l1_ratio and the solver's seed.
         drift_threshold: Population stability index above which a column has drifted.
     """
-    from wine_quality.training.compare import profile
+    from wine_quality.training.compare import profile, profile_of
     from wine_quality.training.fit import LinearModel, fit_elastic_net
     from wine_quality.training.split import part_of
 
@@ -68,7 +68,10 @@ def fit_and_log(
     model_uri = tracker.log_model(estimator, train[list(FEATURES)].head(2))
     model = LinearModel.of(estimator, FEATURES)
     plain = json.loads(model.to_json())
-    tracker.log_training_record({"model": plain, "profile": profile(train)})
+    predictions = profile_of(model.predict(train))
+    tracker.log_training_record(
+        {"model": plain, "profile": profile(train), "predictions": predictions}
+    )
     return Done(
         value={
             "model": plain,
@@ -150,6 +153,11 @@ def log_plot(tracker: Tracker, name: str, figure: Any) -> MetadataValue:
 
     png = plots.to_png(figure)
     tracker.log_figure(png, f"plots/{name}.png")
+    return shown_plot(name, png)
+
+
+def shown_plot(name: str, png: bytes) -> MetadataValue:
+    """A picture as Dagster's UI shows it."""
     encoded = base64.b64encode(png).decode()
     return MetadataValue.md(f"![{name}](data:image/png;base64,{encoded})")
 

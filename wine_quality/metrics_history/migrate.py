@@ -39,13 +39,13 @@ def upgrade(
     seconds: float = SECONDS,
     folder: Path = MIGRATIONS,
 ) -> None:
-    """Run what revisions are left, and make the table a hypertable where that is possible.
+    """Run what revisions are left, and make the tables hypertables where that is possible.
 
     Safe to call at any time and from anywhere: one does it, the others wait and find it done.
 
     Args:
-        report: Told what was done, and why there is no hypertable.
-        seconds: For each part: to wait for others, the revisions, the extension, the hypertable.
+        report: Told what was done, and why there are no hypertables.
+        seconds: For each part: to wait for others, the revisions, the extension, the hypertables.
 
     Raises:
         MetricsHistoryError: the database cannot be used, or a newer wine_quality has migrated it.
@@ -92,9 +92,9 @@ def _run_revisions(connection: Connection, folder: Path, name: str) -> None:
 def _use_timescale(
     database: MetricsDatabase, report: Callable[[str], None], seconds: float
 ) -> None:
-    """As far as the server has TimescaleDB and the role may use it; a plain table serves too."""
+    """As far as the server has TimescaleDB and the role may use it; plain tables serve too."""
     with database.begin() as connection:
-        if timescale.is_hypertable(connection):
+        if timescale.hypertables(connection) == set(timescale.CHUNKS):
             return
         installed = timescale.is_installed(connection)
         if not installed and not timescale.is_available(connection):
@@ -105,12 +105,12 @@ def _use_timescale(
                 timescale.create_extension(connection)
         # Another connection: in this one the library is loaded from the start.
         with database.begin(seconds) as connection:
-            timescale.make_hypertable(connection)
+            timescale.make_hypertables(connection)
     except MetricsHistoryError as error:
         report(
-            f"The metrics in {database.name} are kept in a plain table: its server offers "
+            f"The metrics in {database.name} are kept in plain tables: its server offers "
             f"TimescaleDB, but it cannot be used ({error.reason}). If it should be, see that it is "
             "in shared_preload_libraries and open to this role, then: make metrics DO=upgrade"
         )
         return
-    report(f"The metrics in {database.name} are kept in a hypertable.")
+    report(f"The metrics in {database.name} are kept in hypertables.")

@@ -33,7 +33,7 @@ class MetricsHistory(ConfigurableResource):
     @property
     def database_name(self) -> str:
         """The database as people may see it."""
-        return self._database().name
+        return self.database.name
 
     def setup_for_execution(self, context: InitResourceContext) -> None:
         """Refuse an address that is none before anything is read or trained.
@@ -52,7 +52,7 @@ class MetricsHistory(ConfigurableResource):
         """
         from wine_quality.metrics_history import store
 
-        store.write(self._database(), evaluations, report)
+        store.write(self.database, evaluations, report)
 
     def newest(self, model_name: str, metric: str, most: int) -> list[PastValue]:
         """The newest values of a model's metric, oldest first.
@@ -62,11 +62,17 @@ class MetricsHistory(ConfigurableResource):
         """
         from wine_quality.metrics_history import store
 
-        return store.newest(self._database(), model_name, metric, most)
+        return store.newest(self.database, model_name, metric, most)
+
+    @property
+    def database(self) -> MetricsDatabase:
+        """The database itself, for what else is kept in it.
+
+        Raises:
+            ValueError: there is no address, or it is none.
+        """
+        return MetricsDatabase(parse_url(self._address))
 
     @property
     def _address(self) -> str:
         return (self.url or os.environ.get(VARIABLE, "")).strip()
-
-    def _database(self) -> MetricsDatabase:
-        return MetricsDatabase(parse_url(self._address))

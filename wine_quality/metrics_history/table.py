@@ -1,17 +1,19 @@
-"""The table, and the statements that write and read it; SQLAlchemy 1.4 and 2."""
+"""The tables, and the statements that write and read them; SQLAlchemy 1.4 and 2."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from sqlalchemy import Column, DateTime, Integer, MetaData, Table, Text, func, select, tuple_
-from sqlalchemy.dialects.postgresql import DOUBLE_PRECISION, insert
+from sqlalchemy.dialects.postgresql import DOUBLE_PRECISION, JSONB, UUID, insert
 
 SCHEMA = "wine_quality"
 TABLE = "evaluation_metrics"
+PREDICTIONS = "predictions"
+"""Written by the servers, by ``wine_quality/serving/runtime/prediction_log.py``."""
 # Dagster and MLflow each have an alembic_version; this one may share their database.
 VERSION_TABLE = "metrics_history_version"
-HEAD = "0001"
+HEAD = "0002"
 """The newest revision in ``migrations/versions``, known without importing alembic."""
 
 # TimescaleDB wants the time in every unique index; in this order it serves `newest` too.
@@ -28,6 +30,23 @@ metrics = Table(
     Column("metric", Text, primary_key=True),
     Column("value", DOUBLE_PRECISION, nullable=False),
     Column("data_sha256", Text, nullable=False),
+)
+
+# Time first: what is asked for, and what is deleted one day, is a span of it.
+PREDICTIONS_KEY = ("time", "model_name", "batch", "batch_row")
+
+predictions = Table(
+    PREDICTIONS,
+    metrics.metadata,
+    Column("time", DateTime(timezone=True), primary_key=True),
+    Column("model_name", Text, primary_key=True),
+    Column("model_version", Integer, nullable=False),
+    Column("run_id", Text, nullable=False),
+    Column("input_hash", Text, nullable=False),
+    Column("prediction", DOUBLE_PRECISION, nullable=False),
+    Column("inputs", JSONB),
+    Column("batch", UUID, primary_key=True),
+    Column("batch_row", Integer, primary_key=True, autoincrement=False),
 )
 
 
@@ -66,3 +85,51 @@ def summary() -> Any:
         func.count(version.distinct()).label("versions"),
         func.max(column.time).label("newest"),
     ).select_from(metrics)
+
+
+def served(model_name: str, since: Any) -> Any:
+    """What each version of a model predicted since then, the latest that did first."""
+    column = predictions.columns
+    newest = func.max(column.time)
+    return (
+        select(
+            column.model_version,
+            column.run_id,
+            func.count().label("rows"),
+            func.count(column.inputs).label("with_inputs"),
+            newest.label("newest"),
+        )
+        .where(column.model_name == model_name, column.time >= since)
+        .group_by(column.model_version, column.run_id)
+        .order_by(newest.desc())
+    )
+
+
+def sample(value: Any, model_name: str, version: tuple[int, str], since: Any, share: float) -> Any:
+    """One of the columns, where it is not null, of a random share of a version's rows."""
+    column = predictions.columns
+    model_version, run_id = version
+    asked = select(value).where(
+        column.model_name == model_name,
+        column.time >= since,
+        column.model_version == model_version,
+        column.run_id == run_id,
+        value.isnot(None),
+    )
+    return asked.where(func.random() < share) if share < 1 else asked
+
+
+def predictions_summary(since: Any) -> Any:
+    """Of the rows since then, for all are too many to be counted."""
+    column = predictions.columns
+    version = tuple_(column.model_name, column.run_id, column.model_version)
+    newest = select(func.max(predictions.alias().columns.time)).scalar_subquery()
+    return (
+        select(
+            func.count().label("rows"),
+            func.count(version.distinct()).label("versions"),
+            newest.label("newest"),
+        )
+        .select_from(predictions)
+        .where(column.time >= since)
+    )

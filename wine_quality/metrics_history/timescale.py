@@ -1,16 +1,16 @@
-"""TimescaleDB where it is there: the table as a hypertable. The API is that of 2.13 and later."""
+"""TimescaleDB where it is there: tables as hypertables. The API is that of 2.13 and later."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from wine_quality.metrics_history.table import SCHEMA, TABLE
+from wine_quality.metrics_history.table import PREDICTIONS, SCHEMA, TABLE
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
-CHUNK = "90 days"
-"""A few rows a run: chunks of a quarter hold thousands, not dozens."""
+CHUNKS = {TABLE: "90 days", PREDICTIONS: "7 days"}
+"""Of a few rows a run, chunks of a quarter hold thousands, not dozens; predictions come always."""
 
 _AVAILABLE = "SELECT count(*) FROM pg_available_extensions WHERE name = 'timescaledb'"
 _CREATE = "CREATE EXTENSION IF NOT EXISTS timescaledb"
@@ -18,9 +18,9 @@ _SCHEMA_OF = (
     "SELECT quote_ident(n.nspname) FROM pg_extension e JOIN pg_namespace n "
     "ON n.oid = e.extnamespace WHERE e.extname = 'timescaledb'"
 )
-_HYPERTABLE = (
-    "SELECT count(*) FROM timescaledb_information.hypertables "
-    f"WHERE hypertable_schema = '{SCHEMA}' AND hypertable_name = '{TABLE}'"
+_HYPERTABLES = (
+    "SELECT hypertable_name FROM timescaledb_information.hypertables "
+    f"WHERE hypertable_schema = '{SCHEMA}'"
 )
 
 
@@ -45,22 +45,25 @@ def extension_schema(connection: Connection) -> str | None:
     return found
 
 
-def is_hypertable(connection: Connection) -> bool:
-    """Whether the table is one now."""
-    return is_installed(connection) and bool(connection.exec_driver_sql(_HYPERTABLE).scalar())
+def hypertables(connection: Connection) -> set[str]:
+    """Those of the tables that are hypertables now."""
+    if not is_installed(connection):
+        return set()
+    return set(CHUNKS) & set(connection.exec_driver_sql(_HYPERTABLES).scalars())
 
 
-def make_hypertable(connection: Connection) -> None:
-    """Turn the table into a hypertable, its rows included; nothing happens when it is one."""
+def make_hypertables(connection: Connection) -> None:
+    """Turn the tables into hypertables, rows included; nothing happens to one that is."""
     schema = extension_schema(connection)
     assert schema is not None
-    connection.exec_driver_sql(hypertable_sql(schema))
+    for table in CHUNKS:
+        connection.exec_driver_sql(hypertable_sql(schema, table))
 
 
-def hypertable_sql(schema: str) -> str:
+def hypertable_sql(schema: str, table: str) -> str:
     """The statement, with the functions in ``schema``."""
     return (
-        f"SELECT {schema}.create_hypertable('{SCHEMA}.{TABLE}', "
-        f"{schema}.by_range('time', INTERVAL '{CHUNK}'), "
+        f"SELECT {schema}.create_hypertable('{SCHEMA}.{table}', "
+        f"{schema}.by_range('time', INTERVAL '{CHUNKS[table]}'), "
         "create_default_indexes => FALSE, if_not_exists => TRUE, migrate_data => TRUE)"
     )

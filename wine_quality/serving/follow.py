@@ -78,6 +78,7 @@ class Follower:
         self._worker = ThreadPoolExecutor(1)
         self._coming: Future[Backend | None] | None = None
         self._look_at = 0.0
+        self._first = True
         self._failed: str | None = None
         self._retry_at = 0.0
         self._pause = _FIRST_PAUSE
@@ -112,19 +113,16 @@ class Follower:
 
     def _next(self) -> Backend | None:
         """A ready backend of the version that is wanted; None when nothing changes."""
+        early = self._start_early()
         try:
-            version = self._registry.wanted()
-        except Exception as error:
-            if self._serving is None:
-                last = self._last_served()
-                if last is not None:
-                    self._say(f"the registry does not answer ({error}); serving what was served")
-                    return self._start(last)
-            raise
-        if version is None:
-            raise UnservableModel(
-                f"{self._registry.name} has no champion; waiting for one (`make run` makes one)."
-            )
+            version = self._wanted(early)
+            if early is not None and version == early.version:
+                early.await_ready()
+                early, ready = None, early
+                return ready
+        finally:
+            if early is not None:
+                early.end()
         if self._serving is not None and version == self._serving.version:
             return None
         if version == self._failed and time.monotonic() < self._retry_at:
@@ -134,11 +132,34 @@ class Follower:
             return self._start(self._registry.fetch(version, self._folder / version))
         except Exception:
             # Tried again later; another version is tried at once.
-            self._pause = (
-                _FIRST_PAUSE if version != self._failed else min(2 * self._pause, _LONGEST_PAUSE)
-            )
+            again = version == self._failed
+            self._pause = min(2 * self._pause, _LONGEST_PAUSE) if again else _FIRST_PAUSE
             self._failed, self._retry_at = version, time.monotonic() + self._pause
             raise
+
+    def _wanted(self, early: Backend | None) -> str:
+        try:
+            version = self._registry.wanted()
+        except Exception as error:
+            if early is None:
+                raise
+            self._say(f"the registry does not answer ({error}); serving what was served")
+            return early.version
+        if version is None:
+            raise UnservableModel(
+                f"{self._registry.name} has no champion; waiting for one (`make run` makes one)."
+            )
+        return version
+
+    def _start_early(self) -> Backend | None:
+        """At the first look, what was served last: it loads while the registry is asked, and
+        listens only if it is still wanted, or the registry does not answer."""
+        first, self._first = self._first, False
+        place = self._last_served() if first else None
+        if place is None:
+            return None
+        python = environment_of(place, self._say)
+        return Backend(python, place, self._public, self._grpc, self._folder / LOG)
 
     def _start(self, place: Path) -> Backend:
         python = environment_of(place, self._say)

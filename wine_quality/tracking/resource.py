@@ -1,8 +1,6 @@
 """The ``mlflow`` resource: one config, a back end per version."""
 
 import enum
-import importlib
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -23,8 +21,13 @@ from wine_quality.environments.versions import (
     MlflowVersion,
     get_version,
 )
-from wine_quality.home import embedded_store
-from wine_quality.tracking.addresses import configured_ui, configured_uri
+from wine_quality.tracking.connection import (
+    EMBEDDED_UI,
+    EXPERIMENT,
+    MODEL,
+    connect,
+    tracking_settings,
+)
 from wine_quality.tracking.lifecycle import (
     Resumption,
     final_status,
@@ -45,15 +48,10 @@ from wine_quality.tracking.run_tags import (
     tags_for_mlflow,
     without_password,
 )
-from wine_quality.tracking.server_check import check_server
 from wine_quality.tracking.tracker import Tracker, TrackingSettings
 
-EMBEDDED_UI = "http://localhost:5100"
 # Steps that open an MLflow run; others go on with the one that trained what they were given.
 TRAINING_STEPS = {"elasticnet_model", "sweep_points"}
-MODEL_PACKAGES = ("mlflow", "scikit-learn", "numpy", "scipy", "pandas", "cloudpickle", "skops")
-
-
 # Dagster's config enums go by name; here name and value are the version table's key.
 VersionKey = enum.Enum("VersionKey", {key: key for key in MLFLOW_VERSIONS})  # type: ignore[misc]
 
@@ -74,7 +72,7 @@ class MlflowTracker(ConfigurableResource):
         + ", ".join(f'"{key}"' for key in MLFLOW_VERSIONS),
     )
     experiment_name: str = Field(
-        default="wine_quality_experiment1", description="MLflow experiment the runs go to."
+        default=EXPERIMENT, description="MLflow experiment the runs go to."
     )
     tracking_uri: str | None = Field(
         default=None,
@@ -83,7 +81,7 @@ class MlflowTracker(ConfigurableResource):
         "this version in $WINE_QUALITY_HOME.",
     )
     registered_model_name: str = Field(
-        default="ElasticnetWineModel", description="Registered model that gets the versions."
+        default=MODEL, description="Registered model that gets the versions."
     )
     model_format: ModelFormat = Field(
         default=ModelFormat.skops,
@@ -132,12 +130,7 @@ class MlflowTracker(ConfigurableResource):
     def connect(self, warn: Callable[[str], None]) -> Tracker:
         """A tracker without a run, on a server that fits the version picked."""
         version = get_version(self.version.value)
-        settings = self._settings(version)
-        _require_client(version)
-        check_server(settings.tracking_uri, version)
-        module, _, name = version.backend.partition(":")
-        tracker: Tracker = getattr(importlib.import_module(module), name)(settings, warn)
-        return tracker
+        return connect(version, self._settings(version), warn)
 
     def continue_run(
         self, context: OpExecutionContext | AssetExecutionContext, run_id: str
@@ -184,56 +177,12 @@ class MlflowTracker(ConfigurableResource):
             self._log(f"MLflow run {tracker.run_id} ended as {status}.")
 
     def _settings(self, version: MlflowVersion) -> TrackingSettings:
-        uri = self.tracking_uri or configured_uri(version.key)
-        artifacts = None
-        if not uri:
-            store = embedded_store(version.key)
-            store.mkdir(parents=True, exist_ok=True)
-            uri = f"sqlite:///{store / 'mlflow.db'}"
-            artifacts = str(store / "artifacts")
-        return TrackingSettings(
-            version=version.key,
-            tracking_uri=uri,
+        return tracking_settings(
+            version,
+            self.tracking_uri,
             experiment_name=self.experiment_name,
-            artifact_location=artifacts,
             model_format=self.model_format.value,
-            ui_url=self._shown_at(uri, version).rstrip("/"),
-            requirements=locked_requirements(version),
-        )
-
-    def _shown_at(self, uri: str, version: MlflowVersion) -> str:
-        """Where people see what goes to ``uri``: not always the address that Dagster uses."""
-        server = without_password(uri) if uri.startswith("http") else None
-        beside = configured_ui(version.key)
-        if server and self.tracking_uri:
-            beside = None  # that of another server
-        return self.ui_url or beside or server or EMBEDDED_UI
-
-
-def locked_requirements(version: MlflowVersion) -> tuple[str, ...]:
-    """What the model needs, pinned as in the version's lock file."""
-    from importlib.metadata import PackageNotFoundError
-    from importlib.metadata import version as installed
-
-    pins = []
-    for package in MODEL_PACKAGES:
-        try:
-            pins.append(f"{package}=={installed(package)}")
-        except PackageNotFoundError:
-            continue
-    return tuple(pins)
-
-
-def _require_client(version: MlflowVersion) -> None:
-    from importlib.metadata import version as installed
-
-    resident = re.sub(r"\s", "", installed("mlflow"))
-    if not resident.startswith(version.client):
-        raise RuntimeError(
-            f'resources.mlflow.config.version is "{version.key}", but this process holds MLflow '
-            f"{resident}, and one Python holds one MLflow. Launch the job (UI, `dagster job "
-            "launch` or `make run`), whose executor picks the environment, or call "
-            f"materialize() from {version.python}."
+            ui_url=self.ui_url,
         )
 
 

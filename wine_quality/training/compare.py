@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -10,6 +11,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 BINS = 10
+_LIVE_DIGITS = 6
 
 
 def winner(rmse: Mapping[str, float], champion: str | None, min_improvement: float) -> str | None:
@@ -39,18 +41,23 @@ def profile(frame: pd.DataFrame) -> dict[str, dict[str, list[float]]]:
         For each column ``edges``, its inner deciles without repeats, and ``shares``, the part of
         the rows in each of the bins between them.
     """
+    return {str(name): profile_of(frame[name].to_numpy(dtype=float)) for name in frame.columns}
+
+
+def profile_of(values: np.ndarray) -> dict[str, list[float]]:
+    """One column of ``profile``.
+
+    Args:
+        values: Float, (n,).
+    """
     import numpy as np
 
     inner = np.linspace(0, 1, BINS + 1)[1:-1]
-    described = {}
-    for name in frame.columns:
-        values = frame[name].to_numpy(dtype=float)
-        edges = np.unique(np.quantile(values, inner))
-        described[str(name)] = {
-            "edges": [float(edge) for edge in edges],
-            "shares": [float(share) for share in _shares(values, edges)],
-        }
-    return described
+    edges = np.unique(np.quantile(values, inner))
+    return {
+        "edges": [float(edge) for edge in edges],
+        "shares": [float(share) for share in _shares(values, edges)],
+    }
 
 
 def population_stability(
@@ -63,21 +70,75 @@ def population_stability(
 
     Source: N. Siddiqi, Credit Risk Scorecards, 2006.
     """
-    import numpy as np
-
     found = {}
     for name, column in reference.items():
         if name in frame.columns:
-            values = frame[name].to_numpy(dtype=float)
-            # An empty bin would be infinitely far: half a row stands in it.
-            floor = 0.5 / len(values)
-            new = np.maximum(_shares(values, np.asarray(column["edges"])), floor)
-            old = np.maximum(np.asarray(column["shares"]), floor)
-            found[name] = float(np.sum((new - old) * np.log(new / old)))
+            shares = _shares(frame[name].to_numpy(dtype=float), column["edges"])
+            found[name] = _stability(shares, column["shares"], len(frame))
     return found
 
 
-def _shares(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
+@dataclass(frozen=True)
+class Shift:
+    """How live values lie among those of the training.
+
+    Attributes:
+        stability: The population stability index.
+        edges: Between the bins, as in ``profile``.
+        live: Share of the live values in each bin, one bin more than there are edges.
+        training: Share of the training's.
+        rows: Live values.
+    """
+
+    stability: float
+    edges: list[float]
+    live: list[float]
+    training: list[float]
+    rows: int
+
+
+def shift_of(values: np.ndarray, reference: Mapping[str, list[float]]) -> Shift:
+    """Live values against ``profile_of`` those of the training.
+
+    Compared to six significant digits: an edge is often a value that many wines have, and what a
+    client sends as float32, or computes in another order, lies beside it.
+
+    Args:
+        values: Float, (n,), n > 0.
+    """
+    edges = _rounded(reference["edges"])
+    live = _shares(_rounded(values), edges)
+    return Shift(
+        stability=_stability(live, reference["shares"], len(values)),
+        edges=list(reference["edges"]),
+        live=[float(share) for share in live],
+        training=list(reference["shares"]),
+        rows=len(values),
+    )
+
+
+def _rounded(values: np.ndarray | list[float]) -> np.ndarray:
+    """To six significant digits; what is not finite stays."""
+    import numpy as np
+
+    given = np.asarray(values, dtype=float)
+    # Beyond these, powers of ten are no float.
+    usable = np.isfinite(given) & (np.abs(given) > 1e-290) & (np.abs(given) < 1e290)
+    safe = np.where(usable, given, 1.0)
+    scale = 10.0 ** (_LIVE_DIGITS - 1 - np.floor(np.log10(np.abs(safe))))
+    return np.where(usable, np.rint(safe * scale) / scale, given)
+
+
+def _stability(new: np.ndarray, old: list[float], rows: int) -> float:
+    import numpy as np
+
+    # An empty bin would be infinitely far: half a row stands in it.
+    floor = 0.5 / rows
+    new, reference = np.maximum(new, floor), np.maximum(np.asarray(old), floor)
+    return float(np.sum((new - reference) * np.log(new / reference)))
+
+
+def _shares(values: np.ndarray, edges: np.ndarray | list[float]) -> np.ndarray:
     import numpy as np
 
     bins = np.searchsorted(edges, values, side="left")

@@ -27,10 +27,12 @@ URL_VARIABLE = "WINE_QUALITY_METRICS_URL"
 INPUTS_VARIABLE = "WINE_QUALITY_SERVE_LOG_INPUTS"
 
 MOST_ROWS = 200_000
-"""Rows that wait at most: some 60 MB when each came with a request of its own."""
+"""Rows that wait at most: some 65 MB when each came with a request of its own."""
 _BATCH_ROWS = 5_000
 _PIECE_ROWS = 1_000
 """A large request is cut into pieces of so many, each dropped or written as a whole."""
+_JSON_ROWS = 100
+"""At once: no request gets on while JSON is written, which takes some microseconds a row."""
 _LINGER_SECONDS = 1.0
 """For a batch to fill; a row is in the database about so long after its request."""
 _WRITE_SECONDS = 10.0
@@ -41,7 +43,7 @@ _IDLE_SECONDS = 60.0
 _MAKE_TABLE = ("42P01", "42703", "3F000")  # no such table, column, schema
 _INSERT = (
     "INSERT INTO wine_quality.predictions (time, model_name, model_version, run_id, input_hash,"
-    " prediction, inputs, batch, row) SELECT t.time, {model}, {version}, {run_id}, t.hash,"
+    " prediction, inputs, batch, batch_row) SELECT t.time, {model}, {version}, {run_id}, t.hash,"
     " t.prediction, {inputs}, {batch}, {first} + t.number - 1 FROM ROWS FROM"
     " (unnest({times}::timestamptz[], {hashes}::text[], {predictions}::float8[]){more})"
     " WITH ORDINALITY AS t({names}) ON CONFLICT DO NOTHING"
@@ -92,7 +94,7 @@ class PredictionLog:
         Args:
             url: ``postgresql://`` or ``postgresql+psycopg2://``; empty: nothing is kept.
             log_inputs: Store the inputs too, not only their hash.
-            warn: Told, from the log's own thread, what is wrong; by default ``logging`` is.
+            warn: Told what is wrong, from whatever thread; by default ``logging`` is.
             most_rows: Rows that wait at most.
 
         Raises:
@@ -127,6 +129,8 @@ class PredictionLog:
         self._ends: float | None = None
         self._thread: threading.Thread | None = None
         self._connection: PostgresConnection | None = None
+        # One for all rows of it, which else would take half of the queue's memory.
+        self._model = _Model("", 0, "", ())
 
     @classmethod
     def from_environment(cls, warn: Callable[[str], None] | None = None) -> PredictionLog:
@@ -177,8 +181,14 @@ class PredictionLog:
         if self._address is None:
             return
         try:
+            told = _Model(model, int(version), run_id, tuple(columns))
+            last = self._model  # once: another thread may change it between two looks
+            if told == last:
+                told = last
+            else:
+                self._model = told
             self._enqueue(
-                _Model(model, int(version), run_id, tuple(columns)),
+                told,
                 np.asarray(inputs, dtype="<f8"),
                 np.asarray(predictions, dtype="<f8"),
                 at or datetime.now(timezone.utc),
@@ -366,10 +376,10 @@ class PredictionLog:
     def _complaint(self, error: Exception) -> str:
         advice = ""
         if getattr(error, "pgcode", None) in _MAKE_TABLE:
-            advice = " Make the table: make metrics DO=upgrade"
+            advice = " Make the table with: make metrics DO=upgrade."
         return (
-            f"Predictions cannot be written to {self._name}: {_said(error)}{advice} (Up to "
-            f"{self._most_rows} rows wait in memory; it is tried again.)"
+            f"Predictions cannot be written to {self._name}: {_said(error)}.{advice} Up to "
+            f"{self._most_rows} rows wait in memory, and it is tried again."
         )
 
     def _say_dropped(self) -> None:
@@ -402,7 +412,7 @@ def _may_pass(error: Exception) -> bool:
 def _said(error: Exception) -> str:
     """In one line, without the statement. The driver names no password."""
     primary = getattr(getattr(error, "diag", None), "message_primary", None)
-    return " ".join((primary or str(error) or repr(error)).split())
+    return " ".join((primary or str(error) or repr(error)).split()).rstrip(".")
 
 
 class _Batch:
@@ -453,12 +463,19 @@ class _Group:
         """An object for each row; JSON has no word for what is not finite but null."""
         matrix = np.frombuffer(b"".join(piece.inputs for piece in pieces), "<f8")
         rows = matrix.reshape(self.rows, -1)
-        values = rows.tolist() if np.isfinite(rows).all() else _finite(rows)
-        return json.dumps([dict(zip(self._model.columns, row, strict=True)) for row in values])
+        parts = []
+        for start in range(0, self.rows, _JSON_ROWS):
+            part = rows[start : start + _JSON_ROWS]
+            values = part.tolist() if np.isfinite(part).all() else _finite(part)
+            objects = [dict(zip(self._model.columns, row, strict=True)) for row in values]
+            parts.append(json.dumps(objects)[1:-1])
+        return f"[{','.join(parts)}]"
 
     def statement(self, literal: Callable[[str], str], batch: str, first: int) -> str:
         stored = self._inputs is not None
-        more = f", jsonb_array_elements({literal(self._inputs)}::jsonb)" if self._inputs else ""
+        # Between dollars nothing is escaped, which takes long for so much text.
+        quote = f"$batch{batch.replace('-', '')}$"
+        more = f", jsonb_array_elements({quote}{self._inputs}{quote}::jsonb)" if stored else ""
         return _INSERT.format(
             model=literal(self._model.name),
             version=self._model.version,
