@@ -1,4 +1,4 @@
-"""One model server as a process of its own, without registry or supervisor, and what it is asked."""
+"""A model server as a process by itself, without registry or supervisor, and requests to it."""
 
 from __future__ import annotations
 
@@ -164,9 +164,7 @@ class ModelServer:
             self._connection.close()
             self._connection = None
 
-    def ask(
-        self, method: str, path: str, body: bytes | None = None, **headers: str
-    ) -> Answer:
+    def ask(self, method: str, path: str, body: bytes | None = None, **headers: str) -> Answer:
         """One request on a connection that is kept; names in ``headers`` with _ for -."""
         if self._connection is None:
             self._connection = http.client.HTTPConnection(
