@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 import subprocess
+import time
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -28,6 +29,7 @@ INFER = f"/v2/models/{NAME}/infer"
 SERVICE = "/inference.GRPCInferenceService/"
 READY_SECONDS = 90
 ANSWER_SECONDS = 30
+IDLE_SECONDS = 2
 WINE = [7.4, 0.7, 0.0, 1.9, 0.076, 11.0, 34.0, 0.9978, 3.51, 0.56, 9.4]
 
 
@@ -116,6 +118,7 @@ class ModelServer:
         self.log = folder / "server.log"
         self._variables = variables
         self._connection: http.client.HTTPConnection | None = None
+        self._asked_at = 0.0
 
     def __enter__(self) -> ModelServer:
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
@@ -166,6 +169,8 @@ class ModelServer:
 
     def ask(self, method: str, path: str, body: bytes | None = None, **headers: str) -> Answer:
         """One request on a connection that is kept; names in ``headers`` with _ for -."""
+        if time.monotonic() - self._asked_at > IDLE_SECONDS:  # the server may be closing it
+            self.forget_connection()
         if self._connection is None:
             self._connection = http.client.HTTPConnection(
                 "127.0.0.1", self.port, timeout=ANSWER_SECONDS
@@ -175,6 +180,7 @@ class ModelServer:
             self._connection.request(method, path, body, named)
             answer = self._connection.getresponse()
             content = answer.read()
+            self._asked_at = time.monotonic()
         except (OSError, http.client.HTTPException):
             self.forget_connection()
             raise
