@@ -6,10 +6,12 @@ import http.client
 import importlib.util
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import time
+import urllib.request
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -53,6 +55,34 @@ class Answer:
         return content["error"]
 
 
+_TELLTALES = re.compile(r'Traceback|File "|site-packages|\.py\b|/home/|/root/|/tmp/|\n')
+REFUSALS = (
+    "INVALID_ARGUMENT",
+    "NOT_FOUND",
+    "FAILED_PRECONDITION",
+    "PERMISSION_DENIED",
+    "RESOURCE_EXHAUSTED",
+    "UNIMPLEMENTED",
+)
+"""What gRPC answers when the client is at fault."""
+
+
+def assert_refused(answer: Answer, status: int | str | None = None, *words: str) -> None:
+    """A client's fault, told in a sentence that holds these words and nothing of the server."""
+    said = (answer.status, answer.body[:2000])
+    if status is not None:
+        assert answer.status == status, said
+    elif isinstance(answer.status, int):
+        assert 400 <= answer.status < 500, said
+    else:
+        assert answer.status in REFUSALS, said
+    sentence = answer.error
+    assert sentence and len(sentence) <= 2001, said
+    assert not _TELLTALES.search(sentence), said
+    for word in words:
+        assert word in sentence, (word, said)
+
+
 class Regressor:
     """An elastic net on the packaged wines, as MLflow keeps it; ``predict`` is scikit-learn's."""
 
@@ -66,7 +96,7 @@ class Regressor:
 
         wines = pd.read_csv(PACKAGED_RED_WINE, sep=";")
         example = wines[list(FEATURES)].head(2).astype("float64")
-        self._estimator = fit_elastic_net(wines, alpha=0.01, l1_ratio=0.5)
+        self._estimator = fit_elastic_net(wines, alpha=0.0001, l1_ratio=0.5)
         mlflow.sklearn.save_model(
             self._estimator,
             str(folder),
@@ -103,6 +133,37 @@ def _requirements() -> list[str]:
         except PackageNotFoundError:
             continue
     return pins
+
+
+def _all_of(connection: socket.socket) -> bytes:
+    said = bytearray()
+    while True:
+        try:
+            received = connection.recv(1 << 16)
+        except TimeoutError:
+            connection.settimeout(ANSWER_SECONDS)
+            connection.shutdown(socket.SHUT_WR)
+            continue
+        except ConnectionError:
+            return bytes(said)
+        if not received:
+            return bytes(said)
+        said += received
+
+
+def last_answer(said: bytes) -> Answer | None:
+    """Of what a server said on a connection, such as ``100 Continue`` and then an answer."""
+    last = None
+    while said:
+        head, blank, rest = said.partition(b"\r\n\r\n")
+        first, *lines = head.decode("latin-1").split("\r\n")
+        found = re.fullmatch(r"HTTP/1\.[01] (\d{3}) .*", first)
+        assert found and blank, said[:500]
+        headers = dict(line.lower().split(": ", 1) for line in lines)
+        size = int(headers.get("content-length", 0))
+        last = Answer(int(found[1]), rest[:size], headers.get("content-type", ""))
+        said = rest[size:]
+    return last
 
 
 class ModelServer:
@@ -158,9 +219,22 @@ class ModelServer:
             return False
 
     @property
-    def resident_bytes(self) -> int:
-        fields = Path(f"/proc/{self.process.pid}/statm").read_text().split()
-        return int(fields[1]) * os.sysconf("SC_PAGESIZE")
+    def peak_bytes(self) -> int:
+        """The most memory that it ever had."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(status.partition("VmHWM:")[2].split()[0]) * 1024
+
+    @property
+    def metrics(self) -> str:
+        address = f"http://127.0.0.1:{self.metrics_port}/metrics"
+        with urllib.request.urlopen(address, timeout=ANSWER_SECONDS) as answer:
+            return answer.read().decode()
+
+    def assert_well(self) -> None:
+        """It lives, predicts right and had no error of its own."""
+        assert self.process.poll() is None, self.log.read_text()
+        assert self.still_predicts()
+        assert "Traceback" not in self.log.read_text(), self.log.read_text()[-5000:]
 
     def forget_connection(self) -> None:
         if self._connection is not None:
@@ -191,20 +265,22 @@ class ModelServer:
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
         return self.ask("POST", path, data, **headers)
 
-    def send_raw(self, *parts: bytes, half_close: bool = False) -> bytes:
-        """All that the server says on a connection of its own, until it closes it."""
-        with socket.create_connection(("127.0.0.1", self.port), ANSWER_SECONDS) as connection:
-            for part in parts:
-                connection.sendall(part)
-            if half_close:
-                connection.shutdown(socket.SHUT_WR)
-            said = bytearray()
+    def connect(self) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self.port), ANSWER_SECONDS)
+
+    def send_raw(self, content: bytes, patience: float = ANSWER_SECONDS) -> Answer | None:
+        """The last answer on a connection of its own; None if it was closed without one.
+
+        Args:
+            patience: Seconds of silence after which the client says that it has sent everything.
+        """
+        with self.connect() as connection:
             try:
-                while received := connection.recv(1 << 16):
-                    said += received
-            except ConnectionResetError:
-                pass  # closed while something sent was not yet read
-            return bytes(said)
+                connection.sendall(content)
+            except ConnectionError:
+                pass  # what was answered before can still be read
+            connection.settimeout(patience)
+            return last_answer(_all_of(connection))
 
     def still_predicts(self) -> bool:
         """Whether REST and gRPC answer with the model's number."""

@@ -6,6 +6,7 @@ import asyncio
 import re
 from typing import Any
 
+import httptools
 import orjson
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
@@ -57,13 +58,31 @@ class RequestProtocol(HttpToolsProtocol):
         if self._refusal is not None:
             return  # refused and being closed
         steps = self._steps
-        super().data_received(data)
+        self._unset_keepalive_if_required()
+        try:
+            self._feed(data)
+        except httptools.HttpParserError:
+            self._refuse(*(self._refusal or (400, "what was sent is no HTTP/1.1 request")))
+            return
         if steps != self._steps:
             self._head_bytes = 0
             return
         self._head_bytes += len(data)
         if self._head_bytes > MOST_HEAD_BYTES and self._refusal is None:
             self._refuse(431, _TOO_LONG)
+
+    def _feed(self, data: bytes) -> None:
+        while True:
+            try:
+                return self.parser.feed_data(data)
+            except httptools.HttpParserUpgrade as upgrade:
+                # The parser takes what follows for the other protocol. It is the body of a client
+                # that would rather speak HTTP/2, such as Java's: all is read again without that.
+                head = [b"%b %b HTTP/1.1" % (self.parser.get_method(), self.url)]
+                head += [b"%b: %b" % field for field in self.headers if field[0] != b"upgrade"]
+                data = b"\r\n".join([*head, b"", b""]) + data[upgrade.args[0] :]
+                self.parser = httptools.HttpRequestParser(self)
+                self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -73,7 +92,6 @@ class RequestProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._steps += 1
-        self._in_head = False
         size = len(self.url)
         for name, value in self.headers:
             size += len(name) + len(value)
@@ -81,7 +99,11 @@ class RequestProtocol(HttpToolsProtocol):
                 self._unreadable(400, "the Host header is no name or address")
         if size > MOST_HEAD_BYTES:
             self._unreadable(431, _TOO_LONG)
-        super().on_headers_complete()
+        if self.parser.get_method() == b"CONNECT":
+            self._unreadable(405, "this is no proxy: there is no CONNECT")
+        if not self.parser.should_upgrade():
+            super().on_headers_complete()
+            self._in_head = False
 
     def on_body(self, body: bytes) -> None:
         self._steps += 1
@@ -90,26 +112,43 @@ class RequestProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         self._steps += 1
         self._awaited_since = None
-        super().on_message_complete()
+        if not self.parser.should_upgrade():
+            super().on_message_complete()
 
-    def send_400_response(self, msg: str) -> None:
-        """uvicorn's, for whatever its parser does not take."""
-        if self._refusal is None:
-            self._refusal = (400, "what was sent is no HTTP/1.1 request")
-        self._refuse(*self._refusal)
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self._refusal is not None and self._is_idle():
+            self._say(*self._refusal)
 
-    def _unsupported_upgrade_warning(self) -> None:
-        """A client may ask for another protocol; it gets HTTP/1.1."""
+    def _is_idle(self) -> bool:
+        """Whether everything that was asked has been answered."""
+        return not self.pipeline and (self.cycle is None or self.cycle.response_complete)
 
     def _unreadable(self, status: int, message: str) -> None:
         self._refusal = (status, message)
         raise _Unreadable(message)
 
     def _refuse(self, status: int, message: str) -> None:
+        """Say so when what was asked before is answered, and read nothing more."""
         self._refusal = (status, message)
+        if self._is_idle() and not self._in_head and self._awaited_since is not None:
+            self.transport.close()  # answered already; only its body went on
+            return
+        if not self._is_idle() and not self._in_head and self.cycle.more_body:  # this one's body
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+            if self.pipeline:
+                self.pipeline.popleft()
+            else:
+                self.cycle.response_complete = True
+        if self._is_idle():
+            self._say(status, message)
+
+    def _say(self, status: int, message: str) -> None:
         if self.transport.is_closing():
             return
         content = error_body(message)
+        self._unset_keepalive_if_required()
         self.transport.write(
             STATUS_LINE[status]
             + b"content-type: application/json\r\ncontent-length: %d\r\n" % len(content)
@@ -121,14 +160,14 @@ class RequestProtocol(HttpToolsProtocol):
         self.loop.call_later(_LINGER_SECONDS, self.transport.close)
 
     def _look_at_clock(self) -> None:
+        if self._refusal is not None:
+            return
         if self._awaited_since is None:
             left = float(self._seconds)
         else:
             left = self._awaited_since + self._seconds - self.loop.time()
         if left > 0:
             self._clock = self.loop.call_later(left, self._look_at_clock)
-        elif not self._in_head and self.cycle.response_started:
-            self.transport.close()  # answered already; only its body goes on
         else:
             self._refuse(408, f"the request did not arrive within {self._seconds} s")
 
