@@ -138,3 +138,8 @@ def shown(value: Any) -> str:
     """What was sent, as it stands in a message: some 80 characters at most."""
     text = _SHORT.repr(value)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+
+
+def shortened(text: str, most: int) -> str:
+    """Without its middle when it has more than ``most`` characters."""
+    return text if len(text) <= most else f"{text[: most - 101]}…{text[-100:]}"

@@ -10,6 +10,7 @@ import httptools
 import orjson
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from .columns import shortened
 from .limits import most_seconds
 
 MOST_HEAD_BYTES = 64 * 1024
@@ -22,7 +23,7 @@ _HOST = re.compile(rb"(?:[\w.~%!$&'()*+,;=-]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})
 
 def error_body(message: str) -> bytes:
     """``{"error": message}``, cut when it is long, whatever characters it holds."""
-    text = message if len(message) <= _MOST_SAID else f"{message[:_MOST_SAID]}…"
+    text = shortened(message, _MOST_SAID)
     return orjson.dumps({"error": text.encode("utf-8", "replace").decode()})
 
 

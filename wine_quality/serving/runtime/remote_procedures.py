@@ -21,7 +21,7 @@ from mlserver.grpc import server as mlserver_grpc
 from mlserver.grpc.converters import ModelMetadataResponseConverter
 from mlserver.grpc.servicers import InferenceServicer
 
-from .columns import BadRequest
+from .columns import BadRequest, shortened
 from .payload import inference_request
 from .tensors import from_message
 
@@ -131,8 +131,8 @@ def _answering(method: Callable[[Any, Any], Awaitable[Any]], wanted: Any) -> Any
 
 
 def _cut(text: str) -> str:
-    content = text.encode("utf-8", "replace")
-    return text if len(content) <= _MOST_SAID else content[:_MOST_SAID].decode("utf-8", "ignore")
+    fits = len(text.encode("utf-8", "replace")) <= _MOST_SAID
+    return text if fits else shortened(text, _MOST_SAID // 4)
 
 
 class ClosedServicer(Servicer):
