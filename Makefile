@@ -4,12 +4,15 @@ PORT ?= 5000
 MLFLOW_PORT ?= 5100
 ARGS ?=
 VERSIONS ?= 3
+# Files of tests that run at the same time: much of their time is waiting for servers to start.
+JOBS ?= 2
+SIDE_BY_SIDE = $(if $(filter-out 1,$(JOBS)),-n $(JOBS) --dist loadfile)
 ROOT := $(or $(WINE_QUALITY_ENVIRONMENTS),.venvs)
 BIN := $(ROOT)/mlflow-3/bin
 BUILD := $(PYTHON) -m wine_quality.environments build
 
 .DEFAULT_GOAL := help
-.PHONY: help env envs devenvs run sweep promote rollback serve image metrics forget up stack stack-down stack-env test quick lint bench screenshots browser clean
+.PHONY: help env envs devenvs run sweep promote rollback deploy serve image metrics forget up stack stack-down stack-env test quick lint bench screenshots browser clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -34,6 +37,9 @@ rollback: env ## withdraw the champion for the one before (or VERSION=…)
 
 serve: env ## serve the champion over REST (8080) and gRPC (8081); follows promotions (ARGS="--port 9090")
 	@$(BIN)/python -m wine_quality serve --mlflow $(MLFLOW) $(if $(VERSION),--version $(VERSION)) $(ARGS)
+
+deploy: env ## write what serves the champion (or VERSION=…), with manifests; ARGS="--target local"
+	@$(BIN)/python -m wine_quality deploy --mlflow $(MLFLOW) $(if $(VERSION),--version $(VERSION)) $(ARGS)
 
 image: env ## an image that serves VERSION=champion or a number (ARGS=--no-build: only its context)
 	@$(BIN)/python -m wine_quality image --mlflow $(MLFLOW) --version $(or $(VERSION),champion) $(ARGS)
@@ -64,20 +70,21 @@ devenvs:
 	@$(BIN)/python -m wine_quality.serving.environment
 
 test: devenvs ## pass all tests, those of all three MLflow versions included
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest $(SIDE_BY_SIDE)
 
 quick: devenvs ## the tests that need no server: an answer in about two minutes
-	@$(BIN)/python -m pytest -m "not slow"
+	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not slow"
 
 lint: devenvs ## ruff and mypy
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy wine_quality
 
-bench: devenvs ## against the plain tutorial script and listings; the stack's start and memory
+bench: devenvs ## against plain scripts, listings and `mlflow models serve`; the stack's start and memory
 	@$(BIN)/python -m wine_quality_tests.benchmark $(ARGS)
 	@$(BIN)/python -m wine_quality_tests.bench_sweep
 	@$(BIN)/python -m wine_quality_tests.bench_tick
+	@$(BIN)/python -m wine_quality_tests.bench_serving
 	@$(BIN)/python -m wine_quality_tests.bench_stack
 
 screenshots: devenvs ## take the README's pictures in headless Chromium

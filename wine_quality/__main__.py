@@ -12,7 +12,7 @@ from wine_quality.environments.versions import DEFAULT_VERSION, MLFLOW_VERSIONS
 
 _OF_SOME_COMMANDS = (
     *("csv_url", "training_data", "alpha", "l1_ratio", "experiment"),
-    *("alphas", "l1_ratios", "folds", "promote", "return_to"),
+    *("alphas", "l1_ratios", "folds", "promote", "return_to", "deploy", "target", "context"),
 )
 
 
@@ -45,6 +45,16 @@ def parser() -> argparse.ArgumentParser:
     promote.add_argument("--version", dest="promote", help="number of the version (the challenger)")
     rollback = commands.add_parser("rollback", help="withdraw the champion for the one before")
     rollback.add_argument("--version", dest="return_to", help="the one to return to (see above)")
+    deploy = commands.add_parser(
+        "deploy", help="write model repository and manifests of a version; apply them to a target"
+    )
+    deploy.add_argument("--version", dest="deploy", help="number of a version (the champion)")
+    deploy.add_argument(
+        "--target",
+        choices=["none", "local", "seldon-core-v2", "seldon-core-v1", "kserve"],
+        help="what it is applied to (none: only files); local: wait for `make serve`",
+    )
+    deploy.add_argument("--context", help="Kubernetes context")
     metrics = commands.add_parser(
         "metrics", help="the metrics history in $WINE_QUALITY_METRICS_URL"
     )
@@ -68,9 +78,9 @@ def parser() -> argparse.ArgumentParser:
     image.add_argument("--output", help="folder of the build context (build/image/MODEL-VERSION)")
     image.add_argument("--tag", help="of the image (localhost/wine-quality-model:VERSION)")
     image.add_argument("--no-build", action="store_true", help="only write the build context")
-    for command in (run, sweep, promote, rollback, metrics, serve, image):
+    for command in (run, sweep, promote, rollback, deploy, metrics, serve, image):
         command.add_argument("--tracking-uri", help="MLflow server; default: an embedded store")
-    for command in (run, sweep, promote, rollback):
+    for command in (run, sweep, promote, rollback, deploy):
         command.add_argument("--config", help="YAML file of run config; the other options win")
         command.add_argument("--verbose", action="store_true", help="Dagster's whole log")
     forget = commands.add_parser("forget", help="list the files remembered, or forget one")
@@ -83,7 +93,7 @@ def parser() -> argparse.ArgumentParser:
     stack.add_argument("--versions", nargs="+", default=[DEFAULT_VERSION], help="MLflow servers")
     stack.add_argument("--detach", action="store_true", help="come back when all is ready")
     stack.add_argument("--quietly", action="store_true", help=argparse.SUPPRESS)
-    for command in (run, sweep, promote, rollback, metrics, up, serve, image):
+    for command in (run, sweep, promote, rollback, deploy, metrics, up, serve, image):
         command.add_argument(
             "--mlflow",
             choices=list(MLFLOW_VERSIONS),

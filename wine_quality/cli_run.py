@@ -32,6 +32,7 @@ DOING = {
     "sweep": "Running wine_quality_sweep",
     "promote": "Promoting a version",
     "rollback": "Returning to a former champion",
+    "deploy": "Writing what serves the model",
 }
 # Function in wine_quality.definitions that gives the job of each command.
 JOBS = {
@@ -39,6 +40,7 @@ JOBS = {
     "sweep": "sweep_job",
     "promote": "promotion_job",
     "rollback": "rollback_job",
+    "deploy": "deployment_job",
 }
 # Op that reads the wines in each job that does.
 READERS = {"run": "raw_wine_csv", "sweep": "sweep_data"}
@@ -60,6 +62,9 @@ def run_config(options: argparse.Namespace) -> dict[str, Any]:
         ("ops", "sweep_points", "config", "folds"): options.folds,
         ("ops", "promote_version", "config", "version"): options.promote,
         ("ops", "return_to_version", "config", "version"): options.return_to,
+        ("ops", "model_deployment", "config", "version"): options.deploy,
+        ("ops", "model_deployment", "config", "target"): options.target,
+        ("ops", "model_deployment", "config", "kubernetes_context"): options.context,
         ("resources", "hyperparameters", "config", "alpha"): options.alpha,
         ("resources", "hyperparameters", "config", "l1_ratio"): options.l1_ratio,
         ("resources", "mlflow", "config", "version"): options.mlflow,
@@ -153,6 +158,8 @@ def _run(options: argparse.Namespace) -> int:
                 _print_result(result, version.key)
             elif options.command == "sweep":
                 _print_sweep(result, version.key)
+            elif options.command == "deploy":
+                _print_deployment(result)
             else:
                 _print_champion(result)
             return 0
@@ -259,3 +266,15 @@ def _print_champion(result: Any) -> None:
     print(f"""
 model          {said["model"]}
 champion       version {said["champion"]} (before: {said["before"]})""")
+
+
+def _print_deployment(result: Any) -> None:
+    (made,) = (
+        event.materialization.metadata
+        for event in result.all_events
+        if event.event_type_value == "ASSET_MATERIALIZATION"
+    )
+    print(f"""
+model          {made["model"].value} version {made["version"].value}
+files          {made["files"].value}
+deployed to    {made["deployed_to"].value}""")

@@ -78,9 +78,28 @@ def _serve(options: argparse.Namespace, key: str) -> int:
     if not options.host.startswith(("127.", "localhost", "::1")):
         _say("note: whoever reaches this address may ask for predictions; there is no login")
     registry = Registry(connected, name, options.version)
+    _make_table()
     folder = home() / "serving" / f"mlflow-{key}" / name
     Follower(registry, folder, public, grpc, options.every, _say).run()
     return 0
+
+
+def _make_table() -> None:
+    """Of the prediction log, where there is a database; serving does not depend on it."""
+    from wine_quality.metrics_history.database import VARIABLE, MetricsDatabase, parse_url
+
+    address = os.environ.get(VARIABLE, "").strip()
+    if not address:
+        return
+    from wine_quality.metrics_history.evaluation import MetricsHistoryError
+    from wine_quality.metrics_history.migrate import upgrade
+
+    try:
+        database = MetricsDatabase(parse_url(address))
+        upgrade(database, _say)
+        _say(f"predictions are logged to {database.name}")
+    except (ValueError, MetricsHistoryError) as error:
+        _say(f"warning: predictions may not be logged: {error}")
 
 
 def _listen(host: str, port: int | None, default: int) -> socket.socket:

@@ -79,3 +79,7 @@ def live_check_job() -> JobDefinition:
 
 def rollback_job() -> JobDefinition:
     return defs.resolve_job_def(wine_quality_rollback.name)
+
+
+def deployment_job() -> JobDefinition:
+    return defs.resolve_job_def(wine_quality_deployment.name)

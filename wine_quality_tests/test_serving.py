@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from wine_quality.data.contract import FEATURES
-from wine_quality.environments.versions import MLFLOW_VERSIONS
+from wine_quality.environments.versions import MLFLOW_VERSIONS, PROJECT_ROOT
 from wine_quality.tracking.champion import CHAMPION
 from wine_quality_tests.servers import MlflowServer, await_condition
 from wine_quality_tests.serving import (
@@ -156,6 +158,7 @@ def _grpc_load(port: int, done: Path) -> str:
         client
         + f"""
 import os
+import re
 failures, answers, asked = [], 0, request(rows)
 while not os.path.exists({str(done)!r}):
     try:
@@ -238,20 +241,35 @@ def test_no_champion_yet(home):
         assert serve.infer(request_of([WINE]))[0] == 200
 
 
-def test_a_registry_that_is_away(home, tmp_path):
-    """What was served last is served again while the tracking server is down."""
+def test_another_environment_and_a_registry_that_is_away(home, tmp_path):
+    """A model that MLflow 2.1.1 logged takes over, with the NumPy that it was trained with; what
+    was served last is served again while the tracking server is down."""
+    from mlflow.tracking import MlflowClient
+
     server = MlflowServer(MLFLOW_VERSIONS["3"], tmp_path / "mlflow")
     try:
         run_job(home, MLFLOW_VERSIONS["3"], "--tracking-uri", server.uri)
         with Serve(home, MLFLOW_VERSIONS["3"], "--tracking-uri", server.uri) as serve:
-            serve.await_version("1")
+            serve.await_said("serving ElasticnetWineModel version 1")
+            old = serve.server_pid
+            run_job(home, MLFLOW_VERSIONS["2.1.1"], "--tracking-uri", server.uri, "--alpha", "0.1")
+            client = MlflowClient(server.uri)
+            with Load(serve.port, WINE, threads=1) as load:
+                client.set_registered_model_alias(NAME, CHAMPION, "2")
+                serve.await_version("2")
+                await_count(load, load.count + 200)
+            assert load.failures == []
+            parameters = serve.ask("GET", f"/v2/models/{NAME}")[1]["parameters"]
+            assert parameters["mlflow_version"] == "2.1.1"
+            assert "numpy==1.26" in parameters["packages"]
             before = serve.predict([WINE])
             server.stop()
             serve.await_said("error: ")
+            await_condition(lambda: not alive(old), "the one before to end")
             assert serve.predict([WINE]) == before
         with Serve(home, MLFLOW_VERSIONS["3"], "--tracking-uri", server.uri) as serve:
             serve.await_said("serving what was served")
-            serve.await_version("1")
+            serve.await_version("2")
             assert serve.predict([WINE]) == before
     finally:
         server.stop()
@@ -269,3 +287,86 @@ def test_the_server_holds_no_credentials(registry, home):
         environment = Path(f"/proc/{serve.server_pid}/environ").read_text()
     assert "PYTHONPATH" in environment
     assert "canary" not in environment
+
+
+def test_predictions_are_logged_and_checked(registry, postgres):
+    """Every wine that was asked for is a row; the live check finds them like the training."""
+    import pandas as pd
+    import sqlalchemy
+
+    from wine_quality.data.source import PACKAGED_RED_WINE
+
+    home = Path(os.environ["WINE_QUALITY_HOME"])
+    url = postgres.url(postgres.create_database())
+    wines = pd.read_csv(PACKAGED_RED_WINE, sep=";")[list(FEATURES)].astype("float64")
+    variables = {"WINE_QUALITY_METRICS_URL": url, "WINE_QUALITY_SERVE_LOG_INPUTS": "true"}
+    with Serve(home, MLFLOW_VERSIONS["3"], **variables) as serve:
+        serve.await_version("2")
+        predicted = serve.predict(wines.to_numpy().tolist())
+    # Ended at once: what was not written yet is written then.
+    engine = sqlalchemy.create_engine(url.replace("postgresql://", "postgresql+psycopg2://"))
+    with engine.connect() as connection:
+        rows = connection.execute(
+            sqlalchemy.text(
+                "SELECT model_version, prediction, inputs FROM wine_quality.predictions"
+            )
+        ).all()
+    engine.dispose()
+    # The example with which the server was tried, and the wines.
+    assert len(rows) == len(wines) + 2
+    assert {row.model_version for row in rows} == {2}
+    logged = sorted(row.prediction for row in rows)
+    assert set(predicted) <= set(logged)
+    assert set(rows[-1].inputs) == set(FEATURES)
+    done = subprocess.run(
+        [sys.executable, "-m", "dagster", "job", "execute", "-m", "wine_quality.definitions"]
+        + ["-a", "defs", "-j", "wine_quality_live_check"],
+        env={**os.environ, "DAGSTER_HOME": str(home / "dagster"), **variables},
+        cwd=PROJECT_ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    from dagster import DagsterEventType, DagsterInstance
+
+    with DagsterInstance.from_config(str(home / "dagster")) as instance:
+        (run,) = instance.get_runs(limit=1)
+        logs = instance.all_logs(run.run_id, of_type=DagsterEventType.ASSET_CHECK_EVALUATION)
+    evaluations = [log.dagster_event.event_specific_data for log in logs]
+    found = {evaluation.check_name: evaluation for evaluation in evaluations}
+    assert set(found) == {"live_predictions_like_training", "live_inputs_like_training"}
+    for evaluation in found.values():
+        assert evaluation.passed, evaluation.description
+        assert evaluation.metadata["rows"].value == len(rows)
+
+
+def test_the_examples_of_the_readme(registry):
+    """As they are written, but for the port."""
+    home = Path(os.environ["WINE_QUALITY_HOME"])
+    section = (PROJECT_ROOT / "README.md").read_text().split("### Asking it\n")[1]
+    section = section.split("\n### ")[0]
+    blocks = re.findall(r"```(sh|python|json)\n(.*?)```", section, re.DOTALL)
+    assert [language for language, _ in blocks] == ["sh", "json", "python", "sh"]
+    one_wine, shown, batch, metadata = (text for _, text in blocks)
+    registry.give(CHAMPION, "1")
+    with Serve(home, MLFLOW_VERSIONS["3"]) as serve:
+        serve.await_version("1")
+
+        def run(program: list[str], text: str) -> str:
+            text = text.replace("localhost:8080", f"127.0.0.1:{serve.port}")
+            done = subprocess.run(
+                [*program, text], cwd=PROJECT_ROOT, capture_output=True, text=True, timeout=60
+            )
+            assert done.returncode == 0, done.stderr
+            return done.stdout
+
+        said = run(["bash", "-c"], one_wine)
+        shown = "".join(shown.split())
+        (prefix, number) = re.fullmatch(r'(.*"id":")….*"data":\[([\d.]+)…\]\}\]\}', shown).groups()
+        assert said.startswith(prefix)
+        assert f"[{number}" in said
+        assert re.search(r"count +1599", run([sys.executable, "-c"], batch))
+        said = run(["bash", "-c"], metadata)
+    assert '"versions":["1"]' in said
+    assert said.count("HTTP/1.1 200 OK") == 2
+    assert 'model_infer_request_success_total{model="ElasticnetWineModel"' in said

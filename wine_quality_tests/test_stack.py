@@ -221,6 +221,27 @@ def test_asset_values_are_in_s3_in_plain_formats(stack, runs):
             assert found[f"assets/{name.format(run.run_id)}"] > 0
 
 
+def test_models_are_deployed_into_the_assets_bucket(stack, runs):
+    """By each version's own client, with the manifest that Seldon Core 2 takes from there."""
+    config = {"resources": {"mlflow": {"config": {"version": ""}}}}
+    launched = []
+    for version in stack.versions:
+        config["resources"]["mlflow"]["config"]["version"] = version
+        launched.append(stack.launch(config, job="wine_quality_deployment"))
+    await_condition(
+        lambda: not {stack.status(run) for run in launched} - {"SUCCESS", "FAILURE"},
+        "the deployments",
+        240,
+    )
+    for run in launched:
+        assert stack.status(run) == "SUCCESS", stack.messages(run)[-8:]
+    found = stack.assets()
+    for version in stack.versions:
+        place = f"deployments/mlflow-{version}/ElasticnetWineModel/1"
+        assert found[f"{place}/repository/ElasticnetWineModel/model-settings.json"] > 0
+        assert found[f"{place}/manifests/seldon-core-v2.yaml"] > 0
+
+
 def test_the_store_checks_signatures(stack):
     from botocore.exceptions import ClientError
 

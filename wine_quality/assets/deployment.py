@@ -159,7 +159,8 @@ def _write(config: DeploymentConfig, fetched: "Fetched", key: str, temporary: Pa
     model = fetched.model
     base = deployments(config.base_path)
     remote = "://" in base
-    place = f"{base}/{model.name}/{model.version}"
+    # Registries of several MLflow versions number their versions alike.
+    place = f"{base}/mlflow-{key}/{model.name}/{model.version}"
     requirements = (fetched.place / REQUIREMENTS).read_bytes()
     described = ManifestModel(
         name=model.name,

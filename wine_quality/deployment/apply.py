@@ -95,9 +95,30 @@ def _await_ready(
         time.sleep(poll)
 
 
+def await_answer(url: str, seconds: float, poll_seconds: float = 0.5) -> None:
+    """Until a URL answers with 200.
+
+    Raises:
+        DeploymentError: it did not in time; the message holds what it said last.
+    """
+    last = _what_stands_against(url, {}, time.monotonic() + seconds, poll_seconds)
+    if last:
+        raise DeploymentError(f"{url} did not answer within {seconds:g} s: {last}.")
+
+
 def _await_answer(
     url: str, headers: Mapping[str, str], deadline: float, allowed: float, poll: float
 ) -> None:
+    last = _what_stands_against(url, headers, deadline, poll)
+    if last:
+        raise DeploymentError(
+            f"the resources are ready, but {url} was not within {allowed:g} s: {last}. Is the "
+            "address that of the ingress, with the headers it routes by?"
+        )
+
+
+def _what_stands_against(url: str, headers: Mapping[str, str], deadline: float, poll: float) -> str:
+    """Ask until it answers with 200: then nothing; else what it said at the deadline."""
     import requests
 
     while True:
@@ -105,37 +126,11 @@ def _await_answer(
             answer = requests.get(
                 url, headers=dict(headers), timeout=_REQUEST_SECONDS, allow_redirects=False
             )
+            if answer.status_code == 200:
+                return ""
+            last = f"HTTP {answer.status_code} {' '.join(answer.text.split())[:200]}".rstrip()
         except requests.RequestException as error:
             last = f"no answer ({type(error).__name__})"
-        else:
-            if answer.status_code == 200:
-                return
-            last = f"HTTP {answer.status_code} {' '.join(answer.text.split())[:200]}".rstrip()
         if time.monotonic() + poll > deadline:
-            raise DeploymentError(
-                f"the resources are ready, but {url} was not within {allowed:g} s: {last}. Is the "
-                "address that of the ingress, with the headers it routes by?"
-            )
+            return last
         time.sleep(poll)
-
-
-def await_answer(url: str, seconds: float, poll_seconds: float = 0.5) -> None:
-    """Until a URL answers with 200.
-
-    Raises:
-        DeploymentError: it did not in time; the message holds what it said last.
-    """
-    import requests
-
-    deadline = time.monotonic() + seconds
-    while True:
-        try:
-            answer = requests.get(url, timeout=_REQUEST_SECONDS, allow_redirects=False)
-            if answer.status_code == 200:
-                return
-            last = f"HTTP {answer.status_code} {' '.join(answer.text.split())[:200]}".rstrip()
-        except requests.RequestException as error:
-            last = f"no answer ({type(error).__name__})"
-        if time.monotonic() + poll_seconds > deadline:
-            raise DeploymentError(f"{url} did not answer within {seconds:g} s: {last}.")
-        time.sleep(poll_seconds)

@@ -75,6 +75,7 @@ def served(model: ServedModel, file: Path) -> dict[str, Any]:
         "serialization": model.serialization,
         "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
         "columns": [list(column) for column in model.columns],
+        "python": model.python,
         "packages": dict(model.packages),
     }
 

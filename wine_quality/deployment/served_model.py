@@ -80,27 +80,32 @@ def read_model(folder: Path, name: str, version: str, run_id: str) -> ServedMode
     title = f"{name} version {version}"
     try:
         described = yaml.safe_load((folder / "MLmodel").read_text())
-        flavors = described["flavors"]
-    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
-        raise UnservableModel(f"{title}: its MLmodel file cannot be read ({error})") from error
-    sklearn = flavors.get("sklearn")
-    if sklearn is None:
-        raise UnservableModel(
-            f"{title} is no scikit-learn model (flavors: {', '.join(flavors)}); only those can be "
-            "served"
+        flavors = dict(described["flavors"])
+        sklearn = flavors.get("sklearn")
+        if sklearn is None:
+            raise UnservableModel(
+                f"{title} is no scikit-learn model (flavors: {', '.join(flavors)}); only those can "
+                "be served"
+            )
+        file = str(sklearn["pickled_model"])
+        if Path(file).name != file:
+            raise UnservableModel(f"{title}: its estimator lies outside of its folder ({file!r})")
+        return ServedModel(
+            name=name,
+            version=version,
+            run_id=run_id,
+            mlflow_version=str(described.get("mlflow_version", "")),
+            python=".".join(str(flavors["python_function"]["python_version"]).split(".")[:2]),
+            file=file,
+            serialization=str(sklearn["serialization_format"]),
+            columns=_columns(described.get("signature"), title),
+            packages=_packages(folder / "requirements.txt", title),
+            example=_example(folder / _EXAMPLE),
         )
-    return ServedModel(
-        name=name,
-        version=version,
-        run_id=run_id,
-        mlflow_version=str(described.get("mlflow_version", "")),
-        python=".".join(str(flavors["python_function"]["python_version"]).split(".")[:2]),
-        file=str(sklearn["pickled_model"]),
-        serialization=str(sklearn["serialization_format"]),
-        columns=_columns(described.get("signature"), title),
-        packages=_packages(folder / "requirements.txt", title),
-        example=_example(folder / _EXAMPLE),
-    )
+    except UnservableModel:
+        raise
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, yaml.YAMLError) as error:
+        raise UnservableModel(f"{title}: its MLmodel file cannot be read ({error!r})") from error
 
 
 def _columns(signature: Any, title: str) -> tuple[tuple[str, str], ...]:

@@ -9,13 +9,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from wine_quality.deployment.repository import REQUIREMENTS, write_repository
+from wine_quality.deployment.repository import REQUIREMENTS, SERVED, write_repository
 from wine_quality.deployment.requirements import locked
 from wine_quality.deployment.served_model import ServedModel, UnservableModel, read_model
 from wine_quality.serving.backend import RESPONSE
 from wine_quality.tracking.tracker import Tracker
-
-_PYTHON = "python-version"
 
 
 @dataclass(frozen=True)
@@ -44,7 +42,6 @@ def fetch(tracker: Tracker, name: str, version: str, folder: Path) -> Fetched:
         model = read_model(files, name, version, found.run_id or "")
         folder.mkdir(parents=True, exist_ok=True)
         place = write_repository(model, files, locked(model), folder)
-    (place / _PYTHON).write_text(model.python)
     expected = _expected(tracker, model)
     if expected:
         (place / RESPONSE).write_text(json.dumps(expected))
@@ -68,7 +65,8 @@ def environment_of(place: Path, say: Callable[[str], None]) -> Path:
     """The interpreter that serves the model repository at ``place``; built when it is not there."""
     from wine_quality.serving.environment import serving_python
 
-    return serving_python((place / REQUIREMENTS).read_text(), (place / _PYTHON).read_text(), say)
+    python = json.loads((place / SERVED).read_text())["python"]
+    return serving_python((place / REQUIREMENTS).read_text(), python, say)
 
 
 def forget_all_but(folder: Path, versions: set[str]) -> None:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import json
 import socket
+import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from pathlib import Path
 
 from wine_quality.deployment.served_model import UnservableModel
@@ -74,8 +75,8 @@ class Follower:
         self._every, self._say = every, say
         self._serving: Backend | None = None
         self._leaving: list[Backend] = []
-        # One thread for all that waits: the registry, an environment's build, a server's start.
-        self._worker = ThreadPoolExecutor(1)
+        # All that waits, one at a time: the registry, an environment's build, a server's start.
+        self._begun: Backend | None = None
         self._coming: Future[Backend | None] | None = None
         self._look_at = 0.0
         self._first = True
@@ -109,7 +110,7 @@ class Follower:
             self._restart(self._serving)
         elif now >= self._look_at:
             self._look_at = now + self._every
-            self._coming = self._worker.submit(self._next)
+            self._coming = _in_background(self._next)
 
     def _next(self) -> Backend | None:
         """A ready backend of the version that is wanted; None when nothing changes."""
@@ -159,16 +160,21 @@ class Follower:
         if place is None:
             return None
         python = environment_of(place, self._say)
-        return Backend(python, place, self._public, self._grpc, self._folder / LOG)
+        return self._begin(python, place)
 
     def _start(self, place: Path) -> Backend:
         python = environment_of(place, self._say)
-        backend = Backend(python, place, self._public, self._grpc, self._folder / LOG)
+        backend = self._begin(python, place)
         try:
             backend.await_ready()
         except BaseException:
             backend.end()
             raise
+        return backend
+
+    def _begin(self, python: Path, place: Path) -> Backend:
+        backend = Backend(python, place, self._public, self._grpc, self._folder / LOG)
+        self._begun = backend
         return backend
 
     def _take(self, coming: Future[Backend | None]) -> None:
@@ -230,7 +236,7 @@ class Follower:
             time.sleep(pause)
             return self._start(dead.place)
 
-        self._coming = self._worker.submit(again)
+        self._coming = _in_background(again)
 
     def _last_served(self) -> Path | None:
         try:
@@ -245,10 +251,22 @@ class Follower:
         for backend in backends:
             if backend.lives:
                 backend.process.terminate()
-        self._worker.shutdown(wait=False, cancel_futures=True)
-        if self._coming is not None and self._coming.done() and not self._coming.exception():
-            coming = self._coming.result()
-            backends += [coming] if coming is not None else []
+        if self._begun is not None and self._begun not in backends:
+            self._begun.process.kill()  # it serves nobody yet
         for backend in backends:
             backend.end()
         self._public.close()
+
+
+def _in_background(work: Callable[[], Backend | None]) -> Future[Backend | None]:
+    """In a thread that Ctrl-C does not wait for."""
+    coming: Future[Backend | None] = Future()
+
+    def run() -> None:
+        try:
+            coming.set_result(work())
+        except BaseException as error:
+            coming.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    return coming

@@ -29,6 +29,7 @@ ASSETS = [
     "evaluation_metrics",
     "registered_model",
     "champion_model",
+    "model_deployment",
 ]
 
 
@@ -102,6 +103,17 @@ def test_the_checks_and_the_decision_are_shown(page, up, screenshot):
     for check in ("predictions_in_scale", "beats_predicting_the_mean"):
         page.get_by_text(check).first.wait_for()
     screenshot("checks")
+
+
+def test_what_is_deployed_is_shown(page, up, screenshot):
+    page.set_viewport_size({"width": 1400, "height": 1300})
+    page.goto(f"{up.dagster}/assets/model_deployment")
+    page.get_by_text("nowhere: only its files were written").first.wait_for()
+    page.get_by_text("scikit-learn==").first.wait_for()
+    screenshot("deployment")
+    page.get_by_text("[Show Markdown]").first.click()
+    page.get_by_text("SeldonDeployment").first.wait_for()
+    page.set_viewport_size(SIZE)
 
 
 def test_the_sensor_says_what_it_watches(page, up):
