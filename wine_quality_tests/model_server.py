@@ -142,7 +142,10 @@ def _all_of(connection: socket.socket) -> bytes:
             received = connection.recv(1 << 16)
         except TimeoutError:
             connection.settimeout(ANSWER_SECONDS)
-            connection.shutdown(socket.SHUT_WR)
+            try:
+                connection.shutdown(socket.SHUT_WR)
+            except OSError:
+                pass  # closed meanwhile; what it said can still be read
             continue
         except ConnectionError:
             return bytes(said)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from wine_quality.serving.runtime.columns import NUMBERS, BadRequest, matrix, shown
+from wine_quality.serving.runtime.columns import NUMBERS, BadRequest, matrix, shortened, shown
 
 COLUMNS = ("a", "b")
 MOST_ROWS = 5
@@ -115,3 +115,16 @@ def test_a_hundred_thousand_names_take_no_time_to_refuse():
 @given(st.recursive(st.text() | st.integers() | st.none() | st.floats(), st.lists, max_leaves=200))
 def test_what_is_shown_is_short(value):
     assert 0 < len(shown(value)) <= 81
+
+
+@given(st.text(st.characters(), max_size=700))
+def test_what_is_said_is_one_short_line_that_can_be_sent(text):
+    said = shortened(f"Model {text} not found", 300)
+    assert len(said) <= 300
+    assert said.isprintable()
+    assert said.encode()
+    assert said.startswith("Model ") and said.endswith(" not found")
+
+
+def test_what_is_short_and_printable_is_said_as_it_is():
+    assert shortened("Modell Müller-Thurgau 葡萄酒", 300) == "Modell Müller-Thurgau 葡萄酒"

@@ -227,7 +227,7 @@ def test_a_gzip_with_damage(model_server, rows, chance, other):
     check_rest(model_server, body, answer)
 
 
-@fuzzed(150)
+@fuzzed(60)
 @given(ROWS, st.data())
 def test_a_good_request_in_another_form(model_server, rows, data):
     """Refusing everything would be easy."""

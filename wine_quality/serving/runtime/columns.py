@@ -141,5 +141,13 @@ def shown(value: Any) -> str:
 
 
 def shortened(text: str, most: int) -> str:
-    """Without its middle when it has more than ``most`` characters."""
+    """On one line, and without its middle when it has more than ``most`` characters."""
+    text = _cut(text, most)
+    if text.isprintable():
+        return text
+    escaped = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return _cut("".join(escaped), most)
+
+
+def _cut(text: str, most: int) -> str:
     return text if len(text) <= most else f"{text[: most - 101]}…{text[-100:]}"

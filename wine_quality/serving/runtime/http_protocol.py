@@ -23,8 +23,7 @@ _HOST = re.compile(rb"(?:[\w.~%!$&'()*+,;=-]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})
 
 def error_body(message: str) -> bytes:
     """``{"error": message}``, cut when it is long, whatever characters it holds."""
-    text = shortened(message, _MOST_SAID)
-    return orjson.dumps({"error": text.encode("utf-8", "replace").decode()})
+    return orjson.dumps({"error": shortened(message, _MOST_SAID)})
 
 
 class _Unreadable(Exception):

@@ -132,7 +132,7 @@ def _answering(method: Callable[[Any, Any], Awaitable[Any]], wanted: Any) -> Any
 
 def _cut(text: str) -> str:
     fits = len(text.encode("utf-8", "replace")) <= _MOST_SAID
-    return text if fits else shortened(text, _MOST_SAID // 4)
+    return shortened(text, _MOST_SAID if fits else _MOST_SAID // 4)
 
 
 class ClosedServicer(Servicer):
