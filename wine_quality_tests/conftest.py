@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from wine_quality.environments.versions import MLFLOW_VERSIONS, MlflowVersion
+from wine_quality_tests.model_server import ModelServer
 from wine_quality_tests.postgres import PostgresServer
 from wine_quality_tests.servers import MlflowServer
 from wine_quality_tests.web_faults import WINES
@@ -44,6 +45,18 @@ def postgres() -> Iterator[PostgresServer]:
     server = PostgresServer()
     yield server
     server.remove()
+
+
+@pytest.fixture(scope="session")
+def model_server(tmp_path_factory) -> Iterator[ModelServer]:
+    """A model server with low limits, for whoever sends it what it should refuse."""
+    limits = {
+        "WINE_QUALITY_SERVE_MAX_ROWS": "1000",
+        "WINE_QUALITY_SERVE_MAX_BYTES": str(1 << 20),
+        "WINE_QUALITY_SERVE_MAX_SECONDS": "2",
+    }
+    with ModelServer(tmp_path_factory.mktemp("model-server"), **limits) as server:
+        yield server
 
 
 @pytest.fixture(autouse=True)

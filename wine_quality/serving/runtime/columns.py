@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
+from reprlib import Repr
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,10 @@ NUMBERS = frozenset(
 )
 _PLAIN = frozenset([int, float])
 _SHOWN = 80
+# A list may be nested deeper than Python's own repr goes.
+_SHORT = Repr()
+_SHORT.maxlevel = 2
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = _SHOWN
 
 
 class BadRequest(ValueError):
@@ -23,7 +29,7 @@ def matrix(tensors: Sequence[Any], columns: Sequence[str], most_rows: int) -> np
     """The request's rows, columns in the order the model was trained with.
 
     Args:
-        tensors: ``RequestInput`` of MLServer, one per column, of shape [n] or [n, 1].
+        tensors: ``Tensor``, or ``RequestInput`` of MLServer; one per column, shape [n] or [n, 1].
         columns: Names by the model's signature.
         most_rows: Longest batch that is served.
 
@@ -42,8 +48,8 @@ def matrix(tensors: Sequence[Any], columns: Sequence[str], most_rows: int) -> np
     if not np.isfinite(found).all():
         row, position = np.argwhere(~np.isfinite(found))[0]
         raise BadRequest(
-            f"column {columns[position]!r} holds {found[row, position]} in row {row}; the model "
-            "takes finite numbers only"
+            f"column {shown(columns[position])} holds {found[row, position]} in row {row}; the "
+            "model takes finite numbers only"
         )
     return found
 
@@ -54,12 +60,13 @@ def _by_name(tensors: Sequence[Any], columns: Sequence[str]) -> dict[str, Any]:
     missing = [name for name in columns if name not in by_name]
     if missing:
         complaints.append(f"missing: {_listed(missing)}")
-    unknown = [name for name in by_name if name not in columns]
+    known = frozenset(columns)
+    unknown = [name for name in by_name if name not in known]
     if unknown:
         complaints.append(f"unknown: {_listed(unknown)}")
     if len(by_name) < len(tensors):
-        names = [tensor.name for tensor in tensors]
-        twice = [name for name in by_name if names.count(name) > 1]
+        counts = Counter(tensor.name for tensor in tensors)
+        twice = [name for name, count in counts.items() if count > 1]
         complaints.append(f"given twice: {_listed(twice)}")
     if complaints:
         raise BadRequest(
@@ -73,7 +80,7 @@ def _rows(tensor: Any, most_rows: int) -> int:
     shape = tensor.shape
     if not shape or shape[1:] not in ([], [1]) or shape[0] < 0:
         raise BadRequest(
-            f"column {tensor.name!r} has shape {_cut(shape)}; it must be [rows] or [rows, 1]"
+            f"column {shown(tensor.name)} has shape {shown(shape)}; it must be [rows] or [rows, 1]"
         )
     if shape[0] == 0:
         raise BadRequest("the batch is empty: send at least one row")
@@ -85,38 +92,62 @@ def _rows(tensor: Any, most_rows: int) -> int:
 def _numbers(tensor: Any, name: str, rows: int, first: str) -> np.ndarray:
     if tensor.shape not in ([rows], [rows, 1]):
         raise BadRequest(
-            f"column {name!r} has shape {_cut(tensor.shape)}, but {first!r} has {rows} rows; all "
-            "columns must have as many"
+            f"column {shown(name)} has shape {shown(tensor.shape)}, but {shown(first)} has {rows} "
+            "rows; all columns must have as many"
         )
     datatype = getattr(tensor.datatype, "value", tensor.datatype)
     if datatype not in NUMBERS:
-        raise BadRequest(f"column {name!r} has datatype {_cut(datatype)}; it must be FP64")
+        raise BadRequest(f"column {shown(name)} has datatype {shown(datatype)}; it must be FP64")
     values = getattr(tensor.data, "root", tensor.data)
+    if isinstance(values, np.ndarray) and values.ndim == 1:  # came raw, of a datatype above
+        if len(values) != rows:
+            raise _count(name, len(values), rows)
+        return values
     if not isinstance(values, list):
-        raise BadRequest(f"the data of column {name!r} must be a list, not {_cut(values)}")
+        raise BadRequest(f"the data of column {shown(name)} must be a list, not {shown(values)}")
     if values and isinstance(values[0], list):  # [[1.0], [2.0]]
         if any(not isinstance(value, list) or len(value) != 1 for value in values):
-            raise BadRequest(f"column {name!r} must hold one number per row")
+            raise BadRequest(f"column {shown(name)} must hold one number per row")
         values = [value[0] for value in values]
     if len(values) != rows:
-        raise BadRequest(f"column {name!r} holds {len(values)} values; its shape says {rows}")
+        raise _count(name, len(values), rows)
     # By type, or numpy would take true for 1 and, in a mixed list, "1" for 1.
     if not _PLAIN.issuperset(map(type, values)):
         row, value = next(
             (row, value) for row, value in enumerate(values) if type(value) not in _PLAIN
         )
-        raise BadRequest(f"column {name!r} holds {_cut(value)} in row {row}, which is no number")
+        raise BadRequest(
+            f"column {shown(name)} holds {shown(value)} in row {row}, which is no number"
+        )
     try:
         return np.array(values, dtype=np.float64)
     except OverflowError:
-        raise BadRequest(f"column {name!r} holds a number that no float64 can") from None
+        raise BadRequest(f"column {shown(name)} holds a number that no float64 can") from None
+
+
+def _count(name: str, values: int, rows: int) -> BadRequest:
+    return BadRequest(f"column {shown(name)} holds {values} values; its shape says {rows}")
 
 
 def _listed(names: Sequence[str], most: int = 5) -> str:
-    shown = ", ".join(_cut(name) for name in names[:most])
-    return f"{shown} and {len(names) - most} more" if len(names) > most else shown
+    text = ", ".join(shown(name) for name in names[:most])
+    return f"{text} and {len(names) - most} more" if len(names) > most else text
 
 
-def _cut(value: Any) -> str:
-    text = repr(value)
+def shown(value: Any) -> str:
+    """What was sent, as it stands in a message: some 80 characters at most."""
+    text = _SHORT.repr(value)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+
+
+def shortened(text: str, most: int) -> str:
+    """On one line, and without its middle when it has more than ``most`` characters."""
+    text = _cut(text, most)
+    if text.isprintable():
+        return text
+    escaped = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return _cut("".join(escaped), most)
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most - 101]}…{text[-100:]}"

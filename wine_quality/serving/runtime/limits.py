@@ -6,6 +6,7 @@ import os
 
 ROWS = "WINE_QUALITY_SERVE_MAX_ROWS"
 BYTES = "WINE_QUALITY_SERVE_MAX_BYTES"
+SECONDS = "WINE_QUALITY_SERVE_MAX_SECONDS"
 
 
 def most_rows() -> int:
@@ -16,6 +17,11 @@ def most_rows() -> int:
 def most_bytes() -> int:
     """Bytes of a request's body, unpacked; 32 MiB unless told."""
     return _positive(BYTES, 32 * 1024 * 1024)
+
+
+def most_seconds() -> int:
+    """In which a request over HTTP must have arrived; 60 unless told."""
+    return _positive(SECONDS, 60)
 
 
 def _positive(variable: str, default: int) -> int:

@@ -21,7 +21,7 @@ from mlserver.types import (
     ResponseOutput,
 )
 
-from .columns import BadRequest, matrix
+from .columns import BadRequest, matrix, shown
 from .estimator import UnfitModel, load_estimator
 from .limits import most_rows
 from .prediction_log import PredictionLog
@@ -133,4 +133,4 @@ def _read(file: Path) -> dict[str, Any]:
 def _check_outputs(payload: InferenceRequest) -> None:
     for output in payload.outputs or []:
         if output.name != OUTPUT:
-            raise BadRequest(f"there is no output {output.name[:80]!r}; the model has {OUTPUT!r}")
+            raise BadRequest(f"there is no output {shown(output.name)}; the model has {OUTPUT!r}")

@@ -1,4 +1,4 @@
-"""MLServer's gRPC side: malformed tensors are the client's fault, its models are not."""
+"""MLServer's gRPC side, which tells a client's fault from its own."""
 
 from __future__ import annotations
 
@@ -7,27 +7,132 @@ import logging
 import os
 import socket
 import stat
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import grpc
-from mlserver.errors import InferenceError, MLServerError
+import numpy as np
+from google.protobuf.message import DecodeError
+from google.protobuf.message_factory import GetMessageClass
+from mlserver.errors import MLServerError
 from mlserver.grpc import GRPCServer
+from mlserver.grpc import dataplane_pb2 as pb
 from mlserver.grpc import server as mlserver_grpc
+from mlserver.grpc.converters import ModelMetadataResponseConverter
 from mlserver.grpc.servicers import InferenceServicer
+
+from .columns import BadRequest, shortened
+from .payload import inference_request
+from .tensors import from_message
 
 CONNECTION_SECONDS = 10
 """After so long a client is asked to connect anew, if another process may take over."""
 _LEAVING_SECONDS = 1.0
 
 
-class Servicer(InferenceServicer):
-    """What converts a request may fail in many ways, all of them by what was sent."""
+_SERVICE = "inference.GRPCInferenceService"
+_MOST_SAID = 2000
+"""Bytes of an error's text: gRPC sends it as a header, whose size it limits."""
+_CODES = {
+    400: grpc.StatusCode.INVALID_ARGUMENT,
+    404: grpc.StatusCode.NOT_FOUND,
+    422: grpc.StatusCode.FAILED_PRECONDITION,
+}
+logger = logging.getLogger("mlserver.grpc")
 
-    def _InsertHeaders(self, request: Any, context: Any) -> Any:
+
+class Servicer(InferenceServicer):
+    """Reads and writes the protocol's messages itself."""
+
+    async def ModelInfer(self, request: Any, context: Any) -> Any:
+        name, version = request.model_name, request.model_version or None
+        # Before MLServer counts it by its name: an unknown one would stay in its metrics.
+        await self._data_plane.model_ready(name, version)
+        payload = inference_request(from_message(request))
+        answer = await self._data_plane.infer(payload, name, version)
+        self._SetTrailingMetadata(answer, context)
+        return _message(answer, raw=bool(request.raw_input_contents))
+
+    async def ModelReady(self, request: Any, context: Any) -> Any:
+        ready = await self._data_plane.model_ready(request.name, request.version or None)
+        return pb.ModelReadyResponse(ready=ready)
+
+    async def ModelMetadata(self, request: Any, context: Any) -> Any:
+        found = await self._data_plane.model_metadata(request.name, request.version or None)
+        return ModelMetadataResponseConverter.from_types(found)
+
+    async def RepositoryModelLoad(self, request: Any, context: Any) -> Any:
+        await self._model_repository_handlers.load(request.model_name)
+        return pb.RepositoryModelLoadResponse()
+
+    async def RepositoryModelUnload(self, request: Any, context: Any) -> Any:
+        await self._model_repository_handlers.unload(request.model_name)
+        return pb.RepositoryModelUnloadResponse()
+
+
+def _message(answer: Any, raw: bool) -> Any:
+    """The response in the form of the request: as contents, or raw."""
+    response = pb.ModelInferResponse(
+        model_name=answer.model_name, model_version=answer.model_version or "", id=answer.id or ""
+    )
+    for output in answer.outputs:
+        tensor = response.outputs.add(
+            name=output.name, shape=output.shape, datatype=output.datatype
+        )
+        if raw:
+            response.raw_output_contents.append(np.asarray(output.data, "<f8").tobytes())
+        else:
+            tensor.contents.fp64_contents.extend(output.data)
+    return response
+
+
+def add_to_server(servicer: Any, server: Any) -> None:
+    """What gRPC's generated code does, but a request that cannot be read is the client's fault.
+
+    Streams of requests are not among the methods.
+    """
+    methods = pb.DESCRIPTOR.services_by_name["GRPCInferenceService"].methods
+    handlers = {
+        method.name: grpc.unary_unary_rpc_method_handler(
+            _answering(getattr(servicer, method.name), method.input_type),
+            response_serializer=GetMessageClass(method.output_type).SerializeToString,
+        )
+        for method in methods
+        if hasattr(servicer, method.name) and method.name != "ModelStreamInfer"
+    }
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(_SERVICE, handlers),))
+
+
+def _answering(method: Callable[[Any, Any], Awaitable[Any]], wanted: Any) -> Any:
+    read = GetMessageClass(wanted).FromString
+
+    async def answer(content: bytes, context: Any) -> Any:
         try:
-            return super()._InsertHeaders(request, context)
-        except Exception as error:
-            raise InferenceError(f"the request's tensors cannot be read: {error}") from None
+            request = read(content)
+        except DecodeError:
+            code, said = grpc.StatusCode.INVALID_ARGUMENT, f"the message is no {wanted.name}"
+            return await context.abort(code, said)
+        try:
+            return await method(request, context)
+        except BadRequest as error:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, _cut(str(error)))
+        except MLServerError as error:
+            code = _CODES.get(error.status_code, grpc.StatusCode.INTERNAL)
+            await context.abort(code, _cut(str(error)))
+        except grpc.aio.AbortError:
+            raise
+        # Its text may hold anything, such as a path of this machine.
+        except Exception:
+            logger.exception("internal error")
+            said = "internal error; see the server's log"
+            await context.abort(grpc.StatusCode.INTERNAL, said)
+
+    return answer
+
+
+def _cut(text: str) -> str:
+    fits = len(text.encode("utf-8", "replace")) <= _MOST_SAID
+    return shortened(text, _MOST_SAID if fits else _MOST_SAID // 4)
 
 
 class ClosedServicer(Servicer):
@@ -93,19 +198,9 @@ def _stop_listening(port: int) -> None:
             continue  # closed meanwhile
 
 
-class _NoTraceOfRefusals(logging.Filter):
-    """MLServer logs a stack for each request that it refuses; one line will do."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        if record.exc_info and isinstance(record.exc_info[1], MLServerError):
-            record.exc_info = None
-            record.levelno, record.levelname = logging.INFO, "INFO"
-        return True
-
-
 def prepare(may_load: bool) -> None:
     """Have MLServer use these; it has no setting for it."""
     mlserver_grpc.InferenceServicer = Servicer if may_load else ClosedServicer
+    mlserver_grpc.add_GRPCInferenceServiceServicer_to_server = add_to_server
     if not may_load:
         mlserver_grpc.add_ModelRepositoryServiceServicer_to_server = lambda *_: None
-    logging.getLogger("mlserver.grpc").addFilter(_NoTraceOfRefusals())

@@ -8,16 +8,19 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import orjson
+from fastapi.exceptions import RequestValidationError
 from mlserver.errors import MLServerError
 from mlserver.rest import RESTServer
-from mlserver.types import InferenceRequest
-from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from .columns import BadRequest
+from .http_protocol import RequestProtocol, error_body
 from .limits import most_bytes
+from .payload import inference_request
+from .tensors import from_json
 
 _INFER = ("/v2/models/{model_name}/infer", "/v2/models/{model_name}/versions/{version}/infer")
 # What MLServer has besides, and nothing here is for.
@@ -54,21 +57,30 @@ class RestServer(RESTServer):
         self._most_bytes = most_bytes()
         self._app.add_exception_handler(Exception, _internal_error)
         self._app.add_exception_handler(HTTPException, _http_error)
+        self._app.add_exception_handler(RequestValidationError, _no_such_body)
+        self._app.add_exception_handler(MLServerError, _mlserver_error)
+        self._app.router.redirect_slashes = False
+
+    def _get_config(self) -> Any:
+        config = super()._get_config()
+        config.http, config.ws, config.server_header = RequestProtocol, "none", False
+        return config
 
     @property
     def app(self) -> Any:
         return self._app
 
     async def _infer(self, request: Request) -> Response:
+        name, version = request.path_params["model_name"], request.path_params.get("version")
         try:
-            body = await self._body(request)
-            payload = _payload(body)
-            del body
-            answer = await self._data_plane.infer(
-                payload, request.path_params["model_name"], request.path_params.get("version")
-            )
+            # Before MLServer counts it by its name: an unknown one would stay in its metrics.
+            await self._data_plane.model_ready(name, version)
+            received = from_json(await self._body(request))
+            answer = await self._data_plane.infer(inference_request(received), name, version)
         except Refused as error:
             return _error(error.status, str(error))
+        except BadRequest as error:
+            return _error(400, str(error))
         except MLServerError as error:
             return _error(error.status_code, str(error))
         except ClientDisconnect:
@@ -76,45 +88,41 @@ class RestServer(RESTServer):
         return Response(_rendered(answer), media_type="application/json")
 
     async def _body(self, request: Request) -> bytes:
-        """The body, unpacked; never more than the limit in memory."""
+        """The body, unpacked; neither form of it is larger than the limit."""
         most = self._most_bytes
         encoding = request.headers.get("content-encoding", "identity").strip().lower()
         if encoding not in ("identity", "gzip", ""):
             raise Refused(415, f"content-encoding {encoding[:40]!r} is unknown; send gzip or none")
-        too_much = Refused(413, f"the body is larger than {most} bytes, the most in a request")
         if int(request.headers.get("content-length", "0")) > most:
-            raise too_much
-        unpack = zlib.decompressobj(wbits=31) if encoding == "gzip" else None
+            raise _too_much(most)
         parts: list[bytes] = []
         size = 0
         async for part in request.stream():
-            if unpack is not None:
-                try:
-                    part = unpack.decompress(part, most + 1 - size)
-                except zlib.error as error:
-                    raise Refused(400, f"the body is no gzip: {error}") from None
             size += len(part)
             if size > most:
-                raise too_much
+                raise _too_much(most)
             parts.append(part)
-        if unpack is not None and not unpack.eof:
-            raise Refused(400, "the gzip of the body ends too early")
-        return b"".join(parts)
+        return _unpacked(parts, most) if encoding == "gzip" else b"".join(parts)
 
 
-def _payload(body: bytes) -> InferenceRequest:
+def _unpacked(parts: list[bytes], most: int) -> bytes:
+    """What was packed by gzip, in one piece as clients send it."""
+    unpack = zlib.decompressobj(wbits=31)
     try:
-        found = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise Refused(400, f"the body is no JSON: {error}") from None
-    try:
-        return InferenceRequest.model_validate(found)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the body"
-        raise Refused(400, f"{where[:200]}: {first['msg'][:200]}") from None
-    except RecursionError:
-        raise Refused(400, "the JSON is nested too deeply") from None
+        body = unpack.decompress(b"".join(parts), most + 1)
+    except zlib.error as error:
+        raise Refused(400, f"the body is no gzip: {error}") from None
+    if len(body) > most:
+        raise _too_much(most)
+    if not unpack.eof:
+        raise Refused(400, "the gzip of the body ends too early")
+    if unpack.unused_data:
+        raise Refused(400, "the body goes on after the end of its gzip")
+    return body
+
+
+def _too_much(most: int) -> Refused:
+    return Refused(413, f"the body is larger than {most} bytes, the most in a request")
 
 
 def _rendered(answer: Any) -> bytes:
@@ -138,13 +146,27 @@ def _rendered(answer: Any) -> bytes:
 
 
 def _error(status: int, message: str) -> Response:
-    content = orjson.dumps({"error": message.encode("utf-8", "replace").decode()})
-    return Response(content, status, media_type="application/json")
+    return Response(error_body(message), status, media_type="application/json")
 
 
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return _error(error.status_code, f"{request.method} {request.url.path[:200]}: {error.detail}")
+    return _error(
+        error.status_code, f"{request.method} {request.scope['path'][:200]}: {error.detail}"
+    )
+
+
+async def _mlserver_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, MLServerError)
+    return _error(error.status_code, str(error))
+
+
+async def _no_such_body(request: Request, error: Exception) -> Response:
+    """Of MLServer's own routes."""
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    return _error(400, f"{where[:200]}: {first['msg'][:200]}")
 
 
 async def _internal_error(request: Request, error: Exception) -> Response:

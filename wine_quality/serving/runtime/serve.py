@@ -15,6 +15,7 @@ from mlserver.metrics.prometheus import PrometheusEndpoint
 from mlserver.server import MLServer
 
 from . import remote_procedures
+from .http_protocol import RequestProtocol
 from .rest import ClosingConnections, RestServer
 
 IDLE_SECONDS = 5
@@ -75,6 +76,8 @@ class HandingOver(Server):
         return _Uvicorn(
             uvicorn.Config(
                 self._gate,
+                http=RequestProtocol,
+                ws="none",
                 access_log=False,
                 server_header=False,
                 log_level="warning",

@@ -36,9 +36,10 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     for name, value in DEFAULTS.items():
         os.environ.setdefault(name, value)
-    from .limits import most_bytes
+    from .limits import most_bytes, most_rows, most_seconds
 
     try:
+        most_rows(), most_seconds()
         os.environ.setdefault("MLSERVER_GRPC_MAX_MESSAGE_LENGTH", str(most_bytes()))
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
