@@ -1,6 +1,6 @@
 """Any number of wines, bootstrapped from the packaged ones with noise, written in chunks.
 
-    python -m wine_quality_tests.generated_wines FILE.parquet ROWS [SEED]
+python -m wine_quality_tests.generated_wines FILE.parquet ROWS [SEED]
 """
 
 from __future__ import annotations

@@ -84,6 +84,8 @@ def rmse_on(part: Moments, train: Moments, coefficients: np.ndarray) -> np.ndarr
 
     The residuals' sum of squares is a sum of squares here too (over the pseudo-rows), so it cannot
     cancel into a negative one; intercepts enter as differences of means, so offsets do no harm.
+    The relative error is about 1e-16 divided by the share of the target's variance that the model
+    leaves: an RMSE below 1e-8 of the target's standard deviation is not resolved.
 
     Args:
         part: Moments of the rows to predict.

@@ -172,7 +172,9 @@ class Moments:
         noise = self.noise + other.noise + 4 * _EPSILON * np.diagonal(self.cross)
         left = np.diagonal(cross)
         if (left < -16 * noise).any():
-            named = [name for name, bad in zip(self.columns, left < -16 * noise, strict=True) if bad]
+            named = [
+                name for name, bad in zip(self.columns, left < -16 * noise, strict=True) if bad
+            ]
             raise ValueError(
                 f"column(s) {named} would have a negative variance: the rows to take away were "
                 "never added."
