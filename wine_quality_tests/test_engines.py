@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -263,11 +264,11 @@ def test_files_that_cannot_be_read_to_their_end(engine, tmp_path, packaged):
     with pytest.raises(UnreadableFile, match="names no file"):
         _reader(engine, [str(tmp_path / "none-*.parquet")])
     cut = tmp_path / "cut.parquet"
-    cut.write_bytes(open(packaged, "rb").read()[:-5000])
+    cut.write_bytes(Path(packaged).read_bytes()[:-5000])
     with pytest.raises(UnreadableFile, match="cut.parquet"):
         _reader(engine, [str(cut)])
     # A footer that promises what is not there.
-    holed = bytearray(open(packaged, "rb").read())
+    holed = bytearray(Path(packaged).read_bytes())
     holed[2000:20_000] = bytes(18_000)
     (tmp_path / "holed.parquet").write_bytes(bytes(holed))
     with pytest.raises((UnreadableFile, ContractBroken), match="holed.parquet"):
@@ -311,3 +312,33 @@ def test_csv_by_duckdb(tmp_path):
     bad.write_text("\n".join(lines))
     with pytest.raises(ContractBroken, match="'volatile acidity' holds VARCHAR, not numbers"):
         sum_files(_reader("duckdb", [str(bad)]), Membership())
+
+
+def test_s3_and_a_store_that_fails_half_way(engine, s3, packaged, monkeypatch):
+    import boto3
+
+    client = boto3.client("s3")
+    for number in range(2):
+        client.upload_file(packaged, "wines", f"sums/part-{number}.parquet")
+    reader = _reader(engine, ["s3://wines/sums/*.parquet"])
+    files = sum_files(reader, Membership(), threads=2)
+    assert [one.file.path for one in files] == [
+        f"s3://wines/sums/part-{number}.parquet" for number in range(2)
+    ]
+    assert total_of(files).train.n + total_of(files).test.n == 2 * 1599
+    wines = packaged_wines()
+    _assert_same(files[1].sums.test, wines[groups_of(wines, Membership()) == TEST])
+    # Another object under the same name, before the pass ends.
+    reader = _reader(engine, ["s3://wines/sums/part-0.parquet"])
+    replaced = []
+
+    def replace_it(done: int, _) -> None:
+        if not replaced:
+            replaced.append(client.put_object(Bucket="wines", Key="sums/part-0.parquet", Body=b"x"))
+
+    with pytest.raises(UnreadableFile, match="part-0.parquet"):
+        sum_files(reader, Membership(), progress=replace_it)
+    reader = _reader(engine, ["s3://wines/sums/part-1.parquet"])
+    client.delete_object(Bucket="wines", Key="sums/part-1.parquet")
+    with pytest.raises(UnreadableFile, match="part-1.parquet"):
+        sum_files(reader, Membership())

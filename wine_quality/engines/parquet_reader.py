@@ -63,6 +63,10 @@ class ParquetReader:
     def row_group_of(self, piece: Piece, row: int) -> int:
         return row_group_at(self._row_groups[piece.file], row)
 
+    def rows_of_groups(self, file: int) -> list[int]:
+        """Rows of each row group of a file."""
+        return self._row_groups[file]
+
     def check_unchanged(self) -> None:
         check_versions({file.path: file.version for file in self.files})
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from wine_quality.data.contract import TARGET
-from wine_quality.engines.batches import Piece, Reader, SourceFile
+from wine_quality.engines.batches import Piece, Reader, SourceFile, UnreadableFile
 from wine_quality.engines.block_sums import NAMES, BlockSums
 from wine_quality.engines.broken_rules import (
     BrokenRule,
@@ -40,6 +40,13 @@ class PartSums:
     def none(cls, membership: Membership) -> PartSums:
         nothing = Moments.none(NAMES)
         return cls(nothing, (nothing,) * membership.folds)
+
+    @classmethod
+    def of(cls, moments: Mapping[int, Moments], membership: Membership) -> PartSums:
+        """From what ``BlockSums`` made."""
+        nothing = Moments.none(NAMES)
+        folds = tuple(moments.get(fold, nothing) for fold in range(membership.folds))
+        return cls(moments.get(TEST, nothing), folds)
 
     @property
     def train(self) -> Moments:
@@ -113,10 +120,7 @@ def sum_files(
                 found = gather(found)
             rows += len(batch.columns[0])
             report.add(len(batch.columns[0]))
-        moments = sums.moments()
-        nothing = Moments.none(NAMES)
-        folds = tuple(moments.get(fold, nothing) for fold in range(membership.folds))
-        return piece.file, rows, PartSums(moments.get(TEST, nothing), folds), found
+        return piece.file, rows, PartSums.of(sums.moments(), membership), found
 
     totals = [PartSums.none(membership)] * len(reader.files)
     counts = [0] * len(reader.files)
@@ -127,9 +131,25 @@ def sum_files(
     reader.check_unchanged()
     if broken:
         raise ContractBroken(gather(broken))
+    return completed(reader.files, counts, totals)
+
+
+def completed(
+    files: Sequence[SourceFile], counts: Sequence[int], sums: Sequence[PartSums]
+) -> list[FileSums]:
+    """What each file adds.
+
+    Raises:
+        UnreadableFile: fewer or more rows were read than a file has.
+    """
+    for file, count in zip(files, counts, strict=True):
+        if file.rows is not None and count != file.rows:
+            raise UnreadableFile(
+                f"{file.path} has {file.rows} rows, of which {count} were read; nothing was stored."
+            )
     return [
-        FileSums(replace(file, rows=count), sums)
-        for file, count, sums in zip(reader.files, counts, totals, strict=True)
+        FileSums(replace(file, rows=count), one)
+        for file, count, one in zip(files, counts, sums, strict=True)
     ]
 
 
