@@ -36,10 +36,10 @@ class BlockSums:
         self._kinds = [int(kind) for kind in np.unique(table)]
         self._table = np.searchsorted(self._kinds, table).astype(np.uint8)
         self._multipliers = np.array(MULTIPLIERS, dtype=float)
-        self._numbers = np.empty((m, BLOCK))
         # The last row, of ones, makes the sums and counts in the products.
         self._shifted = np.ones((m + 1, BLOCK))
-        self._sorted = np.empty((m + 1, BLOCK))
+        # First the whole numbers that identify the wines, then the wines in the order of groups.
+        self._second = np.empty((m + 1, BLOCK))
         self._shift = np.zeros(m)
         self._rows = 0
         self._totals = np.zeros((len(self._kinds), m + 1, m + 1))
@@ -75,14 +75,14 @@ class BlockSums:
         import numpy as np
 
         n = len(columns[0])
-        numbers, shifted = self._numbers[:, :n], self._shifted[:, :n]
+        numbers, shifted = self._second[:-1, :n], self._shifted[:, :n]
         for place, column in enumerate(columns):
             np.multiply(column, SCALES[place], out=numbers[place])
             np.subtract(column, self._shift[place], out=shifted[place])
         np.rint(numbers, out=numbers)
         groups = self._table.take(buckets(self._multipliers @ numbers, self._seed))
         order = groups.argsort(kind="stable")
-        ordered = self._sorted if n == BLOCK else np.empty((len(shifted), n))
+        ordered = self._second if n == BLOCK else np.empty((len(shifted), n))
         shifted.take(order, axis=1, out=ordered, mode="clip")
         start = 0
         for group, count in enumerate(np.bincount(groups, minlength=len(self._totals)).tolist()):
