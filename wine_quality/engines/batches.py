@@ -52,12 +52,12 @@ class Piece(NamedTuple):
 class Batch(NamedTuple):
     """Rows of one piece, at most a few thousand.
 
-    ``columns`` are the contract's in its order, doubles of shape (n,); what is missing is NaN.
+    ``wines`` are doubles of shape (12, n), the contract's columns in its order; what is missing is
+    NaN.
     """
 
     first_row: int
-    columns: list[np.ndarray]
-    missing: list[int]
+    wines: np.ndarray
 
 
 class Reader(Protocol):
@@ -77,24 +77,22 @@ class Reader(Protocol):
 
 
 def batch_of(first_row: int, arrow: pa.RecordBatch, names: Sequence[str]) -> Batch:
-    """An Arrow batch as doubles; a column of doubles is not copied."""
+    """An Arrow batch as doubles."""
     import numpy as np
     import pyarrow as pa
 
-    columns, missing = [], []
-    for name in names:
+    wines = np.empty((len(names), arrow.num_rows))
+    for place, name in enumerate(names):
         column = arrow.column(name)
-        missing.append(column.null_count)
         if column.type != pa.float64():
             column = column.cast(pa.float64(), safe=False)
         if column.null_count:
-            numbers = np.array(column.to_pylist(), dtype=float)
+            wines[place] = np.array(column.to_pylist(), dtype=float)
         else:
             # ``to_numpy`` would import pandas, which takes longer than a million rows.
             numbers = np.frombuffer(column.buffers()[1], dtype=float)
-            numbers = numbers[column.offset : column.offset + len(column)]
-        columns.append(numbers)
-    return Batch(first_row, columns, missing)
+            wines[place] = numbers[column.offset : column.offset + len(column)]
+    return Batch(first_row, wines)
 
 
 def row_group_at(rows_of_groups: Sequence[int], row: int) -> int:

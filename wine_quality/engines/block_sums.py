@@ -6,7 +6,6 @@ fits the processor's cache is sorted by group, and BLAS multiplies it with itsel
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from wine_quality.data.contract import COLUMNS
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 NAMES = tuple(COLUMNS)
-BLOCK = 8192
+BLOCK = 1 << 14
 # Values are shifted by the mean of the first rows, anew after so many: sums that drift away from
 # their shift would cancel.
 _ROWS_PER_SHIFT = 1 << 17
@@ -36,6 +35,7 @@ class BlockSums:
         self._kinds = [int(kind) for kind in np.unique(table)]
         self._table = np.searchsorted(self._kinds, table).astype(np.uint8)
         self._multipliers = np.array(MULTIPLIERS, dtype=float)
+        self._scales = np.array(SCALES)[:, None]
         # The last row, of ones, makes the sums and counts in the products.
         self._shifted = np.ones((m + 1, BLOCK))
         # First the whole numbers that identify the wines, then the wines in the order of groups.
@@ -45,14 +45,14 @@ class BlockSums:
         self._totals = np.zeros((len(self._kinds), m + 1, m + 1))
         self._moments = {kind: Moments.none(NAMES) for kind in self._kinds}
 
-    def add(self, columns: Sequence[np.ndarray]) -> None:
-        """Rows, as the contract's columns in its order: doubles of shape (n,), all finite."""
-        for start in range(0, len(columns[0]), BLOCK):
-            block = [column[start : start + BLOCK] for column in columns]
+    def add(self, wines: np.ndarray) -> None:
+        """Rows, of shape (12, n) in the contract's order, all finite."""
+        for start in range(0, wines.shape[1], BLOCK):
+            block = wines[:, start : start + BLOCK]
             if not self._rows:
-                self._shift[:] = [_near_mean(column[:_SHIFT_ROWS]) for column in block]
+                self._shift = _near_means(block[:, :_SHIFT_ROWS])
             self._add_block(block)
-            self._rows += len(block[0])
+            self._rows += block.shape[1]
             if self._rows >= _ROWS_PER_SHIFT:
                 self._flush()
 
@@ -64,25 +64,23 @@ class BlockSums:
     def _flush(self) -> None:
         m = len(NAMES)
         for kind, total in zip(self._kinds, self._totals, strict=True):
-            # A copy: the work space is used again.
             self._moments[kind] += Moments.of_shifted_sums(
-                NAMES, round(total[m, m]), self._shift.copy(), total[m, :m], total[:m, :m]
+                NAMES, round(total[m, m]), self._shift, total[m, :m], total[:m, :m]
             )
         self._totals[:] = 0
         self._rows = 0
 
-    def _add_block(self, columns: Sequence[np.ndarray]) -> None:
+    def _add_block(self, wines: np.ndarray) -> None:
         import numpy as np
 
-        n = len(columns[0])
-        numbers, shifted = self._second[:-1, :n], self._shifted[:, :n]
-        for place, column in enumerate(columns):
-            np.multiply(column, SCALES[place], out=numbers[place])
-            np.subtract(column, self._shift[place], out=shifted[place])
+        m, n = wines.shape
+        numbers, shifted = self._second[:m, :n], self._shifted[:, :n]
+        np.multiply(wines, self._scales, out=numbers)
         np.rint(numbers, out=numbers)
         groups = self._table.take(buckets(self._multipliers @ numbers, self._seed))
+        np.subtract(wines, self._shift[:, None], out=shifted[:m])
         order = groups.argsort(kind="stable")
-        ordered = self._second if n == BLOCK else np.empty((len(shifted), n))
+        ordered = self._second if n == BLOCK else np.empty((m + 1, n))
         shifted.take(order, axis=1, out=ordered, mode="clip")
         start = 0
         for group, count in enumerate(np.bincount(groups, minlength=len(self._totals)).tolist()):
@@ -91,6 +89,7 @@ class BlockSums:
             start += count
 
 
-def _near_mean(column: np.ndarray) -> float:
+def _near_means(wines: np.ndarray) -> np.ndarray:
     """Exactly the value of a constant column, whose deviations are then exactly zero."""
-    return float(column[0] + (column - column[0]).mean())
+    first = wines[:, 0]
+    return first + (wines - first[:, None]).mean(axis=1)

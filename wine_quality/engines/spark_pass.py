@@ -167,9 +167,9 @@ class _FileOfPartition:
         batch = batch_of(arrow.column(_ROW)[0].as_py(), arrow, NAMES)
         problems = check_batch("", batch)
         if not problems and not self._broken:
-            self._sums.add(batch.columns)
+            self._sums.add(batch.wines)
         self._broken = gather([*self._broken, *problems])
-        self._rows += len(batch.columns[0])
+        self._rows += len(batch.wines[0])
 
     def plain(self) -> dict[str, Any]:
         sums = PartSums.of(self._sums.moments(), self._membership)

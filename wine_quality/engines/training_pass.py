@@ -114,12 +114,12 @@ def sum_files(
         for batch in reader.read(piece):
             problems = check_batch(path, batch)
             if not problems and not found:
-                sums.add(batch.columns)
+                sums.add(batch.wines)
             found += [_located(problem, piece, reader) for problem in problems]
             if len(found) > 1000:
                 found = gather(found)
-            rows += len(batch.columns[0])
-            report.add(len(batch.columns[0]))
+            rows += batch.wines.shape[1]
+            report.add(batch.wines.shape[1])
         return piece.file, rows, PartSums.of(sums.moments(), membership), found
 
     totals = [PartSums.none(membership)] * len(reader.files)
@@ -178,7 +178,7 @@ def score_test_part(
         n, absolute, squared = 0, 0.0, 0.0
         actual = Moments.none(NAMES[target : target + 1])
         for batch in reader.read(piece):
-            wines = np.stack(batch.columns)
+            wines = batch.wines
             tested = wines[:, groups_of(wines.T, membership) == TEST]
             residuals = tested[target] - weights @ tested - intercept
             n += len(residuals)
