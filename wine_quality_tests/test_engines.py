@@ -18,8 +18,8 @@ from wine_quality.engines.batches import UnreadableFile
 from wine_quality.engines.broken_rules import ContractBroken
 from wine_quality.engines.membership import MULTIPLIERS, SCALES, TEST, Membership, groups_of
 from wine_quality.engines.parquet_reader import ParquetReader
+from wine_quality.engines.part_sums import PartSums
 from wine_quality.engines.training_pass import (
-    PartSums,
     score_test_part,
     sum_files,
     total_of,
@@ -138,6 +138,10 @@ def test_sums_of_packaged_wines(engine, packaged):
     again = PartSums.from_plain(json.loads(json.dumps(total.to_plain())))
     assert np.array_equal(again.train.cross, total.train.cross)
     assert again.folds[2].n == total.folds[2].n
+    with pytest.raises(ValueError, match="same test fraction, folds and seed"):
+        total + PartSums.none(Membership(seed=41))
+    with pytest.raises(ValueError, match="not the sums"):
+        PartSums.from_plain({})
 
 
 def test_many_pieces_blocks_and_shifts(engine, tmp_path):
@@ -311,6 +315,11 @@ def test_csv_by_duckdb(tmp_path):
     lines[700] = lines[699].replace(";", ";strong", 1)
     bad.write_text("\n".join(lines))
     with pytest.raises(ContractBroken, match="'volatile acidity' holds VARCHAR, not numbers"):
+        sum_files(_reader("duckdb", [str(bad)]), Membership())
+    # So far down that the types have been settled.
+    many = [lines[0], *(lines[1:600] * 60), lines[700]]
+    bad.write_text("\n".join(many))
+    with pytest.raises(UnreadableFile, match="(?s)bad.csv.*35942.*strong"):
         sum_files(_reader("duckdb", [str(bad)]), Membership())
 
 

@@ -137,6 +137,5 @@ def _name(column: str) -> str:
 def _table(path: str) -> str:
     if _is_parquet(path):
         return f"read_parquet({_literal(path)}, file_row_number = true)"
-    # Every row for the types: a text in the last one is then a column of text, named before all
-    # sums, and not a failure half-way.
+    # Types are told from the first rows; a text further down fails the pass, by its line.
     return f"read_csv({_literal(path)}, header = true)"

@@ -23,7 +23,8 @@ from wine_quality.engines.broken_rules import (
 )
 from wine_quality.engines.membership import Membership
 from wine_quality.engines.parquet_reader import ParquetReader
-from wine_quality.engines.training_pass import FileSums, PartSums, completed, one_blas_thread
+from wine_quality.engines.part_sums import PartSums
+from wine_quality.engines.training_pass import FileSums, completed, one_blas_thread
 
 if TYPE_CHECKING:
     import pyarrow as pa

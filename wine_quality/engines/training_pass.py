@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -20,6 +20,7 @@ from wine_quality.engines.broken_rules import (
     gather,
 )
 from wine_quality.engines.membership import TEST, Membership, groups_of
+from wine_quality.engines.part_sums import PartSums
 from wine_quality.training.moments import Moments
 
 if TYPE_CHECKING:
@@ -27,48 +28,6 @@ if TYPE_CHECKING:
 
 Progress = Callable[[int, "int | None"], None]
 """Called with the rows read so far, and with all there are where that is known."""
-
-
-@dataclass(frozen=True, eq=False)
-class PartSums:
-    """Moments of the test part and of each fold of the training part."""
-
-    test: Moments
-    folds: tuple[Moments, ...]
-
-    @classmethod
-    def none(cls, membership: Membership) -> PartSums:
-        nothing = Moments.none(NAMES)
-        return cls(nothing, (nothing,) * membership.folds)
-
-    @classmethod
-    def of(cls, moments: Mapping[int, Moments], membership: Membership) -> PartSums:
-        """From what ``BlockSums`` made."""
-        nothing = Moments.none(NAMES)
-        folds = tuple(moments.get(fold, nothing) for fold in range(membership.folds))
-        return cls(moments.get(TEST, nothing), folds)
-
-    @property
-    def train(self) -> Moments:
-        return Moments.total(self.folds)
-
-    def __add__(self, other: PartSums) -> PartSums:
-        folds = zip(self.folds, other.folds, strict=True)
-        return PartSums(self.test + other.test, tuple(a + b for a, b in folds))
-
-    def __sub__(self, other: PartSums) -> PartSums:
-        """Without the rows of a file that was added before; see ``Moments``."""
-        folds = zip(self.folds, other.folds, strict=True)
-        return PartSums(self.test - other.test, tuple(a - b for a, b in folds))
-
-    def to_plain(self) -> dict[str, Any]:
-        """For JSON: about 100 numbers for each part."""
-        return {"test": self.test.to_plain(), "folds": [fold.to_plain() for fold in self.folds]}
-
-    @classmethod
-    def from_plain(cls, plain: Mapping[str, Any]) -> PartSums:
-        folds = tuple(Moments.from_plain(fold) for fold in plain["folds"])
-        return cls(Moments.from_plain(plain["test"]), folds)
 
 
 @dataclass(frozen=True, eq=False)
