@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -67,12 +67,13 @@ FEATURES: tuple[str, ...] = tuple(name for name in COLUMNS if name != TARGET)
 
 def check_contract(frame: pd.DataFrame) -> list[Violation]:
     """Every violation at once, columns first; an empty list when the frame keeps the contract."""
-    violations = _column_violations([str(name) for name in frame.columns])
+    violations = check_column_names([str(name) for name in frame.columns])
     present = [name for name in COLUMNS if name in frame.columns]
     return violations + [v for name in present for v in _value_violations(frame, name)]
 
 
-def _column_violations(names: list[str]) -> list[Violation]:
+def check_column_names(names: list[str]) -> list[Violation]:
+    """The columns that are missing, with what they may be called, and those nobody knows."""
     missing = [name for name in COLUMNS if name not in names]
     extra = [name for name in names if name not in COLUMNS]
     found = []
@@ -161,7 +162,7 @@ def conform(frame: pd.DataFrame) -> pd.DataFrame:
     return frame[list(COLUMNS)].astype(types)
 
 
-def summarize(violations: list[Violation], shown: int = 10) -> str:
+def summarize(violations: Sequence[object], shown: int = 10) -> str:
     """All violations in one message of bounded length."""
     text = "; ".join(str(violation) for violation in violations[:shown])
     rest = len(violations) - shown

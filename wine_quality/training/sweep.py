@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 MAX_POINTS = 10_000
 # The sweep ranks points that differ little, so it is solved more exactly than scikit-learn's
 # default of 1e-4, at which a point's error depends on its neighbours in the path.
-_TOLERANCE = 1e-8
-_MAX_ITERATIONS = 100_000
+TOLERANCE = 1e-8
+MAX_ITERATIONS = 100_000
 
 
 class Point(NamedTuple):
@@ -133,8 +133,8 @@ def _fold_errors(
         l1_ratio=ratios,
         alphas=np.asarray(alphas),
         cv=KFold(folds, shuffle=True, random_state=seed),
-        tol=_TOLERANCE,
-        max_iter=_MAX_ITERATIONS,
+        tol=TOLERANCE,
+        max_iter=MAX_ITERATIONS,
     )
     with warnings.catch_warnings():
         # alpha or l1_ratio 0 converge slowly; their errors are then upper bounds of the point's.

@@ -1,0 +1,1 @@
+"""One streaming pass over any number of wines, on several engines: no Dagster, no MLflow."""

@@ -1,0 +1,118 @@
+"""What an engine hands to the pass over its rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+
+ROWS_PER_BATCH = 1 << 14
+"""Few enough that a batch's columns stay in the processor's cache."""
+
+ROWS_PER_PIECE = 1 << 20
+"""About so many rows are what a thread takes at a time."""
+
+
+class UnreadableFile(Exception):
+    """A file that cannot be read to its end, or that is not what it was when the pass began."""
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """One file as it was when the pass began.
+
+    Attributes:
+        path: Local path or ``s3://`` URL.
+        bytes: Its size.
+        version: What changes when its content does: ETag, or size and time of change.
+        rows: As its footer says; None where only reading tells (CSV).
+        columns: Its columns' types by name, as the engine calls them.
+    """
+
+    path: str
+    bytes: int
+    version: str
+    rows: int | None
+    columns: dict[str, str]
+
+
+class Piece(NamedTuple):
+    """Consecutive rows of one file, read by one thread."""
+
+    file: int
+    first_row: int
+    rows: int | None
+    row_groups: tuple[int, ...]
+
+
+class Batch(NamedTuple):
+    """Rows of one piece, at most a few thousand.
+
+    ``wines`` are doubles of shape (12, n), the contract's columns in its order; what is missing is
+    NaN.
+    """
+
+    first_row: int
+    wines: np.ndarray
+
+
+class Reader(Protocol):
+    """An engine that reads files in pieces, from several threads."""
+
+    files: Sequence[SourceFile]
+
+    def pieces(self) -> Sequence[Piece]: ...
+
+    def read(self, piece: Piece) -> Iterator[Batch]: ...
+
+    def row_group_of(self, piece: Piece, row: int) -> int:
+        """The row group of a Parquet file's row, counted from 0 in the file."""
+
+    def check_unchanged(self) -> None:
+        """Raises ``UnreadableFile`` when a file is not what it was at the beginning."""
+
+
+def batch_of(first_row: int, arrow: pa.RecordBatch, names: Sequence[str]) -> Batch:
+    """An Arrow batch as doubles."""
+    import numpy as np
+    import pyarrow as pa
+
+    wines = np.empty((len(names), arrow.num_rows))
+    for place, name in enumerate(names):
+        column = arrow.column(name)
+        if column.type != pa.float64():
+            column = column.cast(pa.float64(), safe=False)
+        if column.null_count:
+            wines[place] = np.array(column.to_pylist(), dtype=float)
+        else:
+            # ``to_numpy`` would import pandas, which takes longer than a million rows.
+            numbers = np.frombuffer(column.buffers()[1], dtype=float)
+            wines[place] = numbers[column.offset : column.offset + len(column)]
+    return Batch(first_row, wines)
+
+
+def row_group_at(rows_of_groups: Sequence[int], row: int) -> int:
+    """In which row group a row is."""
+    end = 0
+    for group, count in enumerate(rows_of_groups):
+        end += count
+        if row < end:
+            return group
+    raise ValueError(f"row {row} is not among {end}")
+
+
+def group_pieces(file: int, rows_of_groups: Sequence[int]) -> Iterator[Piece]:
+    """Consecutive row groups of one file, together about ``ROWS_PER_PIECE`` rows."""
+    first, rows, groups = 0, 0, []
+    for group, count in enumerate(rows_of_groups):
+        groups.append(group)
+        rows += count
+        if rows >= ROWS_PER_PIECE:
+            yield Piece(file, first, rows, tuple(groups))
+            first, rows, groups = first + rows, 0, []
+    if rows:
+        yield Piece(file, first, rows, tuple(groups))

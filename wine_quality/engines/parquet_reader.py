@@ -1,0 +1,103 @@
+"""Parquet by Arrow's own reader: local or S3, each thread with row groups of its own."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from wine_quality.engines.batches import (
+    ROWS_PER_BATCH,
+    Batch,
+    Piece,
+    SourceFile,
+    UnreadableFile,
+    batch_of,
+    group_pieces,
+    row_group_at,
+)
+from wine_quality.engines.block_sums import NAMES
+from wine_quality.engines.places import check_versions, expand, s3_store, size_and_version
+
+if TYPE_CHECKING:
+    import pyarrow.parquet as pq
+
+
+class ParquetReader:
+    """See ``batches.Reader``."""
+
+    def __init__(self, places: Sequence[str]) -> None:
+        self._opened = threading.local()
+        self._row_groups: list[list[int]] = []
+        files = []
+        for path in expand(places):
+            size, version = size_and_version(path)
+            with _told_as_ours(path), self._open(path) as opened:
+                meta = opened.metadata
+                groups = [meta.row_group(i).num_rows for i in range(meta.num_row_groups)]
+                columns = {field.name: str(field.type) for field in opened.schema_arrow}
+            self._row_groups.append(groups)
+            files.append(SourceFile(path, size, version, sum(groups), columns))
+        self.files: Sequence[SourceFile] = tuple(files)
+
+    def pieces(self) -> list[Piece]:
+        return [
+            piece
+            for file, groups in enumerate(self._row_groups)
+            for piece in group_pieces(file, groups)
+        ]
+
+    def read(self, piece: Piece) -> Iterator[Batch]:
+        path, first = self.files[piece.file].path, piece.first_row
+        with _told_as_ours(path):
+            batches = self._of_thread(path).iter_batches(
+                ROWS_PER_BATCH,
+                row_groups=list(piece.row_groups),
+                columns=list(NAMES),
+                use_threads=False,
+            )
+            for arrow in batches:
+                yield batch_of(first, arrow, NAMES)
+                first += arrow.num_rows
+
+    def row_group_of(self, piece: Piece, row: int) -> int:
+        return row_group_at(self._row_groups[piece.file], row)
+
+    def rows_of_groups(self, file: int) -> list[int]:
+        """Rows of each row group of a file."""
+        return self._row_groups[file]
+
+    def check_unchanged(self) -> None:
+        check_versions({file.path: file.version for file in self.files})
+
+    def _of_thread(self, path: str) -> pq.ParquetFile:
+        """Each thread keeps open the file that it reads."""
+        if getattr(self._opened, "path", None) != path:
+            self._opened.file, self._opened.path = self._open(path), path
+        return self._opened.file
+
+    def _open(self, path: str) -> pq.ParquetFile:
+        import pyarrow.parquet as pq
+
+        if path.startswith("s3://"):
+            return pq.ParquetFile(path.removeprefix("s3://"), filesystem=s3_store())
+        # Not mapped into memory: a file that is cut short meanwhile would kill the process.
+        return pq.ParquetFile(path)
+
+
+class _told_as_ours:
+    """Errors of Arrow and of the store, with the file's name."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        import pyarrow as pa
+
+        if isinstance(error, (pa.ArrowException, OSError)):
+            raise UnreadableFile(
+                f"{self._path} cannot be read as Parquet ({error}); nothing of it was stored."
+            ) from error

@@ -1,0 +1,70 @@
+"""Files of the local disk and of ``s3://``: which there are, and whether they have changed."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from wine_quality.data.s3 import s3_options
+from wine_quality.engines.batches import UnreadableFile
+
+if TYPE_CHECKING:
+    from s3fs import S3FileSystem
+
+TIMEOUT_SECONDS = 30.0
+
+
+def s3_store(timeout_seconds: float = TIMEOUT_SECONDS) -> S3FileSystem:
+    """As the rest of this project reads S3: endpoint and keys from the ``AWS_*`` variables."""
+    import s3fs
+
+    return s3fs.S3FileSystem(**s3_options(timeout_seconds))
+
+
+def expand(places: Sequence[str]) -> list[str]:
+    """The files that the places name: files, and patterns such as ``s3://wines/2024/*.parquet``.
+
+    Raises:
+        UnreadableFile: a place holds no file, or cannot be asked.
+    """
+    paths: list[str] = []
+    for place in places:
+        try:
+            if place.startswith("s3://"):
+                found = [f"s3://{key}" for key in s3_store().glob(place)]
+            else:
+                found = [path for path in glob.glob(place) if os.path.isfile(path)]
+        except OSError as error:
+            raise UnreadableFile(f"{place} cannot be listed: {error}") from error
+        if not found:
+            raise UnreadableFile(f"{place} names no file. Check the path, and its pattern.")
+        paths += sorted(found)
+    return list(dict.fromkeys(paths))
+
+
+def size_and_version(path: str) -> tuple[int, str]:
+    """Bytes, and what changes when the content does.
+
+    Raises:
+        UnreadableFile: it is not there any more, or the store does not answer.
+    """
+    try:
+        if path.startswith("s3://"):
+            info = s3_store().info(path)
+            return int(info["size"]), str(info.get("ETag", info.get("LastModified")))
+        status = os.stat(path)
+        return status.st_size, f"{status.st_size}-{status.st_mtime_ns}"
+    except OSError as error:
+        raise UnreadableFile(f"{path} cannot be read: {error}") from error
+
+
+def check_versions(versions: dict[str, str]) -> None:
+    """Raises ``UnreadableFile`` when a file is another than it was."""
+    for path, version in versions.items():
+        if size_and_version(path)[1] != version:
+            raise UnreadableFile(
+                f"{path} changed while it was read; nothing of it was stored. "
+                "Run again when it is written completely."
+            )
