@@ -30,8 +30,9 @@ _RAW = {
     "UINT32": "<u4",
     "UINT64": "<u8",
 }
-# Where the protocol puts the numbers of a datatype; FP16 comes raw only.
+# Where the protocol puts the numbers of a datatype.
 _CONTENTS = {
+    "FP16": "raw_input_contents",
     "FP64": "fp64_contents",
     "FP32": "fp32_contents",
     "INT8": "int_contents",
