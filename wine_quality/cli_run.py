@@ -17,7 +17,7 @@ from wine_quality.environments.versions import (
     default_version,
     get_version,
 )
-from wine_quality.home import dagster_home, home, make_dagster_stores
+from wine_quality.home import dagster_home, home, new_stores
 from wine_quality.reasons import reasons_of
 from wine_quality.training.evaluate import METRICS
 
@@ -143,8 +143,12 @@ def _run(options: argparse.Namespace) -> int:
 
     interrupt_cancels.set(True)
     tag = {_CLI_TAG: uuid.uuid4().hex}
-    make_dagster_stores(Path(os.environ["DAGSTER_HOME"]))
-    with DagsterInstance.get() as instance:
+    with new_stores(Path(os.environ["DAGSTER_HOME"])):
+        instance = DagsterInstance.get()
+        # Stores are made when they are first used.
+        instance.get_runs(limit=1)
+        instance.all_instigator_state()
+    with instance:
         try:
             job = reconstructable(getattr(definitions, JOBS[options.command]))
             result = execute_job(job, instance, config, tags=tag)

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from wine_quality.environments.versions import PROJECT_ROOT, default_version, get_version
-from wine_quality.home import dagster_home, embedded_store, make_dagster_stores
+from wine_quality.home import dagster_home, embedded_store, open_dagster, stores_are_made
 
 _POLL_SECONDS = 0.5
 _GRACE_SECONDS = 15
@@ -32,7 +32,7 @@ def up(options: argparse.Namespace) -> int:
     }
     if not os.environ.get("MLFLOW_TRACKING_URI"):
         variables["WINE_QUALITY_MLFLOW_UI"] = mlflow_ui  # else runs go to that server
-    make_dagster_stores(Path(variables["DAGSTER_HOME"]))
+    _make_stores(Path(variables["DAGSTER_HOME"]))
     commands = {
         "MLflow": (
             [str(python.with_name("mlflow")), "server"]
@@ -70,6 +70,13 @@ def up(options: argparse.Namespace) -> int:
         return 0
     finally:
         _stop(list(processes.values()))
+
+
+def _make_stores(folder: Path) -> None:
+    """Before webserver and daemon would, both at once."""
+    if not stores_are_made(folder):
+        with open_dagster(folder):
+            pass
 
 
 def _interrupt(*_: object) -> None:

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from wine_quality.environments.versions import PROJECT_ROOT
+
+if TYPE_CHECKING:
+    from dagster import DagsterInstance
 
 
 def home() -> Path:
@@ -30,25 +36,41 @@ def dagster_home() -> Path:
     return folder
 
 
-def make_dagster_stores(folder: Path) -> None:
-    """Have Dagster make its stores in a new home, one process at a time.
+_MADE = ".stores_made"
 
-    Two that make its sqlite stores at the same moment spoil them (``UNIQUE constraint failed:
-    alembic_version``).
+
+def stores_are_made(folder: Path) -> bool:
+    """Whether a Dagster home has been opened before."""
+    return (folder / _MADE).exists()
+
+
+@contextmanager
+def new_stores(folder: Path) -> Iterator[None]:
+    """Hold this while the stores of a Dagster home are opened for the first time.
+
+    Two processes that make its sqlite stores at the same moment spoil them (``UNIQUE constraint
+    failed: alembic_version``).
     """
-    made = folder / ".stores_made"
-    if made.exists():
-        return
+    made = folder / _MADE
     try:
-        guard = (folder / ".stores_made.lock").open("w")
+        guard = None if made.exists() else (folder / f"{_MADE}.lock").open("w")
     except OSError:
-        return  # somebody else's home, where we may not write
+        guard = None  # somebody else's home, where we may not write
+    if guard is None:
+        yield
+        return
     with guard:
         fcntl.flock(guard, fcntl.LOCK_EX)
-        if not made.exists():
-            from dagster import DagsterInstance
+        yield
+        made.touch()
 
-            with DagsterInstance.from_config(str(folder)) as instance:
-                instance.get_runs(limit=1)
-                instance.all_instigator_state()
-            made.touch()
+
+def open_dagster(folder: Path) -> DagsterInstance:
+    """The instance of a home, its stores made one process at a time."""
+    from dagster import DagsterInstance
+
+    with new_stores(folder):
+        instance = DagsterInstance.from_config(str(folder))
+        instance.get_runs(limit=1)
+        instance.all_instigator_state()
+    return instance

@@ -156,10 +156,8 @@ def test_a_broken_environment_is_named(home, tmp_path, monkeypatch):
 def test_processes_that_begin_on_an_empty_home_make_its_stores_once(home):
     """Side by side, Dagster's sqlite stores were spoilt: more than one of them migrated."""
     code = (
-        "from wine_quality.home import dagster_home, make_dagster_stores\n"
-        "make_dagster_stores(dagster_home())\n"
-        "from dagster import DagsterInstance\n"
-        "with DagsterInstance.from_config(str(dagster_home())) as instance:\n"
+        "from wine_quality.home import dagster_home, open_dagster\n"
+        "with open_dagster(dagster_home()) as instance:\n"
         "    print(len(instance.get_runs()))\n"
     )
     processes = [
