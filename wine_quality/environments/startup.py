@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 def begin() -> None:
     """Call before the heavy imports of a process that lives for one run.
 
-    Importing Dagster, MLflow and scikit-learn allocates about a million objects that stay; with
+    Importing Dagster, MLflow and scikit-learn allocates over a million objects that stay; with
     its default threshold of 700 the collector walks them over and over and frees next to none.
     """
-    gc.set_threshold(1_000_000, 20, 100)
+    gc.set_threshold(2_000_000, 20, 100)
     # skops asks pickle.whichmodule where each NumPy and SciPy function lives, which searches all
     # modules loaded so far: 1.1 s after Dagster and MLflow, 0.2 s before.
     preload(["skops.io"])
