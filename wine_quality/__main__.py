@@ -7,6 +7,7 @@ import importlib.util
 import sys
 
 from wine_quality.data.accumulate import TrainingData
+from wine_quality.deployment.manifests import TARGETS
 from wine_quality.environments import startup
 from wine_quality.environments.versions import DEFAULT_VERSION, MLFLOW_VERSIONS
 
@@ -51,7 +52,7 @@ def parser() -> argparse.ArgumentParser:
     deploy.add_argument("--version", dest="deploy", help="number of a version (the champion)")
     deploy.add_argument(
         "--target",
-        choices=["none", "local", "seldon-core-v2", "seldon-core-v1", "kserve"],
+        choices=["none", "local", *TARGETS],
         help="what it is applied to (none: only files); local: wait for `make serve`",
     )
     deploy.add_argument("--context", help="Kubernetes context")

@@ -13,6 +13,7 @@ from wine_quality.environments.own_client import go_on_in
 from wine_quality.environments.versions import (
     PROJECT_ROOT,
     EnvironmentMissingError,
+    MlflowVersion,
     default_version,
     get_version,
 )
@@ -33,10 +34,10 @@ def image(options: argparse.Namespace) -> int:
         print(f"error: {error}", file=sys.stderr)
         return BAD_USE
     go_on_in(version)
-    return _image(options, version.key)
+    return _image(options, version)
 
 
-def _image(options: argparse.Namespace, key: str) -> int:
+def _image(options: argparse.Namespace, version: MlflowVersion) -> int:
     from wine_quality.deployment.image import image_tag, write_context
     from wine_quality.deployment.served_model import UnservableModel
     from wine_quality.serving.fetch import fetch
@@ -44,7 +45,6 @@ def _image(options: argparse.Namespace, key: str) -> int:
     from wine_quality.tracking.connection import MODEL, connect, tracking_settings
     from wine_quality.tracking.server_check import TrackingServerError
 
-    version = get_version(key)
     name = options.model or MODEL
     try:
         settings = tracking_settings(version, options.tracking_uri)

@@ -17,7 +17,7 @@ from wine_quality.environments.versions import (
     default_version,
     get_version,
 )
-from wine_quality.home import dagster_home, home, new_stores
+from wine_quality.home import dagster_home, home, open_dagster
 from wine_quality.reasons import reasons_of
 from wine_quality.training.evaluate import METRICS
 
@@ -136,19 +136,14 @@ def _run(options: argparse.Namespace) -> int:
     if not version.is_resident:
         PlanProcess.start_early(version)
     startup.begin()
-    from dagster import DagsterInstance, DagsterInvalidConfigError, execute_job, reconstructable
+    from dagster import DagsterInvalidConfigError, execute_job, reconstructable
 
     from wine_quality import definitions
     from wine_quality.tracking.lifecycle import interrupt_cancels
 
     interrupt_cancels.set(True)
     tag = {_CLI_TAG: uuid.uuid4().hex}
-    with new_stores(Path(os.environ["DAGSTER_HOME"])):
-        instance = DagsterInstance.get()
-        # Stores are made when they are first used.
-        instance.get_runs(limit=1)
-        instance.all_instigator_state()
-    with instance:
+    with open_dagster() as instance:
         try:
             job = reconstructable(getattr(definitions, JOBS[options.command]))
             result = execute_job(job, instance, config, tags=tag)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from wine_quality.environments.own_client import go_on_in
 from wine_quality.environments.versions import (
     EnvironmentMissingError,
+    MlflowVersion,
     default_version,
     get_version,
 )
@@ -45,18 +46,17 @@ def serve(options: argparse.Namespace) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
     try:
-        return _serve(options, version.key)
+        return _serve(options, version)
     except KeyboardInterrupt:
         return 0
 
 
-def _serve(options: argparse.Namespace, key: str) -> int:
+def _serve(options: argparse.Namespace, version: MlflowVersion) -> int:
     from wine_quality.serving.follow import Follower, Registry
     from wine_quality.tracking.connection import MODEL, connect, tracking_settings
 
     for name, value in _IMPATIENCE.items():
         os.environ.setdefault(name, value)
-    version = get_version(key)
     name = options.model or MODEL
 
     def connected() -> Tracker:
@@ -79,7 +79,7 @@ def _serve(options: argparse.Namespace, key: str) -> int:
         _say("note: whoever reaches this address may ask for predictions; there is no login")
     registry = Registry(connected, name, options.version)
     _make_table()
-    folder = home() / "serving" / f"mlflow-{key}" / name
+    folder = home() / "serving" / f"mlflow-{version.key}" / name
     Follower(registry, folder, public, grpc, options.every, _say).run()
     return 0
 

@@ -45,7 +45,7 @@ def stores_are_made(folder: Path) -> bool:
 
 
 @contextmanager
-def new_stores(folder: Path) -> Iterator[None]:
+def _new_stores(folder: Path) -> Iterator[None]:
     """Hold this while the stores of a Dagster home are opened for the first time.
 
     Two processes that make its sqlite stores at the same moment spoil them (``UNIQUE constraint
@@ -65,12 +65,13 @@ def new_stores(folder: Path) -> Iterator[None]:
         made.touch()
 
 
-def open_dagster(folder: Path) -> DagsterInstance:
-    """The instance of a home, its stores made one process at a time."""
+def open_dagster(folder: Path | None = None) -> DagsterInstance:
+    """The instance of a home ($DAGSTER_HOME's when None), its stores made one process at a time."""
     from dagster import DagsterInstance
 
-    with new_stores(folder):
-        instance = DagsterInstance.from_config(str(folder))
+    with _new_stores(folder or Path(os.environ["DAGSTER_HOME"])):
+        instance = DagsterInstance.from_config(str(folder)) if folder else DagsterInstance.get()
+        # Stores are made when they are first used.
         instance.get_runs(limit=1)
         instance.all_instigator_state()
     return instance

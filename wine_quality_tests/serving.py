@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -223,12 +222,6 @@ def serving_environment(key: str = "3") -> Path:
 
     lock = (LOCKS / f"serving-{key}.txt").read_text()
     return serving_python(lock, MLFLOW_VERSIONS[key].pythons[0], print)
-
-
-def living_servers(port: int) -> list[str]:
-    """Command lines of model servers whose supervisor listens on the port."""
-    found = subprocess.run(["pgrep", "-af", "wine_quality_runtime"], capture_output=True, text=True)
-    return [line for line in found.stdout.splitlines() if re.search(rf"\b{port}\b", line)]
 
 
 def alive(pid: int) -> bool:

@@ -16,6 +16,7 @@ import yaml
 from wine_quality.deployment.image import dockerfile, write_context
 from wine_quality.deployment.repository import SERVED, SETTINGS, write_repository
 from wine_quality.deployment.requirements import LOCKS, locked, pins
+from wine_quality.deployment.served_model import PACKAGES as PACKAGES_OF_MODELS
 from wine_quality.deployment.served_model import (
     ServedModel,
     UnservableModel,
@@ -109,11 +110,7 @@ def test_each_version_has_a_lock_that_fits_its_models(key):
         if python not in version.pythons:
             continue
         trained = pins(version.lock_file.read_text(), python)
-        packages = tuple(
-            (name, trained[name])
-            for name in ("scikit-learn", "numpy", "scipy", "pandas", "cloudpickle", "skops")
-            if name in trained
-        )
+        packages = tuple((name, trained[name]) for name in PACKAGES_OF_MODELS if name in trained)
         model = ServedModel(NAME, "1", "", "", python, "", "", (), packages, ())
         assert locked(model) == (LOCKS / f"serving-{key}.txt").read_text()
 

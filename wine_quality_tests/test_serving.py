@@ -93,19 +93,15 @@ def trained(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def registry(trained, tmp_path, monkeypatch):
-    """A home of its own with those two versions, and its registry."""
+def registry(trained, home, tmp_path):
+    """The test's home with those two versions, and its registry."""
     from wine_quality.tracking.resource import MlflowTracker, VersionKey
 
-    home, pristine = tmp_path / "home", tmp_path / "artifacts"
+    pristine = tmp_path / "artifacts"
     shutil.copytree(trained, home)
     # Where the artifacts lie stands in the store; tests that harm them have them put back.
     artifacts = trained / "mlflow-3" / "artifacts"
     shutil.copytree(artifacts, pristine)
-    monkeypatch.setenv("WINE_QUALITY_HOME", str(home))
-    monkeypatch.delenv("DAGSTER_HOME", raising=False)
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    monkeypatch.delenv("WINE_QUALITY_METRICS_URL", raising=False)
     tracker = MlflowTracker(version=VersionKey("3")).connect(print)
     yield tracker.registry(NAME)
     shutil.rmtree(artifacts)
@@ -117,7 +113,6 @@ WINE = [7.4, 0.7, 0.0, 1.9, 0.076, 11.0, 34.0, 0.9978, 3.51, 0.56, 9.4]
 
 def test_promotion_and_rollback_under_load(registry, home, tmp_path):
     """Zero failed requests while the champion changes eight times."""
-    home = Path(os.environ["WINE_QUALITY_HOME"])
     done = tmp_path / "done"
     with Serve(home, MLFLOW_VERSIONS["3"]) as serve:
         serve.await_version("2")
@@ -172,7 +167,6 @@ print(json.dumps({{"failures": failures, "answers": answers}}))
 
 
 def test_killed_and_started_again(registry, home):
-    home = Path(os.environ["WINE_QUALITY_HOME"])
     with Serve(home, MLFLOW_VERSIONS["3"]) as serve:
         serve.await_said("serving ElasticnetWineModel version 2")
         before, pid = serve.predict([WINE]), serve.server_pid
@@ -193,7 +187,6 @@ def test_killed_and_started_again(registry, home):
 
 def test_a_champion_that_cannot_be_served(registry, home):
     """Damaged files, then a registry entry that vanishes: the old version goes on serving."""
-    home = Path(os.environ["WINE_QUALITY_HOME"])
     registry.give(CHAMPION, "1")
     with Serve(home, MLFLOW_VERSIONS["3"]) as serve:
         serve.await_version("1")
@@ -222,7 +215,6 @@ def _files_of(registry, version) -> Path:
 
 def test_a_model_that_predicts_something_else(registry, home):
     """The file loads, but it is not the model whose numbers the run recorded."""
-    home = Path(os.environ["WINE_QUALITY_HOME"])
     registry.give(CHAMPION, "1")
     one, two = (_files_of(registry, registry.version(number)) for number in "12")
     shutil.copyfile(one / "model.skops", two / "model.skops")
@@ -276,7 +268,6 @@ def test_another_environment_and_a_registry_that_is_away(home, tmp_path):
 
 
 def test_the_server_holds_no_credentials(registry, home):
-    home = Path(os.environ["WINE_QUALITY_HOME"])
     secrets = {
         "AWS_SECRET_ACCESS_KEY": "canary-aws",
         "MLFLOW_TRACKING_PASSWORD": "canary-mlflow",
@@ -289,14 +280,13 @@ def test_the_server_holds_no_credentials(registry, home):
     assert "canary" not in environment
 
 
-def test_predictions_are_logged_and_checked(registry, postgres):
+def test_predictions_are_logged_and_checked(registry, home, postgres):
     """Every wine that was asked for is a row; the live check finds them like the training."""
     import pandas as pd
     import sqlalchemy
 
     from wine_quality.data.source import PACKAGED_RED_WINE
 
-    home = Path(os.environ["WINE_QUALITY_HOME"])
     url = postgres.url(postgres.create_database())
     wines = pd.read_csv(PACKAGED_RED_WINE, sep=";")[list(FEATURES)].astype("float64")
     variables = {"WINE_QUALITY_METRICS_URL": url, "WINE_QUALITY_SERVE_LOG_INPUTS": "true"}
@@ -340,9 +330,8 @@ def test_predictions_are_logged_and_checked(registry, postgres):
         assert evaluation.metadata["rows"].value == len(rows)
 
 
-def test_the_examples_of_the_readme(registry):
+def test_the_examples_of_the_readme(registry, home):
     """As they are written, but for the port."""
-    home = Path(os.environ["WINE_QUALITY_HOME"])
     section = (PROJECT_ROOT / "README.md").read_text().split("### Asking it\n")[1]
     section = section.split("\n### ")[0]
     blocks = re.findall(r"```(sh|python|json)\n(.*?)```", section, re.DOTALL)

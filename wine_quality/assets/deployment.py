@@ -2,6 +2,7 @@
 
 import hashlib
 import tempfile
+from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ from pydantic import Field
 
 from wine_quality.assets.data import GROUP, OWNERS
 from wine_quality.assets.manifest_config import ManifestConfig
+from wine_quality.deployment.manifests import SELDON_CORE_V2, TARGETS
 from wine_quality.tracking.champion import CHAMPION
 from wine_quality.tracking.resource import MlflowTracker
 
@@ -27,18 +29,9 @@ if TYPE_CHECKING:
     from wine_quality.serving.fetch import Fetched
 
 
-class Target(Enum):
-    """What the files are applied to."""
-
-    none = "none"
-    local = "local"
-    seldon_core_v2 = "seldon-core-v2"
-    seldon_core_v1 = "seldon-core-v1"
-    kserve = "kserve"
-
-
-# Dagster's config enums go by name; here name and value are what people write.
-TargetKey = Enum("TargetKey", {target.value: target.value for target in Target})  # type: ignore[misc]
+NONE, LOCAL = "none", "local"
+# What the files are applied to. Dagster's config enums go by name; here the value is the name.
+TargetKey = Enum("TargetKey", {key: key for key in (NONE, LOCAL, *TARGETS)})  # type: ignore[misc]
 
 
 class DeploymentConfig(Config):
@@ -46,7 +39,7 @@ class DeploymentConfig(Config):
 
     version: str = Field(default="", description="Number of a version. Empty: the champion.")
     target: TargetKey = Field(
-        default=TargetKey(Target.none.value),
+        default=TargetKey(NONE),
         description='"none": only write the files. "local": wait until the server of `make serve` '
         'answers with this version. "seldon-core-v2", "seldon-core-v1", "kserve": apply that '
         "manifest to kubernetes_context and wait until the model answers.",
@@ -135,17 +128,17 @@ def model_deployment(
     )
 
 
+@dataclass(frozen=True)
 class _Written:
     """The files of a version in their place."""
 
-    def __init__(
-        self, place: str, model: "ManifestModel", manifests: dict[str, str], settings: Any
-    ):
-        self.place, self.model = place, model
-        self.manifests, self.model_settings = manifests, settings
+    place: str
+    model: "ManifestModel"
+    manifests: dict[str, str]
+    model_settings: dict[str, Any]
 
 
-def _write(config: DeploymentConfig, fetched: "Fetched", key: str, temporary: Path) -> "_Written":
+def _write(config: DeploymentConfig, fetched: "Fetched", key: str, temporary: Path) -> _Written:
     """Model repository and manifests; ``model-settings.json`` comes last."""
     import json
 
@@ -185,13 +178,13 @@ def _write(config: DeploymentConfig, fetched: "Fetched", key: str, temporary: Pa
 
 def _manifests(config: ManifestConfig, model: "ManifestModel") -> dict[str, str]:
     """YAML of each target; Seldon Core v2's only where its agent could fetch the model."""
-    from wine_quality.deployment.manifests import TARGETS, manifests, yaml_text
+    from wine_quality.deployment.manifests import manifests, yaml_text
     from wine_quality.deployment.seldon_core_v2 import storage_secret_example
 
     settings = config.settings()
     made = {}
     for target in TARGETS:
-        if target == Target.seldon_core_v2.value and not model.storage_uri:
+        if target == SELDON_CORE_V2 and not model.storage_uri:
             continue
         made[target] = yaml_text(manifests(target, model, settings))
     if model.storage_uri:
@@ -205,23 +198,23 @@ def _apply(context: AssetExecutionContext, config: DeploymentConfig, written: _W
     from wine_quality.deployment.kubectl import DeploymentError, Kubectl
     from wine_quality.deployment.manifests import manifests, served_as
 
-    target = Target(config.target.value)
+    target = config.target.value
     try:
-        if target == Target.none:
+        if target == NONE:
             return "nowhere: only its files were written"
-        if target == Target.local:
+        if target == LOCAL:
             _await_local(config, written.model)
             return config.local_server
         if not config.kubernetes_context:
             raise DeploymentError(
-                f"target is {target.value}, but kubernetes_context is empty: name the context, or "
+                f"target is {target}, but kubernetes_context is empty: name the context, or "
                 'set target to "none" to have the files written only'
             )
         settings = config.manifests.settings()
         deploy(
-            manifests(target.value, written.model, settings),
+            manifests(target, written.model, settings),
             Kubectl(config.kubernetes_context),
-            model=served_as(target.value, written.model, settings),
+            model=served_as(target, written.model, settings),
             endpoint=Endpoint(config.endpoint, config.endpoint_headers)
             if config.endpoint
             else None,
@@ -230,7 +223,7 @@ def _apply(context: AssetExecutionContext, config: DeploymentConfig, written: _W
         )
     except (DeploymentError, ValueError) as error:
         raise Failure(str(error), allow_retries=False) from error
-    return f"{target.value} on context {config.kubernetes_context}"
+    return f"{target} on context {config.kubernetes_context}"
 
 
 def _await_local(config: DeploymentConfig, model: "ManifestModel") -> None:

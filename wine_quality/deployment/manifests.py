@@ -13,8 +13,9 @@ from wine_quality.deployment.seldon_core_v2 import seldon_core_v2, v2_model_name
 
 _Make = Callable[[ManifestModel, ManifestSettings], list[Document]]
 
+SELDON_CORE_V2 = "seldon-core-v2"
 TARGETS: dict[str, _Make] = {
-    "seldon-core-v2": seldon_core_v2,
+    SELDON_CORE_V2: seldon_core_v2,
     "seldon-core-v1": seldon_core_v1,
     "kserve": kserve,
 }

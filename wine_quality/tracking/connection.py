@@ -6,6 +6,7 @@ import importlib
 import re
 from collections.abc import Callable
 
+from wine_quality.deployment.served_model import PACKAGES
 from wine_quality.environments.versions import MlflowVersion
 from wine_quality.home import embedded_store
 from wine_quality.tracking.addresses import configured_ui, configured_uri
@@ -16,7 +17,7 @@ from wine_quality.tracking.tracker import Tracker, TrackingSettings
 EXPERIMENT = "wine_quality_experiment1"
 MODEL = "ElasticnetWineModel"
 EMBEDDED_UI = "http://localhost:5100"
-MODEL_PACKAGES = ("mlflow", "scikit-learn", "numpy", "scipy", "pandas", "cloudpickle", "skops")
+MODEL_PACKAGES = ("mlflow", *PACKAGES)
 
 
 def tracking_settings(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import zlib
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -26,7 +25,6 @@ _INFER = ("/v2/models/{model_name}/infer", "/v2/models/{model_name}/versions/{ve
 # What MLServer has besides, and nothing here is for.
 _STREAMS = ("infer_stream", "generate", "generate_stream")
 _REPOSITORY = "/v2/repository"
-logger = logging.getLogger("mlserver.rest")
 
 
 class Refused(Exception):
