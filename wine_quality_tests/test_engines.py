@@ -19,11 +19,9 @@ from wine_quality.engines.broken_rules import ContractBroken
 from wine_quality.engines.membership import MULTIPLIERS, SCALES, TEST, Membership, groups_of
 from wine_quality.engines.parquet_reader import ParquetReader
 from wine_quality.engines.part_sums import PartSums
-from wine_quality.engines.training_pass import (
-    score_test_part,
-    sum_files,
-    total_of,
-)
+from wine_quality.engines.sample import CAPACITY, RowSample, stride_for
+from wine_quality.engines.scoring_pass import score_test_part
+from wine_quality.engines.training_pass import sample_of, sum_files, total_of
 from wine_quality.training.evaluate import regression_metrics
 from wine_quality.training.fit_moments import fit_from_moments
 from wine_quality.training.moments import Moments
@@ -171,11 +169,41 @@ def test_second_pass_gives_the_metrics_of_the_rows(engine, packaged):
     tested = wines[groups_of(wines, membership) == TEST]
     total = total_of(sum_files(_reader(engine, [packaged]), membership))
     model = fit_from_moments(total.train, 0.01, 0.5)
-    got = score_test_part(
-        _reader(engine, [packaged]), membership, model.coef_, model.intercept_, threads=2
-    )
     predicted = tested[:, :-1] @ model.coef_ + model.intercept_
-    assert got == pytest.approx(regression_metrics(tested[:, -1], predicted), rel=1e-12)
+    scale = (5.0, float(np.sort(predicted)[-3]))
+    got = score_test_part(_reader(engine, [packaged]), membership, model.predict, scale, threads=2)
+    assert got.metrics == pytest.approx(regression_metrics(tested[:, -1], predicted), rel=1e-12)
+    assert (got.rows, got.outside) == (len(tested), int((predicted < 5).sum()) + 2)
+    assert (got.lowest, got.highest) == pytest.approx((predicted.min(), predicted.max()))
+
+
+def test_a_sample_has_rows_of_all_files_alike(engine, tmp_path):
+    sizes = {"small": 3000, "large": 90_000}
+    for name, rows in sizes.items():
+        write_wines(tmp_path / f"{name}.parquet", rows, seed=rows)
+    found = sum_files(_reader(engine, [str(tmp_path / "*.parquet")]), Membership(), threads=2)
+    by_name = {Path(one.file.path).stem: one for one in found}
+    assert (by_name["small"].sample.stride, by_name["large"].sample.stride) == (1, 16)
+    table = pq.read_table(tmp_path / "large.parquet").to_pandas()
+    sampled = by_name["large"].sample.to_frame()
+    assert sampled.index.tolist() == list(range(0, 90_000, 16))
+    assert sampled.equals(table.loc[sampled.index, NAMES].astype(float))
+    both = sample_of(found)
+    assert both.stride == 16 and len(both.rows) == 188 + 5625
+    again = RowSample.from_plain(json.loads(json.dumps(both.to_plain())))
+    assert np.array_equal(again.wines, both.wines) and np.array_equal(again.rows, both.rows)
+    with pytest.raises(ValueError, match="not a sample"):
+        RowSample.from_plain({"rows": []})
+
+
+def test_a_sample_of_rows_that_nobody_counted_stays_small():
+    wines = np.tile(np.arange(50_000.0), (len(NAMES), 1))
+    sample = RowSample.none()
+    for start in range(0, 50_000, 777):
+        sample += RowSample.of(start, wines[:, start : start + 777], sample.stride)
+    assert sample.stride == stride_for(50_000) == 8
+    assert len(sample.rows) <= CAPACITY
+    assert sample.rows.tolist() == list(range(0, 50_000, 8)) == sample.wines[3].tolist()
 
 
 def test_files_add_up_and_a_bad_one_is_taken_away(engine, tmp_path, packaged):

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
 
-from wine_quality.data.contract import TARGET
 from wine_quality.engines.batches import Piece, Reader, SourceFile, UnreadableFile
-from wine_quality.engines.block_sums import NAMES, BlockSums
+from wine_quality.engines.block_sums import BlockSums
 from wine_quality.engines.broken_rules import (
     BrokenRule,
     ContractBroken,
@@ -19,15 +14,10 @@ from wine_quality.engines.broken_rules import (
     check_columns,
     gather,
 )
-from wine_quality.engines.membership import TEST, Membership, groups_of
+from wine_quality.engines.membership import Membership
 from wine_quality.engines.part_sums import PartSums
-from wine_quality.training.moments import Moments
-
-if TYPE_CHECKING:
-    import numpy as np
-
-Progress = Callable[[int, "int | None"], None]
-"""Called with the rows read so far, and with all there are where that is known."""
+from wine_quality.engines.sample import RowSample, stride_for
+from wine_quality.engines.threads import Progress, Report, in_threads
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +26,18 @@ class FileSums:
 
     file: SourceFile
     sums: PartSums
+    sample: RowSample
+
+
+@dataclass(frozen=True, eq=False)
+class PieceSums:
+    """What one piece adds, wherever it was read."""
+
+    file: int
+    rows: int
+    sums: PartSums
+    sample: RowSample
+    broken: Sequence[BrokenRule]
 
 
 def total_of(files: Sequence[FileSums]) -> PartSums:
@@ -44,6 +46,14 @@ def total_of(files: Sequence[FileSums]) -> PartSums:
     for one in files[1:]:
         total = total + one.sums
     return total
+
+
+def sample_of(files: Iterable[FileSums]) -> RowSample:
+    """Of the rows of all files alike."""
+    sample = RowSample.none()
+    for one in files:
+        sample += one.sample
+    return sample
 
 
 def sum_files(
@@ -61,145 +71,82 @@ def sum_files(
         ContractBroken: with every broken rule of every file.
         UnreadableFile: a file failed half-way, or changed meanwhile. Nothing is returned then.
     """
-    broken = [rule for file in reader.files for rule in check_columns(file)]
+    check_all_columns(reader.files)
+    report = Report(reader.files, progress)
+    found = in_threads(
+        lambda piece: sum_piece(reader, piece, membership, report.add), reader.pieces(), threads
+    )
+    return put_together(reader, membership, found)
+
+
+def check_all_columns(files: Sequence[SourceFile]) -> None:
+    """Before any row is read.
+
+    Raises:
+        ContractBroken: with every column of every file that is missing, unknown or no number.
+    """
+    broken = [rule for file in files for rule in check_columns(file)]
     if broken:
         raise ContractBroken(broken)
-    report = _Report(reader.files, progress)
 
-    def sum_piece(piece: Piece) -> tuple[int, int, PartSums, list[BrokenRule]]:
-        path = reader.files[piece.file].path
-        sums, rows = BlockSums(membership), 0
-        found: list[BrokenRule] = []
-        for batch in reader.read(piece):
-            problems = check_batch(path, batch)
-            if not problems and not found:
-                sums.add(batch.wines)
-            found += [_located(problem, piece, reader) for problem in problems]
-            if len(found) > 1000:
-                found = gather(found)
-            rows += batch.wines.shape[1]
-            report.add(batch.wines.shape[1])
-        return piece.file, rows, PartSums.of(sums.moments(), membership), found
 
-    totals = [PartSums.none(membership)] * len(reader.files)
-    counts = [0] * len(reader.files)
-    for file, rows, sums, found in _in_threads(sum_piece, reader.pieces(), threads):
-        totals[file] += sums
-        counts[file] += rows
-        broken += found
+def sum_piece(
+    reader: Reader,
+    piece: Piece,
+    membership: Membership,
+    report: Callable[[int], None] = lambda _rows: None,
+) -> PieceSums:
+    """One thread's or executor's share; ``report`` gets the rows of each batch."""
+    file = reader.files[piece.file]
+    stride = stride_for(file.rows)
+    sums, sample, rows = BlockSums(membership), RowSample.none(), 0
+    broken: list[BrokenRule] = []
+    for batch in reader.read(piece):
+        problems = check_batch(file.path, batch)
+        if not problems and not broken:
+            sums.add(batch.wines)
+            sample += RowSample.of(batch.first_row, batch.wines, max(stride, sample.stride))
+        broken += [_located(problem, piece, reader) for problem in problems]
+        if len(broken) > 1000:
+            broken = gather(broken)
+        rows += batch.wines.shape[1]
+        report(batch.wines.shape[1])
+    return PieceSums(piece.file, rows, PartSums.of(sums.moments(), membership), sample, broken)
+
+
+def put_together(
+    reader: Reader, membership: Membership, pieces: Iterable[PieceSums]
+) -> list[FileSums]:
+    """What each file adds, from its pieces.
+
+    Raises:
+        ContractBroken: with every broken rule of every file.
+        UnreadableFile: a file changed, or fewer or more rows were read than it has.
+    """
+    files = reader.files
+    totals = [PartSums.none(membership)] * len(files)
+    samples = [RowSample.none()] * len(files)
+    counts = [0] * len(files)
+    broken: list[BrokenRule] = []
+    for piece in pieces:
+        totals[piece.file] += piece.sums
+        samples[piece.file] += piece.sample
+        counts[piece.file] += piece.rows
+        broken += piece.broken
     reader.check_unchanged()
     if broken:
         raise ContractBroken(gather(broken))
-    return completed(reader.files, counts, totals)
-
-
-def completed(
-    files: Sequence[SourceFile], counts: Sequence[int], sums: Sequence[PartSums]
-) -> list[FileSums]:
-    """What each file adds.
-
-    Raises:
-        UnreadableFile: fewer or more rows were read than a file has.
-    """
     for file, count in zip(files, counts, strict=True):
         if file.rows is not None and count != file.rows:
             raise UnreadableFile(
                 f"{file.path} has {file.rows} rows, of which {count} were read; nothing was stored."
             )
     return [
-        FileSums(replace(file, rows=count), one)
-        for file, count, one in zip(files, counts, sums, strict=True)
+        FileSums(replace(file, rows=count), sums, sample)
+        for file, count, sums, sample in zip(files, counts, totals, samples, strict=True)
     ]
-
-
-def score_test_part(
-    reader: Reader,
-    membership: Membership,
-    coefficients: np.ndarray,
-    intercept: float,
-    threads: int = 1,
-    progress: Progress | None = None,
-) -> dict[str, float]:
-    """The second pass: MAE on the test part, with the RMSE and R² of the same rows.
-
-    Args:
-        coefficients: Of the features in the contract's order.
-        intercept: Of the model.
-    """
-    import numpy as np
-
-    report = _Report(reader.files, progress)
-    target = NAMES.index(TARGET)
-    weights = np.zeros(len(NAMES))
-    weights[[i for i in range(len(NAMES)) if i != target]] = coefficients
-
-    def errors(piece: Piece) -> tuple[int, float, float, Moments]:
-        n, absolute, squared = 0, 0.0, 0.0
-        actual = Moments.none(NAMES[target : target + 1])
-        for batch in reader.read(piece):
-            wines = batch.wines
-            tested = wines[:, groups_of(wines.T, membership) == TEST]
-            residuals = tested[target] - weights @ tested - intercept
-            n += len(residuals)
-            absolute += float(np.abs(residuals).sum())
-            squared += float(residuals @ residuals)
-            actual += Moments.of_rows(actual.columns, tested[target][:, None])
-            report.add(wines.shape[1])
-        return n, absolute, squared, actual
-
-    parts = list(_in_threads(errors, reader.pieces(), threads))
-    reader.check_unchanged()
-    n = sum(part[0] for part in parts)
-    if not n:
-        raise ValueError("no wine is in the test part. Raise test_fraction, or use more data.")
-    squared = sum(part[2] for part in parts)
-    varied = float(Moments.total(part[3] for part in parts).cross[0, 0])
-    return {
-        "rmse": (squared / n) ** 0.5,
-        "mae": sum(part[1] for part in parts) / n,
-        "r2": 1 - squared / varied if varied else float("nan"),
-    }
 
 
 def _located(rule: BrokenRule, piece: Piece, reader: Reader) -> BrokenRule:
     group = reader.row_group_of(piece, rule.first_row) if piece.row_groups else None
     return replace(rule, row_group=group)
-
-
-def _in_threads(work: Callable[[Piece], Any], pieces: Iterable[Piece], threads: int) -> Iterator:
-    """Results in the pieces' order; the first error stops what has not begun."""
-    with one_blas_thread(), ThreadPoolExecutor(threads) as pool:
-        waiting = [pool.submit(work, piece) for piece in pieces]
-        try:
-            for future in waiting:
-                yield future.result()
-        finally:
-            for future in waiting:
-                future.cancel()
-
-
-@contextmanager
-def one_blas_thread() -> Iterator[None]:
-    """BLAS's own threads would only wait for each other on matrices as small as these."""
-    from threadpoolctl import threadpool_limits
-
-    with threadpool_limits(1, user_api="blas"):
-        yield
-
-
-class _Report:
-    """Adds up the rows that the threads have read."""
-
-    def __init__(self, files: Sequence[SourceFile], progress: Progress | None) -> None:
-        rows = [file.rows for file in files]
-        self._all = None if None in rows else sum(count or 0 for count in rows)
-        self._progress = progress
-        self._done = 0
-        self._lock = threading.Lock()
-
-    def add(self, rows: int) -> None:
-        if self._progress is None:
-            return
-        with self._lock:
-            self._done += rows
-            self._progress(self._done, self._all)

@@ -65,10 +65,13 @@ class LinearModel:
 
     def predict(self, frame: pd.DataFrame) -> np.ndarray:
         """Predicted quality, one value per row."""
+        return self.predict_matrix(frame[list(self.features)].to_numpy(dtype=float))
+
+    def predict_matrix(self, features: np.ndarray) -> np.ndarray:
+        """Predicted quality, (n,), of features of shape (n, 11) in the model's order."""
         import numpy as np
 
-        matrix = frame[list(self.features)].to_numpy(dtype=float)
-        return matrix @ np.asarray(self.coefficients) + self.intercept
+        return features @ np.asarray(self.coefficients) + self.intercept
 
     def to_json(self) -> str:
         """JSON keeps every digit of a float."""

@@ -1,0 +1,86 @@
+"""What each engine can do, whichever it is, and the one that runs in this process."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from wine_quality.engines.batches import SourceFile
+from wine_quality.engines.membership import Membership
+from wine_quality.engines.scoring_pass import TestScores, score_test_part
+from wine_quality.engines.threads import Progress
+from wine_quality.engines.training_pass import FileSums, sum_files
+from wine_quality.training.fit import LinearModel
+
+if TYPE_CHECKING:
+    from wine_quality.engines.duckdb_reader import DuckDBReader
+
+
+class Engine(Protocol):
+    """Files that are open, and the two passes over them.
+
+    Attributes:
+        name: As ``training_engine`` calls it.
+        files: As they were when the engine opened them.
+    """
+
+    name: str
+    files: Sequence[SourceFile]
+
+    def sum_files(self, membership: Membership, progress: Progress | None = None) -> list[FileSums]:
+        """See ``training_pass.sum_files``."""
+
+    def score_test_part(
+        self,
+        membership: Membership,
+        model: LinearModel,
+        scale: tuple[float, float],
+        progress: Progress | None = None,
+    ) -> TestScores:
+        """See ``scoring_pass.score_test_part``."""
+
+    def close(self) -> None:
+        """Give back what it holds."""
+
+
+class DuckDBEngine:
+    """See ``Engine``: DuckDB in this process."""
+
+    name = "duckdb"
+
+    def __init__(
+        self, places: Sequence[str], threads: int = 0, memory_limit: str = "512MB"
+    ) -> None:
+        """Opens the files.
+
+        Args:
+            places: Files and patterns, local or ``s3://``, Parquet or CSV.
+            threads: 0 for as many as there are processors to use.
+            memory_limit: Of DuckDB's own buffers.
+
+        Raises:
+            UnreadableFile: a place names no file, or one cannot be opened.
+        """
+        from wine_quality.engines.duckdb_reader import DuckDBReader
+
+        self._threads = threads or len(os.sched_getaffinity(0))
+        self._reader: DuckDBReader = DuckDBReader(places, self._threads, memory_limit)
+        self.files = self._reader.files
+
+    def sum_files(self, membership: Membership, progress: Progress | None = None) -> list[FileSums]:
+        return sum_files(self._reader, membership, self._threads, progress)
+
+    def score_test_part(
+        self,
+        membership: Membership,
+        model: LinearModel,
+        scale: tuple[float, float],
+        progress: Progress | None = None,
+    ) -> TestScores:
+        return score_test_part(
+            self._reader, membership, model.predict_matrix, scale, self._threads, progress
+        )
+
+    def close(self) -> None:
+        self._reader.close()

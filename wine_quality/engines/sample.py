@@ -1,0 +1,96 @@
+"""A uniform sample of rows, kept during the pass: for plots, profiles and what people look at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from wine_quality.engines.block_sums import NAMES
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+CAPACITY = 8192
+"""Rows; about 1 MB."""
+
+
+@dataclass(frozen=True, eq=False)
+class RowSample:
+    """Each row whose number in its file is a multiple of ``stride``, a power of two.
+
+    Attributes:
+        stride: Of two samples that are merged the coarser one counts, so the rows of small and of
+            large files are drawn with the same probability.
+        rows: Their numbers, int64 of shape (k,).
+        wines: Shape (12, k), the contract's columns in its order.
+    """
+
+    stride: int
+    rows: np.ndarray
+    wines: np.ndarray
+
+    @classmethod
+    def none(cls) -> RowSample:
+        import numpy as np
+
+        return cls(1, np.empty(0, dtype=np.int64), np.empty((len(NAMES), 0)))
+
+    @classmethod
+    def of(cls, first_row: int, wines: np.ndarray, stride: int = 1) -> RowSample:
+        """Of consecutive rows."""
+        import numpy as np
+
+        chosen = np.arange(-first_row % stride, wines.shape[1], stride)
+        return cls(stride, first_row + chosen, wines[:, chosen])
+
+    def __add__(self, other: RowSample) -> RowSample:
+        """Of the rows of both, thinned to at most ``CAPACITY``."""
+        import numpy as np
+
+        stride = max(self.stride, other.stride)
+        rows = np.concatenate([self.rows, other.rows])
+        kept = np.concatenate([self.rows % stride == 0, other.rows % stride == 0])
+        while kept.sum() > CAPACITY:
+            stride *= 2
+            kept &= rows % stride == 0
+        wines = np.concatenate([self.wines, other.wines], axis=1)
+        return RowSample(stride, rows[kept], wines[:, kept])
+
+    def to_frame(self) -> pd.DataFrame:
+        """The contract's columns; the index ``row`` is the row's place in its file, from 0."""
+        import pandas as pd
+
+        index = pd.Index(self.rows, name="row")
+        return pd.DataFrame(self.wines.T, columns=list(NAMES), index=index)
+
+    def to_plain(self) -> dict[str, Any]:
+        """For JSON."""
+        columns = dict(zip(NAMES, self.wines.tolist(), strict=True))
+        return {"stride": self.stride, "rows": self.rows.tolist(), "columns": columns}
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> RowSample:
+        """What ``to_plain`` made.
+
+        Raises:
+            ValueError: it is nothing of the kind.
+        """
+        import numpy as np
+
+        try:
+            rows = np.array(plain["rows"], dtype=np.int64)
+            wines = np.array([plain["columns"][name] for name in NAMES], dtype=float)
+            stride = int(plain["stride"])
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"not a sample of rows ({error})") from error
+        return cls(stride, rows, wines.reshape(len(NAMES), len(rows)))
+
+
+def stride_for(rows: int | None) -> int:
+    """The finest that keeps a file of so many rows within ``CAPACITY``; 1 when nobody knows."""
+    stride = 1
+    while rows is not None and rows > CAPACITY * stride:
+        stride *= 2
+    return stride

@@ -1,0 +1,141 @@
+"""The second pass: how far a linear model is from the tasters on the test part."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from wine_quality.data.contract import TARGET
+from wine_quality.engines.batches import Piece, Reader
+from wine_quality.engines.block_sums import NAMES
+from wine_quality.engines.membership import TEST, Membership, groups_of
+from wine_quality.engines.threads import Progress, Report, in_threads
+from wine_quality.training.moments import Moments
+
+if TYPE_CHECKING:
+    import numpy as np
+
+_TARGET = NAMES.index(TARGET)
+
+
+@dataclass(frozen=True)
+class TestScores:
+    """Of the test part's rows.
+
+    Attributes:
+        metrics: ``rmse``, ``mae`` in units of quality, and ``r2``.
+        rows: Their number.
+        lowest: The least prediction.
+        highest: The greatest.
+        outside: Predictions outside the scale that was given, or not finite.
+    """
+
+    # pytest would take it for tests.
+    __test__ = False
+
+    metrics: dict[str, float]
+    rows: int
+    lowest: float
+    highest: float
+    outside: int
+
+
+@dataclass(frozen=True, eq=False)
+class PieceScores:
+    """What one piece adds, wherever it was read."""
+
+    rows: int
+    absolute: float
+    squared: float
+    actual: Moments
+    lowest: float
+    highest: float
+    outside: int
+
+
+def score_test_part(
+    reader: Reader,
+    membership: Membership,
+    predict: Callable[[np.ndarray], np.ndarray],
+    scale: tuple[float, float],
+    threads: int = 1,
+    progress: Progress | None = None,
+) -> TestScores:
+    """Read each file once more.
+
+    Args:
+        predict: From features of shape (n, 11), in the contract's order, to (n,).
+        scale: Least and greatest prediction that make sense.
+
+    Raises:
+        UnreadableFile: a file failed half-way, or changed meanwhile.
+        ValueError: no wine is in the test part.
+    """
+    report = Report(reader.files, progress)
+    parts = list(
+        in_threads(
+            lambda piece: score_piece(reader, piece, membership, predict, scale, report.add),
+            reader.pieces(),
+            threads,
+        )
+    )
+    reader.check_unchanged()
+    return total_scores(parts)
+
+
+def score_piece(
+    reader: Reader,
+    piece: Piece,
+    membership: Membership,
+    predict: Callable[[np.ndarray], np.ndarray],
+    scale: tuple[float, float],
+    report: Callable[[int], None] = lambda _rows: None,
+) -> PieceScores:
+    """One thread's or executor's share; ``report`` gets the rows of each batch."""
+    import numpy as np
+
+    rows, absolute, squared, outside = 0, 0.0, 0.0, 0
+    lowest, highest = float("inf"), float("-inf")
+    actual = Moments.none((TARGET,))
+    for batch in reader.read(piece):
+        wines = batch.wines
+        tested = wines[:, groups_of(wines.T, membership) == TEST]
+        report(wines.shape[1])
+        if not tested.shape[1]:
+            continue
+        predicted = predict(np.delete(tested, _TARGET, axis=0).T)
+        residuals = tested[_TARGET] - predicted
+        rows += len(residuals)
+        absolute += float(np.abs(residuals).sum())
+        squared += float(residuals @ residuals)
+        actual += Moments.of_rows((TARGET,), tested[_TARGET][:, None])
+        lowest = min(lowest, float(predicted.min()))
+        highest = max(highest, float(predicted.max()))
+        outside += int((~((predicted >= scale[0]) & (predicted <= scale[1]))).sum())
+    return PieceScores(rows, absolute, squared, actual, lowest, highest, outside)
+
+
+def total_scores(parts: Iterable[PieceScores]) -> TestScores:
+    """Of all pieces.
+
+    Raises:
+        ValueError: no wine is in the test part.
+    """
+    found = [part for part in parts if part.rows]
+    rows = sum(part.rows for part in found)
+    if not rows:
+        raise ValueError("no wine is in the test part. Raise test_fraction, or use more data.")
+    squared = sum(part.squared for part in found)
+    varied = float(Moments.total(part.actual for part in found).cross[0, 0])
+    return TestScores(
+        metrics={
+            "rmse": (squared / rows) ** 0.5,
+            "mae": sum(part.absolute for part in found) / rows,
+            "r2": 1 - squared / varied if varied else float("nan"),
+        },
+        rows=rows,
+        lowest=min(part.lowest for part in found),
+        highest=max(part.highest for part in found),
+        outside=sum(part.outside for part in found),
+    )
