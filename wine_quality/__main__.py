@@ -8,11 +8,12 @@ import sys
 
 from wine_quality.data.accumulate import TrainingData
 from wine_quality.deployment.manifests import TARGETS
+from wine_quality.engines.choice import EngineChoice
 from wine_quality.environments import startup
 from wine_quality.environments.versions import DEFAULT_VERSION, MLFLOW_VERSIONS
 
 _OF_SOME_COMMANDS = (
-    *("csv_url", "training_data", "alpha", "l1_ratio", "experiment"),
+    *("csv_url", "training_data", "training_engine", "alpha", "l1_ratio", "experiment"),
     *("alphas", "l1_ratios", "folds", "promote", "return_to", "deploy", "target", "context"),
 )
 
@@ -40,6 +41,11 @@ def parser() -> argparse.ArgumentParser:
             "--training-data",
             choices=[choice.value for choice in TrainingData],
             help="the newest file (default), or all accumulated so far",
+        )
+        command.add_argument(
+            "--training-engine",
+            choices=[choice.value for choice in EngineChoice],
+            help="what reads the wines: all into memory (default), or one pass over any number",
         )
         command.add_argument("--experiment", help="MLflow experiment (wine_quality_experiment1)")
     promote = commands.add_parser("promote", help="make the challenger, or a version, the champion")

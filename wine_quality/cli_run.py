@@ -67,6 +67,8 @@ def run_config(options: argparse.Namespace) -> dict[str, Any]:
         ("ops", "model_deployment", "config", "kubernetes_context"): options.context,
         ("resources", "hyperparameters", "config", "alpha"): options.alpha,
         ("resources", "hyperparameters", "config", "l1_ratio"): options.l1_ratio,
+        ("resources", "training_engine", "config", "engine"): options.training_engine,
+        ("resources", "training_engine", "config", "folds"): _streamed_folds(options),
         ("resources", "mlflow", "config", "version"): options.mlflow,
         ("resources", "mlflow", "config", "tracking_uri"): options.tracking_uri,
         ("resources", "mlflow", "config", "experiment_name"): options.experiment,
@@ -83,6 +85,11 @@ def run_config(options: argparse.Namespace) -> dict[str, Any]:
     if not options.verbose:
         config.setdefault("loggers", {"progress": {}})
     return config
+
+
+def _streamed_folds(options: argparse.Namespace) -> int | None:
+    """What a sweep asks for, the pass over the data must keep."""
+    return options.folds if options.training_engine else None
 
 
 def _config_file(path: str) -> dict[str, Any]:

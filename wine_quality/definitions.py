@@ -28,6 +28,7 @@ from wine_quality.sensors import mlflow_run_closer
 from wine_quality.storage import PlainFormatIOManager
 from wine_quality.sweep import hyperparameter_sweep, wine_quality_sweep
 from wine_quality.tracking.resource import MlflowTracker, VersionKey
+from wine_quality.training_engine import TrainingEngine
 from wine_quality.watching import WatchedPlace, watching_sensor
 
 watch = WatchedPlace.from_environment()
@@ -52,6 +53,7 @@ defs = Definitions(
         "hyperparameters": Hyperparameters(),
         "mlflow": MlflowTracker(version=VersionKey(default_version())),
         "wine_history": WineHistory(),
+        "training_engine": TrainingEngine(),
         "metrics_history": MetricsHistory(),
         "io_manager": PlainFormatIOManager(),
     },

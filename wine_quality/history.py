@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from dagster import ConfigurableResource
 from pydantic import Field
 
 from wine_quality.data.remembered import (
+    ROWS,
     DamagedObjectError,
     RememberedFile,
     Version,
@@ -19,6 +21,7 @@ from wine_quality.data.remembered import (
     hash_matches,
     key_of,
     list_versions,
+    newest_versions,
     read_version,
     write_version,
 )
@@ -65,44 +68,70 @@ class WineHistory(ConfigurableResource):
         Returns:
             The file as it is remembered; None when a version that arrived later is there already.
         """
-        key, sha256 = key_of(url), frame.attrs["data_sha256"]
+        file = RememberedFile(
+            key_of(url), redact_url(url), frame.attrs["data_sha256"], 0, len(frame)
+        )
+        return self.remember_as(
+            file, arrived, lambda store, root, timed: write_version(store, root, timed, frame)
+        )
+
+    def remember_as(
+        self,
+        file: RememberedFile,
+        arrived: float | None,
+        write: Callable[[AbstractFileSystem, str, RememberedFile], str],
+    ) -> RememberedFile | None:
+        """Store a version of a file in place of those before.
+
+        Args:
+            file: Its ``microseconds`` are set here.
+            arrived: See ``remember``.
+            write: Stores it, and returns the path of the object.
+        """
         moment = min(max(round((time.time() if arrived is None else arrived) * 1e6), 0), _LATEST)
-        with self._store() as (store, root):
-            known = list_versions(store, root, key)
+        with self.store() as (store, root):
+            known = list_versions(store, root, file.key)
             newest = known[-1] if known else None
-            if newest and arrived is None and hash_matches(newest, sha256):
+            if newest and arrived is None and hash_matches(newest, file.sha256):
                 moment = newest.microseconds
             if newest and newest.microseconds > moment:
                 return None
-            file = RememberedFile(key, redact_url(url), sha256, moment, len(frame))
-            path = write_version(store, root, file, frame)
+            file = replace(file, microseconds=moment)
+            path = write(store, root, file)
             for version in known:
                 if version.path != path:
                     delete_version(store, version)
         return file
 
     def load(self) -> list[tuple[RememberedFile, pd.DataFrame]]:
-        """The newest version of each file; the one that arrived first comes first.
+        """The newest version of each file whose rows are kept; the one that arrived first comes
+        first.
 
         Raises:
             HistoryError: the place cannot be used, or an object is damaged.
         """
         from concurrent.futures import ThreadPoolExecutor
 
-        with self._store() as (store, root), ThreadPoolExecutor(_AT_ONCE) as pool:
+        with self.store() as (store, root), ThreadPoolExecutor(_AT_ONCE) as pool:
             for _ in range(_TRIES):
-                newest = {version.key: version for version in list_versions(store, root)}
-                order = sorted(newest.values(), key=lambda v: (v.microseconds, v.key))
+                rows = newest_versions(store, root, ROWS)
+                order = sorted(rows, key=lambda v: (v.microseconds, v.key))
                 try:
                     return list(pool.map(lambda version: _read(store, version), order))
                 except FileNotFoundError:
                     continue  # superseded or forgotten since it was listed
         raise HistoryError(f"the history {self.base} changes faster than it is read. Try again.")
 
+    def count_sums(self) -> int:
+        """Files of which only the sums are kept."""
+        with self.store() as (store, root):
+            rows = {version.key for version in newest_versions(store, root, ROWS)}
+            return sum(version.key not in rows for version in newest_versions(store, root))
+
     # Not keys(): Dagster would take this for a mapping.
     def all_keys(self) -> list[str]:
         """Of all files, damaged ones too."""
-        with self._store() as (store, root):
+        with self.store() as (store, root):
             return sorted({version.key for version in list_versions(store, root)})
 
     def find(self, key: str) -> RememberedFile:
@@ -111,20 +140,20 @@ class WineHistory(ConfigurableResource):
         Raises:
             HistoryError: nothing, or its object is damaged.
         """
-        with self._store() as (store, root):
+        with self.store() as (store, root):
             versions = list_versions(store, root, key)
             if not versions:
                 raise HistoryError(f"the history {self.base} holds no {key}.")
-            return _read(store, versions[-1])[0]
+            return _read_file(store, versions[-1])
 
     def forget(self, key: str) -> None:
         """Delete all versions of a file."""
-        with self._store() as (store, root):
+        with self.store() as (store, root):
             for version in list_versions(store, root, key):
                 delete_version(store, version)
 
     @contextmanager
-    def _store(self) -> Iterator[tuple[AbstractFileSystem, str]]:
+    def store(self) -> Iterator[tuple[AbstractFileSystem, str]]:
         """The file system of the base, and the base's path in it."""
         from fsspec.core import url_to_fs
 
@@ -154,8 +183,24 @@ class WineHistory(ConfigurableResource):
 
 
 def _read(store: AbstractFileSystem, version: Version) -> tuple[RememberedFile, pd.DataFrame]:
-    try:
+    with told_as_damaged(version):
         return read_version(store, version)
+
+
+def _read_file(store: AbstractFileSystem, version: Version) -> RememberedFile:
+    if version.kind == ROWS:
+        return _read(store, version)[0]
+    from wine_quality.engines.remembered_sums import read_sums
+
+    with told_as_damaged(version):
+        return read_sums(store, version).file
+
+
+@contextmanager
+def told_as_damaged(version: Version) -> Iterator[None]:
+    """Say what to do about an object that is not what was stored."""
+    try:
+        yield
     except DamagedObjectError as error:
         raise HistoryError(
             f"the history is damaged: {error}. Delete it with `make forget FILE={version.key}`, "

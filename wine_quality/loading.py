@@ -32,9 +32,10 @@ class RawWineCsvConfig(Config):
     csv_url: str = Field(
         default="",
         description="https://, s3://, file:// or a path. Empty: the UCI red-wine file shipped "
-        "with the package.",
+        "with the package. With a streaming engine: Parquet or CSV, a folder or s3:// prefix of "
+        "files, or a pattern such as s3://wines/2026/*.parquet.",
     )
-    max_megabytes: float = Field(default=256.0, gt=0, description="Refuse anything larger.")
+    max_megabytes: float = Field(default=256.0, gt=0, description="Refuse anything larger to load.")
     timeout_seconds: float = Field(
         default=10.0, gt=0, description="To connect, and between bytes, in seconds."
     )

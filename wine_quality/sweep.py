@@ -22,16 +22,19 @@ from dagster import (
 from pydantic import Field
 
 from wine_quality.arrival_tags import arrived_at
-from wine_quality.assets import recipe, trend
-from wine_quality.assets.data import GROUP, OWNERS, SplitConfig, check_split, split_wines
+from wine_quality.assets import recipe, streamed, trend
+from wine_quality.assets.data import GROUP, OWNERS, check_split, split_wines
 from wine_quality.assets.model import TrainingConfig
 from wine_quality.assets.promotion import PromotionConfig, challenge
+from wine_quality.assets.split_config import SplitConfig
 from wine_quality.assets.wine_files import materialization, note_files
 from wine_quality.history import WineHistory
 from wine_quality.loading import RawWineCsvConfig, WinesRefusedError, load_wines
 from wine_quality.metrics_history.resource import MetricsHistory
+from wine_quality.splits.split import split_of
 from wine_quality.tracking.child_runs import ChildRun
 from wine_quality.tracking.resource import MlflowTracker
+from wine_quality.training_engine import TrainingEngine
 
 _SOLVER_SEED = 42
 _TOP = 10
@@ -76,7 +79,11 @@ class SweepConfig(Config):
         default=5, ge=2, le=100, description="Parts of the training rows, each held out once."
     )
     fold_seed: int = Field(
-        default=40, ge=0, le=2**32 - 1, description="Seed by which rows go to folds."
+        default=40,
+        ge=0,
+        le=2**32 - 1,
+        description="Seed by which rows go to folds; with a streaming "
+        "engine the split's seed says that.",
     )
 
 
@@ -85,12 +92,19 @@ class OfferConfig(PromotionConfig, TrainingConfig):
 
 
 @op
-def sweep_data(context: OpExecutionContext, config: SweepDataConfig, wine_history: WineHistory):
+def sweep_data(
+    context: OpExecutionContext,
+    config: SweepDataConfig,
+    wine_history: WineHistory,
+    training_engine: TrainingEngine,
+):
     """The wines in two parts, as raw_wine_csv and train_test_split make them."""
     from wine_quality.training.split import count_shared_wines
 
+    arrived = arrived_at(context.run_tags, config.csv_url) if config.csv_url else None
     try:
-        arrived = arrived_at(context.run_tags, config.csv_url) if config.csv_url else None
+        if training_engine.is_streaming:
+            return _streamed(context, config, wine_history, training_engine, arrived)
         wines = load_wines(config, context.log.info, wine_history, arrived)
     except WinesRefusedError as error:
         raise Failure(str(error), allow_retries=False) from error
@@ -104,23 +118,49 @@ def sweep_data(context: OpExecutionContext, config: SweepDataConfig, wine_histor
     return split
 
 
+def _streamed(
+    context: OpExecutionContext,
+    config: SweepDataConfig,
+    history: WineHistory,
+    engine: TrainingEngine,
+    arrived: float | None,
+) -> dict[str, Any]:
+    from wine_quality.engines.membership import Membership
+    from wine_quality.streaming import look_at, pass_over
+
+    looked = look_at(config, engine, history)
+    membership = Membership(config.test_fraction, engine.folds, config.seed)
+    done = pass_over(looked, membership, engine, history, context.log.info, arrived)
+    data = done.split.data
+    context.instance.add_run_tags(context.run_id, {"data_sha256": data["data_sha256"]})
+    for event in streamed.note_streamed(context.instance, done):
+        context.log_event(event)
+    rows = done.split.train_rows + done.split.test_rows
+    context.add_output_metadata({"source": data["source"], "rows": rows})
+    _require(context, *streamed.check_streamed(done))
+    return done.split.to_plain()
+
+
 @op
 def sweep_points(
     context: OpExecutionContext, config: SweepConfig, mlflow: MlflowTracker, sweep_data
 ) -> dict[str, Any]:
     """Cross-validates every point on the training part; one child run each."""
     from wine_quality.training import plots
-    from wine_quality.training.split import part_of
-    from wine_quality.training.sweep import Point, best_of, check_points, cross_validate, grid
+    from wine_quality.training.sweep import Point, best_of, check_points, grid
 
     asked = [Point(point.alpha, point.l1_ratio) for point in config.points]
     try:
         points = check_points(asked or grid(config.alphas, config.l1_ratios))
     except ValueError as error:
         raise Failure(str(error), allow_retries=False) from error
-    train, tracker = part_of(sweep_data, "train"), mlflow.tracker
-    context.log.info(f"{len(points)} points, {config.folds} folds of {len(train)} training rows …")
-    scores = cross_validate(train, points, config.folds, config.fold_seed)
+    split, tracker = split_of(sweep_data), mlflow.tracker
+    rows = split.train_rows
+    context.log.info(f"{len(points)} points, {config.folds} folds of {rows} training rows …")
+    try:
+        scores = split.cross_validate(points, config.folds, config.fold_seed)
+    except ValueError as error:
+        raise Failure(str(error), allow_retries=False) from error
     best = best_of(scores)
     context.log.info(f"The best is {best.point}: RMSE {best.mean:.6f} ± {best.std:.6f}.")
     tracker.log_params(
@@ -139,14 +179,14 @@ def sweep_points(
     shown = {
         "points": len(points),
         "folds": config.folds,
-        "train_rows": len(train),
+        "train_rows": rows,
         "best_alpha": best.point.alpha,
         "best_l1_ratio": best.point.l1_ratio,
         "cv_rmse": best.mean,
         "cv_rmse_std": best.std,
         "sweep": heat_map,
         "best_points": MetadataValue.table([TableRecord(_row(score)) for score in ranked[:_TOP]]),
-        "data_sha256": sweep_data.attrs["data_sha256"],
+        "data_sha256": split.data["data_sha256"],
         "mlflow_run": MetadataValue.url(tracker.run_url),
     }
     context.log_event(AssetMaterialization(hyperparameter_sweep.key, metadata=shown))
@@ -187,6 +227,7 @@ def offer_best(
     config: OfferConfig,
     mlflow: MlflowTracker,
     metrics_history: MetricsHistory,
+    training_engine: TrainingEngine,
     sweep_data,
     sweep_points: dict[str, Any],
 ) -> None:
@@ -194,8 +235,9 @@ def offer_best(
     recipe.require_same_version(mlflow, sweep_points, "sweep_points")
     tracker = mlflow.continue_run(context, sweep_points["mlflow_run_id"])
     picked = (sweep_points["alpha"], sweep_points["l1_ratio"], _SOLVER_SEED)
-    model = recipe.fit_and_log(mlflow, sweep_data, picked, config.drift_threshold)
-    evaluated = recipe.evaluate_and_log(tracker, sweep_data, model.value["model"])
+    split = split_of(sweep_data)
+    model = recipe.fit_and_log(mlflow, split, picked, config.drift_threshold)
+    evaluated = recipe.evaluate_and_log(tracker, split, model.value["model"], training_engine.open)
     _require(context, *model.checks, *evaluated.checks)
     metrics = evaluated.value["metrics"]
     shown = trend.log_trend(mlflow, metrics_history, model.value, metrics, context.log.warning)
@@ -209,7 +251,7 @@ def offer_best(
         tracker.registry(name),
         version,
         model.value["model"],
-        sweep_data,
+        split,
     )
     context.log.info(decision.reason)
     _require(context, decision.check(config.tolerance))

@@ -22,6 +22,7 @@ from wine_quality.data.accumulate import ConflictPolicy, TrainingData
 from wine_quality.data.arrivals import Arrival, list_since
 from wine_quality.data.seen import Seen
 from wine_quality.data.transfer import SourceLimits, redact_url
+from wine_quality.engines.choice import EngineChoice
 from wine_quality.environments.versions import default_version, get_version
 from wine_quality.jobs import wine_quality_model
 
@@ -71,6 +72,11 @@ class WatchedPlace(BaseModel):
     )
     conflicts: ConflictPolicy = Field(
         ConflictPolicy.newest, description="As raw_wine_csv's field of this name."
+    )
+    training_engine: EngineChoice = Field(
+        EngineChoice.in_memory,
+        description="What reads the wines; duckdb and spark read Parquet too (suffix .parquet), "
+        "and a run on accumulated data then reads only the file that arrived.",
     )
 
     @field_validator("mlflow_version")
@@ -138,9 +144,13 @@ class WatchedPlace(BaseModel):
             "training_data": training_data.value,
             "conflicts": self.conflicts.value,
         }
+        engine = {}
+        if self.training_engine != EngineChoice.in_memory:
+            engine = {"training_engine": {"config": {"engine": self.training_engine.value}}}
         return {
             "ops": {"raw_wine_csv": {"config": data}},
             "resources": {
+                **engine,
                 "hyperparameters": {"config": {"alpha": self.alpha, "l1_ratio": self.l1_ratio}},
                 "mlflow": {"config": {"version": self.mlflow_version}},
             },

@@ -8,6 +8,7 @@ import pytest
 
 from wine_quality.assets import checks
 from wine_quality.data.source import PACKAGED_RED_WINE
+from wine_quality.splits.split import Evaluation, predicted_range
 from wine_quality.training.compare import population_stability, profile, winner
 
 
@@ -77,11 +78,17 @@ def test_shared_wines_are_a_warning():
 
 
 def test_predictions_outside_the_scale_are_counted():
-    assert checks.predictions_in_scale(np.array([0.0, 10.0]), 0, 10).passed
-    found = checks.predictions_in_scale(np.array([5, np.nan, np.inf, 11]), 0, 10)
+    def check(predicted: list[float]):
+        values = np.array(predicted)
+        lowest, highest, outside = predicted_range(values)
+        found = Evaluation({}, 0.0, 9, len(values), lowest, highest, outside, values, values)
+        return checks.predictions_in_scale(found, (0, 10))
+
+    assert check([0.0, 10.0]).passed
+    found = check([5, np.nan, np.inf, 11])
     assert not found.passed
     assert found.description is not None and found.description.startswith("3 of 4")
-    assert not checks.predictions_in_scale(np.array([np.nan]), 0, 10).passed
+    assert not check([np.nan]).passed
 
 
 def test_drift_names_the_columns():

@@ -70,14 +70,14 @@ def test_the_newest_version_of_a_file_counts(history):
     [(file, _)] = history.load()
     assert (file.rows, file.microseconds) == (30, 30_000_000)
     # Written by a run that did not see the newer one yet.
-    with history._store() as (store, root):
+    with history.store() as (store, root):
         late = RememberedFile(file.key, "/new/a.csv", "44" * 32, 25_000_000, 25)
         write_version(store, root, late, frame(0, 25))
         assert len(store.find(root)) == 2
     [(file, _)] = history.load()
     assert file.rows == 30
     history.remember("/new/a.csv", frame(0, 40, "55"), arrived=40)
-    with history._store() as (store, root):
+    with history.store() as (store, root):
         assert len(store.find(root)) == 1
 
 
@@ -109,7 +109,7 @@ def test_of_runs_side_by_side_one_sees_both(history):
 
 def test_a_damaged_object_is_named(history):
     file = history.remember("/new/a.csv", frame(0, 400), arrived=10)
-    with history._store() as (store, root):
+    with history.store() as (store, root):
         [path] = store.find(root)
         whole = store.cat_file(path)
         for content in (whole[:-100], b"", whole[:5000] + b"\0\0\0" + whole[5003:]):

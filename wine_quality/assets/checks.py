@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from dagster import AssetCheckResult, AssetCheckSeverity, AssetCheckSpec, MetadataValue
@@ -9,9 +10,16 @@ from dagster import AssetCheckResult, AssetCheckSeverity, AssetCheckSpec, Metada
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import numpy as np
     import pandas as pd
 
+    from wine_quality.splits.split import Evaluation
+
+ROWS_KEEP_CONTRACT = AssetCheckSpec(
+    "rows_keep_contract",
+    asset="train_test_split",
+    blocking=True,
+    description="Every row of files that are streamed: nothing missing, sane ranges.",
+)
 PARTS_APART = AssetCheckSpec(
     "parts_are_apart",
     asset="train_test_split",
@@ -42,6 +50,28 @@ BEATS_MEAN = AssetCheckSpec(
 )
 
 
+def rows_kept_before() -> AssetCheckResult:
+    return AssetCheckResult(
+        check_name=ROWS_KEEP_CONTRACT.name,
+        passed=True,
+        description="The rows were held against the contract when raw_wine_csv loaded them.",
+    )
+
+
+def rows_keep_contract(rows: int, files: int) -> AssetCheckResult:
+    """After a pass that found nothing."""
+    said = f"{rows:,} row(s) of {files} file(s) keep the contract."
+    return AssetCheckResult(
+        check_name=ROWS_KEEP_CONTRACT.name,
+        passed=True,
+        description=said if files else "No file arrived; those remembered kept the contract.",
+    )
+
+
+def rows_break_contract(reason: str) -> AssetCheckResult:
+    return AssetCheckResult(check_name=ROWS_KEEP_CONTRACT.name, passed=False, description=reason)
+
+
 def parts_are_apart(split: pd.DataFrame, test_fraction: float) -> AssetCheckResult:
     train, test = (split.index[split["part"] == part] for part in ("train", "test"))
     both = len(train.intersection(test))
@@ -52,6 +82,17 @@ def parts_are_apart(split: pd.DataFrame, test_fraction: float) -> AssetCheckResu
         check_name=PARTS_APART.name,
         passed=passed,
         description=f"{both} row(s) in both parts; {share:.4f} of the rows are held out.",
+    )
+
+
+def parts_are_apart_by_hash(train_rows: int, test_rows: int) -> AssetCheckResult:
+    """Of streamed wines, of which none of these parts is empty."""
+    share = test_rows / (train_rows + test_rows)
+    return AssetCheckResult(
+        check_name=PARTS_APART.name,
+        passed=True,
+        description="A wine's own values say its part, so no wine is in both; "
+        f"{share:.4f} of the rows are held out.",
     )
 
 
@@ -94,20 +135,15 @@ def drift_against_champion(
     )
 
 
-def predictions_in_scale(predicted: np.ndarray, lowest: float, highest: float) -> AssetCheckResult:
-    import numpy as np
-
-    finite = np.isfinite(predicted)
-    within = finite & (predicted >= lowest) & (predicted <= highest)
-    outside = int((~within).sum())
+def predictions_in_scale(evaluation: Evaluation, scale: tuple[float, float]) -> AssetCheckResult:
     said: dict[str, Any] = {}
-    if finite.any():
-        said = {"lowest": float(predicted[finite].min()), "highest": float(predicted[finite].max())}
+    if isfinite(evaluation.lowest) and isfinite(evaluation.highest):
+        said = {"lowest": evaluation.lowest, "highest": evaluation.highest}
     return AssetCheckResult(
         check_name=IN_SCALE.name,
-        passed=outside == 0,
-        description=f"{outside} of {len(predicted)} predictions are not finite or not within "
-        f"{lowest:g} to {highest:g}.",
+        passed=evaluation.outside == 0,
+        description=f"{evaluation.outside} of {evaluation.predicted_rows} predictions are not "
+        f"finite or not within {scale[0]:g} to {scale[1]:g}.",
         metadata=said,
     )
 

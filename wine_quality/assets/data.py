@@ -9,7 +9,6 @@ from dagster import (
     AssetCheckSpec,
     AssetExecutionContext,
     AssetMaterialization,
-    Config,
     Failure,
     MaterializeResult,
     MetadataValue,
@@ -19,14 +18,15 @@ from dagster import (
     TableSchema,
     asset,
 )
-from pydantic import Field
 
 from wine_quality.arrival_tags import FILE_HASH_TAG, arrived_at
-from wine_quality.assets import checks
+from wine_quality.assets import checks, streamed
+from wine_quality.assets.split_config import SplitConfig
 from wine_quality.assets.wine_files import WINE_FILES, files_table, materialization, note_files
 from wine_quality.data.contract import COLUMNS, FEATURES, TARGET
 from wine_quality.history import WineHistory
 from wine_quality.loading import LoadedWines, RawWineCsvConfig, WinesRefusedError, load_wines
+from wine_quality.training_engine import TrainingEngine
 
 # One group: the UI folds several of them away, and the graph is what people come to see.
 GROUP = "wine_quality"
@@ -65,9 +65,18 @@ def column_schema(*more: TableColumn) -> TableSchema:
     ],
 )
 def raw_wine_csv(
-    context: AssetExecutionContext, config: RawWineCsvConfig, wine_history: WineHistory
+    context: AssetExecutionContext,
+    config: RawWineCsvConfig,
+    wine_history: WineHistory,
+    training_engine: TrainingEngine,
 ) -> Iterator[Any]:
-    """The wines as they arrived, held against the data contract."""
+    """The wines as they arrived, held against the data contract.
+
+    Streaming engines only look at the files here: their rows are read by ``train_test_split``.
+    """
+    if training_engine.is_streaming:
+        yield from streamed.raw_files(config, training_engine, wine_history)
+        return
     tag_run = partial(context.instance.add_run_tags, context.run_id)
     arrived = arrived_at(context.run.tags, config.csv_url) if config.csv_url else None
     try:
@@ -140,19 +149,6 @@ def _preview(frame: Any, rows: int = 5) -> TableMetadataValue:
     )
 
 
-class SplitConfig(Config):
-    """How the wines are divided."""
-
-    test_fraction: float = Field(default=0.25, gt=0, lt=1, description="Share held out.")
-    seed: int = Field(default=40, ge=0, le=2**32 - 1, description="Seed of the shuffle.")
-    max_shared_fraction: float = Field(
-        default=0.5,
-        ge=0,
-        le=1,
-        description="Share of held-out wines with a twin in the training part that is no warning.",
-    )
-
-
 def split_wines(frame: Any, config: SplitConfig) -> Any:
     """The frame with the column ``part``, its ``attrs`` with how it was split added.
 
@@ -190,16 +186,29 @@ def check_split(split: Any, config: SplitConfig, shared: int) -> list[AssetCheck
             TableColumn(name="part", type="string", description="train or test")
         )
     },
-    check_specs=[checks.PARTS_APART, checks.SHARED_WINES],
+    check_specs=[checks.ROWS_KEEP_CONTRACT, checks.PARTS_APART, checks.SHARED_WINES],
 )
-def train_test_split(context: AssetExecutionContext, config: SplitConfig, raw_wine_csv):
-    """The wines in two parts; ``part`` says which, the index is the row's place in the file."""
+def train_test_split(
+    context: AssetExecutionContext,
+    config: SplitConfig,
+    wine_history: WineHistory,
+    training_engine: TrainingEngine,
+    raw_wine_csv,
+) -> Iterator[Any]:
+    """The wines in two parts; ``part`` says which, the index is the row's place in the file.
+
+    With a streaming engine: the sums of both parts, a few hundred numbers, and a sample of rows.
+    """
     from wine_quality.training.split import count_shared_wines, part_of
 
+    training_engine.require_kind(isinstance(raw_wine_csv, dict), "raw_wine_csv")
+    if training_engine.is_streaming:
+        yield from streamed.sums(context, config, training_engine, wine_history, raw_wine_csv)
+        return
     split = split_wines(raw_wine_csv, config)
     test_rows, shared = len(part_of(split, "test")), count_shared_wines(split)
-    return MaterializeResult(
-        check_results=check_split(split, config, shared),
+    yield MaterializeResult(
+        check_results=[checks.rows_kept_before(), *check_split(split, config, shared)],
         value=split,
         metadata={
             "dagster/row_count": len(split),

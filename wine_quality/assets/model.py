@@ -8,7 +8,9 @@ from wine_quality.assets.data import GROUP, OWNERS
 from wine_quality.assets.freshness import model_freshness
 from wine_quality.assets.hyperparameters import Hyperparameters
 from wine_quality.metrics_history.resource import MetricsHistory
+from wine_quality.splits.split import split_of
 from wine_quality.tracking.resource import MlflowTracker
+from wine_quality.training_engine import TrainingEngine
 
 
 class TrainingConfig(Config):
@@ -38,7 +40,8 @@ def elasticnet_model(
 ):
     """scikit-learn's ElasticNet, fitted on the training part and logged to MLflow."""
     picked = (hyperparameters.alpha, hyperparameters.l1_ratio, hyperparameters.random_state)
-    done = recipe.fit_and_log(mlflow, train_test_split, picked, config.drift_threshold)
+    split = split_of(train_test_split)
+    done = recipe.fit_and_log(mlflow, split, picked, config.drift_threshold)
     return MaterializeResult(value=done.value, metadata=done.metadata, check_results=done.checks)
 
 
@@ -53,15 +56,17 @@ def evaluation_metrics(
     context: AssetExecutionContext,
     mlflow: MlflowTracker,
     metrics_history: MetricsHistory,
+    training_engine: TrainingEngine,
     train_test_split,
     elasticnet_model,
 ):
     """RMSE, MAE and R² on the held-out part, with plots; the models before are in one of them
     where a metrics history is kept."""
     recipe.require_same_version(mlflow, elasticnet_model)
-    recipe.require_same_split(elasticnet_model["data"], train_test_split.attrs)
+    split, model = split_of(train_test_split), elasticnet_model["model"]
+    recipe.require_same_split(elasticnet_model["data"], split.data)
     tracker = mlflow.continue_run(context, elasticnet_model["mlflow_run_id"])
-    done = recipe.evaluate_and_log(tracker, train_test_split, elasticnet_model["model"])
+    done = recipe.evaluate_and_log(tracker, split, model, training_engine.open)
     metrics = done.value["metrics"]
     shown = trend.log_trend(mlflow, metrics_history, elasticnet_model, metrics, context.log.warning)
     return MaterializeResult(

@@ -2,8 +2,9 @@
 
 import enum
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dagster import (
     AssetCheckResult,
@@ -21,6 +22,7 @@ from pydantic import Field
 
 from wine_quality.assets.data import GROUP, OWNERS
 from wine_quality.assets.recipe import require_same_split, require_same_version
+from wine_quality.splits.split import Split, split_of
 from wine_quality.tracking.champion import (
     CHALLENGER,
     CHAMPION,
@@ -31,6 +33,9 @@ from wine_quality.tracking.champion import (
 from wine_quality.tracking.promotion_note import note_promotion
 from wine_quality.tracking.resource import MlflowTracker
 from wine_quality.tracking.tracker import Tracker
+
+if TYPE_CHECKING:
+    from wine_quality.training.fit import LinearModel
 
 TOLERANCE_CHECK = "no_worse_than_champion"
 # Two that meet see each other after the first crowning; the rest is for what nobody foresaw.
@@ -89,7 +94,8 @@ def champion_model(
     ``make rollback`` returns to it.
     """
     require_same_version(mlflow, elasticnet_model)
-    require_same_split(elasticnet_model["data"], train_test_split.attrs)
+    split = split_of(train_test_split)
+    require_same_split(elasticnet_model["data"], split.data)
     tracker = mlflow.continue_run(context, elasticnet_model["mlflow_run_id"])
     registry = tracker.registry(registered_model["name"])
     decision = challenge(
@@ -99,7 +105,7 @@ def champion_model(
         registry,
         registered_model["version"],
         elasticnet_model["model"],
-        train_test_split,
+        split,
     )
     context.log.info(decision.reason)
     return MaterializeResult(
@@ -169,7 +175,7 @@ def challenge(
     registry: ChampionRegistry,
     mine: str,
     model: dict[str, Any],
-    split: Any,
+    split: Split,
 ) -> Decision:
     """Make version ``mine`` the challenger and, if the policy says so, the better one champion.
 
@@ -178,17 +184,19 @@ def challenge(
         split: The rows on which all are compared are those held out here.
     """
     from wine_quality.training.compare import winner
+    from wine_quality.training.fit import LinearModel
 
     automatic = config.policy == PromotionPolicy.automatic
     registry.tag(mine, DECISION_TAG, OPEN)
     before = champion = registry.holder(CHAMPION)
     if champion != mine:
         registry.give(CHALLENGER, mine)
-    errors = {mine: _rmse(model, split)}
+    linear = LinearModel.from_json(json.dumps(model))
+    errors = {mine: split.rmse(linear)}
     for _ in range(_ROUNDS):
         known = {mine, *([champion] if champion else []), *registry.rivals(mine, before)}
         for version in sorted(known - set(errors), key=int):
-            error = _error_of(tracker, registry, version, split, context.log.warning)
+            error = _error_of(tracker, registry, version, split, linear, context.log.warning)
             if error is not None:
                 errors[version] = error
         compared = {version: errors[version] for version in known if version in errors}
@@ -206,38 +214,34 @@ def challenge(
 
 
 def _error_of(
-    tracker: Tracker, registry: ChampionRegistry, version: str, split: Any, warn: Any
+    tracker: Tracker,
+    registry: ChampionRegistry,
+    version: str,
+    split: Split,
+    mine: "LinearModel",
+    warn: Callable[[str], None],
 ) -> float | None:
     """RMSE of a version on the held-out rows; None when it cannot be loaded any more."""
-    from wine_quality.data.contract import FEATURES, TARGET
-    from wine_quality.training.evaluate import regression_metrics
-    from wine_quality.training.split import part_of
+    from wine_quality.training.fit import LinearModel
 
-    test = part_of(split, "test")
     found = registry.version(version)
     if found is None:
         return None
     plain = tracker.load_training_record(found.run_id)
     if plain is not None:
-        return _rmse(plain["model"], split)
+        return split.rmse(LinearModel.from_json(json.dumps(plain["model"])))
     try:
         # Registered by other hands.
-        predicted = tracker.predict(registry.name, version, test[list(FEATURES)])
+        shown = len(split.examples("test"))
+        if shown < split.test_rows:
+            warn(
+                f"{registry.name} version {version} left no record of its training: its error is "
+                f"estimated on a sample of {shown} of the {split.test_rows} test rows."
+            )
+        return split.rmse_of(lambda rows: tracker.predict(registry.name, version, rows), mine)
     except Exception as error:
         warn(f"{registry.name} version {version} cannot be loaded, so it is passed over: {error}")
         return None
-    return regression_metrics(test[TARGET].to_numpy(), predicted)["rmse"]
-
-
-def _rmse(model: dict[str, Any], split: Any) -> float:
-    from wine_quality.data.contract import TARGET
-    from wine_quality.training.evaluate import regression_metrics
-    from wine_quality.training.fit import LinearModel
-    from wine_quality.training.split import part_of
-
-    test = part_of(split, "test")
-    predicted = LinearModel.from_json(json.dumps(model)).predict(test)
-    return regression_metrics(test[TARGET].to_numpy(), predicted)["rmse"]
 
 
 def _reason(

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dagster import AssetCheckResult, MetadataValue
 
 from wine_quality.assets import checks
-from wine_quality.data.contract import COLUMNS, FEATURES, TARGET
+from wine_quality.data.contract import FEATURES
 from wine_quality.tracking.champion import CHAMPION
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from wine_quality.splits.split import OpenEngine, Split
     from wine_quality.tracking.resource import MlflowTracker
     from wine_quality.tracking.tracker import Tracker
 
@@ -31,7 +33,7 @@ class Done:
 
 def fit_and_log(
     mlflow: MlflowTracker,
-    split: pd.DataFrame,
+    split: Split,
     hyperparameters: tuple[float, float, int],
     drift_threshold: float,
 ) -> Done:
@@ -42,35 +44,36 @@ def fit_and_log(
         drift_threshold: Population stability index above which a column has drifted.
     """
     from wine_quality.training.compare import profile, profile_of
-    from wine_quality.training.fit import LinearModel, fit_elastic_net
-    from wine_quality.training.split import part_of
+    from wine_quality.training.fit import LinearModel
 
-    tracker, data = mlflow.tracker, split.attrs
+    tracker, data = mlflow.tracker, dict(split.data)
     alpha, l1_ratio, random_state = hyperparameters
-    train = part_of(split, "train")
-    estimator = fit_elastic_net(train, alpha, l1_ratio, random_state)
+    shown = split.examples("train")
+    estimator = split.fit(alpha, l1_ratio, random_state)
     tracker.set_tags({"data_sha256": data["data_sha256"], "data_source": data["source"]})
     tracker.log_params(
         {
             "alpha": alpha,
             "l1_ratio": l1_ratio,
             "random_state": random_state,
-            "train_rows": len(train),
+            "train_rows": split.train_rows,
             "test_fraction": data["test_fraction"],
             "split_seed": data["split_seed"],
             "data_sha256": data["data_sha256"],
             # Not in values that were stored before there was a choice.
             "training_data": data.get("training_data", "newest"),
             "data_files": data.get("data_files", 1),
+            "training_engine": data.get("training_engine", "in_memory"),
         }
     )
-    tracker.log_dataset(train, data["source"], "wine_quality_train")
-    model_uri = tracker.log_model(estimator, train[list(FEATURES)].head(2))
+    sampled = "" if len(shown) == split.train_rows else "_sample"
+    tracker.log_dataset(shown, data["source"], f"wine_quality_train{sampled}")
+    model_uri = tracker.log_model(estimator, shown[list(FEATURES)].head(2))
     model = LinearModel.of(estimator, FEATURES)
     plain = json.loads(model.to_json())
-    predictions = profile_of(model.predict(train))
+    predictions = profile_of(model.predict(shown))
     tracker.log_training_record(
-        {"model": plain, "profile": profile(train), "predictions": predictions}
+        {"model": plain, "profile": profile(shown), "predictions": predictions}
     )
     return Done(
         value={
@@ -88,10 +91,10 @@ def fit_and_log(
             "mlflow_client": tracker.client_version,
             "mlflow_run": MetadataValue.url(tracker.run_url),
             "model_uri": model_uri,
-            "train_rows": len(train),
+            "train_rows": split.train_rows,
             "data_sha256": data["data_sha256"],
         },
-        checks=[_drift(mlflow, train, drift_threshold)],
+        checks=[_drift(mlflow, shown, drift_threshold)],
     )
 
 
@@ -107,42 +110,44 @@ def _drift(mlflow: MlflowTracker, train: pd.DataFrame, threshold: float) -> Asse
     return checks.drift_against_champion(stability, champion, threshold)
 
 
-def evaluate_and_log(tracker: Tracker, split: pd.DataFrame, model: dict[str, Any]) -> Done:
-    """RMSE, MAE and R² of a model in plain numbers on the held-out part, and plots of them."""
-    import numpy as np
+def evaluate_and_log(
+    tracker: Tracker, split: Split, model: dict[str, Any], open_engine: OpenEngine
+) -> Done:
+    """RMSE, MAE and R² of a model in plain numbers on the held-out part, and plots of them.
 
+    Args:
+        open_engine: For the second pass over wines that are not in memory.
+    """
+    from wine_quality.splits.split import SCALE
     from wine_quality.training import plots
-    from wine_quality.training.evaluate import regression_metrics
     from wine_quality.training.fit import LinearModel
-    from wine_quality.training.split import part_of
 
     linear = LinearModel.from_json(json.dumps(model))
-    test = part_of(split, "test")
-    actual, predicted = test[TARGET].to_numpy(), linear.predict(test)
-    metrics = regression_metrics(actual, predicted)
-    mean = part_of(split, "train")[TARGET].mean()
-    baseline = regression_metrics(actual, np.full(len(actual), mean))["rmse"]
-    tracker.log_metrics(metrics)
+    found = split.evaluate(linear, open_engine)
+    tracker.log_metrics(found.metrics)
     shown = {
         name: log_plot(tracker, name, figure)
         for name, figure in {
-            "predicted_against_actual": plots.predicted_against_actual(actual, predicted),
-            "residuals": plots.residuals(actual, predicted),
+            "predicted_against_actual": plots.predicted_against_actual(
+                found.actual, found.predicted
+            ),
+            "residuals": plots.residuals(found.actual, found.predicted),
             "coefficients": plots.coefficients(linear),
         }.items()
     }
-    scale = COLUMNS[TARGET]
+    partly = {} if found.predicted_rows == found.rows else {"mae_rows": found.predicted_rows}
     return Done(
-        value={"metrics": metrics, "test_rows": len(test)},
+        value={"metrics": found.metrics, "test_rows": found.rows},
         metadata={
-            **metrics,
-            "test_rows": len(test),
+            **found.metrics,
+            "test_rows": found.rows,
+            **partly,
             "mlflow_run": MetadataValue.url(tracker.run_url),
             **shown,
         },
         checks=[
-            checks.predictions_in_scale(predicted, scale.minimum, scale.maximum),
-            checks.beats_predicting_the_mean(metrics["rmse"], baseline),
+            checks.predictions_in_scale(found, SCALE),
+            checks.beats_predicting_the_mean(found.metrics["rmse"], found.baseline),
         ],
     )
 
@@ -197,7 +202,7 @@ def require_same_version(
         )
 
 
-def require_same_split(trained_on: dict[str, Any], given: dict[str, Any]) -> None:
+def require_same_split(trained_on: Mapping[str, Any], given: Mapping[str, Any]) -> None:
     """Rows the model was trained on must not count as held out.
 
     Raises:

@@ -1,7 +1,8 @@
 """How the files that were accepted lie in the history.
 
 One object per version of a file, never changed: ``<root>/<key>/<arrived>-<file>-<object>.parquet``,
-with the time in microseconds and the starts of two SHA-256. Who lists them knows their order and
+with the time in microseconds and the starts of two SHA-256. Of a file that was streamed only its
+sums are kept, in ``….sums.json``. Who lists them knows their order and
 which version is the newest without opening any, runs side by side need no lock, and an object that
 is not what its name says is found out.
 """
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from fsspec import AbstractFileSystem
 
-_VERSION = re.compile(r"(\d{17})-([0-9a-f]{16})-([0-9a-f]{16})\.parquet")
+_VERSION = re.compile(r"(\d{17})-([0-9a-f]{16})-([0-9a-f]{16})\.(parquet|sums\.json)")
+ROWS, SUMS = "parquet", "sums.json"
 _HASH_LENGTH = 16
 
 
@@ -42,7 +44,8 @@ class RememberedFile:
     Attributes:
         key: Its name and a fingerprint of its URL, for people and for the UI.
         source: Its URL, without secrets.
-        sha256: Of the file as it arrived.
+        sha256: Of the file as it arrived; of one that was streamed, of its store's name for this
+            version of it.
         microseconds: When it arrived, in Unix time.
     """
 
@@ -60,9 +63,13 @@ class RememberedFile:
 
 @dataclass(frozen=True, order=True)
 class Version:
-    """What the name of an object says; the last of a key is the one that counts."""
+    """What the name of an object says; the last of a key is the one that counts.
+
+    ``kind`` is ``ROWS`` or ``SUMS``; of one moment the sums come later, being those of the rows.
+    """
 
     microseconds: int
+    kind: str
     file_hash: str
     object_hash: str
     key: str
@@ -106,8 +113,24 @@ def list_versions(store: AbstractFileSystem, root: str, key: str | None = None) 
         said = _VERSION.fullmatch(name)
         if said:
             holder = folder.rpartition("/")[2]
-            found.append(Version(int(said[1]), said[2], said[3], holder, str(path)))
+            found.append(Version(int(said[1]), said[4], said[2], said[3], holder, str(path)))
     return sorted(found)
+
+
+def newest_versions(store: AbstractFileSystem, root: str, kind: str | None = None) -> list[Version]:
+    """The version that counts of each file, in order.
+
+    Args:
+        kind: Only files whose newest version is kept so; of one moment there may be both kinds.
+    """
+    versions = list_versions(store, root)
+    moments = {version.key: version.microseconds for version in versions}
+    counting = {
+        version.key: version
+        for version in versions
+        if version.microseconds == moments[version.key] and kind in (None, version.kind)
+    }
+    return sorted(counting.values())
 
 
 def read_version(
@@ -119,9 +142,7 @@ def read_version(
         FileNotFoundError: it was deleted meanwhile.
         DamagedObjectError: names the object.
     """
-    content = store.cat_file(version.path)
-    if _short_hash(content) != version.object_hash:
-        raise DamagedObjectError(f"{version.path} is not what was stored under this name")
+    content = read_object(store, version)
     frame = read_parquet(io.BytesIO(content))
     said, frame.attrs = frame.attrs, {}
     file = RememberedFile(
@@ -142,9 +163,28 @@ def write_version(
     }
     buffer = io.BytesIO()
     write_parquet(stored, buffer)
-    content = buffer.getvalue()
+    return write_object(store, root, file, buffer.getvalue(), ROWS)
+
+
+def read_object(store: AbstractFileSystem, version: Version) -> bytes:
+    """What was stored under its name.
+
+    Raises:
+        FileNotFoundError: it was deleted meanwhile.
+        DamagedObjectError: it is something else.
+    """
+    content = store.cat_file(version.path)
+    if _short_hash(content) != version.object_hash:
+        raise DamagedObjectError(f"{version.path} is not what was stored under this name")
+    return content
+
+
+def write_object(
+    store: AbstractFileSystem, root: str, file: RememberedFile, content: bytes, kind: str
+) -> str:
+    """Store it, whole or not at all; the path of the object."""
     hashes = f"{file.sha256[:_HASH_LENGTH]}-{_short_hash(content)}"
-    path = f"{root}/{file.key}/{file.microseconds:017d}-{hashes}.parquet"
+    path = f"{root}/{file.key}/{file.microseconds:017d}-{hashes}.{kind}"
     if "file" in store.protocol:
         _write_local(Path(path), content)
     else:

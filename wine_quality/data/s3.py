@@ -1,6 +1,8 @@
 """Bytes and listings from ``s3://``, on any store that speaks S3.
 
-Endpoint, keys and region come from the ``AWS_*`` variables, and ``MLFLOW_S3_ENDPOINT_URL``.
+Endpoint, keys and region come from ``WINE_QUALITY_DATA_ENDPOINT``, ``_KEY``, ``_SECRET`` and
+``_REGION``, which neither MLflow nor boto looks at; without them from the ``AWS_*`` variables, and
+``MLFLOW_S3_ENDPOINT_URL``.
 """
 
 from __future__ import annotations
@@ -16,12 +18,22 @@ from wine_quality.data.transfer import PassingFault, SourceError, SourceLimits, 
 if TYPE_CHECKING:
     from s3fs import S3FileSystem
 
-_ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "MLFLOW_S3_ENDPOINT_URL")
+_ENDPOINTS = (
+    "WINE_QUALITY_DATA_ENDPOINT",
+    "AWS_ENDPOINT_URL_S3",
+    "AWS_ENDPOINT_URL",
+    "MLFLOW_S3_ENDPOINT_URL",
+)
 
 
 def s3_options(timeout_seconds: float) -> dict[str, Any]:
-    """What s3fs is given: the endpoint, time-outs, and no memory of earlier listings."""
+    """What s3fs is given: endpoint and keys, time-outs, and no memory of earlier listings."""
+    key, secret, region = (
+        os.environ.get(f"WINE_QUALITY_DATA_{name}") for name in ("KEY", "SECRET", "REGION")
+    )
     return {
+        **({"key": key, "secret": secret} if key and secret else {}),
+        **({"client_kwargs": {"region_name": region}} if region else {}),
         "endpoint_url": next((os.environ[n] for n in _ENDPOINTS if os.environ.get(n)), None),
         "config_kwargs": {"connect_timeout": timeout_seconds, "read_timeout": timeout_seconds},
         # What a path held before says nothing of what it holds now.
@@ -108,7 +120,8 @@ def _store(url: str, limits: SourceLimits) -> Iterator[S3FileSystem]:
         raise SourceError(f"{url}: no such bucket or object.") from error
     except (PermissionError, aws.NoCredentialsError) as error:
         raise SourceError(
-            f"{url}: access denied ({error}). Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."
+            f"{url}: access denied ({error}). Set AWS_ACCESS_KEY_ID and "
+            "AWS_SECRET_ACCESS_KEY, or WINE_QUALITY_DATA_KEY and WINE_QUALITY_DATA_SECRET."
         ) from error
     except (aws.ConnectionError, aws.HTTPClientError, OSError) as error:
         # An OSError is what s3fs makes of an answer's 5xx.

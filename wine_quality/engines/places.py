@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from s3fs import S3FileSystem
 
 TIMEOUT_SECONDS = 30.0
+SUFFIXES = (".parquet", ".pq", ".csv")
 
 
 def s3_store(timeout_seconds: float = TIMEOUT_SECONDS) -> S3FileSystem:
@@ -24,7 +25,8 @@ def s3_store(timeout_seconds: float = TIMEOUT_SECONDS) -> S3FileSystem:
 
 
 def expand(places: Sequence[str]) -> list[str]:
-    """The files that the places name: files, and patterns such as ``s3://wines/2024/*.parquet``.
+    """The files that the places name: files, patterns such as ``s3://wines/2024/*.parquet``, and
+    folders or prefixes that end with a slash, whose Parquet and CSV files at any depth are meant.
 
     Raises:
         UnreadableFile: a place holds no file, or cannot be asked.
@@ -32,16 +34,38 @@ def expand(places: Sequence[str]) -> list[str]:
     paths: list[str] = []
     for place in places:
         try:
-            if place.startswith("s3://"):
-                found = [f"s3://{key}" for key in s3_store().glob(place)]
-            else:
-                found = [path for path in glob.glob(place) if os.path.isfile(path)]
+            found = _of_s3(place) if place.startswith("s3://") else _of_disk(place)
         except OSError as error:
             raise UnreadableFile(f"{place} cannot be listed: {error}") from error
         if not found:
-            raise UnreadableFile(f"{place} names no file. Check the path, and its pattern.")
+            raise UnreadableFile(
+                f"{place} names no file. Check the path, and its pattern; a folder or an s3:// "
+                f"prefix ends with a slash, and its files with {', '.join(SUFFIXES)}."
+            )
         paths += sorted(found)
     return list(dict.fromkeys(paths))
+
+
+def _of_s3(place: str) -> list[str]:
+    store = s3_store()
+    if place.endswith("/"):
+        return [f"s3://{key}" for key in store.find(place) if _is_wines(key, place)]
+    return [f"s3://{key}" for key in store.glob(place)]
+
+
+def _of_disk(place: str) -> list[str]:
+    if os.path.isdir(place):
+        folders = os.walk(place)
+        paths = [os.path.join(folder, name) for folder, _, names in folders for name in names]
+        return [path for path in paths if _is_wines(path, place)]
+    return [path for path in glob.glob(place) if os.path.isfile(path)]
+
+
+def _is_wines(path: str, place: str) -> bool:
+    """Not what Spark and others leave beside their data, such as ``_temporary/`` and ``.crc``."""
+    below = path.removeprefix(place.removeprefix("s3://").rstrip("/"))
+    hidden = any(part.startswith(("_", ".")) for part in below.split("/"))
+    return path.endswith(SUFFIXES) and not hidden
 
 
 def size_and_version(path: str) -> tuple[int, str]:

@@ -49,14 +49,18 @@ class RowSample:
         """Of the rows of both, thinned to at most ``CAPACITY``."""
         import numpy as np
 
-        stride = max(self.stride, other.stride)
         rows = np.concatenate([self.rows, other.rows])
-        kept = np.concatenate([self.rows % stride == 0, other.rows % stride == 0])
-        while kept.sum() > CAPACITY:
-            stride *= 2
-            kept &= rows % stride == 0
         wines = np.concatenate([self.wines, other.wines], axis=1)
-        return RowSample(stride, rows[kept], wines[:, kept])
+        return RowSample(max(self.stride, other.stride), rows, wines).thinned(CAPACITY)
+
+    def thinned(self, most: int) -> RowSample:
+        """At most so many rows, on the stride."""
+        stride = self.stride
+        kept = self.rows % stride == 0
+        while kept.sum() > most:
+            stride *= 2
+            kept = self.rows % stride == 0
+        return RowSample(stride, self.rows[kept], self.wines[:, kept])
 
     def to_frame(self) -> pd.DataFrame:
         """The contract's columns; the index ``row`` is the row's place in its file, from 0."""

@@ -108,6 +108,11 @@ def _code_variables(settings: Mapping[str, str]) -> dict[str, str]:
         "WINE_QUALITY_ASSETS_SECRET": settings["WINE_QUALITY_ASSETS_SECRET"],
         "WINE_QUALITY_ASSETS_ENDPOINT": settings["AWS_ENDPOINT_URL"],
         "WINE_QUALITY_ASSETS_REGION": settings["AWS_DEFAULT_REGION"],
+        # Sources, watched places and the history lie in the same store, by the same user.
+        "WINE_QUALITY_DATA_KEY": settings["WINE_QUALITY_ASSETS_KEY"],
+        "WINE_QUALITY_DATA_SECRET": settings["WINE_QUALITY_ASSETS_SECRET"],
+        "WINE_QUALITY_DATA_ENDPOINT": settings["AWS_ENDPOINT_URL"],
+        "WINE_QUALITY_DATA_REGION": settings["AWS_DEFAULT_REGION"],
         "WINE_QUALITY_METRICS_URL": f"postgresql+psycopg2://{user}:{password}@{host}:{port}/"
         f"{database}",
     }

@@ -1,0 +1,11 @@
+"""The engines that there are."""
+
+import enum
+
+
+class EngineChoice(enum.Enum):
+    """What reads the wines."""
+
+    in_memory = "in_memory"
+    duckdb = "duckdb"
+    spark = "spark"

@@ -1,0 +1,238 @@
+"""Wines that are passed over and not loaded: looked at, summed up, added to what came before."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from wine_quality.data.accumulate import TrainingData
+from wine_quality.data.remembered import RememberedFile, key_of
+from wine_quality.data.source import PACKAGED_RED_WINE, SourceError, local_path_of
+from wine_quality.data.transfer import redact_url
+from wine_quality.engines.batches import UnreadableFile
+from wine_quality.engines.broken_rules import ContractBroken
+from wine_quality.engines.membership import Membership
+from wine_quality.engines.remembered_sums import SAMPLED_ROWS, RememberedSums, write_sums
+from wine_quality.engines.sample import RowSample
+from wine_quality.engines.training_pass import check_all_columns, sample_of, total_of
+from wine_quality.loading import PACKAGED_NAME, RawWineCsvConfig, WinesRefusedError
+from wine_quality.splits.streamed import StreamedSplit
+from wine_quality.sums_history import all_sums
+from wine_quality.training_engine import TrainingEngine
+
+if TYPE_CHECKING:
+    from wine_quality.engines.engine import Engine
+    from wine_quality.engines.training_pass import FileSums
+    from wine_quality.history import WineHistory
+
+_SECONDS_BETWEEN_LINES = 5.0
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Streamed:
+    """What the pass left.
+
+    Attributes:
+        split: What is trained and tested on.
+        read: Files of this run.
+        remembered: As the history holds them now; none of the packaged file.
+        accumulated: All files that ``split`` is the sum of; empty unless accumulated.
+    """
+
+    split: StreamedSplit
+    read: Sequence[FileSums]
+    remembered: Sequence[RememberedFile]
+    accumulated: Sequence[RememberedSums]
+
+
+def look_at(
+    config: RawWineCsvConfig, engine: TrainingEngine, history: WineHistory
+) -> dict[str, Any]:
+    """The files that the config names and whether their columns keep the contract; no row is read.
+
+    Returns:
+        What ``raw_wine_csv`` hands on: ``engine``, ``source``, ``training_data``, and ``files``
+        (``path``, ``bytes``, ``version``, ``rows``), none when only what came before is used.
+
+    Raises:
+        WinesRefusedError: there is no such file, or its columns are not the contract's.
+    """
+    looked: dict[str, Any] = {
+        "engine": engine.engine.value,
+        "training_data": config.training_data.value,
+        "source": redact_url(config.csv_url) if config.csv_url else PACKAGED_NAME,
+        "files": [],
+    }
+    accumulated = config.training_data == TrainingData.accumulated
+    if accumulated and not config.csv_url and history.all_keys():
+        return {**looked, "source": redact_url(history.base)}
+    with _told_as_refused():
+        opened = engine.open([_place_of(config.csv_url)])
+        try:
+            check_all_columns(opened.files)
+            files = [
+                {
+                    "path": file.path,
+                    "bytes": file.bytes,
+                    "version": file.version,
+                    "rows": file.rows,
+                }
+                for file in opened.files
+            ]
+        finally:
+            opened.close()
+    return {**looked, "files": files}
+
+
+def pass_over(
+    looked: Mapping[str, Any],
+    membership: Membership,
+    engine: TrainingEngine,
+    history: WineHistory,
+    say: Say,
+    arrived: float | None = None,
+) -> Streamed:
+    """Sum up the files that were looked at, and add those that were summed up before.
+
+    Args:
+        looked: What ``look_at`` returned.
+        say: Gets a line now and then: how far the pass is.
+        arrived: When the files arrived, in Unix seconds; None: now.
+
+    Raises:
+        WinesRefusedError: unreadable, changed since, or against the contract; nothing is stored.
+        HistoryError: the history cannot be used.
+        ValueError: there are no wines for one of the parts.
+    """
+    versions = {file["path"]: file["version"] for file in looked["files"]}
+    read = _sum_up(list(versions), versions, membership, engine, say) if versions else []
+    packaged = str(PACKAGED_RED_WINE) in versions
+    remembered = [] if packaged else [_remember(history, one, arrived, say) for one in read]
+    accumulated: list[RememberedSums] = []
+    if looked["training_data"] == TrainingData.accumulated.value and not packaged:
+        accumulated = all_sums(
+            history,
+            membership,
+            lambda paths, known: _sum_up(paths, known, membership, engine, say),
+            say,
+        )
+        total, sample = accumulated[0].sums, RowSample.none()
+        for one in accumulated[1:]:
+            total = total + one.sums
+        for one in accumulated:
+            sample += one.sample
+        hashes = [one.file.sha256 for one in accumulated]
+    else:
+        total, sample = total_of(read), sample_of(read)
+        hashes = [_sha256_of(one) for one in read]
+    data = {
+        "data_sha256": _sha256_of_all(hashes),
+        "source": redact_url(history.base) if accumulated else looked["source"],
+        "training_data": looked["training_data"],
+        "data_files": len(hashes),
+        "training_engine": looked["engine"],
+        "split": "hash",
+        "test_fraction": membership.test_fraction,
+        "split_seed": membership.seed,
+        "folds": membership.folds,
+    }
+    split = StreamedSplit(data, total, sample, {} if accumulated else versions)
+    return Streamed(split, read, [one for one in remembered if one], accumulated)
+
+
+def progress_lines(say: Say, doing: str) -> Callable[[int, int | None], None]:
+    """A line every few seconds; none for what is over sooner."""
+    last = time.monotonic()
+
+    def report(done: int, of: int | None) -> None:
+        nonlocal last
+        if time.monotonic() - last < _SECONDS_BETWEEN_LINES:
+            return
+        last = time.monotonic()
+        share = f" of {of:,} ({done / of:.0%})" if of else ""
+        say(f"{doing} {done:,}{share} rows …")
+
+    return report
+
+
+def _sum_up(
+    paths: Sequence[str],
+    versions: Mapping[str, str],
+    membership: Membership,
+    engine: TrainingEngine,
+    say: Say,
+) -> list[FileSums]:
+    with _told_as_refused():
+        opened: Engine = engine.open(paths)
+        try:
+            for file in opened.files:
+                if file.version != versions[file.path]:
+                    raise UnreadableFile(
+                        f"{file.path} is not what it was when it was looked at. Materialize "
+                        "raw_wine_csv again, when the file is written completely."
+                    )
+            return opened.sum_files(membership, progress_lines(say, "Summed up"))
+        finally:
+            opened.close()
+
+
+def _remember(
+    history: WineHistory, found: FileSums, arrived: float | None, say: Say
+) -> RememberedFile | None:
+    path = found.file.path
+    file = RememberedFile(
+        key_of(path), redact_url(path), _sha256_of(found), 0, found.file.rows or 0
+    )
+    sums = RememberedSums(
+        file, path, found.file.version, found.sums, found.sample.thinned(SAMPLED_ROWS)
+    )
+    kept = history.remember_as(
+        file, arrived, lambda store, root, timed: write_sums(store, root, timed, sums)
+    )
+    if kept is None:
+        say(f"The history holds a version of {path} that arrived later; that one counts.")
+    return kept
+
+
+def _place_of(url: str) -> str:
+    """Raises ``UnreadableFile`` for what streaming engines cannot read."""
+    if not url:
+        return str(PACKAGED_RED_WINE)
+    scheme = urlsplit(url).scheme if "://" in url else ""
+    if scheme == "file":
+        try:
+            return str(local_path_of(url))
+        except SourceError as error:
+            raise UnreadableFile(str(error)) from error
+    if scheme not in ("", "s3"):
+        raise UnreadableFile(
+            f"{redact_url(url)}: streaming engines read paths and s3://. Put the file there, or "
+            'set resources.training_engine.config.engine to "in_memory".'
+        )
+    return url if scheme else str(Path(url).expanduser())
+
+
+def _sha256_of(found: FileSums) -> str:
+    return hashlib.sha256(f"{found.file.bytes} {found.file.version}".encode()).hexdigest()
+
+
+def _sha256_of_all(hashes: Sequence[str]) -> str:
+    return hashlib.sha256("\n".join(sorted(hashes)).encode()).hexdigest()
+
+
+class _told_as_refused:
+    """Errors of the engines, as those of files that are loaded."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, (UnreadableFile, ContractBroken)):
+            raise WinesRefusedError(str(error), str(error)) from error
