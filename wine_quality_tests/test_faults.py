@@ -1,0 +1,56 @@
+"""The fault matrix on a real stack: quick cells always, the others with $WINE_QUALITY_FAULTS=all.
+
+`make faults` runs all and writes docs/fault-matrix.md.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from wine_quality.environments.versions import MLFLOW_VERSIONS
+from wine_quality_tests.fault_matrix import CELLS, Cell
+from wine_quality_tests.faults import Case
+from wine_quality_tests.faulty_stack import FaultyStack
+from wine_quality_tests.invariants import stored, unloadable_versions
+from wine_quality_tests.stack_client import processes_of
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+ALL = os.environ.get("WINE_QUALITY_FAULTS") == "all"
+PICKED = [cell for cell in CELLS if ALL or cell.quick]
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[FaultyStack]:
+    versions = {cell.version for cell in PICKED}
+    usable = [key for key in MLFLOW_VERSIONS if key in versions and _is_here(key)]
+    found = FaultyStack(usable, small_disks=os.geteuid() == 0)
+    try:
+        found.up()
+        yield found
+    finally:
+        found.down()
+    assert processes_of(found.home) == []
+
+
+def _is_here(key: str) -> bool:
+    return MLFLOW_VERSIONS[key].python.exists()
+
+
+@pytest.mark.parametrize("cell", PICKED, ids=str)
+def test_cell(stack, cell: Cell, record_property):
+    record_property("fault", (cell.row, cell.column, cell.version))
+    if not _is_here(cell.version):
+        pytest.skip(f"no environment of MLflow {cell.version}")
+    outcome = Case(stack, cell).execute()
+    record_property("fault-said", outcome.said)
+    record_property("fault-seconds", outcome.seconds)
+
+
+def test_every_registered_version_loads(stack):
+    now = stored(stack)
+    assert now.versions
+    assert unloadable_versions(stack, now) == []
