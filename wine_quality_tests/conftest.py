@@ -5,14 +5,30 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from wine_quality.environments.versions import MLFLOW_VERSIONS, MlflowVersion
+from wine_quality_tests import fault_matrix
 from wine_quality_tests.model_server import ModelServer
 from wine_quality_tests.postgres import PostgresServer
 from wine_quality_tests.servers import MlflowServer
 from wine_quality_tests.web_faults import WINES
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """The fault matrix of this session, printed, and written to $WINE_QUALITY_FAULTS_TABLE."""
+    reports = [report for kind in terminalreporter.stats.values() for report in kind]
+    outcomes = fault_matrix.outcomes_of(reports)
+    if not outcomes:
+        return
+    text = fault_matrix.table(outcomes)
+    terminalreporter.section("fault matrix")
+    terminalreporter.write_line(text)
+    place = os.environ.get("WINE_QUALITY_FAULTS_TABLE")
+    if place:
+        Path(place).write_text(fault_matrix.page(text))
 
 
 @pytest.fixture(params=list(MLFLOW_VERSIONS))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 START, KILL, HANG, ERRORS, LOST = (
     "down at start",
@@ -133,6 +134,36 @@ class Outcome:
     cell: Cell
     said: str
     seconds: float | None
+
+
+def outcomes_of(reports: Iterable[Any]) -> list[Outcome]:
+    """What pytest's reports say of cells, whatever process ran them; none of other tests."""
+    found = []
+    for report in reports:
+        noted = dict(getattr(report, "user_properties", ()))
+        if "fault" not in noted or report.when != "call":
+            continue
+        cell = Cell(*noted["fault"])
+        if report.passed:
+            found.append(Outcome(cell, noted["fault-said"], noted["fault-seconds"]))
+        elif report.skipped:
+            reason = report.longrepr[2].removeprefix("Skipped: ")
+            found.append(Outcome(cell, f"not possible: {reason}", None))
+        else:
+            found.append(Outcome(cell, "**FAILS**", None))
+    return sorted(found, key=lambda outcome: VERSIONS.index(outcome.cell.version))
+
+
+def page(text: str) -> str:
+    """The table as a page of the documentation."""
+    return (
+        "# The fault matrix\n\n"
+        "Made by `make faults` from its own results; not edited by hand. Each cell names the "
+        "MLflow versions it was run for, how the disturbed run of the job ended, and after how "
+        "many seconds from recovery every invariant of `wine_quality_tests/invariants.py` held "
+        "(at most 60 s are allowed). A run that fails has to name the service and what to do, and "
+        "its re-execution from failure has to end well in the same MLflow run.\n\n" + text + "\n"
+    )
 
 
 def table(outcomes: Iterable[Outcome]) -> str:

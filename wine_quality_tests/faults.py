@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import signal
 import time
 import uuid
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import psycopg2
@@ -33,7 +35,7 @@ SAID = {
     matrix.CODE: (r"code server|code location|run worker", "re-execute|restart|sure|Start"),
     matrix.WORKER: (r"run worker|Run worker", "re-execute|Re-execute"),
     matrix.PLAN: (r"The process that ran this plan with MLflow", "logs|re-execute"),
-    matrix.S3_DISK: (r"(S3|store).*http://127\.0\.0\.1:\d+|MLflow", "space|Start it|start it"),
+    matrix.S3_DISK: (r"S3 store .*http://127\.0\.0\.1:\d+|MLflow", "free space|re-execute"),
     matrix.POSTGRES_DISK: (r"No space left|run worker", "re-execute|space"),
     matrix.DAEMON: (r"daemon", "start"),
 }
@@ -104,6 +106,8 @@ class Case:
 
     def _undo(self) -> None:
         self._continue()
+        if self.cell.row in (matrix.S3_DISK, matrix.POSTGRES_DISK):
+            self._ballast.unlink()
         for server in self.stack.servers.values():
             server.restore()
         if self.stack.is_kept_down(self.service):
@@ -194,7 +198,34 @@ class Case:
         self._end()
 
     def _fill_disk(self) -> None:
-        raise NotImplementedError
+        """Before the run begins, or in the middle of it."""
+        if self.cell.column == matrix.START:
+            self._write_ballast()
+            try:
+                self._launch()
+            except (requests.RequestException, AssertionError) as error:
+                self.refusal = str(error)
+                return
+            # Where only S3's disk is full the run ends by itself.
+            if self.cell.row == matrix.S3_DISK:
+                self._end()
+        else:
+            self._in_mid_run(self._write_ballast)
+            time.sleep(_HANG_SECONDS)
+
+    @property
+    def _ballast(self) -> Path:
+        disk = "s3/data" if self.cell.row == matrix.S3_DISK else "postgres"
+        return self.stack.disk(disk) / "ballast"
+
+    def _write_ballast(self) -> None:
+        """Take every byte that is left."""
+        with self._ballast.open("wb", buffering=0) as file:
+            try:
+                while file.write(bytes(1 << 16)):
+                    pass
+            except OSError as error:
+                assert error.errno == errno.ENOSPC
 
     def _status(self) -> str | None:
         """As the database has it; None while that does not answer."""

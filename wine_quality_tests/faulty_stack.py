@@ -31,7 +31,7 @@ _PROXY = "WINE_QUALITY_TESTS_PROXY_"
 _DISKS = "WINE_QUALITY_TESTS_DISKS"
 _KEPT_DOWN = "kept-down"
 _MONITORING = ("poll_interval_seconds: 10", "poll_interval_seconds: 2")
-DISK_MEGABYTES = {"s3/data": 32, "postgres": 256}
+DISK_MEGABYTES = {"s3/data": 32, "postgres": 600}
 
 
 class _FaultyPlatform(Platform):
