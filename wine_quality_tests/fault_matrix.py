@@ -141,7 +141,7 @@ def outcomes_of(reports: Iterable[Any]) -> list[Outcome]:
     found = []
     for report in reports:
         noted = dict(getattr(report, "user_properties", ()))
-        if "fault" not in noted or report.when != "call":
+        if "fault" not in noted or (report.when != "call" and report.passed):
             continue
         cell = Cell(*noted["fault"])
         if report.passed:

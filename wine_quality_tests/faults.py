@@ -25,6 +25,7 @@ from wine_quality_tests.stack_client import descendants
 AT_LOGGING = r"/runs/log-batch"
 AGREE_SECONDS = 60.0
 RUN_SECONDS = 300.0
+CLOCK_JUMP_SECONDS = 3600
 _HANG_SECONDS = 5.0
 _ENDED = ("SUCCESS", "FAILURE", "CANCELED")
 # What a failed run has to say, whatever else: the service, and what to do.
@@ -37,6 +38,8 @@ SAID = {
     matrix.PLAN: (r"The process that ran this plan with MLflow", "logs|re-execute"),
     matrix.S3_DISK: (r"S3 store .*http://127\.0\.0\.1:\d+|MLflow", "free space|re-execute"),
     matrix.POSTGRES_DISK: (r"No space left|run worker", "re-execute|space"),
+    # Nobody is there to say more than the browser does.
+    matrix.WEBSERVER: (r"127\.0\.0\.1.*port=?\d+", "refused"),
     matrix.DAEMON: (r"daemon", "start"),
 }
 _SERVER = {matrix.S3: "s3", matrix.POSTGRES: "postgres"}
@@ -84,7 +87,10 @@ class Case:
 
     def _disturb(self) -> None:
         column, row = self.cell.column, self.cell.row
-        if row == matrix.S3_DISK or row == matrix.POSTGRES_DISK:
+        if row == matrix.CLOCK:
+            self._in_mid_run(lambda: self.stack.set_clock(CLOCK_JUMP_SECONDS))
+            time.sleep(_HANG_SECONDS)
+        elif row == matrix.S3_DISK or row == matrix.POSTGRES_DISK:
             self._fill_disk()
         elif column == matrix.START:
             self._down_at_start()
@@ -108,6 +114,8 @@ class Case:
         self._continue()
         if self.cell.row in (matrix.S3_DISK, matrix.POSTGRES_DISK):
             self._ballast.unlink()
+        if self.cell.row == matrix.CLOCK:
+            self.stack.set_clock(0)
         for server in self.stack.servers.values():
             server.restore()
         if self.stack.is_kept_down(self.service):

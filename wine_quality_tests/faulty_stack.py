@@ -91,6 +91,12 @@ def main(versions: list[str]) -> int:
     return cli_stack.stack(options)
 
 
+def faketime_library() -> Path | None:
+    """libfaketime, by which processes get another clock; Debian's package has that name."""
+    found = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
+    return found[0] if found else None
+
+
 class Server:
     """PostgreSQL, S3 or an MLflow server with what stands before it.
 
@@ -133,10 +139,12 @@ class FaultyStack(Stack):
     Args:
         versions: Of MLflow.
         small_disks: Have S3 and PostgreSQL on file systems that a test can fill (needs root).
-        variables: Also put into the environment of all.
+        clock: Have a clock that ``set_clock`` sets (needs ``faketime_library``).
     """
 
-    def __init__(self, versions: list[str], small_disks: bool = False, **variables: str) -> None:
+    def __init__(
+        self, versions: list[str], *, small_disks: bool = False, clock: bool = False
+    ) -> None:
         # Not under pytest's folder, which is closed to the user that PostgreSQL runs as.
         home = Path(tempfile.mkdtemp(prefix="wine-quality-faults-"))
         home.chmod(0o755)
@@ -147,7 +155,16 @@ class FaultyStack(Stack):
         super().__init__(home, versions, **settings)
         for name in [n for n in self.environment if n.startswith(("AWS_", "MLFLOW_TRACKING"))]:
             del self.environment[name]
-        self.environment.update(variables)
+        self._clock = home / "clock"
+        if clock:
+            self.set_clock(0)
+            self.environment.update(
+                LD_PRELOAD=str(faketime_library()),
+                FAKETIME_TIMESTAMP_FILE=str(self._clock),
+                FAKETIME_CACHE_DURATION="1",
+                # As the kernel's: a clock that is set does not touch it.
+                FAKETIME_DONT_FAKE_MONOTONIC="1",
+            )
         if small_disks:
             self.environment[_DISKS] = "yes"
         self.servers = {
@@ -193,6 +210,13 @@ class FaultyStack(Stack):
     def proxied(self, version: str) -> str:
         """Where runs reach the MLflow server."""
         return f"http://127.0.0.1:{self.servers[f'mlflow-{version}'].link.port}"
+
+    def set_clock(self, ahead: int) -> None:
+        """Have the clocks of all processes jump to so many seconds ahead (stacks of ``clock``)."""
+        fresh = self._clock.with_suffix(".new")
+        fresh.write_text(f"+{ahead}")
+        fresh.chmod(0o644)
+        fresh.rename(self._clock)
 
     def disk(self, name: str) -> Path:
         """The folder ``name`` of the stack's as its processes see it."""

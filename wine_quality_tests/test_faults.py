@@ -11,9 +11,9 @@ from collections.abc import Iterator
 import pytest
 
 from wine_quality.environments.versions import MLFLOW_VERSIONS
-from wine_quality_tests.fault_matrix import CELLS, Cell
+from wine_quality_tests.fault_matrix import CELLS, CLOCK, Cell
 from wine_quality_tests.faults import Case
-from wine_quality_tests.faulty_stack import FaultyStack
+from wine_quality_tests.faulty_stack import FaultyStack, faketime_library
 from wine_quality_tests.invariants import stored, unloadable_versions
 from wine_quality_tests.stack_client import processes_of
 
@@ -36,16 +36,35 @@ def stack() -> Iterator[FaultyStack]:
     assert processes_of(found.home) == []
 
 
+@pytest.fixture(scope="module")
+def clock_stack() -> Iterator[FaultyStack]:
+    """Another one, all of whose processes have a clock that can be set."""
+    if faketime_library() is None:
+        pytest.skip("no libfaketime here: apt-get install libfaketime")
+    found = FaultyStack(["3"], clock=True)
+    try:
+        found.up()
+        yield found
+    finally:
+        found.down()
+
+
+@pytest.fixture
+def stack_of(request, stack, cell: Cell, record_property) -> FaultyStack:
+    """The stack that a cell disturbs."""
+    record_property("fault", (cell.row, cell.column, cell.version))
+    return request.getfixturevalue("clock_stack") if cell.row == CLOCK else stack
+
+
 def _is_here(key: str) -> bool:
     return MLFLOW_VERSIONS[key].python.exists()
 
 
 @pytest.mark.parametrize("cell", PICKED, ids=str)
-def test_cell(stack, cell: Cell, record_property):
-    record_property("fault", (cell.row, cell.column, cell.version))
+def test_cell(stack_of, cell: Cell, record_property):
     if not _is_here(cell.version):
         pytest.skip(f"no environment of MLflow {cell.version}")
-    outcome = Case(stack, cell).execute()
+    outcome = Case(stack_of, cell).execute()
     record_property("fault-said", outcome.said)
     record_property("fault-seconds", outcome.seconds)
 
