@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import importlib
 import re
 
@@ -11,11 +10,11 @@ import pytest
 from wine_quality.environments.versions import PROJECT_ROOT
 
 MODULE = PROJECT_ROOT / "wine_quality" / "environments" / "dagster_private.py"
+IMPORT = re.compile(r"^from (dagster\._[\w.]+) import (.+)$", re.MULTILINE)
 NAMES = [
-    (node.module, alias.name)
-    for node in ast.parse(MODULE.read_text()).body
-    if isinstance(node, ast.ImportFrom) and node.module
-    for alias in node.names
+    (module, name)
+    for module, names in IMPORT.findall(MODULE.read_text())
+    for name in names.split(", ")
 ]
 
 

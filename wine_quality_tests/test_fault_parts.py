@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
 import uuid
+from collections.abc import Iterator
 
 import pytest
-from dagster import DagsterInstance, build_output_context
+from dagster import (
+    DagsterEventType,
+    DagsterInstance,
+    DagsterRunStatus,
+    build_output_context,
+    job,
+)
 
-from wine_quality.environments import run_launcher
-from wine_quality.environments.run_launcher import WatchedRunLauncher
+from wine_quality import lost_runs
 from wine_quality.environments.versions import MLFLOW_VERSIONS
+from wine_quality.lost_runs import end_lost_runs
 from wine_quality.storage import PlainFormatIOManager, StoreError
 from wine_quality.tracking.connection import connect, tracking_settings
 from wine_quality_tests import fault_matrix
 from wine_quality_tests.fault_link import FaultLink
 from wine_quality_tests.fault_matrix import Cell, Outcome
 from wine_quality_tests.fault_proxy import FaultProxy
-from wine_quality_tests.servers import free_port
+from wine_quality_tests.servers import die_with_parent, free_port
 
 VERSION = MLFLOW_VERSIONS["3"]
 
@@ -85,30 +94,60 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
         manager.handle_output(context, {"a": 1})
 
 
-def run_started_by(instance: DagsterInstance, port: int):
-    tags = {".dagster/grpc_info": f'{{"host": "127.0.0.1", "port": {port}}}'}
-    return instance.create_run_for_job(_job(), tags=tags)
-
-
-def _job():
-    from dagster import job
+def started_run(instance: DagsterInstance, pid: int, status: DagsterRunStatus, **tags: str):
+    """A run that a code server started as process ``pid``."""
 
     @job
-    def empty():
+    def empty() -> None:
         pass
 
-    return empty
+    tags = {".dagster/grpc_info": "{}", **tags}
+    run = instance.create_run_for_job(empty, tags=tags, status=status)
+    instance.report_engine_event(f"Started process for run (pid: {pid}).", run)
+    return run.run_id
 
 
-def test_a_silent_code_server_is_given_time(monkeypatch):
-    launcher = WatchedRunLauncher()
+@pytest.fixture
+def living() -> Iterator[int]:
+    """A process that looks like a run worker."""
+    words = "import time; time.sleep(600) # from multiprocessing.spawn import spawn_main"
+    process = subprocess.Popen([sys.executable, "-c", words], preexec_fn=die_with_parent)
+    yield process.pid
+    process.kill()
+    process.wait()
+
+
+def test_a_run_that_lost_its_worker_is_ended_and_no_other(monkeypatch, living):
+    monkeypatch.setattr(lost_runs, "_GRACE_SECONDS", 0.0)
+    started, canceling = DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING
+    gone = subprocess.Popen(["true"])
+    gone.wait()
     with DagsterInstance.ephemeral() as instance:
-        run = run_started_by(instance, free_port())
-        assert launcher.check_run_worker_health(run).status.value == "RUNNING"
-        monkeypatch.setattr(run_launcher, "SILENT_SECONDS", 0.0)
-        said = launcher.check_run_worker_health(run)
-        assert said.status.value == "UNKNOWN"
-        assert "has given no answer" in said.msg and "re-execute" in said.msg
+        dead = started_run(instance, gone.pid, started)
+        stopping = started_run(instance, gone.pid, canceling)
+        had_the_number = started_run(instance, living, started)
+        alive = started_run(instance, living, started)
+        done = started_run(instance, gone.pid, DagsterRunStatus.SUCCESS)
+        assert sorted(end_lost_runs(instance)) == sorted([dead, stopping, had_the_number])
+        now = {run.run_id: run.status for run in instance.get_runs()}
+        assert now == {
+            dead: DagsterRunStatus.FAILURE,
+            stopping: DagsterRunStatus.CANCELED,
+            had_the_number: DagsterRunStatus.FAILURE,
+            alive: started,
+            done: DagsterRunStatus.SUCCESS,
+        }
+        [said] = instance.all_logs(dead, of_type=DagsterEventType.RUN_FAILURE)
+        assert "Re-execute the run from failure" in said.message
+        assert end_lost_runs(instance) == []
+
+
+def test_a_worker_that_has_just_spoken_is_not_ended():
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    with DagsterInstance.ephemeral() as instance:
+        started_run(instance, gone.pid, DagsterRunStatus.STARTED)
+        assert end_lost_runs(instance) == []
 
 
 def test_a_link_goes_down_hangs_and_comes_back():

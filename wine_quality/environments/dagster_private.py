@@ -6,11 +6,7 @@ A Dagster upgrade that moves one of these names fails here, by name, and nowhere
 
 from dagster._core.definitions.reconstruct import ReconstructableJob
 from dagster._core.definitions.run_request import DagsterRunReaction
-from dagster._core.errors import (
-    DagsterExecutionInterruptedError,
-    DagsterSubprocessError,
-    DagsterUserCodeUnreachableError,
-)
+from dagster._core.errors import DagsterExecutionInterruptedError, DagsterSubprocessError
 from dagster._core.events import DagsterEvent, EngineEventData
 from dagster._core.execution.api import ExecuteRunWithPlanIterable, create_execution_plan
 from dagster._core.execution.context.system import PlanOrchestrationContext
@@ -21,31 +17,21 @@ from dagster._core.execution.retries import RetryMode
 from dagster._core.execution.step_dependency_config import StepDependencyConfig
 from dagster._core.executor.base import Executor
 from dagster._core.executor.in_process import InProcessExecutor, inprocess_execution_iterator
-from dagster._core.launcher.base import CheckRunHealthResult, WorkerStatus
 from dagster._core.run_coordinator.base import SubmitRunContext
 from dagster._core.run_coordinator.queued_run_coordinator import QueuedRunCoordinator
-from dagster._core.storage.tags import GRPC_INFO_TAG
 from dagster._core.system_config.objects import ResolvedRunConfig
-from dagster._grpc.client import DagsterGrpcClient
-from dagster._grpc.types import CanCancelExecutionRequest, CanCancelExecutionResult, ExecuteStepArgs
-from dagster._serdes import ConfigurableClassData, deserialize_value, serialize_value
+from dagster._grpc.types import ExecuteStepArgs
+from dagster._serdes import deserialize_value, serialize_value
 from dagster._utils.alert import send_email_via_ssl, send_email_via_starttls
 from dagster._utils.error import SerializableErrorInfo
 from dagster._utils.hosted_user_process import recon_job_from_origin
 from dagster._utils.interrupts import capture_interrupts, pop_captured_interrupt
 
 __all__ = [
-    "GRPC_INFO_TAG",
-    "CanCancelExecutionRequest",
-    "CanCancelExecutionResult",
-    "CheckRunHealthResult",
-    "ConfigurableClassData",
     "DagsterEvent",
     "DagsterExecutionInterruptedError",
-    "DagsterGrpcClient",
     "DagsterRunReaction",
     "DagsterSubprocessError",
-    "DagsterUserCodeUnreachableError",
     "EngineEventData",
     "ErrorSource",
     "ExecuteRunWithPlanIterable",
@@ -63,7 +49,6 @@ __all__ = [
     "StepDependencyConfig",
     "StepFailureData",
     "SubmitRunContext",
-    "WorkerStatus",
     "capture_interrupts",
     "create_execution_plan",
     "deserialize_value",
