@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from wine_quality.environments.versions import MLFLOW_VERSIONS
+from wine_quality_tests.chaos import Chaos
 from wine_quality_tests.fault_matrix import CELLS, CLOCK, Cell
 from wine_quality_tests.faults import Case
 from wine_quality_tests.faulty_stack import FaultyStack, faketime_library
@@ -67,6 +68,13 @@ def test_cell(stack_of, cell: Cell, record_property):
     outcome = Case(stack_of, cell).execute()
     record_property("fault-said", outcome.said)
     record_property("fault-seconds", outcome.seconds)
+
+
+@pytest.mark.skipif(not ALL, reason="`make faults` has it, and `make chaos` for longer")
+def test_a_minute_of_chaos(stack):
+    chaos = Chaos(stack, seed=1)
+    assert chaos.run(40) == []
+    assert chaos.killed and chaos.ended["SUCCESS"]
 
 
 def test_every_registered_version_loads(stack):
