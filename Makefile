@@ -76,7 +76,7 @@ quick: devenvs ## the tests that need no server: an answer in about two minutes
 	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not slow"
 
 faults: devenvs ## every cell of the fault matrix, into docs/fault-matrix.md (CELLS="S3 and hangs")
-	@WINE_QUALITY_FAULTS=all WINE_QUALITY_FAULTS_TABLE=$(if $(CELLS),,docs/fault-matrix.md) \
+	@WINE_QUALITY_FAULTS=all WINE_QUALITY_FAULTS_RESULTS=docs \
 	  $(BIN)/python -m pytest -v wine_quality_tests/test_faults.py $(if $(CELLS),-k "$(CELLS)")
 
 chaos: devenvs ## the job in a loop while services are killed, for MINUTES=5 (ARGS="--seed 7")

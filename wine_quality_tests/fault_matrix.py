@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 START, KILL, HANG, ERRORS, LOST = (
@@ -43,7 +45,7 @@ class Cell:
     row: str
     column: str
     version: str
-    quick: bool = False
+    quick: bool = field(default=False, compare=False)
 
     def __str__(self) -> str:
         return f"{self.row}, {self.column}, MLflow {self.version}"
@@ -151,10 +153,23 @@ def outcomes_of(reports: Iterable[Any]) -> list[Outcome]:
             found.append(Outcome(cell, f"not possible: {reason}", None))
         else:
             found.append(Outcome(cell, "**FAILS**", None))
-    return sorted(found, key=lambda outcome: VERSIONS.index(outcome.cell.version))
+    return found
 
 
-def page(text: str) -> str:
+def keep(outcomes: Iterable[Outcome], folder: Path, commit: str) -> None:
+    """Put results beside those of other cells into ``fault-matrix.json``; make the page anew."""
+    file = folder / "fault-matrix.json"
+    known = json.loads(file.read_text()) if file.exists() else {}
+    for outcome in outcomes:
+        known[str(outcome.cell)] = [outcome.said, outcome.seconds, commit]
+    file.write_text(json.dumps(known, indent=1, sort_keys=True) + "\n")
+    there = [cell for cell in CELLS if str(cell) in known]
+    commits = sorted({known[str(cell)][2] for cell in there})
+    text = table(Outcome(cell, *known[str(cell)][:2]) for cell in there)
+    (folder / "fault-matrix.md").write_text(page(text, commits))
+
+
+def page(text: str, commits: Iterable[str]) -> str:
     """The table as a page of the documentation."""
     return (
         "# The fault matrix\n\n"
@@ -162,7 +177,9 @@ def page(text: str) -> str:
         "MLflow versions it was run for, how the disturbed run of the job ended, and after how "
         "many seconds from recovery every invariant of `wine_quality_tests/invariants.py` held "
         "(at most 60 s are allowed). A run that fails has to name the service and what to do, and "
-        "its re-execution from failure has to end well in the same MLflow run.\n\n" + text + "\n"
+        "its re-execution from failure has to end well in the same MLflow run.\n\n"
+        f"{text}\n\nMeasured at commit {', '.join(commits)} (fault-matrix.json says which cell "
+        "at which).\n"
     )
 
 
@@ -192,6 +209,7 @@ def _together(outcomes: list[Outcome]) -> str:
     """The versions of one cell; those that said the same share it."""
     if not outcomes:
         return "not run"
+    outcomes.sort(key=lambda outcome: VERSIONS.index(outcome.cell.version))
     by_words: dict[str, list[Outcome]] = {}
     for outcome in outcomes:
         by_words.setdefault(outcome.said, []).append(outcome)
