@@ -21,6 +21,7 @@ from wine_quality.environments.versions import MLFLOW_VERSIONS
 from wine_quality_tests.faulty_stack import FaultyStack
 from wine_quality_tests.invariants import (
     ENDED_AS,
+    NEVER_LAUNCHED,
     Stored,
     broken,
     disagreements,
@@ -77,7 +78,7 @@ class Chaos:
             self.refused += 1
 
     def _unfinished(self) -> int:
-        ended = ", ".join(f"'{status}'" for status in ENDED_AS)
+        ended = ", ".join(f"'{status}'" for status in (*ENDED_AS, NEVER_LAUNCHED))
         query = f"SELECT count(*) FROM runs WHERE status NOT IN ({ended})"
         return self.stack.query("dagster", "DAGSTER", query)[0][0]
 

@@ -27,6 +27,7 @@ AGREE_SECONDS = 60.0
 RUN_SECONDS = 300.0
 CLOCK_JUMP_SECONDS = 3600
 _HANG_SECONDS = 5.0
+_STALE_CONNECTIONS = 10
 _ENDED = ("SUCCESS", "FAILURE", "CANCELED")
 # What a failed run has to say, whatever else: the service, and what to do.
 SAID = {
@@ -34,7 +35,10 @@ SAID = {
     matrix.S3: (r"(S3|store).*http://127\.0\.0\.1:\d+", "Start it|start it"),
     matrix.POSTGRES: (r"PostgreSQL|port \d+ failed|run worker", "re-execute|running|restart"),
     matrix.CODE: (r"code server|code location|run worker", "re-execute|restart|sure|Start"),
-    matrix.WORKER: (r"run worker|Run worker", "re-execute|Re-execute"),
+    matrix.WORKER: (
+        r"Run execution process .* was terminated|run worker",
+        "Possible solutions|xecute",
+    ),
     matrix.PLAN: (r"The process that ran this plan with MLflow", "logs|re-execute"),
     matrix.S3_DISK: (r"S3 store .*http://127\.0\.0\.1:\d+|MLflow", "free space|re-execute"),
     matrix.POSTGRES_DISK: (r"No space left|run worker", "re-execute|space"),
@@ -131,7 +135,15 @@ class Case:
         return {"resources": {"mlflow": {"config": fields}}}
 
     def _launch(self) -> None:
-        self.run_id = self.stack.launch(self._config())
+        """As a person does, who tries again when the webserver has a connection to a PostgreSQL
+        that is there no more; each that it keeps breaks once."""
+        for left in reversed(range(_STALE_CONNECTIONS)):
+            try:
+                self.run_id = self.stack.launch(self._config())
+                return
+            except AssertionError as error:
+                if not left or "server closed the connection" not in str(error):
+                    raise
 
     def _down_at_start(self) -> None:
         self.stack.keep_down(self.service)
@@ -181,7 +193,7 @@ class Case:
         assert self.run_id is not None
         found = self.stack.worker_pid(self.run_id)
         if self.cell.row == matrix.PLAN:
-            [found] = descendants(found)
+            [found] = filter(_runs_a_plan, descendants(found))
         self._stopped = found
         return found
 
@@ -302,3 +314,11 @@ class Case:
             return "\n".join(self.stack.messages(self.run_id)[-25:])
         except (requests.RequestException, AssertionError) as error:
             return f"(no log: {error})"
+
+
+def _runs_a_plan(pid: int) -> bool:
+    try:
+        command = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
+    return b"wine_quality.environments.worker" in command

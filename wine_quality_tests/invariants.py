@@ -15,6 +15,8 @@ import yaml
 from wine_quality.environments.versions import PROJECT_ROOT, get_version
 from wine_quality_tests.stack_client import Stack
 
+NEVER_LAUNCHED = "NOT_STARTED"
+"""Of a launch that was refused half-way; whoever launched it was told, and nothing of it runs."""
 ENDED_AS = {"SUCCESS": "FINISHED", "FAILURE": "FAILED", "CANCELED": "KILLED"}
 JOB = "wine_quality_model"
 _DAGSTER_RUNS = """
@@ -91,7 +93,7 @@ def disagreements(now: Stored) -> list[str]:
     said = [
         f"Dagster run {run} is {status}"
         for run, (_, status, _) in now.dagster.items()
-        if status not in ENDED_AS
+        if status not in (*ENDED_AS, NEVER_LAUNCHED)
     ]
     said += [
         f"Dagster run {run} has ended, and its MLflow run counts as open"
