@@ -84,7 +84,6 @@ _QUICK = {
     (MLFLOW, KILL, "2.1.1"),
     (MLFLOW, LOST, "3"),
     (MLFLOW, LOST, "2.1.1"),
-    (S3, START, "3"),
     (S3, ERRORS, "3"),
     (POSTGRES, KILL, "3"),
     (DAEMON, START, "3"),

@@ -73,6 +73,7 @@ def test_a_version_whose_first_answer_was_lost_is_there_once(tracked):
 
 def test_a_store_that_is_down_is_named(monkeypatch):
     port = free_port()
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")  # else it is tried for half a minute
     for setting, value in {
         "KEY": "key",
         "SECRET": "secret",
