@@ -162,6 +162,8 @@ class FaultyStack(Stack):
                 LD_PRELOAD=str(faketime_library()),
                 FAKETIME_TIMESTAMP_FILE=str(self._clock),
                 FAKETIME_CACHE_DURATION="1",
+                # PostgreSQL's user could not open it.
+                FAKETIME_DISABLE_SHM="1",
                 # As the kernel's: a clock that is set does not touch it.
                 FAKETIME_DONT_FAKE_MONOTONIC="1",
             )
