@@ -91,10 +91,19 @@ def main(versions: list[str]) -> int:
     return cli_stack.stack(options)
 
 
-def faketime_library() -> Path | None:
-    """libfaketime, by which processes get another clock; Debian's package has that name."""
-    found = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
-    return found[0] if found else None
+def c_compiler() -> str | None:
+    """What builds the clock that can be set."""
+    return shutil.which("cc") or shutil.which("gcc")
+
+
+def _build_clock(folder: Path) -> Path:
+    """The library that gives each process another wall clock."""
+    built, source = folder / "shifted_clock.so", Path(__file__).with_name("shifted_clock.c")
+    compiler = c_compiler()
+    assert compiler is not None
+    command = [compiler, "-shared", "-fPIC", "-O2", "-o", str(built), str(source)]
+    subprocess.run(command, check=True, timeout=60)
+    return built
 
 
 class Server:
@@ -139,7 +148,7 @@ class FaultyStack(Stack):
     Args:
         versions: Of MLflow.
         small_disks: Have S3 and PostgreSQL on file systems that a test can fill (needs root).
-        clock: Have a clock that ``set_clock`` sets (needs ``faketime_library``).
+        clock: Have a clock that ``set_clock`` sets (needs a C compiler).
     """
 
     def __init__(
@@ -157,15 +166,10 @@ class FaultyStack(Stack):
             del self.environment[name]
         self._clock = home / "clock"
         if clock:
-            self.set_clock(0)
+            self._clock.write_bytes(bytes(8))
+            self._clock.chmod(0o644)
             self.environment.update(
-                LD_PRELOAD=str(faketime_library()),
-                FAKETIME_TIMESTAMP_FILE=str(self._clock),
-                FAKETIME_CACHE_DURATION="1",
-                # PostgreSQL's user could not open it.
-                FAKETIME_DISABLE_SHM="1",
-                # As the kernel's: a clock that is set does not touch it.
-                FAKETIME_DONT_FAKE_MONOTONIC="1",
+                LD_PRELOAD=str(_build_clock(home)), WINE_QUALITY_TESTS_CLOCK=str(self._clock)
             )
         if small_disks:
             self.environment[_DISKS] = "yes"
@@ -214,11 +218,9 @@ class FaultyStack(Stack):
         return f"http://127.0.0.1:{self.servers[f'mlflow-{version}'].link.port}"
 
     def set_clock(self, ahead: int) -> None:
-        """Have the clocks of all processes jump to so many seconds ahead (stacks of ``clock``)."""
-        fresh = self._clock.with_suffix(".new")
-        fresh.write_text(f"+{ahead}")
-        fresh.chmod(0o644)
-        fresh.rename(self._clock)
+        """Have the wall clocks of all processes jump (stacks of ``clock``)."""
+        with self._clock.open("r+b") as file:
+            file.write(ahead.to_bytes(8, sys.byteorder, signed=True))
 
     def disk(self, name: str) -> Path:
         """The folder ``name`` of the stack's as its processes see it."""

@@ -14,7 +14,7 @@ from wine_quality.environments.versions import MLFLOW_VERSIONS
 from wine_quality_tests.chaos import Chaos
 from wine_quality_tests.fault_matrix import CELLS, CLOCK, Cell
 from wine_quality_tests.faults import Case
-from wine_quality_tests.faulty_stack import FaultyStack, faketime_library
+from wine_quality_tests.faulty_stack import FaultyStack, c_compiler
 from wine_quality_tests.invariants import stored, unloadable_versions
 from wine_quality_tests.stack_client import processes_of
 
@@ -40,8 +40,8 @@ def stack() -> Iterator[FaultyStack]:
 @pytest.fixture(scope="module")
 def clock_stack() -> Iterator[FaultyStack]:
     """Another one, all of whose processes have a clock that can be set."""
-    if faketime_library() is None:
-        pytest.skip("no libfaketime here: apt-get install libfaketime")
+    if c_compiler() is None:
+        pytest.skip("no C compiler here for a clock that can be set: apt-get install gcc")
     found = FaultyStack(["3"], clock=True)
     try:
         found.up()
