@@ -204,35 +204,42 @@ def main() -> None:
     parser.add_argument("--full", action="store_true", help="100 M wines too, where disk allows")
     parser.add_argument("--only", nargs="+", choices=list(ROWS), default=list(ROWS))
     parser.add_argument("--rounds", type=int, default=5, help="of rows of less than 10 s (5)")
-    parser.add_argument("--folder", help="for the generated files, which are deleted (/tmp)")
+    parser.add_argument("--folder", help="keep the generated files here, and use those of before")
     parser.add_argument("--plots", action="store_true", help="draw docs/images/scale-*.png anew")
     options = parser.parse_args()
     python = bench_python()
     sizes: list[Size] = []
-    with tempfile.TemporaryDirectory(dir=options.folder) as folder:
+    with tempfile.TemporaryDirectory() as passing:
+        folder = options.folder or passing
         print(f"{CORES} cores, {platform.machine()}, medians of {options.rounds} rounds.")
         for wines in [*map(int, options.rows), *([100_000_000] if options.full else [])]:
-            if not _fits_disk(wines, folder):
-                continue
-            path = os.path.join(folder, "wines.parquet")
-            write_wines(path, wines)
+            path = os.path.join(folder, f"wines-{wines}.parquet")
+            if not os.path.exists(path):
+                if not _fits_disk(wines, folder):
+                    continue
+                write_wines(path, wines)
             size = Size(python, path, wines)
             size.run(options.only, options.rounds, sizes)
             size.print_table()
             sizes.append(size)
+            if options.plots:
+                _draw(sizes)
     print()
     judge(sizes)
-    if options.plots:
-        series = {
-            ROWS[row][0]: {
-                size.wines: (size.median(row, "seconds"), int(size.median(row, "peak")))
-                for size in sizes
-                if row in size.runs
-            }
-            for row in options.only
+
+
+def _draw(sizes: Sequence[Size]) -> None:
+    """From the sizes so far."""
+    series: dict[str, dict[int, tuple[float, int]]] = {}
+    for row, (title, _) in ROWS.items():
+        found = {
+            size.wines: (size.median(row, "seconds"), int(size.median(row, "peak")))
+            for size in sizes
+            if row in size.runs
         }
-        drawn = draw({k: v for k, v in series.items() if v}, PROJECT_ROOT / "docs" / "images")
-        print(*(path.relative_to(PROJECT_ROOT) for path in drawn))
+        if found:
+            series[title] = found
+    draw(series, PROJECT_ROOT / "docs" / "images")
 
 
 if __name__ == "__main__":

