@@ -12,7 +12,7 @@ BIN := $(ROOT)/mlflow-3/bin
 BUILD := $(PYTHON) -m wine_quality.environments build
 
 .DEFAULT_GOAL := help
-.PHONY: help env envs devenvs run sweep promote rollback deploy serve image metrics forget up stack stack-down stack-env test quick lint bench screenshots browser clean
+.PHONY: help env envs devenvs run sweep promote rollback deploy serve image metrics forget up stack stack-down stack-env test quick lint bench bench-scale screenshots browser clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -86,6 +86,10 @@ bench: devenvs ## against plain scripts, listings and `mlflow models serve`; the
 	@$(BIN)/python -m wine_quality_tests.bench_tick
 	@$(BIN)/python -m wine_quality_tests.bench_serving
 	@$(BIN)/python -m wine_quality_tests.bench_stack
+	@$(BIN)/python -m wine_quality_tests.bench_scale
+
+bench-scale: devenvs ## training on 1 M and 10 M wines (ARGS=--full: 100 M) against what others offer
+	@$(BIN)/python -m wine_quality_tests.bench_scale $(ARGS)
 
 screenshots: devenvs ## take the README's pictures in headless Chromium
 	@mkdir -p docs/images
