@@ -10,9 +10,11 @@ SIDE_BY_SIDE = $(if $(filter-out 1,$(JOBS)),-n $(JOBS) --dist loadfile)
 ROOT := $(or $(WINE_QUALITY_ENVIRONMENTS),.venvs)
 BIN := $(ROOT)/mlflow-3/bin
 BUILD := $(PYTHON) -m wine_quality.environments build
+# PySpark is 400 MB, and nothing without Java.
+JAVA = $(shell command -v java)
 
 .DEFAULT_GOAL := help
-.PHONY: help env envs devenvs run sweep promote rollback deploy serve image metrics forget up stack stack-down stack-env test quick lint bench bench-scale screenshots browser clean
+.PHONY: help env envs devenvs run sweep promote rollback deploy serve image metrics forget up spark stack stack-down stack-env test quick lint bench bench-scale screenshots browser clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -53,6 +55,9 @@ forget: env ## list the files that runs may train on, or forget FILE=… (key, n
 up: env ## start the Dagster UI (PORT) and the MLflow UI (MLFLOW_PORT); Ctrl-C stops both
 	@$(BIN)/python -m wine_quality up --mlflow $(MLFLOW) --port $(PORT) --mlflow-port $(MLFLOW_PORT)
 
+spark: env ## add PySpark to the environment of MLFLOW, for training_engine "spark"; it needs Java 17 or 21
+	@$(BUILD) --spark $(MLFLOW)
+
 stack: ## start the whole platform without containers (VERSIONS="3 2.1.1 1.26"; ARGS=--detach)
 	@$(BUILD) --stack 3 $(VERSIONS)
 	@$(BIN)/python -m wine_quality stack up --versions $(VERSIONS) $(ARGS)
@@ -65,7 +70,8 @@ stack-env: ## make deploy/docker-compose/.env with random secrets
 	@$(BIN)/python -m wine_quality stack env
 
 devenvs:
-	@$(BUILD) 3 --dev
+	@$(BUILD) 3 --dev $(if $(JAVA),--spark)
+	@$(if $(JAVA),,echo "There is no java on PATH: Spark's tests will be skipped.")
 	@$(BUILD) all --dev --keep-going
 	@$(BIN)/python -m wine_quality.serving.environment
 
