@@ -80,7 +80,7 @@ def check_column_names(names: list[str]) -> list[Violation]:
     for name in missing:
         near = difflib.get_close_matches(_plain(name), map(_plain, extra), n=1, cutoff=0.7)
         meant = next((found for found in extra if _plain(found) in near), None)
-        hint = f"; the file has {meant!r}, did you mean that?" if meant else ""
+        hint = f"; the file has {meant[:80]!r}, did you mean that?" if meant else ""
         found.append(Violation(name, f"is missing{hint}"))
     shown = [Violation(name[:80], "is not in the contract") for name in extra[:ROWS_SHOWN]]
     if len(extra) > ROWS_SHOWN:
@@ -110,6 +110,8 @@ def _value_violations(frame: pd.DataFrame, name: str) -> list[Violation]:
     import pandas as pd
 
     column = frame[name]
+    if column.dtype == bool:
+        column = column.astype(str)  # "True" is no 1
     numbers = pd.to_numeric(column, errors="coerce").astype(float)
     empty = column.isna()
     text = numbers.isna() & ~empty

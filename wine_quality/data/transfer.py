@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from wine_quality.deadline import Background, GivenUpError
 
@@ -39,9 +40,29 @@ class SourceLimits:
     total_setting: str = "raw_wine_csv's total_seconds"
 
 
+def split_url(url: str) -> SplitResult:
+    """A URL or a path in its parts.
+
+    Raises:
+        SourceError: it cannot be taken apart, such as ``http://[``, or is no UTF-8.
+    """
+    try:
+        url.encode()  # file names may be any bytes, and logs, tags and hashes are of text
+        return urlsplit(url)
+    except UnicodeEncodeError as error:
+        shown = redact_url(url).encode(errors="backslashreplace").decode()
+        raise SourceError(f"{shown} is not UTF-8. Rename the file.") from error
+    except ValueError as error:
+        raise SourceError(f"{redact_url(url)} is no usable URL: {error}. Correct it.") from error
+
+
 def redact_url(url: str) -> str:
     """The URL without user, password and query, which may carry secrets."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        # Whatever could be a password in what is no URL.
+        return re.sub(r"\?.*", "?…", re.sub(r"//.*@", "//", url, flags=re.DOTALL), flags=re.DOTALL)
     if not parts.scheme:
         return url
     host = parts.netloc.rpartition("@")[2]

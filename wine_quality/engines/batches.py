@@ -17,6 +17,9 @@ ROWS_PER_PIECE = 1 << 20
 """About so many rows are what a thread takes at a time."""
 
 
+_REASON = 300
+
+
 class UnreadableFile(Exception):
     """A file that cannot be read to its end, or that is not what it was when the pass began."""
 
@@ -93,6 +96,16 @@ def batch_of(first_row: int, arrow: pa.RecordBatch, names: Sequence[str]) -> Bat
             numbers = np.frombuffer(column.buffers()[1], dtype=float)
             wines[place] = numbers[column.offset : column.offset + len(column)]
     return Batch(first_row, wines)
+
+
+def short_reason(error: BaseException) -> str:
+    """What a library says of a file, in one line: some repeat the file's lines, however long."""
+    said = " ".join(
+        line.strip()
+        for line in str(error)[:10_000].splitlines()
+        if line.strip() and not line.startswith(("Original Line:", "LINE ", "Possible"))
+    )
+    return said if len(said) <= _REASON else f"{said[:_REASON]}…"
 
 
 def row_group_at(rows_of_groups: Sequence[int], row: int) -> int:

@@ -15,6 +15,7 @@ from wine_quality.engines.batches import (
     batch_of,
     group_pieces,
     row_group_at,
+    short_reason,
 )
 from wine_quality.engines.block_sums import NAMES
 from wine_quality.engines.places import check_versions, expand, s3_store, size_and_version
@@ -99,5 +100,5 @@ class _told_as_ours:
 
         if isinstance(error, (pa.ArrowException, OSError)):
             raise UnreadableFile(
-                f"{self._path} cannot be read as Parquet ({error}); nothing of it was stored."
+                f"{self._path} cannot be read as Parquet ({short_reason(error)}); nothing of it was stored."
             ) from error
