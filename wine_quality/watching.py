@@ -119,7 +119,7 @@ class WatchedPlace(BaseModel):
         except ValidationError as error:
             problems = [
                 f"{_PREFIX}{str(problem['loc'][0]).upper()} is "
-                f"{redact_url(str(problem['input']))!r}: "
+                f"{redact_url(str(problem['input']))[:80]!r}: "
                 f"{problem['msg']}"
                 for problem in error.errors()
             ]

@@ -79,9 +79,10 @@ def local_path_of(url: str) -> Path:
     """
     parts = split_url(url)
     if parts.netloc not in ("", "localhost"):
+        host = parts.netloc.rpartition("@")[2]
         raise SourceError(
-            f"{url} names the host {parts.netloc!r}. A local file has three slashes: "
-            f"file:///{parts.netloc}{parts.path}"
+            f"{redact_url(url)} names the host {host!r}. A local file has three slashes: "
+            f"file:///{host}{parts.path}"
         )
     return Path(unquote(parts.path))
 

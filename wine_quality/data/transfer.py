@@ -13,6 +13,7 @@ from urllib.parse import SplitResult, urlsplit, urlunsplit
 from wine_quality.deadline import Background, GivenUpError
 
 T = TypeVar("T")
+_LONGEST_URL = 4096
 
 
 class SourceError(Exception):
@@ -44,8 +45,12 @@ def split_url(url: str) -> SplitResult:
     """A URL or a path in its parts.
 
     Raises:
-        SourceError: it cannot be taken apart, such as ``http://[``, or is no UTF-8.
+        SourceError: it cannot be taken apart, such as ``http://[``, is too long or no UTF-8.
     """
+    if len(url) > _LONGEST_URL:
+        raise SourceError(
+            f"{redact_url(url)[:80]}… has {len(url)} characters; a URL may have {_LONGEST_URL}."
+        )
     try:
         url.encode()  # file names may be any bytes, and logs, tags and hashes are of text
         return urlsplit(url)
@@ -53,7 +58,10 @@ def split_url(url: str) -> SplitResult:
         shown = redact_url(url).encode(errors="backslashreplace").decode()
         raise SourceError(f"{shown} is not UTF-8. Rename the file.") from error
     except ValueError as error:
-        raise SourceError(f"{redact_url(url)} is no usable URL: {error}. Correct it.") from error
+        # Not what the library says of it, which repeats a password.
+        raise SourceError(
+            f"{redact_url(url)} is no usable URL. Check how its host and port are written."
+        ) from error
 
 
 def redact_url(url: str) -> str:
@@ -64,7 +72,7 @@ def redact_url(url: str) -> str:
         # Whatever could be a password in what is no URL.
         return re.sub(r"\?.*", "?…", re.sub(r"//.*@", "//", url, flags=re.DOTALL), flags=re.DOTALL)
     if not parts.scheme:
-        return url
+        return re.sub(r"://[^/]*@", "://", url)
     host = parts.netloc.rpartition("@")[2]
     return urlunsplit((parts.scheme, host, parts.path, "…" if parts.query else "", ""))
 
