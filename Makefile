@@ -12,7 +12,7 @@ BIN := $(ROOT)/mlflow-3/bin
 BUILD := $(PYTHON) -m wine_quality.environments build
 
 .DEFAULT_GOAL := help
-.PHONY: help env envs devenvs run sweep promote rollback deploy serve image metrics forget up stack stack-down stack-env test quick lint bench screenshots browser clean
+.PHONY: help env envs devenvs run sweep promote rollback deploy serve image metrics forget up stack stack-down stack-env test quick lint bench fuzz screenshots browser clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -80,12 +80,16 @@ lint: devenvs ## ruff and mypy
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy wine_quality
 
-bench: devenvs ## against plain scripts, listings and `mlflow models serve`; the stack's start and memory
+bench: devenvs ## against plain scripts, listings and `mlflow models serve`; the stack's start, memory and load
 	@$(BIN)/python -m wine_quality_tests.benchmark $(ARGS)
 	@$(BIN)/python -m wine_quality_tests.bench_sweep
 	@$(BIN)/python -m wine_quality_tests.bench_tick
 	@$(BIN)/python -m wine_quality_tests.bench_serving
 	@$(BIN)/python -m wine_quality_tests.bench_stack
+	@$(BIN)/python -m wine_quality_tests.bench_load
+
+fuzz: devenvs ## make up bad input and see what comes of it (ARGS="--minutes 60 --seed 7")
+	@$(BIN)/python -W ignore -m wine_quality_tests.fuzz $(ARGS)
 
 screenshots: devenvs ## take the README's pictures in headless Chromium
 	@mkdir -p docs/images

@@ -66,13 +66,14 @@ def split_url(url: str) -> SplitResult:
 
 def redact_url(url: str) -> str:
     """The URL without user, password and query, which may carry secrets."""
+    # Also where it is no URL of ours, such as jar:file://user:password@host/.
+    url = re.sub(r"://[^/?#]*@", "://", url)
     try:
         parts = urlsplit(url)
     except ValueError:
-        # Whatever could be a password in what is no URL.
         return re.sub(r"\?.*", "?…", re.sub(r"//.*@", "//", url, flags=re.DOTALL), flags=re.DOTALL)
     if not parts.scheme:
-        return re.sub(r"://[^/]*@", "://", url)
+        return url
     host = parts.netloc.rpartition("@")[2]
     return urlunsplit((parts.scheme, host, parts.path, "…" if parts.query else "", ""))
 
