@@ -123,7 +123,9 @@ class WatchedPlace(BaseModel):
                 f"{problem['msg']}"
                 for problem in error.errors()
             ]
-            raise ValueError("; ".join(problems)) from None
+            said = "; ".join(problems)
+            # A variable may hold any bytes; a log is text.
+            raise ValueError(said.encode(errors="backslashreplace").decode()) from None
 
     def whole_arrivals(self, now: float, since: float = 0.0) -> Looked:
         """Files that arrived since then.

@@ -200,11 +200,15 @@ def test_a_name_that_is_not_utf_8_stops_no_other(tmp_path, tick):
 @pytest.mark.parametrize(
     ("name", "value"),
     [("PLACE", "http://u:hunter2@[x"), ("ALPHA", "inf"), ("SETTLE_SECONDS", "inf")]
-    + [("INTERVAL_SECONDS", "9" * 400), ("INTERVAL_SECONDS", "x" * 5000)],
+    + [
+        ("MLFLOW_VERSION", "\udcff"),
+        ("INTERVAL_SECONDS", "9" * 400),
+        ("INTERVAL_SECONDS", "x" * 5000),
+    ],
 )
 def test_a_variable_is_named(monkeypatch, name, value):
     """They ended the code location by a foreign error, or failed each run that followed."""
     monkeypatch.setenv(f"WINE_QUALITY_WATCH_{name}", value)
     with pytest.raises(ValueError, match=f"WINE_QUALITY_WATCH_{name} is ") as refused:
         WatchedPlace.from_environment()
-    assert "hunter2" not in str(refused.value) and len(str(refused.value)) < 500
+    assert "hunter2" not in str(refused.value) and len(str(refused.value).encode()) < 700
