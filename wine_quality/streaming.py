@@ -208,7 +208,8 @@ def _place_of(url: str) -> str:
     if not url:
         return str(PACKAGED_RED_WINE)
     try:
-        scheme = split_url(url).scheme if "://" in url else ""
+        parts = split_url(url)
+        scheme = parts.scheme if "://" in url else ""
         if not scheme:
             return str(path_of(url))
         if scheme == "file":

@@ -115,17 +115,15 @@ class WatchedPlace(BaseModel):
         """
         given = {name: os.environ.get(f"{_PREFIX}{name.upper()}") for name in cls.model_fields}
         try:
-            return cls.model_validate({name: text for name, text in given.items() if text})
+            return cls.model_validate({name: _text(said) for name, said in given.items() if said})
         except ValidationError as error:
             problems = [
                 f"{_PREFIX}{str(problem['loc'][0]).upper()} is "
                 f"{redact_url(str(problem['input']))[:80]!r}: "
-                f"{problem['msg']}"
+                f"{problem['msg'][:300]}"
                 for problem in error.errors()
             ]
-            said = "; ".join(problems)
-            # A variable may hold any bytes; a log is text.
-            raise ValueError(said.encode(errors="backslashreplace").decode()) from None
+            raise ValueError("; ".join(problems)) from None
 
     def whole_arrivals(self, now: float, since: float = 0.0) -> Looked:
         """Files that arrived since then.
@@ -177,6 +175,11 @@ class WatchedPlace(BaseModel):
                 "mlflow": {"config": {"version": self.mlflow_version}},
             },
         }
+
+
+def _text(value: str) -> str:
+    """A variable may hold any bytes, which neither pydantic nor a log can write down."""
+    return value.encode(errors="backslashreplace").decode()
 
 
 def watching_sensor(watch: WatchedPlace) -> SensorDefinition:

@@ -31,7 +31,7 @@ class Drained(NamedTuple):
         seconds: From the first launch to the end of the last run.
         launching: Of these, until all were in the queue.
         most_at_once: Runs under way together.
-        mib: Of daemon and code server together, without the runs' own processes, at each look.
+        mib: Of daemon and code servers together, without the runs' own processes, at each look.
     """
 
     seconds: float
@@ -80,18 +80,20 @@ def statuses_of(stack: DagsterStack, run_ids: list[str]) -> dict[str, str]:
 
 
 def service_mib(stack: DagsterStack) -> float:
-    """Proportional set size of the daemon and the code server below it."""
+    """Proportional set size of the daemon and the code servers below it."""
     daemon = stack.pid("daemon")
-    services = [pid for pid in descendants(daemon) if not _is_run(pid)]
+    services = [pid for pid in descendants(daemon) if _is_code_server(pid)]
     return sum(map(proportional_mib, [daemon, *services]))
 
 
-def _is_run(pid: int) -> bool:
+def _is_code_server(pid: int) -> bool:
+    """There are several for a while: the daemon starts a new one each minute, and one that has
+    runs under way outlives that."""
     try:
         said = Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
-        return True  # it has ended
-    return b"execute_run" in said or b"multiprocessing" in said
+        return False  # it has ended
+    return b"\0api\0grpc\0" in said
 
 
 def ask_at_once(server: MlflowServer, clients: int, runs_each: int, name: str) -> float:

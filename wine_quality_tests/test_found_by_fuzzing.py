@@ -21,7 +21,7 @@ from wine_quality.engines.places import expand
 from wine_quality.engines.training_pass import sum_files
 from wine_quality.history import WineHistory
 from wine_quality.loading import RawWineCsvConfig, WinesRefusedError, load_wines
-from wine_quality.streaming import look_at, pass_over
+from wine_quality.streaming import _place_of, look_at, pass_over
 from wine_quality.training_engine import EngineChoice, TrainingEngine
 from wine_quality.watching import WatchedPlace
 from wine_quality_tests.fuzz.outcome import require_clear, require_nothing_kept
@@ -131,7 +131,7 @@ def test_an_odd_url_is_refused(url):
 
 @pytest.mark.parametrize(
     "url", ["http://user:hunter2@[x", "http://user:hunter2@ⅷ℀.com", "file://user:hunter2@h/x"]
-    + ["jar:file://user:hunter2@", "://user:hunter2@"]
+    + ["jar:file://user:hunter2@", "://user:hunter2@", "s3://user:hunter2@"]
 )  # fmt: skip
 def test_no_password_in_the_error_of_an_odd_url(url):
     assert "hunter2" not in redact_url(url)
@@ -153,6 +153,12 @@ def test_a_bad_memory_limit_is_named(limit):
     engine = TrainingEngine(engine=EngineChoice.duckdb, memory_limit=limit)
     with pytest.raises(ValueError, match=r"training_engine\.config\.memory_limit is .* 512MB"):
         engine.open([str(PACKAGED_RED_WINE)])
+
+
+def test_a_streaming_engine_names_a_path_that_is_no_text():
+    with pytest.raises(UnreadableFile) as refused:
+        _place_of("~x/\udcff")
+    require_clear(refused.value, "UTF-8")
 
 
 # The sensor.
@@ -204,6 +210,7 @@ def test_a_name_that_is_not_utf_8_stops_no_other(tmp_path, tick):
         ("MLFLOW_VERSION", "\udcff"),
         ("INTERVAL_SECONDS", "9" * 400),
         ("INTERVAL_SECONDS", "x" * 5000),
+        ("MLFLOW_VERSION", "x" * 5000),
     ],
 )
 def test_a_variable_is_named(monkeypatch, name, value):

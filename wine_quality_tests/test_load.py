@@ -11,7 +11,8 @@ from wine_quality_tests.load import ask_at_once, drain_queue
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 RUNS, AT_ONCE = 12, 4
-GROWTH_MIB = 150
+MOST_MIB = 600
+"""A daemon and at most four code servers, of 110 MiB each."""
 
 
 def test_runs_queued_at_once(tmp_path, mlflow_server):
@@ -22,7 +23,7 @@ def test_runs_queued_at_once(tmp_path, mlflow_server):
     finally:
         stack.stop()
     assert 1 < took.most_at_once <= AT_ONCE
-    assert max(took.mib) - took.mib[0] < GROWTH_MIB, took.mib
+    assert max(took.mib) < MOST_MIB, took.mib
 
 
 def test_clients_at_once(mlflow_server):
