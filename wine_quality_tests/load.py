@@ -87,8 +87,7 @@ def service_mib(stack: DagsterStack) -> float:
 
 
 def _is_code_server(pid: int) -> bool:
-    """There are several for a while: the daemon starts a new one each minute, and one that has
-    runs under way outlives that."""
+    """There may be several: one that has runs under way outlives the start of the next."""
     try:
         said = Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:

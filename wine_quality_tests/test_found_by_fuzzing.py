@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from wine_quality.data.arrivals import Arrival
+from wine_quality.data.contract import check_contract, summarize
 from wine_quality.data.parse import DataFormatError, parse_wine_csv
 from wine_quality.data.seen import KEPT, Seen
 from wine_quality.data.source import PACKAGED_RED_WINE, read_source
@@ -78,6 +79,15 @@ def test_long_text_makes_no_long_error(tmp_path, header, row, words):
         with pytest.raises(DataFormatError, match=words) as format_error:
             parse_wine_csv(path.read_bytes(), "wines.csv")
         assert len(str(format_error.value)) < 1500
+
+
+@pytest.mark.parametrize("other", ["7.4", "sour", ""])
+def test_a_number_of_400_digits_is_infinite(other):
+    """``OverflowError`` from pandas, where the column is not of numbers alone."""
+    rows = [first + ROWS[0][ROWS[0].index(";") :] for first in ("9" * 400, "-" + "9" * 400, other)]
+    frame = parse_wine_csv("\n".join([HEADER, *rows]).encode(), "wines.csv")
+    said = summarize(check_contract(frame))
+    assert "'fixed acidity'" in said and ("infinite" in said or "holds text" in said), said
 
 
 def test_lines_that_end_with_carriage_returns_are_read():

@@ -1,4 +1,4 @@
-"""Some fifteen hundred bad inputs, the same in each run; ``make fuzz`` makes up others."""
+"""Some fourteen hundred bad inputs, the same in each run; ``make fuzz`` makes up others."""
 
 from __future__ import annotations
 

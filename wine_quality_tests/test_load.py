@@ -12,7 +12,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 RUNS, AT_ONCE = 12, 4
 MOST_MIB = 600
-"""A daemon and at most four code servers, of 110 MiB each."""
+"""A daemon and at most four code servers, of 110 MiB each; two were seen at once."""
 
 
 def test_runs_queued_at_once(tmp_path, mlflow_server):

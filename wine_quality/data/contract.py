@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -112,7 +113,12 @@ def _value_violations(frame: pd.DataFrame, name: str) -> list[Violation]:
     column = frame[name]
     if column.dtype == bool:
         column = column.astype(str)  # "True" is no 1
-    numbers = pd.to_numeric(column, errors="coerce").astype(float)
+    try:
+        numbers = pd.to_numeric(column, errors="coerce").astype(float)
+    except OverflowError:
+        # A whole number that no float can hold is infinite, as 1e999 is.
+        column = column.mask(column.map(_is_huge), np.inf)
+        numbers = pd.to_numeric(column, errors="coerce").astype(float)
     empty = column.isna()
     text = numbers.isna() & ~empty
     infinite = pd.Series(np.isinf(numbers.to_numpy()), index=frame.index)
@@ -126,6 +132,11 @@ def _value_violations(frame: pd.DataFrame, name: str) -> list[Violation]:
         if mask.any()
     ]
     return found + _range_violations(name, numbers[~(numbers.isna() | infinite)])
+
+
+def _is_huge(value: object) -> bool:
+    digits = str(value).strip().lstrip("+-")
+    return len(digits) > sys.float_info.max_10_exp and digits.isdigit()
 
 
 def _range_violations(name: str, numbers: pd.Series) -> list[Violation]:

@@ -15,12 +15,12 @@ from wine_quality_tests.fuzz.outcome import Target
 
 TARGETS = {
     "csv": Target(csv_files.FILES, csv_files.check_loaded, 500),
-    "csv_streamed": Target(csv_files.FILES, parquet_files.check_csv, 150),
-    "parquet_shapes": Target(parquet_files.shaped(), parquet_files.check_parquet, 80),
-    "parquet_damage": Target(parquet_files.broken(), parquet_files.check_parquet, 120),
+    "csv_streamed": Target(csv_files.FILES, parquet_files.check_csv, 120),
+    "parquet_shapes": Target(parquet_files.shaped(), parquet_files.check_parquet, 60),
+    "parquet_damage": Target(parquet_files.broken(), parquet_files.check_parquet, 100),
     "run_configs": Target(run_configs.configs(), run_configs.check_config, 150),
     "urls": Target(urls.URLS, urls.check_url, 200),
-    "web_answers": Target(urls.ANSWERS, urls.check_answer, 80),
+    "web_answers": Target(urls.ANSWERS, urls.check_answer, 60),
     "sensor_files": Target(arriving.TICKS, arriving.check_ticks, 60),
     "watch_variables": Target(arriving.VARIABLES, arriving.check_variables, 150),
 }

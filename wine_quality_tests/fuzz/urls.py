@@ -19,7 +19,7 @@ from wine_quality_tests.fuzz.damage import damaged
 from wine_quality_tests.fuzz.outcome import require_clear
 
 LIMITS = SourceLimits(
-    max_bytes=1 << 20, timeout_seconds=2, total_seconds=10, attempts=2, retry_seconds=0
+    max_bytes=1 << 20, timeout_seconds=0.5, total_seconds=10, attempts=2, retry_seconds=0
 )
 USER, PASSWORD = "user", "hunter2"
 # Nothing here is asked of a name server, and nobody listens on port 9.
