@@ -14,7 +14,7 @@ BUILD := $(PYTHON) -m wine_quality.environments build
 JAVA = $(shell command -v java)
 
 .DEFAULT_GOAL := help
-.PHONY: help env envs devenvs run sweep promote rollback deploy serve image metrics forget up spark stack stack-down stack-env test quick lint bench bench-scale screenshots browser clean
+.PHONY: help env envs devenvs run sweep promote rollback deploy serve image metrics forget up spark stack stack-down stack-env test quick lint bench bench-scale fuzz screenshots browser clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -86,16 +86,20 @@ lint: devenvs ## ruff and mypy
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy wine_quality
 
-bench: devenvs ## against plain scripts, listings and `mlflow models serve`; the stack's start and memory
+bench: devenvs ## against plain scripts, listings and `mlflow models serve`; the stack's start, memory and load
 	@$(BIN)/python -m wine_quality_tests.benchmark $(ARGS)
 	@$(BIN)/python -m wine_quality_tests.bench_sweep
 	@$(BIN)/python -m wine_quality_tests.bench_tick
 	@$(BIN)/python -m wine_quality_tests.bench_serving
 	@$(BIN)/python -m wine_quality_tests.bench_stack
+	@$(BIN)/python -m wine_quality_tests.bench_load
 	@$(BIN)/python -m wine_quality_tests.bench_scale
 
 bench-scale: devenvs ## training on 1 M and 10 M wines (ARGS=--full: 100 M) against what others offer
 	@$(BIN)/python -m wine_quality_tests.bench_scale $(ARGS)
+
+fuzz: devenvs ## make up bad input and see what comes of it (ARGS="--minutes 60 --seed 7")
+	@$(BIN)/python -W ignore -m wine_quality_tests.fuzz $(ARGS)
 
 screenshots: devenvs ## take the README's pictures in headless Chromium
 	@mkdir -p docs/images

@@ -88,6 +88,10 @@ class DagsterStack:
     def start_daemon(self) -> None:
         self._processes["daemon"] = self._start("dagster-daemon", ["run"], "daemon")
 
+    def pid(self, name: str) -> int:
+        """Of ``webserver`` or ``daemon``."""
+        return self._processes[name].pid
+
     def kill_daemon(self) -> None:
         """As a machine that goes down does; the code server it started dies with it."""
         process = self._processes.pop("daemon")

@@ -89,6 +89,12 @@ class MlflowServer:
         with urllib.request.urlopen(request, timeout=20) as answer:
             return json.loads(answer.read())
 
+    def get(self, path: str) -> dict[str, Any]:
+        """Ask over REST by GET; ``path`` with its query."""
+        uri = f"{self.uri}/api/2.0/mlflow/{path}"
+        with urllib.request.urlopen(uri, timeout=20) as answer:
+            return json.loads(answer.read())
+
     def runs(self, experiment: str) -> list[dict[str, Any]]:
         """``info`` and ``data`` of every run of an experiment, newest first."""
         query = urllib.parse.urlencode({"experiment_name": experiment})

@@ -13,7 +13,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from wine_quality.data.transfer import PassingFault, SourceError, SourceLimits, too_large
+from wine_quality.data.transfer import (
+    PassingFault,
+    SourceError,
+    SourceLimits,
+    redact_url,
+    too_large,
+)
 
 if TYPE_CHECKING:
     from s3fs import S3FileSystem
@@ -50,7 +56,7 @@ def read_s3(url: str, limits: SourceLimits) -> bytes:
         PassingFault: the store does not answer, or answers 429 or 5xx.
     """
     if "/" not in url.removeprefix("s3://").strip("/"):
-        raise SourceError(f"{url} names a bucket; csv_url must name an object in it.")
+        raise SourceError(f"{redact_url(url)} names a bucket; csv_url must name an object in it.")
     with _store(url, limits) as store:
         size = store.info(url)["size"]
         if size > limits.max_bytes:
@@ -117,14 +123,16 @@ def _store(url: str, limits: SourceLimits) -> Iterator[S3FileSystem]:
     except SourceError:
         raise
     except FileNotFoundError as error:
-        raise SourceError(f"{url}: no such bucket or object.") from error
+        raise SourceError(f"{redact_url(url)}: no such bucket or object.") from error
     except (PermissionError, aws.NoCredentialsError) as error:
         raise SourceError(
-            f"{url}: access denied ({error}). Set AWS_ACCESS_KEY_ID and "
+            f"{redact_url(url)}: access denied ({error}). Set AWS_ACCESS_KEY_ID and "
             "AWS_SECRET_ACCESS_KEY, or WINE_QUALITY_DATA_KEY and WINE_QUALITY_DATA_SECRET."
         ) from error
     except (aws.ConnectionError, aws.HTTPClientError, OSError) as error:
         # An OSError is what s3fs makes of an answer's 5xx.
         raise PassingFault(f"cannot be read from {endpoint or 'AWS'} ({error})") from error
     except Exception as error:
-        raise SourceError(f"{url} cannot be read from {endpoint or 'AWS'}: {error}") from error
+        raise SourceError(
+            f"{redact_url(url)} cannot be read from {endpoint or 'AWS'}: {error}"
+        ) from error

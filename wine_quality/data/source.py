@@ -7,12 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from wine_quality.data.transfer import (
     SourceError,
     SourceLimits,
     redact_url,
+    split_url,
     too_large,
     with_retries,
     within_deadline,
@@ -50,7 +51,7 @@ def read_source(
         SourceError: missing, refused, too large, too slow, or of an unknown scheme.
     """
     say = report or (lambda _line: None)
-    scheme = urlsplit(url).scheme
+    scheme = split_url(url).scheme
     if scheme in ("http", "https", "s3"):
         from wine_quality.data.s3 import read_s3
         from wine_quality.data.web import read_http
@@ -64,7 +65,7 @@ def read_source(
     elif scheme == "file":
         content = _read_path(local_path_of(url), url, limits)
     elif "://" not in url:
-        content = _read_path(Path(url).expanduser(), url, limits)
+        content = _read_path(path_of(url), url, limits)
     else:
         raise SourceError(f"{redact_url(url)}: use https://, http://, s3://, file:// or a path.")
     return Source(redact_url(url), content, hashlib.sha256(content).hexdigest())
@@ -76,21 +77,38 @@ def local_path_of(url: str) -> Path:
     Raises:
         SourceError: it names a host.
     """
-    parts = urlsplit(url)
+    parts = split_url(url)
     if parts.netloc not in ("", "localhost"):
+        host = parts.netloc.rpartition("@")[2]
         raise SourceError(
-            f"{url} names the host {parts.netloc!r}. A local file has three slashes: "
-            f"file:///{parts.netloc}{parts.path}"
+            f"{redact_url(url)} names the host {host!r}. A local file has three slashes: "
+            f"file:///{host}{parts.path}"
         )
     return Path(unquote(parts.path))
 
 
-def _read_path(path: Path, url: str, limits: SourceLimits) -> bytes:
-    if not path.exists():
-        raise SourceError(f"{url} does not exist (looked for {path.absolute()}). Check csv_url.")
-    if not path.is_file():
-        raise SourceError(f"{url} is not a regular file. csv_url must name a CSV file.")
+def path_of(text: str) -> Path:
+    """A path as a person writes it.
+
+    Raises:
+        SourceError: it begins with ``~`` and the name of nobody.
+    """
     try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        raise SourceError(
+            f"{text} begins with the home of a user who is not known here. Write the whole path."
+        ) from error
+
+
+def _read_path(path: Path, url: str, limits: SourceLimits) -> bytes:
+    try:
+        if not path.exists():
+            raise SourceError(
+                f"{url} does not exist (looked for {path.absolute()}). Check csv_url."
+            )
+        if not path.is_file():
+            raise SourceError(f"{url} is not a regular file. csv_url must name a CSV file.")
         with path.open("rb") as file:
             content = file.read(limits.max_bytes + 1)
     except OSError as error:

@@ -24,6 +24,7 @@ def read_http(url: str, limits: SourceLimits, given_up: threading.Event) -> byte
         PassingFault: 429, 5xx, no answer, a broken connection, less than was announced.
     """
     import requests
+    from urllib3.exceptions import HTTPError
 
     try:
         with requests.get(url, stream=True, timeout=limits.timeout_seconds) as answer:
@@ -48,9 +49,14 @@ def read_http(url: str, limits: SourceLimits, given_up: threading.Event) -> byte
         raise SourceError(f"{redact_url(url)}: TLS failed. Check its certificate.") from error
     except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError) as error:
         raise PassingFault(f"the connection failed ({type(error).__name__})") from error
-    except requests.RequestException as error:
+    except requests.exceptions.ContentDecodingError as error:
         raise SourceError(
-            f"{redact_url(url)}: not a usable URL ({type(error).__name__})."
+            f"{redact_url(url)}: the answer is not compressed as the server says. Check the server."
+        ) from error
+    except (requests.RequestException, HTTPError, ValueError) as error:
+        # Not all that urllib3 and the standard library raise over an address is wrapped.
+        raise SourceError(
+            f"{redact_url(url)}: not a usable URL ({type(error).__name__}). Check csv_url."
         ) from error
     return b"".join(pieces)
 
@@ -65,6 +71,7 @@ def head_http(url: str, limits: SourceLimits) -> tuple[float, str, str]:
         PassingFault: 429, 5xx, no answer.
     """
     import requests
+    from urllib3.exceptions import HTTPError
 
     try:
         # Some servers answer HEAD with less than GET, or not at all; no body is read here.
@@ -82,8 +89,8 @@ def head_http(url: str, limits: SourceLimits) -> tuple[float, str, str]:
         raise SourceError(f"{redact_url(url)}: TLS failed. Check its certificate.") from error
     except requests.ConnectionError as error:
         raise PassingFault(f"the connection failed ({type(error).__name__})") from error
-    except requests.RequestException as error:
-        raise SourceError(f"{redact_url(url)}: not a usable URL.") from error
+    except (requests.RequestException, HTTPError, ValueError) as error:
+        raise SourceError(f"{redact_url(url)}: not a usable URL. Correct it.") from error
     if not version:
         raise SourceError(
             f"{redact_url(url)} cannot be watched: the server sends neither ETag nor Last-Modified."

@@ -20,6 +20,9 @@ ROWS_PER_PIECE = 1 << 20
 """About so many rows are what a thread takes at a time."""
 
 
+_REASON = 300
+
+
 class UnreadableFile(Exception):
     """A file that cannot be read to its end, or that is not what it was when the pass began."""
 
@@ -115,6 +118,16 @@ def _doubles(column: pa.Array) -> np.ndarray:
     # ``to_numpy`` would import pandas, which takes longer than a million rows.
     numbers = np.frombuffer(column.buffers()[1], dtype=float)
     return numbers[column.offset : column.offset + len(column)]
+
+
+def short_reason(error: BaseException) -> str:
+    """What a library says of a file, in one line: some repeat the file's lines, however long."""
+    said = " ".join(
+        line.strip()
+        for line in str(error)[:10_000].splitlines()
+        if line.strip() and not line.startswith(("Original Line:", "LINE ", "Possible"))
+    )
+    return said if len(said) <= _REASON else f"{said[:_REASON]}…"
 
 
 def row_group_at(rows_of_groups: Sequence[int], row: int) -> int:

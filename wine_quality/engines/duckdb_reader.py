@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from wine_quality.data.parse import MAX_HEADER, DataFormatError, separator_at
 from wine_quality.engines.batches import (
     ROWS_PER_BATCH,
     Batch,
@@ -15,9 +17,16 @@ from wine_quality.engines.batches import (
     batches_of,
     group_pieces,
     row_group_at,
+    short_reason,
 )
 from wine_quality.engines.block_sums import NAMES
-from wine_quality.engines.places import check_versions, expand, s3_store, size_and_version
+from wine_quality.engines.places import (
+    check_versions,
+    expand,
+    first_bytes,
+    s3_store,
+    size_and_version,
+)
 
 if TYPE_CHECKING:
     import duckdb
@@ -40,22 +49,31 @@ class DuckDBReader:
         # A range of a Parquet file is read by the thread that asks for it: threads of DuckDB's own
         # would hand its rows from core to core, which is more work.
         own = 1 if all(_is_parquet(path) for path in paths) else threads
-        self._connection = duckdb.connect(config={"threads": own, "memory_limit": memory_limit})
+        try:
+            self._connection = duckdb.connect(config={"threads": own, "memory_limit": memory_limit})
+        except duckdb.Error as error:
+            raise ValueError(
+                f"resources.training_engine.config.memory_limit is {memory_limit!r}: "
+                f"{short_reason(error)}. Write it such as 512MB or 2GB."
+            ) from error
         self._connection.execute("SET parquet_metadata_cache = true")
         if any(path.startswith("s3://") for path in paths):
             # Not DuckDB's own httpfs: that is an extension to download at run time.
             self._connection.register_filesystem(s3_store())
         self._row_groups: list[list[int]] = []
+        self._separators: dict[str, str] = {}
         self.files: Sequence[SourceFile] = tuple(self._file(path) for path in paths)
 
     def _file(self, path: str) -> SourceFile:
         size, version = size_and_version(path)
         groups: list[int] = []
         with self._told_as_ours(path):
-            described = self._connection.execute(f"DESCRIBE SELECT * FROM {_table(path)}")
+            if not _is_parquet(path):
+                self._separators[path] = separator_at(first_bytes(path, 8 * MAX_HEADER), path)
+            described = self._connection.execute(f"DESCRIBE SELECT * FROM {self._table(path)}")
             columns = {name: kind for name, kind, *_ in described.fetchall()}
-            columns.pop("file_row_number", None)
             if _is_parquet(path):
+                columns.pop("file_row_number", None)
                 found = self._connection.execute(
                     "SELECT row_group_id, any_value(row_group_num_rows) "
                     f"FROM parquet_metadata({_literal(path)}) GROUP BY 1 ORDER BY 1"
@@ -76,7 +94,7 @@ class DuckDBReader:
     def read(self, piece: Piece) -> Iterator[Batch]:
         path, first = self.files[piece.file].path, piece.first_row
         columns = ", ".join(f"{_name(name)}::DOUBLE AS {_name(name)}" for name in NAMES)
-        query = f"SELECT {columns} FROM {_table(path)}"
+        query = f"SELECT {columns} FROM {self._table(path)}"
         if piece.rows is not None:
             last = piece.first_row + piece.rows - 1
             query += f" WHERE file_row_number BETWEEN {piece.first_row} AND {last}"
@@ -94,6 +112,16 @@ class DuckDBReader:
 
     def close(self) -> None:
         self._connection.close()
+
+    def _table(self, path: str) -> str:
+        if _is_parquet(path):
+            return f"read_parquet({_literal(path)}, file_row_number = true)"
+        # Types are told from the first rows; a text further down fails the pass, by its line. All
+        # else is said: what DuckDB guesses leaves out lines before the header, and comments.
+        return (
+            f"read_csv({_literal(path)}, header = true, delim = '{self._separators[path]}', "
+            "quote = '\"', escape = '\"', comment = '', skip = 0, compression = 'none')"
+        )
 
     def _cursor(self) -> duckdb.DuckDBPyConnection:
         if not hasattr(self._of_thread, "cursor"):
@@ -118,9 +146,14 @@ class _ToldAsOurs:
         import duckdb
         import pyarrow as pa
 
+        if isinstance(error, DataFormatError):
+            raise UnreadableFile(str(error)) from error
         if isinstance(error, (duckdb.Error, pa.ArrowException, OSError)):
+            reason = short_reason(error)
+            if "Error when sniffing file" in reason:
+                reason = "its rows do not all have as many fields as the header has names"
             raise UnreadableFile(
-                f"{self._path} cannot be read ({error}); nothing of it was stored."
+                f"{self._path} cannot be read ({reason}); nothing of it was stored."
             ) from error
 
 
@@ -128,16 +161,10 @@ def _is_parquet(path: str) -> bool:
     return path.endswith((".parquet", ".pq"))
 
 
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
+def _literal(path: str) -> str:
+    """One file, whatever is in its name: DuckDB takes paths for patterns."""
+    return "'" + re.sub(r"([*?\[])", r"[\1]", path).replace("'", "''") + "'"
 
 
 def _name(column: str) -> str:
     return '"' + column.replace('"', '""') + '"'
-
-
-def _table(path: str) -> str:
-    if _is_parquet(path):
-        return f"read_parquet({_literal(path)}, file_row_number = true)"
-    # Types are told from the first rows; a text further down fails the pass, by its line.
-    return f"read_csv({_literal(path)}, header = true)"

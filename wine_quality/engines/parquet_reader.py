@@ -15,6 +15,7 @@ from wine_quality.engines.batches import (
     batches_of,
     group_pieces,
     row_group_at,
+    short_reason,
 )
 from wine_quality.engines.block_sums import NAMES
 from wine_quality.engines.places import check_versions, expand, s3_store, size_and_version
@@ -35,6 +36,10 @@ class ParquetReader:
             with _told_as_ours(path), self._open(path) as opened:
                 meta = opened.metadata
                 groups = [meta.row_group(i).num_rows for i in range(meta.num_row_groups)]
+                names = opened.schema_arrow.names
+                repeated = sorted({name[:80] for name in names if names.count(name) > 1})
+                if repeated:
+                    raise UnreadableFile(f"{path} names columns twice: {repeated[:5]}.")
                 columns = {field.name: str(field.type) for field in opened.schema_arrow}
             self._row_groups.append(groups)
             files.append(SourceFile(path, size, version, sum(groups), columns))
@@ -99,5 +104,6 @@ class _told_as_ours:
 
         if isinstance(error, (pa.ArrowException, OSError)):
             raise UnreadableFile(
-                f"{self._path} cannot be read as Parquet ({error}); nothing of it was stored."
+                f"{self._path} cannot be read as Parquet ({short_reason(error)}); "
+                "nothing of it was stored."
             ) from error

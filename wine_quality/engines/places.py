@@ -37,6 +37,10 @@ def expand(places: Sequence[str]) -> list[str]:
             found = _of_s3(place) if place.startswith("s3://") else _of_disk(place)
         except OSError as error:
             raise UnreadableFile(f"{place} cannot be listed: {error}") from error
+        unnamed = [path for path in found if not _is_text(path)]
+        if unnamed:
+            shown = os.fsencode(unnamed[0]).decode(errors="backslashreplace")
+            raise UnreadableFile(f"{shown} is not UTF-8. Rename the file.")
         if not found:
             raise UnreadableFile(
                 f"{place} names no file. Check the path, and its pattern; a folder or an s3:// "
@@ -50,6 +54,8 @@ def _of_s3(place: str) -> list[str]:
     store = s3_store()
     if place.endswith("/"):
         return [f"s3://{key}" for key in store.find(place) if _is_wines(key, place)]
+    if store.isfile(place):
+        return [place]
     return [f"s3://{key}" for key in store.glob(place)]
 
 
@@ -58,7 +64,18 @@ def _of_disk(place: str) -> list[str]:
         folders = os.walk(place)
         paths = [os.path.join(folder, name) for folder, _, names in folders for name in names]
         return [path for path in paths if _is_wines(path, place)]
+    if os.path.isfile(place):
+        return [place]  # also one whose name would be a pattern
     return [path for path in glob.glob(place) if os.path.isfile(path)]
+
+
+def _is_text(path: str) -> bool:
+    """File names may be any bytes; all that is kept of a file is text."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _is_wines(path: str, place: str) -> bool:
@@ -82,6 +99,14 @@ def size_and_version(path: str) -> tuple[int, str]:
         return status.st_size, f"{status.st_size}-{status.st_mtime_ns}"
     except OSError as error:
         raise UnreadableFile(f"{path} cannot be read: {error}") from error
+
+
+def first_bytes(path: str, most: int) -> bytes:
+    """The beginning of a file. Raises ``OSError``."""
+    if path.startswith("s3://"):
+        return s3_store().cat_file(path, end=most)
+    with open(path, "rb") as file:
+        return file.read(most)
 
 
 def check_versions(versions: dict[str, str]) -> None:
