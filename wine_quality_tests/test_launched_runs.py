@@ -136,7 +136,7 @@ def test_bad_input_is_named_in_the_run_log(dagster, tracked):
     run = dagster.launch(config)
     assert dagster.wait(run) == "FAILURE"
     assert any("hyperparameters.config.alpha is -1" in line for line in dagster.messages(run))
-    assert tracked.statuses == ["FAILED"]
+    assert tracked.statuses == ["FAILED", "FAILED"]
     assert tracked.versions == 0
 
 
