@@ -159,7 +159,13 @@ def test_secrets_have_no_default_and_stand_nowhere():
     reached = json.dumps(compose_file(**drawn)["services"])
     assert all(value in reached for value in drawn.values())
     demo = {value for name, value in read_file(EXAMPLE).items() if name in secret}
-    for value in demo - {"postgres", "dagster", "mlflow", "metrics"}:  # also names of services
+    for value in demo - {
+        "postgres",
+        "dagster",
+        "mlflow",
+        "metrics",
+        "wine",
+    }:  # also names of services
         assert value not in reached
         for path in (MLOPS, *DOCKERFILES):
             assert value not in path.read_text()
@@ -200,9 +206,10 @@ def test_only_this_machine_reaches_the_demo(services):
     assert all(port.startswith("127.0.0.1:") for ports in published.values() for port in ports), (
         published
     )
-    # The stores are for nobody outside, whatever is set.
+    # All but the proxy is for nobody outside, whatever is set; the stores have ports here at all.
     opened = compose_file(BIND_ADDRESS="0.0.0.0")["services"]
     wide = {name for name in published if opened[name]["ports"][0].startswith("0.0.0.0:")}
+    assert wide == {"proxy"}
     assert set(published) - wide == {"postgres", "minio"}
 
 
@@ -304,15 +311,22 @@ def test_ports_are_those_of_the_settings(services):
     listens = {
         "postgres": [("POSTGRES_PORT", example["POSTGRES_PORT"])],
         "minio": [("MINIO_PORT", "9000"), ("MINIO_CONSOLE_PORT", "9001")],
-        "dagster-webserver": [("DAGSTER_PORT", _after(services["dagster-webserver"], "-p"))],
     }
+    proxied = {"DAGSTER": ("dagster-webserver", _after(services["dagster-webserver"], "-p"))}
     for version in MLFLOW_VERSIONS.values():
         name = NAMES[f"mlflow-{version.key}"]
-        inside = services[name]["environment"]["MLFLOW_PORT"]
-        listens[name] = [(f"MLFLOW_{underscored(version)}_PORT", inside)]
+        proxied[f"MLFLOW_{underscored(version)}"] = (
+            name,
+            services[name]["environment"]["MLFLOW_PORT"],
+        )
+    proxy = services["proxy"]["environment"]
+    for setting, place in proxied.items():
+        assert proxy[f"PROXY_{setting}"] == ":".join(place)
+        assert str(proxy[f"{setting}_PORT"]) == example[f"{setting}_PORT"]
+    listens["proxy"] = [(f"{name}_PORT", example[f"{name}_PORT"]) for name in proxied]
     for name, ports in listens.items():
         wanted = [f"127.0.0.1:{example[setting]}:{inside}" for setting, inside in ports]
-        assert services[name]["ports"] == wanted
+        assert sorted(services[name]["ports"]) == sorted(wanted)
     assert {name for name, service in services.items() if "ports" in service} == set(listens)
     code = services["dagster-code"]
     assert _after(code, "-p") == code["environment"]["DAGSTER_CODE_PORT"]
@@ -329,7 +343,7 @@ def test_addresses_are_services_of_this_file(services):
         name, suffix = NAMES[f"mlflow-{version.key}"], underscored(version)
         inside = services[name]["environment"]["MLFLOW_PORT"]
         assert code[f"WINE_QUALITY_MLFLOW_URI_{suffix}"] == f"http://{name}:{inside}"
-        outside = services[name]["ports"][0].split(":")[1]
+        outside = services["proxy"]["environment"][f"MLFLOW_{suffix}_PORT"]
         assert code[f"WINE_QUALITY_MLFLOW_UI_{suffix}"] == f"http://localhost:{outside}"
         assert services[name]["environment"]["MLFLOW_POSTGRES_DB"] == f"mlflow_{suffix}"
         assert f"'mlflow_{suffix}'" in stack_postgres.INIT.read_text()
@@ -427,12 +441,14 @@ def test_what_is_copied_is_there_and_let_through(dockerfile):
 
 
 def test_a_script_that_a_container_runs_parses(services):
-    for script in (FOLDER / "minio" / "buckets.sh", FOLDER / "mlflow" / "serve.sh"):
+    scripts = ("minio/buckets.sh", "mlflow/serve.sh", "proxy/serve.sh")
+    for script in map(FOLDER.joinpath, scripts):
         done = subprocess.run(["sh", "-n", str(script)], capture_output=True, text=True, timeout=20)
         assert done.returncode == 0, done.stderr
         for name in _required(script.read_text()):
-            for service in ("buckets",) if script.parent.name == "minio" else ("mlflow",):
-                assert name in services[service]["environment"], f"{script.name}: {name}"
+            service = {"minio": "buckets"}.get(script.parent.name, script.parent.name)
+            made_here = f"{name}=" in script.read_text()
+            assert made_here or name in services[service]["environment"], f"{script.name}: {name}"
 
 
 MC = """#!/bin/sh
@@ -517,7 +533,7 @@ def test_nothing_is_published_before_the_buckets_are_made(services):
 
     opened = compose_file(BIND_ADDRESS="0.0.0.0")["services"]
     wide = [n for n, service in opened.items() if "0.0.0.0" in str(service.get("ports"))]
-    assert len(wide) == 4
+    assert wide == ["proxy"]
     assert all("buckets" in after(name) for name in wide)
 
 
