@@ -12,7 +12,7 @@ BIN := $(ROOT)/mlflow-3/bin
 BUILD := $(PYTHON) -m wine_quality.environments build
 
 .DEFAULT_GOAL := help
-.PHONY: help env envs devenvs run sweep promote rollback deploy serve image trust metrics forget up stack stack-down stack-env test quick lint bench screenshots browser clean
+.PHONY: help env envs devenvs run sweep promote rollback deploy serve image trust metrics forget up stack stack-down stack-env test quick lint audit sbom bench screenshots browser clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -82,6 +82,12 @@ lint: devenvs ## ruff and mypy
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy wine_quality
+
+audit: devenvs ## known vulnerabilities of every lock file, less the accepted ones (asks the package index)
+	@$(BIN)/python -m wine_quality.supply_chain.audit
+
+sbom: env ## a bill of materials (CycloneDX) for each image, into build/sbom
+	@$(BIN)/python -m wine_quality.supply_chain.sbom build/sbom
 
 bench: devenvs ## against plain scripts, listings and `mlflow models serve`; the stack's start and memory
 	@$(BIN)/python -m wine_quality_tests.benchmark $(ARGS)
