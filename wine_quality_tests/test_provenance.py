@@ -11,15 +11,32 @@ import shutil
 import subprocess
 import sys
 import urllib.error
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from wine_quality.environments.versions import PROJECT_ROOT
+from wine_quality.environments.versions import MLFLOW_VERSIONS, PROJECT_ROOT
 from wine_quality.tracking.provenance import HASH_TAG, model_sha256
-from wine_quality_tests.test_promotion import BEST, POOR, Registry, registry  # noqa: F401
+from wine_quality_tests.test_promotion import BEST, POOR, Registry
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+
+
+@pytest.fixture(scope="module", params=list(MLFLOW_VERSIONS))
+def registry(request, mlflow_server, tmp_path_factory) -> Iterator[Registry]:
+    """With one version; the test that tampers with it comes last."""
+    version = MLFLOW_VERSIONS[request.param]
+    if not version.python.exists():
+        pytest.skip(f"no environment of MLflow {version.key}")
+    folder = tmp_path_factory.mktemp(f"provenance-{version.key}")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("DAGSTER_HOME", "MLFLOW_TRACKING_URI", "WINE_QUALITY_METRICS_URL"):
+            patch.delenv(name, raising=False)
+        patch.setenv("WINE_QUALITY_HOME", str(folder / "home"))
+        made = Registry(version, mlflow_server(version), folder)
+        made.train(BEST)
+        yield made
 
 
 class Payload:
@@ -30,7 +47,7 @@ class Payload:
         return Path.touch, (self.canary,)
 
 
-def files_of(registry: Registry, version: str) -> Path:  # noqa: F811
+def files_of(registry: Registry, version: str) -> Path:
     """Where the server keeps the model's files."""
     [found] = [v for v in registry.server.versions(registry.name) if v["version"] == version]
     artifacts = registry.server.artifacts
@@ -41,7 +58,7 @@ def files_of(registry: Registry, version: str) -> Path:  # noqa: F811
     return next(artifacts.glob(f"*/{found['run_id']}/artifacts/model"))
 
 
-def forget_record(registry: Registry) -> None:  # noqa: F811
+def forget_record(registry: Registry) -> None:
     """Of the numbers of the models so far, so that comparing with them is loading them."""
     for run in registry.server.runs(registry.name):
         for record in registry.server.artifacts.glob(f"*/{run['info']['run_id']}/**/training"):
@@ -56,13 +73,13 @@ def put_payload(folder: Path, canary: Path) -> None:
     (folder / "model.pkl").write_bytes(pickle.dumps(Payload(canary)))
 
 
-def image(registry: Registry, folder: Path, version: str) -> subprocess.CompletedProcess:  # noqa: F811
+def image(registry: Registry, folder: Path, version: str) -> subprocess.CompletedProcess:
     return command(
         registry, "image", "--no-build", "--version", version, "--output", str(folder / "image")
     )
 
 
-def command(registry: Registry, name: str, *options: str) -> subprocess.CompletedProcess:  # noqa: F811
+def command(registry: Registry, name: str, *options: str) -> subprocess.CompletedProcess:
     return subprocess.run(
         [sys.executable, "-m", "wine_quality", name, "--mlflow", registry.key, *options]
         + ["--model", registry.name, "--tracking-uri", registry.server.uri],
@@ -78,35 +95,7 @@ def test_the_payload_would_run(tmp_path):
     assert (tmp_path / "canary").exists()
 
 
-def test_a_tampered_model_is_neither_compared_nor_served(registry, tmp_path):  # noqa: F811
-    registry.train(BEST)
-    [first] = registry.server.versions(registry.name)
-    noted = {tag["key"]: tag["value"] for tag in first["tags"]}[HASH_TAG]
-    folder = files_of(registry, "1")
-    assert model_sha256(folder) == noted
-    # Untouched it is loaded, and better.
-    forget_record(registry)
-    assert "stays the champion" in registry.train(POOR)
-    assert image(registry, tmp_path, "1").returncode == 0
-
-    canary = tmp_path / "canary"
-    put_payload(folder, canary)
-    refused = f"{registry.name} version 1 is not loaded: its files have the SHA-256 "
-    done = image(registry, tmp_path, "1")
-    assert done.returncode == 1
-    assert refused in done.stderr
-    said = registry.do("deploy", "--version", "1", ok=False)
-    assert refused in said
-    forget_record(registry)
-    said = registry.train(POOR)
-    assert "takes the place of version 1, which cannot be loaded any more" in said
-    assert registry.champion == "3"
-    assert command(registry, "trust", "--version", "1").returncode == 1
-    assert not canary.exists()
-
-
-def test_a_version_without_a_hash_is_refused_until_somebody_vouches_for_it(registry, tmp_path):  # noqa: F811
-    registry.train(POOR)
+def test_a_version_without_a_hash_is_refused_until_somebody_vouches_for_it(registry, tmp_path):
     registry.server.rest(
         "model-versions/delete-tag", "DELETE", name=registry.name, version="1", key=HASH_TAG
     )
@@ -119,10 +108,9 @@ def test_a_version_without_a_hash_is_refused_until_somebody_vouches_for_it(regis
     assert image(registry, tmp_path, "1").returncode == 0
 
 
-def test_a_version_of_another_run_is_refused_whatever_its_tags_say(registry, tmp_path):  # noqa: F811
+def test_a_version_of_another_run_is_refused_whatever_its_tags_say(registry, tmp_path):
     """Whoever may register may write any tag; the run must be one of this pipeline's, and the
     files its model."""
-    registry.train(POOR)
     [first] = registry.server.versions(registry.name)
     tags = [tag for tag in first["tags"] if tag["key"] == HASH_TAG]
     experiment = registry.server.runs(registry.name)[0]["info"]["experiment_id"]
@@ -149,4 +137,31 @@ def test_a_version_of_another_run_is_refused_whatever_its_tags_say(registry, tmp
         done = command(registry, "trust", "--version", made["version"])
         assert (done.returncode, "not of a run of this pipeline" in done.stderr) == (1, True)
     assert tried, json.dumps(first)
+    assert not canary.exists()
+
+
+def test_a_tampered_model_is_neither_compared_nor_served(registry, tmp_path):
+    [first] = [v for v in registry.server.versions(registry.name) if v["version"] == "1"]
+    noted = {tag["key"]: tag["value"] for tag in first["tags"]}[HASH_TAG]
+    folder = files_of(registry, "1")
+    assert model_sha256(folder) == noted
+    # Untouched it is loaded, and better.
+    forget_record(registry)
+    assert "stays the champion" in registry.train(POOR)
+    assert image(registry, tmp_path, "1").returncode == 0
+
+    canary = tmp_path / "canary"
+    put_payload(folder, canary)
+    refused = f"{registry.name} version 1 is not loaded: its files have the SHA-256 "
+    done = image(registry, tmp_path, "1")
+    assert done.returncode == 1
+    assert refused in done.stderr
+    said = registry.do("deploy", "--version", "1", ok=False)
+    assert refused in said
+    forget_record(registry)
+    said = registry.train(POOR)
+    assert "takes the place of version 1, which cannot be loaded any more" in said
+    newest = max(int(found["version"]) for found in registry.server.versions(registry.name))
+    assert registry.champion == str(newest) != "1"
+    assert command(registry, "trust", "--version", "1").returncode == 1
     assert not canary.exists()
