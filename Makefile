@@ -10,9 +10,11 @@ SIDE_BY_SIDE = $(if $(filter-out 1,$(JOBS)),-n $(JOBS) --dist loadfile)
 ROOT := $(or $(WINE_QUALITY_ENVIRONMENTS),.venvs)
 BIN := $(ROOT)/mlflow-3/bin
 BUILD := $(PYTHON) -m wine_quality.environments build
+# PySpark is 400 MB, and nothing without Java.
+JAVA = $(shell command -v java)
 
 .DEFAULT_GOAL := help
-.PHONY: help env envs devenvs run sweep promote rollback deploy serve image trust metrics forget up stack stack-down stack-env test quick lint audit sbom bench screenshots browser clean
+.PHONY: help env envs devenvs run sweep promote rollback deploy serve image trust metrics forget up spark stack stack-down stack-env test quick lint audit sbom bench bench-scale screenshots browser clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -56,6 +58,9 @@ forget: env ## list the files that runs may train on, or forget FILE=… (key, n
 up: env ## start the Dagster UI (PORT) and the MLflow UI (MLFLOW_PORT); Ctrl-C stops both
 	@$(BIN)/python -m wine_quality up --mlflow $(MLFLOW) --port $(PORT) --mlflow-port $(MLFLOW_PORT)
 
+spark: env ## add PySpark to the environment of MLFLOW, for training_engine "spark"; it needs Java 17 or 21
+	@$(BUILD) --spark $(MLFLOW)
+
 stack: ## start the whole platform without containers (VERSIONS="3 2.1.1 1.26"; ARGS=--detach)
 	@$(BUILD) --stack 3 $(VERSIONS)
 	@$(BIN)/python -m wine_quality stack up --versions $(VERSIONS) $(ARGS)
@@ -68,7 +73,8 @@ stack-env: ## make deploy/docker-compose/.env with random secrets
 	@$(BIN)/python -m wine_quality stack env
 
 devenvs:
-	@$(BUILD) 3 --dev
+	@$(BUILD) 3 --dev $(if $(JAVA),--spark)
+	@$(if $(JAVA),,echo "There is no java on PATH: Spark's tests will be skipped.")
 	@$(BUILD) all --dev --keep-going
 	@$(BIN)/python -m wine_quality.serving.environment
 
@@ -95,6 +101,10 @@ bench: devenvs ## against plain scripts, listings and `mlflow models serve`; the
 	@$(BIN)/python -m wine_quality_tests.bench_tick
 	@$(BIN)/python -m wine_quality_tests.bench_serving
 	@$(BIN)/python -m wine_quality_tests.bench_stack
+	@$(BIN)/python -m wine_quality_tests.bench_scale
+
+bench-scale: devenvs ## training on 1 M and 10 M wines (ARGS=--full: 100 M) against what others offer
+	@$(BIN)/python -m wine_quality_tests.bench_scale $(ARGS)
 
 screenshots: devenvs ## take the README's pictures in headless Chromium
 	@mkdir -p docs/images

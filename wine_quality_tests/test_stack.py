@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pwd
 import shutil
@@ -23,6 +24,7 @@ import requests
 
 from wine_quality.environments.versions import MLFLOW_VERSIONS, PROJECT_ROOT
 from wine_quality_tests.canaries import MARK, canaries, in_command_lines, in_databases, in_files
+from wine_quality_tests.generated_wines import write_wines
 from wine_quality_tests.servers import await_condition
 from wine_quality_tests.stack_client import (
     Stack,
@@ -246,6 +248,42 @@ def test_models_are_deployed_into_the_assets_bucket(stack, runs):
         place = f"deployments/mlflow-{version}/ElasticnetWineModel/1"
         assert found[f"{place}/repository/ElasticnetWineModel/model-settings.json"] > 0
         assert found[f"{place}/manifests/seldon-core-v2.yaml"] > 0
+
+
+def test_wines_in_the_bucket_are_streamed(stack, runs, tmp_path):
+    """Parquet in the store of the stack, as the UI launches it, with each version's client."""
+    client = stack.s3("WINE_QUALITY_ASSETS_KEY", "WINE_QUALITY_ASSETS_SECRET")
+    for number in range(2):
+        write_wines(tmp_path / "wines.parquet", 30_000, seed=number)
+        key = f"wines/{number}.parquet"
+        client.upload_file(str(tmp_path / "wines.parquet"), stack.settings["ASSETS_BUCKET"], key)
+    launched = {}
+    for version in stack.versions:
+        url = f"s3://{stack.settings['ASSETS_BUCKET']}/wines/"
+        model = {"version": version, "registered_model_name": "streamed"}
+        config = {
+            "ops": {"raw_wine_csv": {"config": {"csv_url": url}}},
+            "resources": {
+                "training_engine": {"config": {"engine": "duckdb"}},
+                "mlflow": {"config": model},
+            },
+        }
+        launched[version] = stack.launch(config)
+    made = [Run(version, run_id) for version, run_id in launched.items()]
+    for run in made:
+        assert stack.wait(run.run_id) == "SUCCESS", stack.messages(run.run_id)[-8:]
+        tags = {tag["key"]: tag["value"] for tag in tags_of(stack, run.run_id)}
+        run.mlflow_run_id = tags["mlflow/run_id"]
+        found = mlflow_run(stack, run)
+        params = {param["key"]: param["value"] for param in found["data"]["params"]}
+        assert (params["training_engine"], params["data_files"]) == ("duckdb", "2")
+        run.experiment_id = found["info"]["experiment_id"]
+    coefficients = [
+        json.loads(artifact(stack, run, "training/record.json"))["model"]["coefficients"]
+        for run in made
+    ]
+    for other in coefficients[1:]:
+        assert other == pytest.approx(coefficients[0], rel=1e-9)
 
 
 def test_the_store_checks_signatures(stack):

@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from wine_quality.engines.batches import (
-    ROWS_PER_BATCH,
+    ROWS_PER_READING,
     Batch,
     Piece,
     SourceFile,
     UnreadableFile,
-    batch_of,
+    batches_of,
     group_pieces,
     row_group_at,
 )
@@ -51,13 +51,13 @@ class ParquetReader:
         path, first = self.files[piece.file].path, piece.first_row
         with _told_as_ours(path):
             batches = self._of_thread(path).iter_batches(
-                ROWS_PER_BATCH,
+                ROWS_PER_READING,
                 row_groups=list(piece.row_groups),
                 columns=list(NAMES),
                 use_threads=False,
             )
             for arrow in batches:
-                yield batch_of(first, arrow, NAMES)
+                yield from batches_of(first, arrow, NAMES)
                 first += arrow.num_rows
 
     def row_group_of(self, piece: Piece, row: int) -> int:

@@ -104,13 +104,13 @@ def sum_piece(
     for batch in reader.read(piece):
         problems = check_batch(file.path, batch)
         if not problems and not broken:
-            sums.add(batch.wines)
-            sample += RowSample.of(batch.first_row, batch.wines, max(stride, sample.stride))
+            sums.add(batch.columns)
+            sample += RowSample.of(batch.first_row, batch.columns, max(stride, sample.stride))
         broken += [_located(problem, piece, reader) for problem in problems]
         if len(broken) > 1000:
             broken = gather(broken)
-        rows += batch.wines.shape[1]
-        report(batch.wines.shape[1])
+        rows += batch.rows
+        report(batch.rows)
     return PieceSums(piece.file, rows, PartSums.of(sums.moments(), membership), sample, broken)
 
 
