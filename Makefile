@@ -14,7 +14,7 @@ BUILD := $(PYTHON) -m wine_quality.environments build
 JAVA = $(shell command -v java)
 
 .DEFAULT_GOAL := help
-.PHONY: help env envs devenvs run sweep promote rollback deploy serve image metrics forget up spark stack stack-down stack-env test quick lint bench bench-scale fuzz screenshots browser clean
+.PHONY: help env envs devenvs run sweep promote rollback deploy serve image trust metrics forget up spark stack stack-down stack-env test quick lint audit sbom bench bench-scale fuzz screenshots browser clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -45,6 +45,9 @@ deploy: env ## write what serves the champion (or VERSION=…), with manifests; 
 
 image: env ## an image that serves VERSION=champion or a number (ARGS=--no-build: only its context)
 	@$(BIN)/python -m wine_quality image --mlflow $(MLFLOW) --version $(or $(VERSION),champion) $(ARGS)
+
+trust: env ## note the hash of the files of VERSION=champion or a number that was registered without
+	@$(BIN)/python -m wine_quality trust --mlflow $(MLFLOW) --version $(or $(VERSION),champion) $(ARGS)
 
 metrics: env ## the metrics history: DO=status, upgrade or backfill (MLFLOW=… names the registry)
 	@$(BIN)/python -m wine_quality metrics $(or $(DO),status) --mlflow $(MLFLOW) $(ARGS)
@@ -85,6 +88,12 @@ lint: devenvs ## ruff and mypy
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy wine_quality
+
+audit: devenvs ## known vulnerabilities of every lock file, less the accepted ones (asks the package index)
+	@$(BIN)/python -m wine_quality.supply_chain.audit
+
+sbom: env ## a bill of materials (CycloneDX) for each image, into build/sbom
+	@$(BIN)/python -m wine_quality.supply_chain.sbom build/sbom
 
 bench: devenvs ## against plain scripts, listings and `mlflow models serve`; the stack's start, memory and load
 	@$(BIN)/python -m wine_quality_tests.benchmark $(ARGS)

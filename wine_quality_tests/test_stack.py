@@ -8,6 +8,9 @@ import pwd
 import shutil
 import signal
 import socket
+import stat
+import subprocess
+import sys
 import tempfile
 import urllib.error
 import urllib.parse
@@ -19,7 +22,8 @@ from pathlib import Path
 import pytest
 import requests
 
-from wine_quality.environments.versions import MLFLOW_VERSIONS
+from wine_quality.environments.versions import MLFLOW_VERSIONS, PROJECT_ROOT
+from wine_quality_tests.canaries import MARK, canaries, in_command_lines, in_databases, in_files
 from wine_quality_tests.generated_wines import write_wines
 from wine_quality_tests.servers import await_condition
 from wine_quality_tests.stack_client import (
@@ -36,7 +40,9 @@ KEPT = (
     "SELECT metric, value FROM wine_quality.evaluation_metrics WHERE run_id = '{}' ORDER BY metric"
 )
 # As the user's own would be; no service but the MLflow servers may get any.
-FOREIGN = {"AWS_PROFILE": "private", "AWS_SESSION_TOKEN": "t0ken", "MLFLOW_TRACKING_TOKEN": "t0ken"}
+FOREIGN = {"AWS_PROFILE": "private", "AWS_SESSION_TOKEN": f"t0ken{MARK}"}
+FOREIGN["MLFLOW_TRACKING_TOKEN"] = f"t1ken{MARK}"
+WEBHOOK = {"WINE_QUALITY_NOTIFY_SLACK_TOKEN": f"xoxb-{MARK}"}
 
 
 @dataclass
@@ -66,9 +72,9 @@ def stack() -> Iterator[Stack]:
             patch.delenv(name)
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        # The secrets are none of the demo's, and need quoting in an address.
-        secret = {"DAGSTER_POSTGRES_PASSWORD": "p:a/s@s%", "MLFLOW_POSTGRES_PASSWORD": "q:w/e@r%"}
-        found = Stack(home, versions, DAGSTER_PORT=str(taken.getsockname()[1]), **secret, **FOREIGN)
+        # The secrets are none of the demo's, and some need quoting in an address.
+        secret = {**canaries(), **FOREIGN, **WEBHOOK}
+        found = Stack(home, versions, DAGSTER_PORT=str(taken.getsockname()[1]), **secret)
         try:
             said = found.up()
             assert "ready after" in said
@@ -340,6 +346,30 @@ def test_no_secret_is_on_a_command_line_and_postgres_is_not_root(stack):
     assert owner != 0
     if os.geteuid() == 0:
         assert pwd.getpwuid(owner).pw_name in ("postgres", "nobody")
+
+
+def test_no_secret_is_anywhere_but_where_it_is_used(stack, runs, tmp_path):
+    """Runs that succeeded and one that failed have left none in Dagster's records, in MLflow's, in
+    the buckets, the logs, the command lines, or what an image is built from."""
+    missing = {"csv_url": f"s3://{stack.settings['ASSETS_BUCKET']}/none.csv"}
+    failed = stack.launch({"ops": {"raw_wine_csv": {"config": missing}}})
+    assert stack.wait(failed) == "FAILURE"
+    version = stack.versions[-1]
+    image = [sys.executable, "-m", "wine_quality", "image", "--no-build", "--mlflow", version]
+    image += ["--tracking-uri", stack.mlflow(version), "--output", str(tmp_path / "image")]
+    done = subprocess.run(
+        image, env=stack.environment, cwd=PROJECT_ROOT, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    used_by_the_store = stack.home / "stack" / "s3" / "nanio.toml"
+    assert stat.S_IMODE(used_by_the_store.stat().st_mode) == 0o600
+    # PostgreSQL's own files hold hashes of passwords, and what was asked of it above.
+    but = {used_by_the_store, stack.home / "stack" / "postgres" / "data"}
+    assert list(in_databases(stack)) == []
+    assert list(in_files(stack.home, but)) == []
+    assert list(in_files(tmp_path / "image", set())) == []
+    assert list(in_command_lines(processes_of(stack.home))) == []
+    assert MARK not in done.stdout + done.stderr
 
 
 def test_a_second_stack_over_the_same_home_is_refused(stack):

@@ -1,9 +1,12 @@
-"""Bytes and headers over ``http(s)://``."""
+"""Bytes and headers over ``http(s)://``, from hosts that are allowed."""
 
 from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from wine_quality.data.transfer import (
     PassingFault,
@@ -13,21 +16,39 @@ from wine_quality.data.transfer import (
     too_large,
 )
 
+if TYPE_CHECKING:
+    import requests
+
 _CHUNK = 1 << 16
+
+
+@contextmanager
+def _get(url: str, limits: SourceLimits) -> Iterator[requests.Response]:
+    """The answer's headers; its body is still to be read."""
+    import requests
+
+    from wine_quality.data.checked_connection import CheckedAdapter
+
+    with requests.Session() as session:
+        for scheme in ("http://", "https://"):
+            session.mount(scheme, CheckedAdapter())
+        with session.get(url, stream=True, timeout=limits.timeout_seconds) as answer:
+            yield answer
 
 
 def read_http(url: str, limits: SourceLimits, given_up: threading.Event) -> bytes:
     """All of the body, unpacked when it is compressed.
 
     Raises:
-        SourceError: an answer that will stay as it is (404, too large, no URL).
+        SourceError: an answer that will stay as it is (404, too large, no URL), or a host, after
+            a redirect too, that is not allowed.
         PassingFault: 429, 5xx, no answer, a broken connection, less than was announced.
     """
     import requests
     from urllib3.exceptions import HTTPError
 
     try:
-        with requests.get(url, stream=True, timeout=limits.timeout_seconds) as answer:
+        with _get(url, limits) as answer:
             if answer.status_code == 429 or answer.status_code >= 500:
                 raise PassingFault(f"the server answered {answer.status_code} {answer.reason}")
             if answer.status_code != 200:
@@ -67,7 +88,8 @@ def head_http(url: str, limits: SourceLimits) -> tuple[float, str, str]:
     Not when it was changed: a publisher may put an older file in the place of a newer one.
 
     Raises:
-        SourceError: no such file, or the server says neither ETag nor Last-Modified.
+        SourceError: no such file, the server says neither ETag nor Last-Modified, or a host that
+            is not allowed.
         PassingFault: 429, 5xx, no answer.
     """
     import requests
@@ -75,7 +97,7 @@ def head_http(url: str, limits: SourceLimits) -> tuple[float, str, str]:
 
     try:
         # Some servers answer HEAD with less than GET, or not at all; no body is read here.
-        with requests.get(url, stream=True, timeout=limits.timeout_seconds) as answer:
+        with _get(url, limits) as answer:
             if answer.status_code == 429 or answer.status_code >= 500:
                 raise PassingFault(f"the server answered {answer.status_code} {answer.reason}")
             if answer.status_code != 200:

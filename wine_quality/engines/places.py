@@ -7,7 +7,9 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from wine_quality.data.allowed import check_allowed, check_path
 from wine_quality.data.s3 import s3_options
+from wine_quality.data.transfer import SourceError
 from wine_quality.engines.batches import UnreadableFile
 
 if TYPE_CHECKING:
@@ -29,12 +31,14 @@ def expand(places: Sequence[str]) -> list[str]:
     folders or prefixes that end with a slash, whose Parquet and CSV files at any depth are meant.
 
     Raises:
-        UnreadableFile: a place holds no file, or cannot be asked.
+        UnreadableFile: a place holds no file, cannot be asked, or is not allowed to be read.
     """
     paths: list[str] = []
     for place in places:
         try:
             found = _of_s3(place) if place.startswith("s3://") else _of_disk(place)
+        except SourceError as error:
+            raise UnreadableFile(str(error)) from error
         except OSError as error:
             raise UnreadableFile(f"{place} cannot be listed: {error}") from error
         unnamed = [path for path in found if not _is_text(path)]
@@ -51,6 +55,7 @@ def expand(places: Sequence[str]) -> list[str]:
 
 
 def _of_s3(place: str) -> list[str]:
+    check_allowed(place)
     store = s3_store()
     if place.endswith("/"):
         return [f"s3://{key}" for key in store.find(place) if _is_wines(key, place)]
@@ -60,13 +65,18 @@ def _of_s3(place: str) -> list[str]:
 
 
 def _of_disk(place: str) -> list[str]:
+    check_path(place)
     if os.path.isdir(place):
         folders = os.walk(place)
         paths = [os.path.join(folder, name) for folder, _, names in folders for name in names]
-        return [path for path in paths if _is_wines(path, place)]
-    if os.path.isfile(place):
-        return [place]  # also one whose name would be a pattern
-    return [path for path in glob.glob(place) if os.path.isfile(path)]
+        found = [path for path in paths if _is_wines(path, place)]
+    elif os.path.isfile(place):
+        found = [place]  # also one whose name would be a pattern
+    else:
+        found = [path for path in glob.glob(place) if os.path.isfile(path)]
+    for path in found:
+        check_path(path)  # it may be a link
+    return found
 
 
 def _is_text(path: str) -> bool:
