@@ -46,7 +46,8 @@ def spark_engine(*places: str, master: str = "local[2]", **options: str):
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _one_session():
+def _one_session(s3):
+    """Executors have the variables that Java was started with, S3's keys among them."""
     yield
     from pyspark.sql import SparkSession
 
@@ -85,19 +86,12 @@ def test_the_same_as_duckdb(tmp_path):
     assert told and told[-1] == (150_000, 150_000)
 
 
-def test_csv_and_wines_in_s3(tmp_path, s3):
+def test_csv_and_wines_in_s3(tmp_path):
     import boto3
 
     assert_the_same(spark_engine(str(PACKAGED_RED_WINE)), DuckDBEngine([str(PACKAGED_RED_WINE)]))
     write_wines(tmp_path / "wines.parquet", 20_000, seed=3)
     boto3.client("s3").upload_file(str(tmp_path / "wines.parquet"), "wines", "spark/wines.parquet")
-    # The session of the other tests has not seen these keys: executors take the driver's
-    # variables when it starts.
-    from pyspark.sql import SparkSession
-
-    running = SparkSession.getActiveSession()
-    if running is not None:
-        running.stop()
     assert_the_same(spark_engine("s3://wines/spark/"), DuckDBEngine(["s3://wines/spark/"]))
 
 
@@ -127,6 +121,22 @@ def test_a_file_that_changes_or_goes_is_refused(tmp_path):
     path.unlink()
     with pytest.raises(UnreadableFile, match=re.escape(str(path))):
         engine.sum_files(Membership())
+
+
+def test_reasons_are_found_in_java_traces():
+    from wine_quality.engines.spark_pass import _reason
+
+    with pytest.raises(UnreadableFile, match="s3://wines/nothing/ names no file"):
+        spark_engine("s3://wines/nothing/")
+    java = (
+        "An error occurred while calling z:org.apache.spark.api.python.PythonRDD.collectAndServe.\n"
+        ": org.apache.spark.SparkException: Job aborted due to stage failure: Task 0 in stage 1.0\n"
+        "Traceback (most recent call last):\n"
+        '  File "worker.py", line 1, in main\n'
+        "botocore.exceptions.NoCredentialsError: Unable to locate credentials\n"
+        "\tat org.apache.spark.Thing.run(Thing.java:1)\n"
+    )
+    assert _reason(java) == "botocore.exceptions.NoCredentialsError: Unable to locate credentials"
 
 
 def test_a_killed_worker_leaves_no_half_sums(tmp_path):

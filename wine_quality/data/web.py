@@ -64,6 +64,11 @@ def read_http(url: str, limits: SourceLimits, given_up: threading.Event) -> byte
                 if given_up.is_set():
                     break
                 pieces.append(piece)
+    except SourceError as error:
+        if redact_url(url) in str(error):
+            raise
+        # Of a host that the server has sent us on to.
+        raise type(error)(f"{redact_url(url)} leads to {error}") from error
     except requests.Timeout as error:
         raise PassingFault(f"no answer within {limits.timeout_seconds:g} s") from error
     except requests.exceptions.SSLError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,7 @@ SUFFIXES = (".parquet", ".pq", ".csv")
 
 
 def s3_store(timeout_seconds: float = TIMEOUT_SECONDS) -> S3FileSystem:
-    """As the rest of this project reads S3: endpoint and keys from the ``AWS_*`` variables."""
+    """As the rest of this project reads S3: see ``data.s3``."""
     import s3fs
 
     return s3fs.S3FileSystem(**s3_options(timeout_seconds))
@@ -39,8 +40,8 @@ def expand(places: Sequence[str]) -> list[str]:
             found = _of_s3(place) if place.startswith("s3://") else _of_disk(place)
         except SourceError as error:
             raise UnreadableFile(str(error)) from error
-        except OSError as error:
-            raise UnreadableFile(f"{place} cannot be listed: {error}") from error
+        except _faults() as error:
+            raise UnreadableFile(f"{place} cannot be listed: {_keys_hint(error)}") from error
         unnamed = [path for path in found if not _is_text(path)]
         if unnamed:
             shown = os.fsencode(unnamed[0]).decode(errors="backslashreplace")
@@ -107,8 +108,26 @@ def size_and_version(path: str) -> tuple[int, str]:
             return int(info["size"]), str(info.get("ETag", info.get("LastModified")))
         status = os.stat(path)
         return status.st_size, f"{status.st_size}-{status.st_mtime_ns}"
-    except OSError as error:
-        raise UnreadableFile(f"{path} cannot be read: {error}") from error
+    except _faults() as error:
+        raise UnreadableFile(f"{path} cannot be read: {_keys_hint(error)}") from error
+
+
+def _faults() -> tuple[type[Exception], ...]:
+    """Of the disk, and of a store that was used."""
+    if "botocore" not in sys.modules:
+        return (OSError,)
+    from botocore.exceptions import BotoCoreError
+
+    return (OSError, BotoCoreError)
+
+
+def _keys_hint(error: Exception) -> str:
+    if isinstance(error, OSError) and not isinstance(error, PermissionError):
+        return str(error)
+    return (
+        f"{error}. For S3 set WINE_QUALITY_DATA_KEY, WINE_QUALITY_DATA_SECRET and "
+        "WINE_QUALITY_DATA_ENDPOINT, or the AWS_* variables."
+    )
 
 
 def first_bytes(path: str, most: int) -> bytes:
