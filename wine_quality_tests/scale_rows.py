@@ -245,5 +245,8 @@ ROWS: dict[str, tuple[str, Callable[[str], None]]] = {
 NEEDS_JAVA = {"spark", "mllib", "h2o"}
 
 if __name__ == "__main__":
+    from wine_quality.data.allowed import trust_the_caller
+
+    trust_the_caller()
     _, run = {**ROWS, "covariances": ("", covariances)}[sys.argv[1]]
     run(sys.argv[2])
