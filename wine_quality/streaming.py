@@ -16,7 +16,6 @@ from wine_quality.engines.batches import UnreadableFile
 from wine_quality.engines.broken_rules import ContractBroken
 from wine_quality.engines.membership import Membership
 from wine_quality.engines.remembered_sums import SAMPLED_ROWS, RememberedSums, write_sums
-from wine_quality.engines.sample import RowSample
 from wine_quality.engines.training_pass import check_all_columns, sample_of, total_of
 from wine_quality.loading import PACKAGED_NAME, RawWineCsvConfig, WinesRefusedError
 from wine_quality.splits.streamed import StreamedSplit
@@ -121,11 +120,7 @@ def pass_over(
             lambda paths, known: _sum_up(paths, known, membership, engine, say),
             say,
         )
-        total, sample = accumulated[0].sums, RowSample.none()
-        for one in accumulated[1:]:
-            total = total + one.sums
-        for one in accumulated:
-            sample += one.sample
+        total, sample = total_of(accumulated), sample_of(accumulated)
         hashes = [one.file.sha256 for one in accumulated]
     else:
         total, sample = total_of(read), sample_of(read)

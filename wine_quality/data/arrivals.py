@@ -137,7 +137,7 @@ def _local(folder: Path, suffix: str, since: float) -> Listing:
                 state = entry.stat()
             except OSError:
                 continue  # it went away meanwhile
-            if not _is_text(entry.name):
+            if not is_text(entry.name):
                 misnamed.append(os.fsencode(entry.name).decode(errors="backslashreplace"))
                 continue
             files += 1
@@ -154,7 +154,8 @@ def _local(folder: Path, suffix: str, since: float) -> Listing:
     return Listing(files, arrivals, tuple(misnamed))
 
 
-def _is_text(name: str) -> bool:
+def is_text(name: str) -> bool:
+    """File names may be any bytes; all that is kept of a file is text."""
     try:
         name.encode()
     except UnicodeEncodeError:

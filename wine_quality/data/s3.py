@@ -24,27 +24,31 @@ from wine_quality.data.transfer import (
 if TYPE_CHECKING:
     from s3fs import S3FileSystem
 
-_ENDPOINTS = (
-    "WINE_QUALITY_DATA_ENDPOINT",
-    "AWS_ENDPOINT_URL_S3",
-    "AWS_ENDPOINT_URL",
-    "MLFLOW_S3_ENDPOINT_URL",
-)
+_ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "MLFLOW_S3_ENDPOINT_URL")
+
+
+def own_access(prefix: str) -> dict[str, Any]:
+    """For s3fs what ``<prefix>_KEY``, ``_SECRET``, ``_ENDPOINT`` and ``_REGION`` say: nothing of
+    what is not set, and no key without its secret."""
+    key, secret, endpoint, region = (
+        os.environ.get(f"{prefix}_{name}") for name in ("KEY", "SECRET", "ENDPOINT", "REGION")
+    )
+    return {
+        **({"key": key, "secret": secret} if key and secret else {}),
+        **({"endpoint_url": endpoint} if endpoint else {}),
+        **({"client_kwargs": {"region_name": region}} if region else {}),
+    }
 
 
 def s3_options(timeout_seconds: float) -> dict[str, Any]:
     """What s3fs is given: endpoint and keys, time-outs, and no memory of earlier listings."""
-    key, secret, region = (
-        os.environ.get(f"WINE_QUALITY_DATA_{name}") for name in ("KEY", "SECRET", "REGION")
-    )
     return {
-        **({"key": key, "secret": secret} if key and secret else {}),
-        **({"client_kwargs": {"region_name": region}} if region else {}),
         "endpoint_url": next((os.environ[n] for n in _ENDPOINTS if os.environ.get(n)), None),
         "config_kwargs": {"connect_timeout": timeout_seconds, "read_timeout": timeout_seconds},
         # What a path held before says nothing of what it holds now.
         "use_listings_cache": False,
         "skip_instance_cache": True,
+        **own_access("WINE_QUALITY_DATA"),
     }
 
 

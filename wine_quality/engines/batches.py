@@ -92,6 +92,9 @@ class Reader(Protocol):
     def check_unchanged(self) -> None:
         """Raises ``UnreadableFile`` when a file is not what it was at the beginning."""
 
+    def close(self) -> None:
+        """Give back what it holds."""
+
 
 def batch_of(first_row: int, arrow: pa.RecordBatch, names: Sequence[str]) -> Batch:
     """An Arrow batch as doubles."""

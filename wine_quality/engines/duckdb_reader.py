@@ -22,10 +22,10 @@ from wine_quality.engines.batches import (
 from wine_quality.engines.block_sums import NAMES
 from wine_quality.engines.places import (
     check_versions,
-    expand,
     first_bytes,
-    s3_store,
+    is_parquet,
     size_and_version,
+    store_of,
 )
 
 if TYPE_CHECKING:
@@ -39,16 +39,13 @@ class DuckDBReader:
     file is one piece, read by ``threads`` threads.
     """
 
-    def __init__(
-        self, places: Sequence[str], threads: int = 1, memory_limit: str = "512MB"
-    ) -> None:
+    def __init__(self, paths: Sequence[str], threads: int = 1, memory_limit: str = "512MB") -> None:
         import duckdb
 
-        paths = expand(places)
         self._of_thread = threading.local()
         # A range of a Parquet file is read by the thread that asks for it: threads of DuckDB's own
         # would hand its rows from core to core, which is more work.
-        own = 1 if all(_is_parquet(path) for path in paths) else threads
+        own = 1 if all(is_parquet(path) for path in paths) else threads
         try:
             self._connection = duckdb.connect(config={"threads": own, "memory_limit": memory_limit})
         except duckdb.Error as error:
@@ -57,22 +54,23 @@ class DuckDBReader:
                 f"{short_reason(error)}. Write it such as 512MB or 2GB."
             ) from error
         self._connection.execute("SET parquet_metadata_cache = true")
-        if any(path.startswith("s3://") for path in paths):
+        self._store = store_of(paths)
+        if self._store is not None:
             # Not DuckDB's own httpfs: that is an extension to download at run time.
-            self._connection.register_filesystem(s3_store())
+            self._connection.register_filesystem(self._store)
         self._row_groups: list[list[int]] = []
         self._separators: dict[str, str] = {}
         self.files: Sequence[SourceFile] = tuple(self._file(path) for path in paths)
 
     def _file(self, path: str) -> SourceFile:
-        size, version = size_and_version(path)
+        size, version = size_and_version(path, self._store)
         groups: list[int] = []
         with self._told_as_ours(path):
-            if not _is_parquet(path):
+            if not is_parquet(path):
                 self._separators[path] = separator_at(first_bytes(path, 8 * MAX_HEADER), path)
             described = self._connection.execute(f"DESCRIBE SELECT * FROM {self._table(path)}")
             columns = {name: kind for name, kind, *_ in described.fetchall()}
-            if _is_parquet(path):
+            if is_parquet(path):
                 columns.pop("file_row_number", None)
                 found = self._connection.execute(
                     "SELECT row_group_id, any_value(row_group_num_rows) "
@@ -80,12 +78,12 @@ class DuckDBReader:
                 )
                 groups = [int(rows) for _, rows in found.fetchall()]
         self._row_groups.append(groups)
-        return SourceFile(path, size, version, sum(groups) if _is_parquet(path) else None, columns)
+        return SourceFile(path, size, version, sum(groups) if is_parquet(path) else None, columns)
 
     def pieces(self) -> list[Piece]:
         found: list[Piece] = []
         for number, file in enumerate(self.files):
-            if _is_parquet(file.path):
+            if is_parquet(file.path):
                 found += group_pieces(number, self._row_groups[number])
             else:
                 found.append(Piece(number, 0, None, ()))
@@ -114,7 +112,7 @@ class DuckDBReader:
         self._connection.close()
 
     def _table(self, path: str) -> str:
-        if _is_parquet(path):
+        if is_parquet(path):
             return f"read_parquet({_literal(path)}, file_row_number = true)"
         # Types are told from the first rows; a text further down fails the pass, by its line. All
         # else is said: what DuckDB guesses leaves out lines before the header, and comments.
@@ -155,10 +153,6 @@ class _ToldAsOurs:
             raise UnreadableFile(
                 f"{self._path} cannot be read ({reason}); nothing of it was stored."
             ) from error
-
-
-def _is_parquet(path: str) -> bool:
-    return path.endswith((".parquet", ".pq"))
 
 
 def _literal(path: str) -> str:

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
-from wine_quality.engines.batches import SourceFile
+from wine_quality.engines.batches import Reader, SourceFile
 from wine_quality.engines.membership import Membership
-from wine_quality.engines.places import expand
+from wine_quality.engines.places import expand, is_parquet
 from wine_quality.engines.scoring_pass import TestScores, score_test_part
 from wine_quality.engines.threads import Progress
 from wine_quality.engines.training_pass import FileSums, sum_files
 from wine_quality.training.fit import LinearModel
-
-if TYPE_CHECKING:
-    from wine_quality.engines.duckdb_reader import DuckDBReader
-    from wine_quality.engines.parquet_reader import ParquetReader
 
 
 class Engine(Protocol):
@@ -73,8 +69,8 @@ class DuckDBEngine:
 
         self._threads = threads or len(os.sched_getaffinity(0))
         paths = expand(places)
-        self._reader: DuckDBReader | ParquetReader
-        if all(path.startswith("s3://") and path.endswith((".parquet", ".pq")) for path in paths):
+        self._reader: Reader
+        if all(path.startswith("s3://") and is_parquet(path) for path in paths):
             self._reader = ParquetReader(paths)
         else:
             self._reader = DuckDBReader(paths, self._threads, memory_limit)
@@ -95,6 +91,4 @@ class DuckDBEngine:
         )
 
     def close(self) -> None:
-        close = getattr(self._reader, "close", None)
-        if close is not None:
-            close()
+        self._reader.close()

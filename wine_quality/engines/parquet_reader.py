@@ -18,7 +18,7 @@ from wine_quality.engines.batches import (
     short_reason,
 )
 from wine_quality.engines.block_sums import NAMES
-from wine_quality.engines.places import check_versions, expand, s3_store, size_and_version
+from wine_quality.engines.places import check_versions, size_and_version, store_of
 
 if TYPE_CHECKING:
     import pyarrow.parquet as pq
@@ -27,12 +27,13 @@ if TYPE_CHECKING:
 class ParquetReader:
     """See ``batches.Reader``."""
 
-    def __init__(self, places: Sequence[str]) -> None:
+    def __init__(self, paths: Sequence[str]) -> None:
         self._opened = threading.local()
+        self._store = store_of(paths)
         self._row_groups: list[list[int]] = []
         files = []
-        for path in expand(places):
-            size, version = size_and_version(path)
+        for path in paths:
+            size, version = size_and_version(path, self._store)
             with _told_as_ours(path), self._open(path) as opened:
                 meta = opened.metadata
                 groups = [meta.row_group(i).num_rows for i in range(meta.num_row_groups)]
@@ -68,12 +69,11 @@ class ParquetReader:
     def row_group_of(self, piece: Piece, row: int) -> int:
         return row_group_at(self._row_groups[piece.file], row)
 
-    def rows_of_groups(self, file: int) -> list[int]:
-        """Rows of each row group of a file."""
-        return self._row_groups[file]
-
     def check_unchanged(self) -> None:
         check_versions({file.path: file.version for file in self.files})
+
+    def close(self) -> None:
+        self._opened = threading.local()
 
     def _of_thread(self, path: str) -> pq.ParquetFile:
         """Each thread keeps open the file that it reads."""
@@ -85,7 +85,7 @@ class ParquetReader:
         import pyarrow.parquet as pq
 
         if path.startswith("s3://"):
-            return pq.ParquetFile(path.removeprefix("s3://"), filesystem=s3_store())
+            return pq.ParquetFile(path.removeprefix("s3://"), filesystem=self._store)
         # Not mapped into memory: a file that is cut short meanwhile would kill the process.
         return pq.ParquetFile(path)
 

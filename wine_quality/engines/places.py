@@ -5,10 +5,11 @@ from __future__ import annotations
 import glob
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from wine_quality.data.allowed import check_allowed, check_path
+from wine_quality.data.arrivals import is_text
 from wine_quality.data.s3 import s3_options
 from wine_quality.data.transfer import SourceError
 from wine_quality.engines.batches import UnreadableFile
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
 
 TIMEOUT_SECONDS = 30.0
 _BLOCK_BYTES = 8 << 20
-SUFFIXES = (".parquet", ".pq", ".csv")
+_PARQUET = (".parquet", ".pq")
+SUFFIXES = (*_PARQUET, ".csv")
 
 
 def s3_store(timeout_seconds: float = TIMEOUT_SECONDS) -> S3FileSystem:
@@ -28,6 +30,15 @@ def s3_store(timeout_seconds: float = TIMEOUT_SECONDS) -> S3FileSystem:
     # Read ahead less than s3fs does by itself (50 MB): most of it would be read for nothing.
     options = s3_options(timeout_seconds)
     return s3fs.S3FileSystem(default_block_size=_BLOCK_BYTES, **options)
+
+
+def store_of(paths: Iterable[str]) -> S3FileSystem | None:
+    """One store for all files of S3, if any is."""
+    return s3_store() if any(path.startswith("s3://") for path in paths) else None
+
+
+def is_parquet(path: str) -> bool:
+    return path.endswith(_PARQUET)
 
 
 def expand(places: Sequence[str]) -> list[str]:
@@ -45,7 +56,7 @@ def expand(places: Sequence[str]) -> list[str]:
             raise UnreadableFile(str(error)) from error
         except _faults() as error:
             raise UnreadableFile(f"{place} cannot be listed: {_keys_hint(error)}") from error
-        unnamed = [path for path in found if not _is_text(path)]
+        unnamed = [path for path in found if not is_text(path)]
         if unnamed:
             shown = os.fsencode(unnamed[0]).decode(errors="backslashreplace")
             raise UnreadableFile(f"{shown} is not UTF-8. Rename the file.")
@@ -83,15 +94,6 @@ def _of_disk(place: str) -> list[str]:
     return found
 
 
-def _is_text(path: str) -> bool:
-    """File names may be any bytes; all that is kept of a file is text."""
-    try:
-        path.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
 def _is_wines(path: str, place: str) -> bool:
     """Not what Spark and others leave beside their data, such as ``_temporary/`` and ``.crc``."""
     below = path.removeprefix(place.removeprefix("s3://").rstrip("/"))
@@ -99,15 +101,18 @@ def _is_wines(path: str, place: str) -> bool:
     return path.endswith(SUFFIXES) and not hidden
 
 
-def size_and_version(path: str) -> tuple[int, str]:
+def size_and_version(path: str, store: S3FileSystem | None = None) -> tuple[int, str]:
     """Bytes, and what changes when the content does.
+
+    Args:
+        store: For a file of S3, if there is one already (``store_of``).
 
     Raises:
         UnreadableFile: it is not there any more, or the store does not answer.
     """
     try:
         if path.startswith("s3://"):
-            info = s3_store().info(path)
+            info = (store or s3_store()).info(path)
             return int(info["size"]), str(info.get("ETag", info.get("LastModified")))
         status = os.stat(path)
         return status.st_size, f"{status.st_size}-{status.st_mtime_ns}"
@@ -143,8 +148,9 @@ def first_bytes(path: str, most: int) -> bytes:
 
 def check_versions(versions: dict[str, str]) -> None:
     """Raises ``UnreadableFile`` when a file is another than it was."""
+    store = store_of(versions)
     for path, version in versions.items():
-        if size_and_version(path)[1] != version:
+        if size_and_version(path, store)[1] != version:
             raise UnreadableFile(
                 f"{path} changed while it was read; nothing of it was stored. "
                 "Run again when it is written completely."

@@ -71,9 +71,7 @@ class SparkEngine:
         return score_on(self._session(), self._reader, membership, model, scale, progress)
 
     def close(self) -> None:
-        close = getattr(self._reader, "close", None)
-        if close is not None:
-            close()
+        self._reader.close()
 
     def _session(self) -> SparkSession:
         return session(self._master, self._options)

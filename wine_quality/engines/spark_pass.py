@@ -13,10 +13,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from wine_quality.data.allowed import trust_the_caller
 from wine_quality.engines.batches import Piece, Reader, SourceFile, UnreadableFile
 from wine_quality.engines.membership import Membership
 from wine_quality.engines.parquet_reader import ParquetReader
+from wine_quality.engines.places import expand, is_parquet
 from wine_quality.engines.scoring_pass import PieceScores, TestScores, score_piece, total_scores
 from wine_quality.engines.threads import Progress, Report, one_blas_thread
 from wine_quality.engines.training_pass import (
@@ -43,16 +43,16 @@ def sum_files_on_spark(
     progress: Progress | None = None,
 ) -> list[FileSums]:
     """As ``training_pass.sum_files``; the driver reads the files' footers, executors their rows."""
-    return sum_on(spark, reader_of(places), membership, progress)
+    return sum_on(spark, reader_of(expand(places)), membership, progress)
 
 
-def reader_of(places: Sequence[str]) -> Reader:
+def reader_of(paths: Sequence[str]) -> Reader:
     """Opens the files: Parquet by Arrow, and where there is CSV by DuckDB."""
-    if all(place.endswith((".parquet", ".pq")) for place in places):
-        return ParquetReader(places)
+    if all(map(is_parquet, paths)):
+        return ParquetReader(paths)
     from wine_quality.engines.duckdb_reader import DuckDBReader
 
-    return DuckDBReader(places)
+    return DuckDBReader(paths)
 
 
 def sum_on(
@@ -173,8 +173,7 @@ def _opened(task: _Task) -> tuple[Reader, Piece]:
     Raises:
         UnreadableFile: it is not what the driver saw.
     """
-    # The driver has looked whether these very files may be read; here nobody set what it was told.
-    trust_the_caller()
+    # By the very name that the driver has looked at: whether it may be read is known.
     reader = reader_of([task.file.path])
     [file] = reader.files
     if file.version != task.file.version:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from wine_quality.engines.batches import Piece, Reader, SourceFile, UnreadableFile
 from wine_quality.engines.block_sums import BlockSums
@@ -40,7 +41,17 @@ class PieceSums:
     broken: Sequence[BrokenRule]
 
 
-def total_of(files: Sequence[FileSums]) -> PartSums:
+class Summed(Protocol):
+    """What one file adds, however it is kept."""
+
+    @property
+    def sums(self) -> PartSums: ...
+
+    @property
+    def sample(self) -> RowSample: ...
+
+
+def total_of(files: Sequence[Summed]) -> PartSums:
     """Of all files, of which there must be one."""
     total = files[0].sums
     for one in files[1:]:
@@ -48,7 +59,7 @@ def total_of(files: Sequence[FileSums]) -> PartSums:
     return total
 
 
-def sample_of(files: Iterable[FileSums]) -> RowSample:
+def sample_of(files: Iterable[Summed]) -> RowSample:
     """Of the rows of all files alike."""
     sample = RowSample.none()
     for one in files:
