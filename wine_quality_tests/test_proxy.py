@@ -21,7 +21,7 @@ from wine_quality.environments.versions import MLFLOW_VERSIONS
 from wine_quality.stack import settings
 from wine_quality.stack.platform import Platform
 from wine_quality.stack.settings import EXAMPLE, FOLDER, StackError, read_file
-from wine_quality_tests.servers import await_condition, die_with_parent, free_port
+from wine_quality_tests.servers import await_condition, dying_with_us, free_port
 from wine_quality_tests.test_cli import run_cli
 
 PASSWORD = "w1ne-and-c0rk"
@@ -61,11 +61,10 @@ class Proxy:
         self.port = self.ports["DAGSTER_PORT"]
         self.log = folder / "proxy.log"
         self.process = subprocess.Popen(
-            ["sh", str(SERVE)],
+            dying_with_us("sh", SERVE),
             env=self.variables,
             stdout=self.log.open("wb"),
             stderr=subprocess.STDOUT,
-            preexec_fn=die_with_parent,
         )
 
     def await_ready(self, **options) -> None:

@@ -28,7 +28,7 @@ from wine_quality.environments.versions import PROJECT_ROOT
 from wine_quality.training.fit import LinearModel
 from wine_quality.training.fit_moments import fit_from_moments
 from wine_quality_tests.generated_wines import write_wines
-from wine_quality_tests.servers import await_condition, die_with_parent, free_port
+from wine_quality_tests.servers import await_condition, dying_with_us, free_port
 from wine_quality_tests.test_main_run import printed, run_cli
 
 pytest.importorskip("pyspark", reason="PySpark is not installed here (make spark)")
@@ -210,11 +210,10 @@ def cluster(tmp_path):
             for command in commands:
                 processes.append(
                     subprocess.Popen(
-                        [launcher, *command],
+                        dying_with_us(launcher, *command),
                         stdout=out,
                         stderr=subprocess.STDOUT,
                         env=environment,
-                        preexec_fn=die_with_parent,
                     )
                 )
         await_condition(

@@ -84,8 +84,12 @@ class ParquetReader:
     def _open(self, path: str) -> pq.ParquetFile:
         import pyarrow.parquet as pq
 
-        if path.startswith("s3://"):
-            return pq.ParquetFile(path.removeprefix("s3://"), filesystem=self._store)
+        if self._store is not None:
+            from pyarrow.fs import FSSpecHandler, PyFileSystem
+
+            # ParquetFile's own `filesystem` does the same; MLflow 2.1.1's pyarrow does not have it.
+            store = PyFileSystem(FSSpecHandler(self._store))
+            return pq.ParquetFile(store.open_input_file(path.removeprefix("s3://")))
         # Not mapped into memory: a file that is cut short meanwhile would kill the process.
         return pq.ParquetFile(path)
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from wine_quality_tests.servers import die_with_parent
+from wine_quality_tests.servers import dying_with_us
 
 SECONDS = 60
 MOST_MIB = 1500
@@ -102,12 +102,12 @@ class Streaming:
     def ask(self, path: Path, history: Path) -> dict[str, Any]:
         if self._process is None:
             self._process = subprocess.Popen(
-                [sys.executable, "-W", "ignore", "-X", "faulthandler", "-m", __spec__.name],
+                dying_with_us(sys.executable, "-W", "ignore", "-X", "faulthandler")
+                + ["-m", __spec__.name],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 text=True,
-                preexec_fn=die_with_parent,
             )
         process = self._process
         assert process.stdin and process.stdout and process.stderr
