@@ -24,7 +24,7 @@ from wine_quality.stack.platform import Platform
 from wine_quality.tracking.addresses import uri_variable
 from wine_quality_tests.fault_link import FaultLink
 from wine_quality_tests.fault_proxy import FaultProxy
-from wine_quality_tests.servers import await_condition, die_with_parent, free_port
+from wine_quality_tests.servers import await_condition, dying_with_us, free_port
 from wine_quality_tests.stack_client import UP_SECONDS, Stack
 
 _PROXY = "WINE_QUALITY_TESTS_PROXY_"
@@ -182,7 +182,8 @@ class FaultyStack(Stack):
 
     def up(self) -> str:
         log = self.home / "stack.log"
-        command = [sys.executable, "-m", "wine_quality_tests.faulty_stack", *self.versions]
+        module = "wine_quality_tests.faulty_stack"
+        command = dying_with_us(sys.executable, "-m", module, *self.versions)
         with log.open("ab") as output:
             self._process = subprocess.Popen(
                 command,
@@ -192,7 +193,6 @@ class FaultyStack(Stack):
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=die_with_parent,
             )
 
         def ready() -> bool:

@@ -26,7 +26,7 @@ from wine_quality_tests import fault_matrix
 from wine_quality_tests.fault_link import FaultLink
 from wine_quality_tests.fault_matrix import Cell, Outcome
 from wine_quality_tests.fault_proxy import FaultProxy
-from wine_quality_tests.servers import die_with_parent, free_port
+from wine_quality_tests.servers import dying_with_us, free_port
 
 VERSION = MLFLOW_VERSIONS["3"]
 
@@ -112,7 +112,7 @@ def started_run(instance: DagsterInstance, pid: int, status: DagsterRunStatus, *
 def living() -> Iterator[int]:
     """A process that looks like a run worker."""
     words = "import time; time.sleep(600) # from multiprocessing.spawn import spawn_main"
-    process = subprocess.Popen([sys.executable, "-c", words], preexec_fn=die_with_parent)
+    process = subprocess.Popen(dying_with_us(sys.executable, "-c", words))
     yield process.pid
     process.kill()
     process.wait()
