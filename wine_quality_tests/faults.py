@@ -27,7 +27,6 @@ AGREE_SECONDS = 60.0
 RUN_SECONDS = 300.0
 CLOCK_JUMP_SECONDS = 3600
 _HANG_SECONDS = 5.0
-_STALE_CONNECTIONS = 10
 _ENDED = ("SUCCESS", "FAILURE", "CANCELED")
 # What a failed run has to say, whatever else: the service, and what to do.
 SAID = {
@@ -140,16 +139,7 @@ class Case:
         return {"resources": {"mlflow": {"config": fields}}}
 
     def _launch(self) -> None:
-        """As a person does, who tries again when the webserver has a connection to a PostgreSQL
-        that is there no more; each that it keeps breaks once."""
-        for left in reversed(range(_STALE_CONNECTIONS)):
-            try:
-                self.run_id = self.stack.launch(self._config())
-                return
-            except AssertionError as error:
-                stale = "server closed the connection" in str(error)
-                if not left or not stale or self.stack.is_kept_down(self.service):
-                    raise
+        self.run_id = self.stack.launch(self._config())
 
     def _down_at_start(self) -> None:
         self.stack.keep_down(self.service)

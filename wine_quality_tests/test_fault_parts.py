@@ -59,12 +59,13 @@ def test_a_version_whose_first_answer_was_lost_is_there_once(tracked):
     tracker, proxy, server, name, warnings = tracked
     tracker.open(None, "once", {"dagster.run_id": "a-run"})
     uri = f"{server.rest('runs/get', 'GET', run_id=tracker.run_id)['run']['info']['artifact_uri']}"
+    tracker.client.log_text(tracker.run_id, "a model", "model/MLmodel")
     proxy.lose_answer(r"POST .*/model-versions/create")
     # A version by its run's folder, as the versions before 3 have it.
     tracker.create_version = lambda name, _, tags: tracker.client.create_model_version(
         name, f"{uri}/model", tracker.run_id, tags
     )
-    number = tracker.register(uri, name, {}, "lost")
+    number = tracker.register(f"{uri}/model", name, {}, "lost")
     assert proxy.lost == 1
     [version] = server.versions(name)
     assert (version["version"], version["run_id"]) == (number, tracker.run_id)
