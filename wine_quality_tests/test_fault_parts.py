@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from dagster import (
 )
 
 from wine_quality import lost_runs
-from wine_quality.environments.versions import MLFLOW_VERSIONS
+from wine_quality.environments.versions import MLFLOW_VERSIONS, PROJECT_ROOT
 from wine_quality.lost_runs import end_lost_runs
 from wine_quality.storage import PlainFormatIOManager, StoreError
 from wine_quality.tracking.connection import connect, tracking_settings
@@ -174,6 +175,15 @@ def test_a_link_goes_down_hangs_and_comes_back():
             client.sendall(b"c")
             assert again.recv(1) == b"c"
         link.close()
+
+
+def test_the_readme_shows_the_table_that_was_measured():
+    known = json.loads((PROJECT_ROOT / "docs" / "fault-matrix.json").read_text())
+    there = [cell for cell in fault_matrix.CELLS if str(cell) in known]
+    text = fault_matrix.table(Outcome(cell, *known[str(cell)][:2]) for cell in there)
+    readme = (PROJECT_ROOT / "README.md").read_text()
+    assert fault_matrix.with_table(readme, text) == readme
+    assert text in (PROJECT_ROOT / "docs" / "fault-matrix.md").read_text()
 
 
 def test_every_cell_is_run_or_has_its_reason():
