@@ -158,7 +158,11 @@ class DagsterStack:
         return content["data"]
 
     def launch(
-        self, config: dict[str, Any], assets: list[str] | None = None, job: str | None = None
+        self,
+        config: dict[str, Any],
+        assets: list[str] | None = None,
+        job: str | None = None,
+        tags: dict[str, str] | None = None,
     ) -> str:
         """Launch the job, or materialize ``assets`` as the UI's button does; returns the run id."""
         selector: dict[str, Any] = {
@@ -170,6 +174,8 @@ class DagsterStack:
             selector["assetSelection"] = [{"path": [asset]} for asset in assets]
             selector["assetCheckSelection"] = None
         params = {"selector": selector, "mode": "default", "runConfigData": config}
+        metadata = [{"key": key, "value": value} for key, value in (tags or {}).items()]
+        params["executionMetadata"] = {"tags": metadata}
         answer = self.graphql(_LAUNCH, params=params)["launchRun"]
         assert answer["__typename"] == "LaunchRunSuccess", answer
         return answer["run"]["runId"]

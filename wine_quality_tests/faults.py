@@ -15,6 +15,7 @@ from typing import Any
 import psycopg2
 import requests
 
+from wine_quality.lost_runs import is_worker
 from wine_quality_tests import fault_matrix as matrix
 from wine_quality_tests.fault_matrix import Cell, Outcome
 from wine_quality_tests.faulty_stack import FaultyStack
@@ -69,6 +70,7 @@ class Case:
         self.recovered = 0.0
         self.run_id: str | None = None
         self.refusal = ""
+        self._tags: dict[str, str] = {}
 
     def execute(self) -> Outcome:
         """The fault, a minute for all to agree, the words shown, the retry."""
@@ -92,6 +94,24 @@ class Case:
         words = self._words("\n".join(self.stack.messages(self.run_id)))
         self._retry(before)
         return Outcome(self.cell, f"run fails{words}, retry succeeds", seconds)
+
+    def hang_for_good(self) -> None:
+        """The run worker is stopped and never goes on by itself: the run ends when its time is
+        over, and what the worker does when somebody has it go on changes nothing."""
+        before = stored(self.stack)
+        self._tags = {"dagster/max_runtime": "60"}
+        self._in_mid_run(self._hang)
+        assert self._end() == "FAILURE", self._log()
+        self.recovered = time.monotonic()
+        self._await_agreement(before)
+        assert re.search("[Ee]xceed.* maximum runtime", self._log()), self._log()
+        os.kill(self._stopped, signal.SIGCONT)
+        await_condition(lambda: not is_worker(self._stopped), "the worker to end")
+        self.recovered = time.monotonic()
+        self._await_agreement(before)
+        assert self._status() == "FAILURE"
+        assert stored(self.stack).versions == before.versions
+        self._retry(before)
 
     def _disturb(self) -> None:
         column, row = self.cell.column, self.cell.row
@@ -139,7 +159,7 @@ class Case:
         return {"resources": {"mlflow": {"config": fields}}}
 
     def _launch(self) -> None:
-        self.run_id = self.stack.launch(self._config())
+        self.run_id = self.stack.launch(self._config(), tags=self._tags)
 
     def _down_at_start(self) -> None:
         self.stack.keep_down(self.service)

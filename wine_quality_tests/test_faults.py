@@ -12,7 +12,7 @@ import pytest
 
 from wine_quality.environments.versions import MLFLOW_VERSIONS
 from wine_quality_tests.chaos import Chaos
-from wine_quality_tests.fault_matrix import CELLS, CLOCK, Cell
+from wine_quality_tests.fault_matrix import CELLS, CLOCK, HANG, WORKER, Cell
 from wine_quality_tests.faults import Case
 from wine_quality_tests.faulty_stack import FaultyStack, c_compiler
 from wine_quality_tests.invariants import stored, unloadable_versions
@@ -68,6 +68,11 @@ def test_cell(stack_of, cell: Cell, record_property):
     outcome = Case(stack_of, cell).execute()
     record_property("fault-said", outcome.said)
     record_property("fault-seconds", outcome.seconds)
+
+
+@pytest.mark.skipif(not ALL, reason="`make faults` has it")
+def test_a_worker_that_hangs_for_good_is_ended(stack):
+    Case(stack, Cell(WORKER, HANG, "3")).hang_for_good()
 
 
 @pytest.mark.skipif(not ALL, reason="`make faults` has it, and `make chaos` for longer")
