@@ -10,9 +10,11 @@ SIDE_BY_SIDE = $(if $(filter-out 1,$(JOBS)),-n $(JOBS) --dist loadfile)
 ROOT := $(or $(WINE_QUALITY_ENVIRONMENTS),.venvs)
 BIN := $(ROOT)/mlflow-3/bin
 BUILD := $(PYTHON) -m wine_quality.environments build
+# PySpark is 400 MB, and nothing without Java.
+JAVA = $(shell command -v java)
 
 .DEFAULT_GOAL := help
-.PHONY: help env envs devenvs run sweep promote rollback deploy serve image metrics forget retention backup restore up stack stack-down stack-env test quick lint bench screenshots browser clean
+.PHONY: help env envs devenvs run sweep promote rollback deploy serve image trust metrics forget retention backup restore up spark stack stack-down stack-env test quick lint audit sbom bench bench-scale fuzz screenshots browser clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -44,6 +46,9 @@ deploy: env ## write what serves the champion (or VERSION=…), with manifests; 
 image: env ## an image that serves VERSION=champion or a number (ARGS=--no-build: only its context)
 	@$(BIN)/python -m wine_quality image --mlflow $(MLFLOW) --version $(or $(VERSION),champion) $(ARGS)
 
+trust: env ## note the hash of the files of VERSION=champion or a number that was registered without
+	@$(BIN)/python -m wine_quality trust --mlflow $(MLFLOW) --version $(or $(VERSION),champion) $(ARGS)
+
 metrics: env ## the metrics history: DO=status, upgrade or backfill (MLFLOW=… names the registry)
 	@$(BIN)/python -m wine_quality metrics $(or $(DO),status) --mlflow $(MLFLOW) $(ARGS)
 
@@ -55,6 +60,9 @@ retention: env ## show runs and unpromoted versions older than 90 days (ARGS="--
 
 up: env ## start the Dagster UI (PORT) and the MLflow UI (MLFLOW_PORT); Ctrl-C stops both
 	@$(BIN)/python -m wine_quality up --mlflow $(MLFLOW) --port $(PORT) --mlflow-port $(MLFLOW_PORT)
+
+spark: env ## add PySpark to the environment of MLFLOW, for training_engine "spark"; it needs Java 17 or 21
+	@$(BUILD) --spark $(MLFLOW)
 
 stack: ## start the whole platform without containers (VERSIONS="3 2.1.1 1.26"; ARGS=--detach)
 	@$(BUILD) --stack 3 $(VERSIONS)
@@ -75,7 +83,8 @@ stack-env: ## make deploy/docker-compose/.env with random secrets
 	@$(BIN)/python -m wine_quality stack env
 
 devenvs:
-	@$(BUILD) 3 --dev
+	@$(BUILD) 3 --dev $(if $(JAVA),--spark)
+	@$(if $(JAVA),,echo "There is no java on PATH: Spark's tests will be skipped.")
 	@$(BUILD) all --dev --keep-going
 	@$(BIN)/python -m wine_quality.serving.environment
 
@@ -90,12 +99,26 @@ lint: devenvs ## ruff and mypy
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy wine_quality
 
-bench: devenvs ## against plain scripts, listings and `mlflow models serve`; the stack's start and memory
+audit: devenvs ## known vulnerabilities of every lock file, less the accepted ones (asks the package index)
+	@$(BIN)/python -m wine_quality.supply_chain.audit
+
+sbom: env ## a bill of materials (CycloneDX) for each image, into build/sbom
+	@$(BIN)/python -m wine_quality.supply_chain.sbom build/sbom
+
+bench: devenvs ## against plain scripts, listings and `mlflow models serve`; the stack's start, memory and load
 	@$(BIN)/python -m wine_quality_tests.benchmark $(ARGS)
 	@$(BIN)/python -m wine_quality_tests.bench_sweep
 	@$(BIN)/python -m wine_quality_tests.bench_tick
 	@$(BIN)/python -m wine_quality_tests.bench_serving
 	@$(BIN)/python -m wine_quality_tests.bench_stack
+	@$(BIN)/python -m wine_quality_tests.bench_load
+	@$(BIN)/python -m wine_quality_tests.bench_scale
+
+bench-scale: devenvs ## training on 1 M and 10 M wines (ARGS=--full: 100 M) against what others offer
+	@$(BIN)/python -m wine_quality_tests.bench_scale $(ARGS)
+
+fuzz: devenvs ## make up bad input and see what comes of it (ARGS="--minutes 60 --seed 7")
+	@$(BIN)/python -W ignore -m wine_quality_tests.fuzz $(ARGS)
 
 screenshots: devenvs ## take the README's pictures in headless Chromium
 	@mkdir -p docs/images

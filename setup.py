@@ -24,5 +24,5 @@ setup(
         "scikit-learn",
         "sqlalchemy>=1.4.24",
     ],
-    extras_require={"slack": ["dagster-slack"]},
+    extras_require={"slack": ["dagster-slack"], "spark": ["pyspark>=3.5"]},
 )

@@ -92,7 +92,10 @@ def parser() -> argparse.ArgumentParser:
     image.add_argument("--output", help="folder of the build context (build/image/MODEL-VERSION)")
     image.add_argument("--tag", help="of the image (localhost/wine-quality-model:VERSION)")
     image.add_argument("--no-build", action="store_true", help="only write the build context")
-    for command in (run, sweep, promote, rollback, deploy, retention, metrics, serve, image):
+    trust = commands.add_parser("trust", help="note the hash of a version's files that has none")
+    trust.add_argument("--version", default="champion", help="number of a version (champion)")
+    trust.add_argument("--model", help="registered model (ElasticnetWineModel)")
+    for command in (run, sweep, promote, rollback, deploy, retention, metrics, serve, image, trust):
         command.add_argument("--tracking-uri", help="MLflow server; default: an embedded store")
     for command in (run, sweep, promote, rollback, deploy, retention):
         command.add_argument("--config", help="YAML file of run config; the other options win")
@@ -112,7 +115,19 @@ def parser() -> argparse.ArgumentParser:
     restore.add_argument("folder", help="what `backup` has written")
     restore.add_argument("--overwrite", action="store_true", help="replace all that is there")
     stack.add_argument("--quietly", action="store_true", help=argparse.SUPPRESS)
-    for command in (run, sweep, promote, rollback, deploy, retention, metrics, up, serve, image):
+    for command in (
+        run,
+        sweep,
+        promote,
+        rollback,
+        deploy,
+        retention,
+        metrics,
+        up,
+        serve,
+        image,
+        trust,
+    ):
         command.add_argument(
             "--mlflow",
             choices=list(MLFLOW_VERSIONS),
@@ -154,6 +169,10 @@ def main(arguments: list[str] | None = None) -> int:
         from wine_quality.cli_image import image
 
         return image(options)
+    if options.command == "trust":
+        from wine_quality.cli_trust import trust
+
+        return trust(options)
     if options.command == "up":
         from wine_quality.cli_up import up
 

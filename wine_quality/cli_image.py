@@ -9,31 +9,18 @@ import sys
 import tempfile
 from pathlib import Path
 
-from wine_quality.environments.own_client import go_on_in
-from wine_quality.environments.versions import (
-    PROJECT_ROOT,
-    EnvironmentMissingError,
-    MlflowVersion,
-    default_version,
-    get_version,
-)
+from wine_quality.cli_version import in_own_environment, meant
+from wine_quality.environments.versions import PROJECT_ROOT, MlflowVersion
 
 BAD_USE = 2
 _ENGINES = ("docker", "podman")
-_CHAMPION = "champion"
 
 
 def image(options: argparse.Namespace) -> int:
     """0 when it was done, 1 when the version or its build was against it, 2 on bad use."""
-    try:
-        version = get_version(options.mlflow or default_version())
-        version.require_python()
-        if options.version != _CHAMPION and not options.version.isdigit():
-            raise ValueError(f"--version {options.version!r} is neither a number nor {_CHAMPION!r}")
-    except (ValueError, EnvironmentMissingError) as error:
-        print(f"error: {error}", file=sys.stderr)
+    version = in_own_environment(options)
+    if version is None:
         return BAD_USE
-    go_on_in(version)
     return _image(options, version)
 
 
@@ -41,19 +28,12 @@ def _image(options: argparse.Namespace, version: MlflowVersion) -> int:
     from wine_quality.deployment.image import image_tag, write_context
     from wine_quality.deployment.served_model import UnservableModel
     from wine_quality.serving.fetch import fetch
-    from wine_quality.tracking.champion import CHAMPION
-    from wine_quality.tracking.connection import MODEL, connect, tracking_settings
     from wine_quality.tracking.server_check import TrackingServerError
 
-    name = options.model or MODEL
     try:
-        settings = tracking_settings(version, options.tracking_uri)
-        tracker = connect(version, settings, lambda text: print(text, file=sys.stderr))
-        number = options.version
-        if number == _CHAMPION:
-            number = tracker.registry(name).holder(CHAMPION)
-            if number is None:
-                raise UnservableModel(f"{name} has no champion; `make run` makes one")
+        tracker, name, number = meant(options, version)
+        if number is None:
+            raise UnservableModel(f"{name} has no champion; `make run` makes one")
         default = PROJECT_ROOT / "build" / "image" / f"{name}-{number}"
         folder = Path(options.output).resolve() if options.output else default
         folder.parent.mkdir(parents=True, exist_ok=True)

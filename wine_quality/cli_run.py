@@ -10,6 +10,7 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wine_quality.data.allowed import trust_the_caller
 from wine_quality.environments import startup
 from wine_quality.environments.plan_process import PlanProcess
 from wine_quality.environments.versions import (
@@ -137,6 +138,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     os.environ.setdefault("DAGSTER_HOME", str(dagster_home()))
+    trust_the_caller()
     try:
         config = run_config(options)
         version = get_version(picked_key(config))

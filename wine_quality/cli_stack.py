@@ -30,7 +30,11 @@ def stack(options: argparse.Namespace) -> int:
     try:
         if options.action == "env":
             write_random(FOLDER / ".env")
-            print(f"{FOLDER / '.env'} has random secrets now; keep a copy in a safe place.")
+            subprocess.run(["sh", str(FOLDER / "secrets.sh")], check=True, timeout=60)
+            print(
+                f"{FOLDER / '.env'} has random secrets now, and {FOLDER / 'secrets'} has them as "
+                "files for the containers; keep a copy in a safe place."
+            )
             return 0
         if options.action == "down":
             return _down()

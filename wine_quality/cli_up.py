@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+from wine_quality.data.allowed import EVERYTHING
 from wine_quality.environments.versions import PROJECT_ROOT, default_version, get_version
 from wine_quality.home import dagster_home, embedded_store, open_dagster, stores_are_made
 
@@ -25,6 +26,8 @@ def up(options: argparse.Namespace) -> int:
     store.mkdir(parents=True, exist_ok=True)
     mlflow_ui = f"http://localhost:{options.mlflow_port}"
     variables = {
+        # Both listen on this machine only: who launches runs there is who started this.
+        **EVERYTHING,
         **os.environ,
         "DAGSTER_HOME": os.environ.get("DAGSTER_HOME") or str(dagster_home()),
         "DAGSTER_WEBSERVER_URL": f"http://localhost:{options.port}",

@@ -35,12 +35,14 @@ class RawWineCsvConfig(Config):
         "with the package. With a streaming engine: Parquet or CSV, a folder or s3:// prefix of "
         "files, or a pattern such as s3://wines/2026/*.parquet.",
     )
-    max_megabytes: float = Field(default=256.0, gt=0, description="Refuse anything larger to load.")
+    max_megabytes: float = Field(
+        default=256.0, gt=0, le=1e6, description="Refuse anything larger to load."
+    )
     timeout_seconds: float = Field(
-        default=10.0, gt=0, description="To connect, and between bytes, in seconds."
+        default=10.0, gt=0, le=3600, description="To connect, and between bytes, in seconds."
     )
     total_seconds: float = Field(
-        default=120.0, gt=0, description="For the whole transfer, in seconds."
+        default=120.0, gt=0, le=86400, description="For the whole transfer, in seconds."
     )
     attempts: int = Field(default=3, ge=1, le=10, description="Tries before giving up.")
     training_data: TrainingData = Field(

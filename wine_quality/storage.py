@@ -15,6 +15,7 @@ from dagster import ConfigurableIOManager, InputContext, MetadataValue, OutputCo
 from pydantic import Field
 
 from wine_quality.data.parquet import read_parquet, write_parquet
+from wine_quality.data.s3 import own_access
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -83,11 +84,7 @@ def s3_options() -> dict[str, Any]:
     so that a run can hold them and still have none for MLflow's artifacts; without them those of
     the ``AWS_*`` variables. ``_ENDPOINT`` and ``_REGION`` name the store, if it is not AWS.
     """
-    key, secret, endpoint, region = (
-        os.environ.get(f"WINE_QUALITY_ASSETS_{name}")
-        for name in ("KEY", "SECRET", "ENDPOINT", "REGION")
-    )
-    options: dict[str, Any] = {
+    return {
         # What a path held before says nothing of what it holds now.
         "use_listings_cache": False,
         "config_kwargs": {
@@ -97,14 +94,8 @@ def s3_options() -> dict[str, Any]:
             "request_checksum_calculation": "when_required",
             "response_checksum_validation": "when_required",
         },
+        **own_access("WINE_QUALITY_ASSETS"),
     }
-    if key and secret:
-        options.update(key=key, secret=secret)
-    if endpoint:
-        options["endpoint_url"] = endpoint
-    if region:
-        options["client_kwargs"] = {"region_name": region}
-    return options
 
 
 def _place(context: InputContext | OutputContext | None) -> list[str]:

@@ -6,19 +6,16 @@ import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from wine_quality.data.accumulate import TrainingData
 from wine_quality.data.remembered import RememberedFile, key_of
-from wine_quality.data.source import PACKAGED_RED_WINE, SourceError, local_path_of
-from wine_quality.data.transfer import redact_url
+from wine_quality.data.source import PACKAGED_RED_WINE, SourceError, local_path_of, path_of
+from wine_quality.data.transfer import redact_url, split_url
 from wine_quality.engines.batches import UnreadableFile
 from wine_quality.engines.broken_rules import ContractBroken
 from wine_quality.engines.membership import Membership
 from wine_quality.engines.remembered_sums import SAMPLED_ROWS, RememberedSums, write_sums
-from wine_quality.engines.sample import RowSample
 from wine_quality.engines.training_pass import check_all_columns, sample_of, total_of
 from wine_quality.loading import PACKAGED_NAME, RawWineCsvConfig, WinesRefusedError
 from wine_quality.splits.streamed import StreamedSplit
@@ -123,11 +120,7 @@ def pass_over(
             lambda paths, known: _sum_up(paths, known, membership, engine, say),
             say,
         )
-        total, sample = accumulated[0].sums, RowSample.none()
-        for one in accumulated[1:]:
-            total = total + one.sums
-        for one in accumulated:
-            sample += one.sample
+        total, sample = total_of(accumulated), sample_of(accumulated)
         hashes = [one.file.sha256 for one in accumulated]
     else:
         total, sample = total_of(read), sample_of(read)
@@ -178,9 +171,13 @@ def _sum_up(
                         f"{file.path} is not what it was when it was looked at. Materialize "
                         "raw_wine_csv again, when the file is written completely."
                     )
-            return opened.sum_files(membership, progress_lines(say, "Summed up"))
+            found = opened.sum_files(membership, progress_lines(say, "Summed up"))
         finally:
             opened.close()
+        # Of many some may be empty, as Spark writes them.
+        if not any(one.file.rows for one in found):
+            raise UnreadableFile(f"{', '.join(paths[:5])}: no rows in {len(paths)} file(s).")
+        return found
 
 
 def _remember(
@@ -205,18 +202,21 @@ def _place_of(url: str) -> str:
     """Raises ``UnreadableFile`` for what streaming engines cannot read."""
     if not url:
         return str(PACKAGED_RED_WINE)
-    scheme = urlsplit(url).scheme if "://" in url else ""
-    if scheme == "file":
-        try:
+    try:
+        parts = split_url(url)
+        scheme = parts.scheme if "://" in url else ""
+        if not scheme:
+            return str(path_of(url))
+        if scheme == "file":
             return str(local_path_of(url))
-        except SourceError as error:
-            raise UnreadableFile(str(error)) from error
-    if scheme not in ("", "s3"):
+    except SourceError as error:
+        raise UnreadableFile(str(error)) from error
+    if scheme != "s3":
         raise UnreadableFile(
             f"{redact_url(url)}: streaming engines read paths and s3://. Put the file there, or "
             'set resources.training_engine.config.engine to "in_memory".'
         )
-    return url if scheme else str(Path(url).expanduser())
+    return url
 
 
 def _sha256_of(found: FileSums) -> str:

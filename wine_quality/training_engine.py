@@ -52,7 +52,7 @@ class TrainingEngine(ConfigurableResource):
 
         Raises:
             UnreadableFile: a place names no file, or one cannot be opened.
-            ValueError: the engine is ``in_memory``.
+            ValueError: the engine is ``in_memory``, or its settings cannot be used.
         """
         if self.engine == EngineChoice.duckdb:
             from wine_quality.engines.engine import DuckDBEngine

@@ -2,7 +2,7 @@
 
 import os
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
 from dagster import (
     DagsterRunStatus,
@@ -21,7 +21,7 @@ from wine_quality.arrival_tags import tags_of
 from wine_quality.data.accumulate import ConflictPolicy, TrainingData
 from wine_quality.data.arrivals import Arrival, list_since
 from wine_quality.data.seen import Seen
-from wine_quality.data.transfer import SourceLimits, redact_url
+from wine_quality.data.transfer import SourceError, SourceLimits, redact_url, split_url
 from wine_quality.engines.choice import EngineChoice
 from wine_quality.environments.versions import default_version, get_version
 from wine_quality.jobs import wine_quality_model
@@ -36,6 +36,16 @@ _NAME = "new_wine_data_sensor"
 _PREFIX = "WINE_QUALITY_WATCH_"
 
 
+class Looked(NamedTuple):
+    """What a tick finds: files that are whole, those that may still be written, how many whole ones
+    there are in all, and names that nobody can write down."""
+
+    whole: list[Arrival]
+    unfinished: list[Arrival]
+    files: int
+    misnamed: tuple[str, ...] = ()
+
+
 class WatchedPlace(BaseModel):
     """What ``new_wine_data_sensor`` watches, and how it trains on what arrives.
 
@@ -48,10 +58,13 @@ class WatchedPlace(BaseModel):
         description="A folder, s3://bucket/prefix or one https:// URL. Empty: nothing is watched.",
     )
     suffix: str = Field(".csv", description="Only names that end so are data.")
-    interval_seconds: int = Field(30, ge=1, description="Between two ticks, at least.")
+    interval_seconds: int = Field(
+        30, ge=1, le=86400 * 31, description="Between two ticks, at least."
+    )
     settle_seconds: float = Field(
         10.0,
         ge=0,
+        le=86400 * 31,
         description="A file in a folder counts as whole when it was left alone for so long.",
     )
     max_runs_per_tick: int = Field(5, ge=1, description="New runs of one tick.")
@@ -64,7 +77,7 @@ class WatchedPlace(BaseModel):
     mlflow_version: str = Field(
         default_factory=default_version, description="MLflow version of the runs."
     )
-    alpha: float = Field(0.5, ge=0, description="Hyperparameter of the runs.")
+    alpha: float = Field(0.5, ge=0, allow_inf_nan=False, description="Hyperparameter of the runs.")
     l1_ratio: float = Field(0.5, ge=0, le=1, description="Hyperparameter of the runs.")
     training_data: TrainingData = Field(
         TrainingData.newest,
@@ -84,6 +97,15 @@ class WatchedPlace(BaseModel):
     def _known(cls, key: str) -> str:
         return get_version(key).key
 
+    @field_validator("place")
+    @classmethod
+    def _usable(cls, place: str) -> str:
+        try:
+            split_url(place)
+        except SourceError as error:
+            raise ValueError(str(error)) from error
+        return place
+
     @classmethod
     def from_environment(cls) -> "WatchedPlace":
         """As the variables say.
@@ -93,20 +115,18 @@ class WatchedPlace(BaseModel):
         """
         given = {name: os.environ.get(f"{_PREFIX}{name.upper()}") for name in cls.model_fields}
         try:
-            return cls.model_validate({name: text for name, text in given.items() if text})
+            return cls.model_validate({name: _text(said) for name, said in given.items() if said})
         except ValidationError as error:
             problems = [
-                f"{_PREFIX}{str(problem['loc'][0]).upper()} is {problem['input']!r}: "
-                f"{problem['msg']}"
+                f"{_PREFIX}{str(problem['loc'][0]).upper()} is "
+                f"{redact_url(str(problem['input']))[:80]!r}: "
+                f"{problem['msg'][:300]}"
                 for problem in error.errors()
             ]
             raise ValueError("; ".join(problems)) from None
 
-    def whole_arrivals(
-        self, now: float, since: float = 0.0
-    ) -> tuple[list[Arrival], list[Arrival], int]:
-        """Files that arrived since then and are whole, those that may still be written, and how
-        many whole ones there are in all.
+    def whole_arrivals(self, now: float, since: float = 0.0) -> Looked:
+        """Files that arrived since then.
 
         Raises:
             SourceError: the place cannot be listed.
@@ -119,7 +139,7 @@ class WatchedPlace(BaseModel):
         found = list_since(self.place, self.suffix, limits, since)
         if "://" in self.place and not self.place.startswith("file:"):
             # S3 and web servers show a file when it is whole.
-            return found.arrivals, [], found.files
+            return Looked(found.arrivals, [], found.files)
         newest = now - self.settle_seconds
         whole: list[Arrival] = []
         unfinished: list[Arrival] = []
@@ -127,7 +147,7 @@ class WatchedPlace(BaseModel):
             # A time in the future is a clock that is wrong, not a file that is being written.
             settled = arrival.arrived <= newest or arrival.arrived > now + 60
             (whole if settled else unfinished).append(arrival)
-        return whole, unfinished, found.files - len(unfinished)
+        return Looked(whole, unfinished, found.files - len(unfinished), found.misnamed)
 
     def run_request(self, arrival: Arrival) -> RunRequest:
         """The run that trains on it; its key is the same however often it is asked for."""
@@ -155,6 +175,11 @@ class WatchedPlace(BaseModel):
                 "mlflow": {"config": {"version": self.mlflow_version}},
             },
         }
+
+
+def _text(value: str) -> str:
+    """A variable may hold any bytes, which neither pydantic nor a log can write down."""
+    return value.encode(errors="backslashreplace").decode()
 
 
 def watching_sensor(watch: WatchedPlace) -> SensorDefinition:
@@ -186,13 +211,19 @@ def tick(context: SensorEvaluationContext, watch: WatchedPlace) -> SensorResult 
         return SkipReason(
             f"Nothing is watched. Set {_PREFIX}PLACE to a folder, s3://bucket/prefix or URL."
         )
-    seen = _seen(context)
-    whole, unfinished, files = watch.whole_arrivals(time.time(), seen.mark[0])
+    now = time.time()
+    seen = _seen(context, now)
+    whole, unfinished, files, misnamed = watch.whole_arrivals(now, seen.mark[0])
     new = seen.unseen(whole)
     shown = redact_url(watch.place)
     if not new:
         waiting = f"; {len(unfinished)} may still be written" if unfinished else ""
-        return SkipReason(f"Nothing new among {files} file(s) in {shown}{waiting}.")
+        renamed = (
+            f". {len(misnamed)} have names that are not UTF-8, such as {misnamed[0]}: rename them"
+            if misnamed
+            else ""
+        )
+        return SkipReason(f"Nothing new among {files} file(s) in {shown}{waiting}{renamed}.")
     room = watch.max_unfinished_runs - context.instance.get_runs_count(
         RunsFilter(tags={"dagster/sensor_name": _NAME}, statuses=_UNFINISHED)
     )
@@ -207,14 +238,18 @@ def tick(context: SensorEvaluationContext, watch: WatchedPlace) -> SensorResult 
         context.log.info(f"{len(left)} more file(s) are left for later ticks.")
     return SensorResult(
         run_requests=[watch.run_request(arrival) for arrival in batch],
-        cursor=seen.handled(batch, left).to_cursor(),
+        cursor=seen.handled(batch, left, now).to_cursor(),
     )
 
 
-def _seen(context: SensorEvaluationContext) -> Seen:
+def _seen(context: SensorEvaluationContext, now: float) -> Seen:
     try:
-        return Seen.from_cursor(context.cursor)
+        seen = Seen.from_cursor(context.cursor)
+        if seen.mark[0] > now:
+            # A clock was wrong; whatever arrives until then would not be seen.
+            raise ValueError(f"the cursor is of the future: {context.cursor!r:.80}")
     except ValueError as error:
         # The run keys keep what was trained on from being trained on again.
         context.log.warning(f"{error}. Starting from the beginning.")
         return Seen()
+    return seen

@@ -31,7 +31,7 @@ from typing import Any
 from wine_quality.data.contract import FEATURES
 from wine_quality.environments.versions import MLFLOW_VERSIONS, PROJECT_ROOT
 from wine_quality_tests.bench_stack import proportional_mib
-from wine_quality_tests.servers import die_with_parent, free_port
+from wine_quality_tests.servers import dying_with_us, free_port
 from wine_quality_tests.serving import NAME, request_of, run_job
 from wine_quality_tests.stack_client import descendants
 
@@ -67,13 +67,12 @@ def dataframe_split(rows: list[list[float]]) -> dict[str, Any]:
 def started(contender: Contender, port: int) -> Iterator[subprocess.Popen[bytes]]:
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(
-            [part.format(port=port) for part in contender.command],
+            dying_with_us(*(part.format(port=port) for part in contender.command)),
             env=contender.environment,
             cwd=PROJECT_ROOT,
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            preexec_fn=die_with_parent,
         )
         try:
             yield process

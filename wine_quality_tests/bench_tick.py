@@ -22,7 +22,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from wine_quality_tests.servers import die_with_parent
+from wine_quality.environments.worker import die_with_parent
 
 NUMBER = 10_000
 TARGET = 1.2

@@ -14,7 +14,7 @@ import requests
 from dagster import DagsterInstance
 
 from wine_quality.environments.versions import PROJECT_ROOT
-from wine_quality_tests.servers import await_condition, die_with_parent, free_port
+from wine_quality_tests.servers import await_condition, dying_with_us, free_port
 
 READY_SECONDS = 90
 RUN_SECONDS = 120
@@ -51,6 +51,8 @@ class DagsterStack:
             **os.environ,
             "DAGSTER_HOME": str(self.dagster_home),
             "WINE_QUALITY_HOME": str(home),
+            # Tests give each run a server, or the proxy before it, by its config.
+            "WINE_QUALITY_ALLOWED_TRACKING_URIS": "*",
         }
         self.variables.pop("MLFLOW_TRACKING_URI", None)
         self.variables.update(variables)
@@ -76,17 +78,20 @@ class DagsterStack:
     def _start(self, script: str, arguments: list[str], name: str) -> subprocess.Popen[bytes]:
         command = [str(Path(sys.executable).with_name(script)), *arguments]
         return subprocess.Popen(
-            [*command, "-w", str(PROJECT_ROOT / "workspace.yaml")],
+            dying_with_us(*command, "-w", PROJECT_ROOT / "workspace.yaml"),
             stdout=(self._folder / f"{name}.log").open("ab"),
             stderr=subprocess.STDOUT,
             env=self.variables,
             cwd=PROJECT_ROOT,
             start_new_session=True,
-            preexec_fn=die_with_parent,
         )
 
     def start_daemon(self) -> None:
         self._processes["daemon"] = self._start("dagster-daemon", ["run"], "daemon")
+
+    def pid(self, name: str) -> int:
+        """Of ``webserver`` or ``daemon``."""
+        return self._processes[name].pid
 
     def kill_daemon(self) -> None:
         """As a machine that goes down does; the code server it started dies with it."""

@@ -24,7 +24,7 @@ from wine_quality.data.contract import FEATURES
 from wine_quality.deployment.repository import write_repository
 from wine_quality.deployment.requirements import LOCKS
 from wine_quality.deployment.served_model import PACKAGES, read_model
-from wine_quality_tests.servers import await_condition, die_with_parent, free_port
+from wine_quality_tests.servers import await_condition, dying_with_us, free_port
 from wine_quality_tests.serving import NAME, request_of, serving_environment
 
 INFER = f"/v2/models/{NAME}/infer"
@@ -195,12 +195,11 @@ class ModelServer:
             "MLSERVER_METRICS_PORT": str(self.metrics_port),
         }
         self.process = subprocess.Popen(
-            [str(self._python), "-m", "wine_quality_runtime.server", str(self.place.parent)],
+            dying_with_us(self._python, "-m", "wine_quality_runtime.server", self.place.parent),
             env={**kept, **own, **self._variables},
             cwd=self.place,
             stdout=self.log.open("wb"),
             stderr=subprocess.STDOUT,
-            preexec_fn=die_with_parent,
         )
         await_condition(self._is_ready, f"the server: {self.log}", READY_SECONDS)
         return self

@@ -16,6 +16,7 @@ from wine_quality.history import WineHistory
 from wine_quality.metrics_history.resource import MetricsHistory
 from wine_quality.storage import PlainFormatIOManager
 from wine_quality.tracking.resource import MlflowTracker, VersionKey
+from wine_quality.training_engine import TrainingEngine
 
 GRAPH = [
     data.raw_wine_csv,
@@ -37,6 +38,7 @@ def resources(key: str, uri: str, name: str) -> dict[str, Any]:
             registered_model_name=name,
         ),
         "wine_history": WineHistory(),
+        "training_engine": TrainingEngine(),
         "metrics_history": MetricsHistory(),
         "io_manager": PlainFormatIOManager(),
     }

@@ -17,7 +17,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from wine_quality_tests.servers import await_condition, die_with_parent, free_port
+from wine_quality_tests.servers import await_condition, dying_with_us, free_port
 
 USER, PASSWORD = "postgres", "p@ss/w0rd%"
 _UNPRIVILEGED = ("postgres", "nobody")
@@ -95,11 +95,10 @@ class PostgresServer:
         options = [f"--{key}={value}" for key, value in self._settings.items()]
         log = self.folder / "log"
         self._process = subprocess.Popen(
-            [str(self._binaries / "postgres"), "-D", "data", *options],
+            dying_with_us(self._binaries / "postgres", "-D", "data", *options),
             stdout=log.open("ab"),
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            preexec_fn=die_with_parent,
             **self._as,
         )
         await_condition(self._answers, f"PostgreSQL: {log.read_text()[-2000:]}", 60)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -27,9 +27,14 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def die_with_parent() -> None:
-    """Between fork and exec: have the kernel end the process with the tests (Linux)."""
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+def dying_with_us(*command: str | Path) -> list[str]:
+    """The command of a process that the kernel ends with the tests (Linux).
+
+    By ``setpriv`` of util-linux and not by a ``preexec_fn``: between its fork and exec the threads
+    of gRPC, which Dagster's clients leave in the tests' process, may meet file descriptors that
+    were closed under them, and abort the child.
+    """
+    return [shutil.which("setpriv") or "setpriv", "--pdeathsig", "KILL", *map(str, command)]
 
 
 def await_condition(condition: Callable[[], bool], what: str, seconds: float = 90) -> None:
@@ -56,13 +61,12 @@ class MlflowServer:
         command += ["--default-artifact-root", "mlflow-artifacts:/"]
         command += ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
         self._process = subprocess.Popen(
-            command,
+            dying_with_us(*command),
             stdout=self.log.open("wb"),
             stderr=subprocess.STDOUT,
             env={**version.process_variables(), "HOME": str(folder)},
             cwd=folder,
             start_new_session=True,
-            preexec_fn=die_with_parent,
         )
         self._await_health()
 
@@ -87,6 +91,12 @@ class MlflowServer:
             method=method,
         )
         with urllib.request.urlopen(request, timeout=20) as answer:
+            return json.loads(answer.read())
+
+    def get(self, path: str) -> dict[str, Any]:
+        """Ask over REST by GET; ``path`` with its query."""
+        uri = f"{self.uri}/api/2.0/mlflow/{path}"
+        with urllib.request.urlopen(uri, timeout=20) as answer:
             return json.loads(answer.read())
 
     def runs(self, experiment: str) -> list[dict[str, Any]]:

@@ -18,7 +18,7 @@ from typing import Any
 
 from wine_quality.data.contract import FEATURES
 from wine_quality.environments.versions import MLFLOW_VERSIONS, PROJECT_ROOT, MlflowVersion
-from wine_quality_tests.servers import await_condition, die_with_parent, free_port
+from wine_quality_tests.servers import await_condition, dying_with_us, free_port
 
 NAME = "ElasticnetWineModel"
 READY_SECONDS = 120
@@ -69,14 +69,13 @@ class Serve:
         self.log = home / f"serve-{self.port}.log"
         home.mkdir(parents=True, exist_ok=True)
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "wine_quality", "serve", "--mlflow", version.key]
+            dying_with_us(sys.executable, "-m", "wine_quality", "serve", "--mlflow", version.key)
             + ["--port", str(self.port), "--grpc-port", str(self.grpc_port), "--every", "0.2"]
             + list(arguments),
             cwd=PROJECT_ROOT,
             env=_environment(home, variables),
             stdout=self.log.open("wb"),
             stderr=subprocess.STDOUT,
-            preexec_fn=die_with_parent,
         )
 
     def __enter__(self) -> Serve:

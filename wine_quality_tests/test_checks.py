@@ -8,7 +8,7 @@ import pytest
 
 from wine_quality.assets import checks
 from wine_quality.data.source import PACKAGED_RED_WINE
-from wine_quality.splits.split import Evaluation, predicted_range
+from wine_quality.splits.split import Evaluation
 from wine_quality.training.compare import population_stability, profile, winner
 
 
@@ -80,8 +80,7 @@ def test_shared_wines_are_a_warning():
 def test_predictions_outside_the_scale_are_counted():
     def check(predicted: list[float]):
         values = np.array(predicted)
-        lowest, highest, outside = predicted_range(values)
-        found = Evaluation({}, 0.0, 9, len(values), lowest, highest, outside, values, values)
+        found = Evaluation.of_rows({}, 0.0, 9, values, values)
         return checks.predictions_in_scale(found, (0, 10))
 
     assert check([0.0, 10.0]).passed

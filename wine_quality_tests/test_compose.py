@@ -32,6 +32,7 @@ from wine_quality_tests.servers import free_port
 MLOPS = FOLDER / "MLOps.yml"
 DOCKERFILES = sorted((PROJECT_ROOT / "deploy" / "images").glob("*.Dockerfile"))
 TASKS = {"databases", "buckets"}
+SECRET = {*SECRETS, "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}
 # Compose's names of the stack's services.
 NAMES = {"s3": "minio", "mlflow-3": "mlflow", "mlflow-2.1.1": "mlflow-2-1-1"}
 NAMES["mlflow-1.26"] = "mlflow-1-26"
@@ -40,7 +41,9 @@ NAMES["mlflow-1.26"] = "mlflow-1-26"
 LOCAL_ONLY = {"HOME", "PATH", "LC_ALL"}
 OF_IMAGES = {
     "postgres": {"POSTGRES_USER", "POSTGRES_PASSWORD", "POSTGRES_DB", "POSTGRES_INITDB_ARGS"}
-    | {"PGPORT", "PGDATA", "NO_TS_TUNE"},
+    | {"POSTGRES_PASSWORD_FILE", "PGPORT", "PGDATA", "NO_TS_TUNE"},
+    # In the address in the stack.
+    "dagster-code": {"PGPASSWORD"},
     # A socket of the same user needs no password.
     "databases": {"PGPASSWORD"},
     "buckets": {"MINIO_ROOT_USER", "MINIO_ROOT_PASSWORD", "MINIO_ENDPOINT", "BIND_ADDRESS"},
@@ -63,9 +66,20 @@ def compose_file(**changed: str) -> dict[str, Any]:
     return yaml.safe_load(done.stdout)
 
 
+def compose_with_secrets(**changed: str) -> dict[str, Any]:
+    """The same, with each secret as the variable that with-secrets.sh makes of its file."""
+    read = compose_file(**changed)
+    for service in read["services"].values():
+        for secret in service.get("secrets", []):
+            plain = {"source": secret} if isinstance(secret, str) else secret
+            value = {**read_file(EXAMPLE), **changed}[plain["source"]]
+            service["environment"][plain.get("target") or plain["source"]] = value
+    return read
+
+
 @pytest.fixture(scope="module")
 def compose() -> dict[str, Any]:
-    return compose_file()
+    return compose_with_secrets()
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +107,7 @@ def test_it_is_valid_by_the_compose_specification(compose):
     vendor = files("check_jsonschema") / "builtin_schemas" / "vendor" / "compose-spec.json"
     schema = json.loads(vendor.read_text())
     validator = validator_for(schema)(schema)
-    for document in (yaml.safe_load(MLOPS.read_text()), compose):
+    for document in (yaml.safe_load(MLOPS.read_text()), compose_file()):
         assert [error.message for error in validator.iter_errors(document)] == []
     wrong = {"services": {"mlflow": {"image": "mlflow", "port": ["5100:5000"]}}}
     assert list(validator.iter_errors(wrong)), "the schema lets anything pass"
@@ -136,7 +150,7 @@ def test_every_variable_is_in_the_example_with_the_same_default():
     named = _interpolations()
     assert set(named) <= set(example)
     # POSTGRES_HOST and the like are empty there: "the platform's own".
-    given = {name: value for name, value in example.items() if value and name not in SECRETS}
+    given = {name: value for name, value in example.items() if value and name not in SECRET}
     for name, operands in named.items():
         for operator, operand in operands:
             if operator == ":-" and name in given:
@@ -144,43 +158,86 @@ def test_every_variable_is_in_the_example_with_the_same_default():
             assert operator in (":-", ":?"), f"{name} without a default"
 
 
-def test_every_setting_reaches_the_containers():
+def test_every_setting_reaches_the_containers(compose):
     unused = set(read_file(EXAMPLE)) - set(_interpolations())
-    assert unused == set()
+    assert unused == set(compose["secrets"]) == SECRET
+    used = {
+        secret if isinstance(secret, str) else secret["source"]
+        for service in compose["services"].values()
+        for secret in service.get("secrets", [])
+    }
+    assert used == SECRET
 
 
-def test_secrets_have_no_default_and_stand_nowhere():
-    secret = {*SECRETS, "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}
-    for name, operands in _interpolations().items():
-        if name in secret:
-            assert {operator for operator, _ in operands} == {":?"}, name
+def test_secrets_are_files_and_stand_nowhere(tmp_path):
+    """Neither in the file, nor in what `docker inspect` shows: a service's variables, command and
+    labels are what compose makes of it here."""
     # Values that nothing else would have.
-    drawn = {name: f"s3cret{number}" for number, name in enumerate(sorted(secret))}
-    reached = json.dumps(compose_file(**drawn)["services"])
-    assert all(value in reached for value in drawn.values())
-    demo = {value for name, value in read_file(EXAMPLE).items() if name in secret}
-    for value in demo - {"postgres", "dagster", "mlflow", "metrics"}:  # also names of services
-        assert value not in reached
+    drawn = {name: f"s3cret{number}" for number, name in enumerate(sorted(SECRET))}
+    shown = compose_file(**drawn)
+    assert "s3cret" not in json.dumps(shown)
+    for name, secret in shown["secrets"].items():
+        assert secret["file"].endswith(f"/secrets/{name}")
+    demo = {value for name, value in read_file(EXAMPLE).items() if name in SECRET}
+    for value in demo - {"postgres", "dagster", "mlflow", "metrics", "wine"}:  # also names
+        assert value not in json.dumps(shown["services"])
         for path in (MLOPS, *DOCKERFILES):
             assert value not in path.read_text()
     names = re.compile(r"^\s*(?:ENV|ARG)\b.*(?:PASSWORD|SECRET|TOKEN|_KEY)", re.MULTILINE)
     assert not [path for path in DOCKERFILES if names.search(path.read_text())]
 
 
-def test_without_a_secret_it_is_refused(tmp_path):
-    partial = tmp_path / ".env"
-    lines = EXAMPLE.read_text().splitlines()
-    partial.write_text("\n".join(x for x in lines if not x.startswith("MLFLOW_POSTGRES_PASSWORD")))
-    command = [sys.executable, "-m", "podman_compose", "--dry-run", "--env-file", str(partial)]
+@pytest.fixture
+def own_folder(tmp_path) -> Path:
+    """The scripts, where a .env may be beside them."""
+    for name in ("secrets.sh", "with-secrets.sh"):
+        shutil.copy(FOLDER / name, tmp_path)
+    return tmp_path
+
+
+def write_secrets(folder: Path) -> subprocess.CompletedProcess[str]:
+    command = ["sh", str(folder / "secrets.sh")]
+    return subprocess.run(command, capture_output=True, text=True, cwd="/", timeout=20)
+
+
+def test_secrets_are_written_and_become_variables(own_folder):
+    made = own_folder / ".env"
+    settings.write_random(made)
+    assert write_secrets(own_folder).returncode == 0
+    folder, drawn = own_folder / "secrets", read_file(made)
+    assert {file.name: file.read_text() for file in folder.iterdir()} == {
+        name: drawn[name] for name in SECRET
+    }
+    # The containers' users read the file; on this machine the folder is in between.
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert all(file.stat().st_mode & 0o777 == 0o444 for file in folder.iterdir())
+    script = own_folder / "with-secrets.sh"
+    script.write_text(script.read_text().replace("/run/secrets", str(folder)))
     done = subprocess.run(
-        [*command, "-f", str(MLOPS), "config"],
+        [
+            "sh",
+            str(script),
+            sys.executable,
+            "-c",
+            "import json, os; print(json.dumps({**os.environ}))",
+        ],
         capture_output=True,
         text=True,
-        env=_no_settings(),
-        timeout=60,
+        env={},
+        timeout=20,
     )
-    assert done.returncode != 0
-    assert "copy .env.example to .env" in done.stderr
+    seen = json.loads(done.stdout)
+    assert {name: seen[name] for name in SECRET} == {name: drawn[name] for name in SECRET}
+
+
+def test_without_a_secret_it_is_refused(own_folder):
+    assert "make stack-env" in write_secrets(own_folder).stderr
+    lines = EXAMPLE.read_text().splitlines()
+    kept = [line for line in lines if not line.startswith("MLFLOW_POSTGRES_PASSWORD")]
+    (own_folder / ".env").write_text("\n".join(kept))
+    done = write_secrets(own_folder)
+    assert done.returncode == 1
+    assert "has no MLFLOW_POSTGRES_PASSWORD: copy it from .env.example" in done.stderr
 
 
 def test_no_service_can_do_more_than_it_must(services):
@@ -200,9 +257,10 @@ def test_only_this_machine_reaches_the_demo(services):
     assert all(port.startswith("127.0.0.1:") for ports in published.values() for port in ports), (
         published
     )
-    # The stores are for nobody outside, whatever is set.
+    # All but the proxy is for nobody outside, whatever is set; the stores have ports here at all.
     opened = compose_file(BIND_ADDRESS="0.0.0.0")["services"]
     wide = {name for name in published if opened[name]["ports"][0].startswith("0.0.0.0:")}
+    assert wide == {"proxy"}
     assert set(published) - wide == {"postgres", "minio"}
 
 
@@ -278,7 +336,8 @@ def test_services_get_the_variables_that_the_stack_gives(stack, services):
             missing = {variable for variable in missing if "MLFLOW_U" not in variable}
         assert missing == set(), name
     assert not [v for v in services["dagster-code"]["environment"] if v.startswith("AWS_")]
-    assert set(services["minio"]["environment"]) == {"MINIO_ROOT_USER", "MINIO_ROOT_PASSWORD"}
+    root = {"MINIO_ROOT_USER", "MINIO_ROOT_PASSWORD"}
+    assert set(services["minio"]["environment"]) == root | {f"{name}_FILE" for name in root}
 
 
 # Values that are another thing where each service has an address of its own.
@@ -296,7 +355,9 @@ def test_variables_have_the_values_that_the_stack_gives(stack, services):
     assert compared > 30
     local = stack["dagster-code"].variables["WINE_QUALITY_METRICS_URL"]
     there = services["dagster-code"]["environment"]["WINE_QUALITY_METRICS_URL"]
-    assert re.sub(r"@[^/]+/", "@/", local) == re.sub(r"@[^/]+/", "@/", there)
+    local, password = re.sub(r":[^:@]+@[^/]+/", "@/", local), re.findall(r":([^:@]+)@", local)
+    assert local == re.sub(r"@[^/]+/", "@/", there)
+    assert password == [services["dagster-code"]["environment"]["PGPASSWORD"]]
 
 
 def test_ports_are_those_of_the_settings(services):
@@ -304,20 +365,27 @@ def test_ports_are_those_of_the_settings(services):
     listens = {
         "postgres": [("POSTGRES_PORT", example["POSTGRES_PORT"])],
         "minio": [("MINIO_PORT", "9000"), ("MINIO_CONSOLE_PORT", "9001")],
-        "dagster-webserver": [("DAGSTER_PORT", _after(services["dagster-webserver"], "-p"))],
     }
+    proxied = {"DAGSTER": ("dagster-webserver", _after(services["dagster-webserver"], "-p"))}
     for version in MLFLOW_VERSIONS.values():
         name = NAMES[f"mlflow-{version.key}"]
-        inside = services[name]["environment"]["MLFLOW_PORT"]
-        listens[name] = [(f"MLFLOW_{underscored(version)}_PORT", inside)]
+        proxied[f"MLFLOW_{underscored(version)}"] = (
+            name,
+            services[name]["environment"]["MLFLOW_PORT"],
+        )
+    proxy = services["proxy"]["environment"]
+    for setting, place in proxied.items():
+        assert proxy[f"PROXY_{setting}"] == ":".join(place)
+        assert str(proxy[f"{setting}_PORT"]) == example[f"{setting}_PORT"]
+    listens["proxy"] = [(f"{name}_PORT", example[f"{name}_PORT"]) for name in proxied]
     for name, ports in listens.items():
         wanted = [f"127.0.0.1:{example[setting]}:{inside}" for setting, inside in ports]
-        assert services[name]["ports"] == wanted
+        assert sorted(services[name]["ports"]) == sorted(wanted)
     assert {name for name, service in services.items() if "ports" in service} == set(listens)
     code = services["dagster-code"]
     assert _after(code, "-p") == code["environment"]["DAGSTER_CODE_PORT"]
     assert code["environment"]["DAGSTER_CODE_HOST"] == "dagster-code"
-    moved = compose_file(POSTGRES_PORT="6543")["services"]
+    moved = compose_with_secrets(POSTGRES_PORT="6543")["services"]
     assert moved["postgres"]["ports"] == ["127.0.0.1:6543:6543"]
     assert moved["postgres"]["environment"]["PGPORT"] == "6543"
     assert moved["mlflow"]["environment"]["POSTGRES_PORT"] == "6543"
@@ -329,7 +397,7 @@ def test_addresses_are_services_of_this_file(services):
         name, suffix = NAMES[f"mlflow-{version.key}"], underscored(version)
         inside = services[name]["environment"]["MLFLOW_PORT"]
         assert code[f"WINE_QUALITY_MLFLOW_URI_{suffix}"] == f"http://{name}:{inside}"
-        outside = services[name]["ports"][0].split(":")[1]
+        outside = services["proxy"]["environment"][f"MLFLOW_{suffix}_PORT"]
         assert code[f"WINE_QUALITY_MLFLOW_UI_{suffix}"] == f"http://localhost:{outside}"
         assert services[name]["environment"]["MLFLOW_POSTGRES_DB"] == f"mlflow_{suffix}"
         assert f"'mlflow_{suffix}'" in stack_postgres.INIT.read_text()
@@ -371,8 +439,6 @@ def test_commands_are_those_of_the_stack(stack, services):
     assert stack["databases"].command[-2:] == ("--file", str(FOLDER / "postgres" / "init.sql"))
     assert "./postgres/init.sql:/etc/wine_quality/init.sql:ro,z" in services["databases"]["volumes"]
     assert services["databases"]["command"][-1] == "--file=/etc/wine_quality/init.sql"
-    for name in ("mlflow", "mlflow-2-1-1", "mlflow-1-26"):
-        assert "command" not in services[name]  # the image's
     text = _text("mlflow")
     assert "COPY deploy/docker-compose/mlflow/serve.sh /opt/mlflow/serve.sh\n" in text
     assert json.loads(_last(text, "CMD")) == ["/bin/sh", "/opt/mlflow/serve.sh"]
@@ -427,12 +493,14 @@ def test_what_is_copied_is_there_and_let_through(dockerfile):
 
 
 def test_a_script_that_a_container_runs_parses(services):
-    for script in (FOLDER / "minio" / "buckets.sh", FOLDER / "mlflow" / "serve.sh"):
+    scripts = ("minio/buckets.sh", "mlflow/serve.sh", "proxy/serve.sh")
+    for script in map(FOLDER.joinpath, scripts):
         done = subprocess.run(["sh", "-n", str(script)], capture_output=True, text=True, timeout=20)
         assert done.returncode == 0, done.stderr
         for name in _required(script.read_text()):
-            for service in ("buckets",) if script.parent.name == "minio" else ("mlflow",):
-                assert name in services[service]["environment"], f"{script.name}: {name}"
+            service = {"minio": "buckets"}.get(script.parent.name, script.parent.name)
+            made_here = f"{name}=" in script.read_text()
+            assert made_here or name in services[service]["environment"], f"{script.name}: {name}"
 
 
 MC = """#!/bin/sh
@@ -517,7 +585,7 @@ def test_nothing_is_published_before_the_buckets_are_made(services):
 
     opened = compose_file(BIND_ADDRESS="0.0.0.0")["services"]
     wide = [n for n, service in opened.items() if "0.0.0.0" in str(service.get("ports"))]
-    assert len(wide) == 4
+    assert wide == ["proxy"]
     assert all("buckets" in after(name) for name in wide)
 
 

@@ -23,7 +23,7 @@ from wine_quality.deployment.served_model import (
     read_model,
 )
 from wine_quality.environments.versions import MLFLOW_VERSIONS, PROJECT_ROOT
-from wine_quality_tests.servers import await_condition, die_with_parent, free_port
+from wine_quality_tests.servers import await_condition, dying_with_us, free_port
 from wine_quality_tests.serving import NAME, Serve, run_job, serving_environment
 
 SIGNATURE = '[{"name": "pH", "type": "double"}, {"name": "alcohol", "type": "long"}]'
@@ -214,12 +214,11 @@ def test_the_images_entry_point_without_an_engine(deployed_home, tmp_path):
     entry = json.loads(environment.pop("COMMAND"))
     log = tmp_path / "log"
     process = subprocess.Popen(
-        entry,
+        dying_with_us(*entry),
         env=environment,
         cwd="/tmp",
         stdout=log.open("wb"),
         stderr=subprocess.STDOUT,
-        preexec_fn=die_with_parent,
     )
     try:
         health = [str(serving_environment()), "-m", "wine_quality_runtime.health"]
@@ -313,7 +312,7 @@ def _assert_loads_by_the_repository_api(models: Path, folder: Path) -> None:
     agent.mkdir()
     ports = {f"MLSERVER_{name}_PORT": str(free_port()) for name in ("HTTP", "GRPC", "METRICS")}
     process = subprocess.Popen(
-        [str(serving_environment()), "-m", "wine_quality_runtime.server", str(agent)],
+        dying_with_us(serving_environment(), "-m", "wine_quality_runtime.server", agent),
         env={
             **ports,
             "PATH": os.environ["PATH"],
@@ -323,7 +322,6 @@ def _assert_loads_by_the_repository_api(models: Path, folder: Path) -> None:
             "WINE_QUALITY_SERVE_REPOSITORY_API": "true",
         },
         cwd=folder,
-        preexec_fn=die_with_parent,
     )
     base = f"http://127.0.0.1:{ports['MLSERVER_HTTP_PORT']}/v2"
     name = "elasticnet-wine-model_1"

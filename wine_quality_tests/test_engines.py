@@ -19,6 +19,7 @@ from wine_quality.engines.broken_rules import ContractBroken
 from wine_quality.engines.membership import MULTIPLIERS, SCALES, TEST, Membership, groups_of
 from wine_quality.engines.parquet_reader import ParquetReader
 from wine_quality.engines.part_sums import PartSums
+from wine_quality.engines.places import expand
 from wine_quality.engines.sample import CAPACITY, RowSample, stride_for
 from wine_quality.engines.scoring_pass import score_test_part
 from wine_quality.engines.training_pass import sample_of, sum_files, total_of
@@ -33,11 +34,11 @@ MASK = (1 << 64) - 1
 
 def _reader(engine: str, places: list[str]):
     if engine == "parquet":
-        return ParquetReader(places)
+        return ParquetReader(expand(places))
     pytest.importorskip("duckdb", reason="DuckDB is not installed here")
     from wine_quality.engines.duckdb_reader import DuckDBReader
 
-    return DuckDBReader(places, threads=2)
+    return DuckDBReader(expand(places), threads=2)
 
 
 @pytest.fixture(params=["parquet", "duckdb"])

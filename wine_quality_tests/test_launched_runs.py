@@ -35,7 +35,7 @@ AT_REGISTRATION = r"/model-versions/create"
 
 @pytest.fixture(scope="module")
 def dagster(tmp_path_factory) -> Iterator[DagsterStack]:
-    stack = DagsterStack(tmp_path_factory.mktemp("platform"))
+    stack = DagsterStack(tmp_path_factory.mktemp("platform"), WINE_QUALITY_ALLOWED_ROOTS="/nowhere")
     yield stack
     stack.stop()
 
@@ -124,12 +124,19 @@ def test_bad_input_is_named_in_the_run_log(dagster, tracked):
     assert any("/nowhere/wines.csv does not exist" in line for line in dagster.messages(run))
     assert tracked.statuses == ["FAILED"]
 
+    # What whoever launches may not read, they read by no config.
+    config["ops"] = {"raw_wine_csv": {"config": {"csv_url": "/etc/passwd"}}}
+    run = dagster.launch(config)
+    assert dagster.wait(run) == "FAILURE"
+    assert any("by $WINE_QUALITY_ALLOWED_ROOTS (now: /nowhere)" in m for m in dagster.messages(run))
+    assert tracked.statuses == ["FAILED", "FAILED"]
+
     config = tracked.config()
     config["resources"]["hyperparameters"] = {"config": {"alpha": -1}}
     run = dagster.launch(config)
     assert dagster.wait(run) == "FAILURE"
     assert any("hyperparameters.config.alpha is -1" in line for line in dagster.messages(run))
-    assert tracked.statuses == ["FAILED"]
+    assert tracked.statuses == ["FAILED", "FAILED"]
     assert tracked.versions == 0
 
 

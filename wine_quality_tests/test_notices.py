@@ -127,6 +127,7 @@ def test_a_secret_is_never_shown(settings_of, name):
 def test_a_failed_run_says_step_reason_file_and_link(monkeypatch, tmp_path: Path):
     from wine_quality.assets.data import raw_wine_csv
     from wine_quality.history import WineHistory
+    from wine_quality.training_engine import TrainingEngine
 
     monkeypatch.setenv("DAGSTER_WEBSERVER_URL", "https://dagster.example.org/")
     missing = tmp_path / "no\nwines.csv"
@@ -134,7 +135,7 @@ def test_a_failed_run_says_step_reason_file_and_link(monkeypatch, tmp_path: Path
         failed = materialize(
             [raw_wine_csv],
             instance=instance,
-            resources={"wine_history": WineHistory()},
+            resources={"wine_history": WineHistory(), "training_engine": TrainingEngine()},
             run_config={"ops": {"raw_wine_csv": {"config": {"csv_url": str(missing)}}}},
             tags={"wine_quality/source": "s3://wines/new.csv"},
             raise_on_error=False,

@@ -45,6 +45,7 @@ class Told:
             MLFLOW_TRACKING_URI=server.uri,
             DAGSTER_WEBSERVER_URL="https://dagster.example.org",
             WINE_QUALITY_NOTIFY="log,slack,email",
+            WINE_QUALITY_ALLOWED_ROOTS=str(folder),
             **self.slack.variables(),
             **self.mail.variables(),
         )

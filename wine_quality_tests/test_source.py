@@ -155,5 +155,7 @@ def test_s3_without_credentials_says_so(s3, monkeypatch, tmp_path):
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("HOME", str(tmp_path))
+    # Time enough for the libraries to be imported, which may be the first to need them.
+    patient = replace(QUICK, total_seconds=30.0)
     with pytest.raises(SourceError, match="AWS_ACCESS_KEY_ID"):
-        read_source("s3://wines/red/wines.csv", QUICK)
+        read_source("s3://wines/red/wines.csv", patient)

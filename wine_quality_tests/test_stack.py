@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pwd
 import shutil
 import signal
 import socket
+import stat
+import subprocess
+import sys
 import tempfile
 import urllib.error
 import urllib.parse
@@ -18,7 +22,9 @@ from pathlib import Path
 import pytest
 import requests
 
-from wine_quality.environments.versions import MLFLOW_VERSIONS
+from wine_quality.environments.versions import MLFLOW_VERSIONS, PROJECT_ROOT
+from wine_quality_tests.canaries import MARK, canaries, in_command_lines, in_databases, in_files
+from wine_quality_tests.generated_wines import write_wines
 from wine_quality_tests.servers import await_condition
 from wine_quality_tests.stack_client import (
     Stack,
@@ -34,7 +40,9 @@ KEPT = (
     "SELECT metric, value FROM wine_quality.evaluation_metrics WHERE run_id = '{}' ORDER BY metric"
 )
 # As the user's own would be; no service but the MLflow servers may get any.
-FOREIGN = {"AWS_PROFILE": "private", "AWS_SESSION_TOKEN": "t0ken", "MLFLOW_TRACKING_TOKEN": "t0ken"}
+FOREIGN = {"AWS_PROFILE": "private", "AWS_SESSION_TOKEN": f"t0ken{MARK}"}
+FOREIGN["MLFLOW_TRACKING_TOKEN"] = f"t1ken{MARK}"
+WEBHOOK = {"WINE_QUALITY_NOTIFY_SLACK_TOKEN": f"xoxb-{MARK}"}
 
 
 @dataclass
@@ -64,9 +72,9 @@ def stack() -> Iterator[Stack]:
             patch.delenv(name)
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        # The secrets are none of the demo's, and need quoting in an address.
-        secret = {"DAGSTER_POSTGRES_PASSWORD": "p:a/s@s%", "MLFLOW_POSTGRES_PASSWORD": "q:w/e@r%"}
-        found = Stack(home, versions, DAGSTER_PORT=str(taken.getsockname()[1]), **secret, **FOREIGN)
+        # The secrets are none of the demo's, and some need quoting in an address.
+        secret = {**canaries(), **FOREIGN, **WEBHOOK}
+        found = Stack(home, versions, DAGSTER_PORT=str(taken.getsockname()[1]), **secret)
         try:
             said = found.up()
             assert "ready after" in said
@@ -242,6 +250,42 @@ def test_models_are_deployed_into_the_assets_bucket(stack, runs):
         assert found[f"{place}/manifests/seldon-core-v2.yaml"] > 0
 
 
+def test_wines_in_the_bucket_are_streamed(stack, runs, tmp_path):
+    """Parquet in the store of the stack, as the UI launches it, with each version's client."""
+    client = stack.s3("WINE_QUALITY_ASSETS_KEY", "WINE_QUALITY_ASSETS_SECRET")
+    for number in range(2):
+        write_wines(tmp_path / "wines.parquet", 30_000, seed=number)
+        key = f"wines/{number}.parquet"
+        client.upload_file(str(tmp_path / "wines.parquet"), stack.settings["ASSETS_BUCKET"], key)
+    launched = {}
+    for version in stack.versions:
+        url = f"s3://{stack.settings['ASSETS_BUCKET']}/wines/"
+        model = {"version": version, "registered_model_name": "streamed"}
+        config = {
+            "ops": {"raw_wine_csv": {"config": {"csv_url": url}}},
+            "resources": {
+                "training_engine": {"config": {"engine": "duckdb"}},
+                "mlflow": {"config": model},
+            },
+        }
+        launched[version] = stack.launch(config)
+    made = [Run(version, run_id) for version, run_id in launched.items()]
+    for run in made:
+        assert stack.wait(run.run_id) == "SUCCESS", stack.messages(run.run_id)[-8:]
+        tags = {tag["key"]: tag["value"] for tag in tags_of(stack, run.run_id)}
+        run.mlflow_run_id = tags["mlflow/run_id"]
+        found = mlflow_run(stack, run)
+        params = {param["key"]: param["value"] for param in found["data"]["params"]}
+        assert (params["training_engine"], params["data_files"]) == ("duckdb", "2")
+        run.experiment_id = found["info"]["experiment_id"]
+    coefficients = [
+        json.loads(artifact(stack, run, "training/record.json"))["model"]["coefficients"]
+        for run in made
+    ]
+    for other in coefficients[1:]:
+        assert other == pytest.approx(coefficients[0], rel=1e-9)
+
+
 def test_the_store_checks_signatures(stack):
     from botocore.exceptions import ClientError
 
@@ -302,6 +346,30 @@ def test_no_secret_is_on_a_command_line_and_postgres_is_not_root(stack):
     assert owner != 0
     if os.geteuid() == 0:
         assert pwd.getpwuid(owner).pw_name in ("postgres", "nobody")
+
+
+def test_no_secret_is_anywhere_but_where_it_is_used(stack, runs, tmp_path):
+    """Runs that succeeded and one that failed have left none in Dagster's records, in MLflow's, in
+    the buckets, the logs, the command lines, or what an image is built from."""
+    missing = {"csv_url": f"s3://{stack.settings['ASSETS_BUCKET']}/none.csv"}
+    failed = stack.launch({"ops": {"raw_wine_csv": {"config": missing}}})
+    assert stack.wait(failed) == "FAILURE"
+    version = stack.versions[-1]
+    image = [sys.executable, "-m", "wine_quality", "image", "--no-build", "--mlflow", version]
+    image += ["--tracking-uri", stack.mlflow(version), "--output", str(tmp_path / "image")]
+    done = subprocess.run(
+        image, env=stack.environment, cwd=PROJECT_ROOT, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    used_by_the_store = stack.home / "stack" / "s3" / "nanio.toml"
+    assert stat.S_IMODE(used_by_the_store.stat().st_mode) == 0o600
+    # PostgreSQL's own files hold hashes of passwords, and what was asked of it above.
+    but = {used_by_the_store, stack.home / "stack" / "postgres" / "data"}
+    assert list(in_databases(stack)) == []
+    assert list(in_files(stack.home, but)) == []
+    assert list(in_files(tmp_path / "image", set())) == []
+    assert list(in_command_lines(processes_of(stack.home))) == []
+    assert MARK not in done.stdout + done.stderr
 
 
 def test_a_second_stack_over_the_same_home_is_refused(stack):

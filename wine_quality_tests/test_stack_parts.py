@@ -58,6 +58,7 @@ def test_random_secrets_may_be_reached_from_elsewhere(monkeypatch, tmp_path):
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     monkeypatch.setenv("WINE_QUALITY_ENV_FILE", str(file))
     monkeypatch.setenv("BIND_ADDRESS", "0.0.0.0")
+    monkeypatch.setenv("PROXY_TLS", "internal")
     made, example = settings.read_settings(), read_file(EXAMPLE)
     assert set(made) == set(example)
     assert all(made[name] != example[name] and len(made[name]) == 32 for name in SECRETS)

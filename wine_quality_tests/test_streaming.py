@@ -110,6 +110,30 @@ def test_all_files_below_a_place(place, tmp_path):
     assert again.split.data["data_sha256"] == split.data["data_sha256"]
 
 
+def test_a_bucket_is_asked_for_little_more_than_the_file(s3, tmp_path, monkeypatch):
+    """Reading ahead by tens of megabytes, as s3fs does by itself, once asked for seven times it."""
+    import re
+
+    import s3fs
+
+    asked: list[int] = []
+    call = s3fs.S3FileSystem._call_s3
+
+    async def counted(self, method, *args, **options):
+        if method == "get_object":
+            first, last = re.findall(r"\d+", options["Range"])
+            asked.append(int(last) - int(first) + 1)
+        return await call(self, method, *args, **options)
+
+    monkeypatch.setattr(s3fs.S3FileSystem, "_call_s3", counted)
+    below = f"s3://wines/{tmp_path.name}/"
+    put(below, "wines.parquet", 400_000, 1, tmp_path)
+    engine = DUCKDB.open([f"{below}wines.parquet"])
+    [found] = engine.sum_files(Membership())
+    assert found.file.rows == 400_000
+    assert found.file.bytes > 30e6 and sum(asked) < 1.5 * found.file.bytes
+
+
 def test_only_the_new_file_is_read_and_a_bad_one_is_taken_away(place, tmp_path):
     below, history = place
     first = put(below, "1.parquet", 30_000, 1, tmp_path)

@@ -22,6 +22,7 @@ class WebFaults:
         self.etag: str | None = "one"
         self.last_modified: str | None = None
         self.body = WINES
+        self.target = ""
         self.stopped = threading.Event()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._server.daemon_threads = True
@@ -105,6 +106,12 @@ def _handler(web: WebFaults) -> type[BaseHTTPRequestHandler]:
 
         def get_redirect(self) -> None:
             self.send(302, b"", Location="/wines.csv")
+
+        def get_redirect_to(self) -> None:
+            self.send(302, b"", Location=web.target)
+
+        def get_chain_to(self) -> None:
+            self.send(301, b"", Location="/redirect_to")
 
         def get_loop(self) -> None:
             self.send(302, b"", Location="/loop")

@@ -14,6 +14,12 @@ if TYPE_CHECKING:
 
     from wine_quality.splits.split import Evaluation
 
+DATA_CONTRACT = AssetCheckSpec(
+    "data_contract",
+    asset="raw_wine_csv",
+    blocking=True,
+    description="Eleven named numeric columns and quality; nothing missing; sane ranges.",
+)
 ROWS_KEEP_CONTRACT = AssetCheckSpec(
     "rows_keep_contract",
     asset="train_test_split",
@@ -48,6 +54,10 @@ BEATS_MEAN = AssetCheckSpec(
     blocking=True,
     description="The held-out error is less than that of always predicting the training mean.",
 )
+
+
+def data_contract(passed: bool, said: str) -> AssetCheckResult:
+    return AssetCheckResult(check_name=DATA_CONTRACT.name, passed=passed, description=said)
 
 
 def rows_kept_before() -> AssetCheckResult:

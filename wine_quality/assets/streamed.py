@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
     from wine_quality.streaming import Streamed
 
-_CONTRACT_CHECK = "data_contract"
-
 
 def raw_files(
     config: RawWineCsvConfig, engine: TrainingEngine, history: WineHistory
@@ -41,7 +39,7 @@ def raw_files(
     try:
         looked = look_at(config, engine, history)
     except WinesRefusedError as error:
-        yield AssetCheckResult(check_name=_CONTRACT_CHECK, passed=False, description=error.reason)
+        yield checks.data_contract(False, error.reason)
         raise Failure(str(error), allow_retries=False) from error
     files = looked["files"]
     said = (
@@ -49,7 +47,7 @@ def raw_files(
     )
     if not files:
         said = "No file arrived; those remembered kept the contract when they did."
-    yield AssetCheckResult(check_name=_CONTRACT_CHECK, passed=True, description=said)
+    yield checks.data_contract(True, said)
     counts = [file["rows"] for file in files]
     yield MaterializeResult(
         value=looked,
@@ -96,7 +94,7 @@ def sums(
     yield from note_streamed(context.instance, done)
     yield MaterializeResult(
         value=split.to_plain(),
-        check_results=[*check_streamed(done)],
+        check_results=check_streamed(done),
         metadata={
             "dagster/row_count": split.train_rows + split.test_rows,
             "train_rows": split.train_rows,

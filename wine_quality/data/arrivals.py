@@ -9,16 +9,17 @@ import errno
 import hashlib
 import os
 import re
+import time
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from urllib.parse import urlsplit
 
-from wine_quality.data.source import local_path_of
+from wine_quality.data.source import local_path_of, path_of
 from wine_quality.data.transfer import (
     SourceError,
     SourceLimits,
     redact_url,
+    split_url,
     with_retries,
     within_deadline,
 )
@@ -26,6 +27,7 @@ from wine_quality.data.transfer import (
 UNFINISHED = (".tmp", ".part", ".partial", ".crdownload", ".swp", "~")
 """Ends of names under which programs write what they rename when it is whole."""
 
+_CLOCKS_DIFFER = 60.0
 _EFFECTIVE_IDS = os.access in os.supports_effective_ids
 
 
@@ -62,10 +64,12 @@ class Listing:
     Attributes:
         files: How many there are, whenever they arrived.
         arrivals: Those that arrived at the moment asked for or later, in no order.
+        misnamed: Names that are not UTF-8, which nothing further on could write down.
     """
 
     files: int
     arrivals: list[Arrival]
+    misnamed: tuple[str, ...] = ()
 
 
 def list_arrivals(place: str, suffix: str, limits: SourceLimits) -> list[Arrival]:
@@ -84,7 +88,7 @@ def list_since(place: str, suffix: str, limits: SourceLimits, since: float) -> L
     Raises:
         SourceError: as ``list_arrivals``.
     """
-    scheme = urlsplit(place).scheme
+    scheme = split_url(place).scheme
     if scheme == "s3":
         from wine_quality.data.s3 import list_s3
 
@@ -97,7 +101,7 @@ def list_since(place: str, suffix: str, limits: SourceLimits, since: float) -> L
 
         return Listing(1, [Arrival(*_in_time(lambda: head_http(place, limits), place, limits))])
     if scheme == "file" or "://" not in place:
-        path = local_path_of(place) if scheme else Path(place).expanduser()
+        path = local_path_of(place) if scheme else path_of(place)
         return _local(path.absolute(), suffix, since)
     raise SourceError(f"{redact_url(place)}: watch a folder, s3://bucket/prefix or an https:// URL")
 
@@ -116,7 +120,8 @@ def _data_names(suffix: str) -> re.Pattern[str]:
 
 def _local(folder: Path, suffix: str, since: float) -> Listing:
     is_data = _data_names(suffix).match
-    files, arrivals = 0, []
+    files, arrivals, misnamed = 0, [], []
+    soon = time.time() + _CLOCKS_DIFFER
     try:
         if not folder.is_dir():
             raise SourceError(f"{folder} is no folder. Make it, or watch another place.")
@@ -132,13 +137,27 @@ def _local(folder: Path, suffix: str, since: float) -> Listing:
                 state = entry.stat()
             except OSError:
                 continue  # it went away meanwhile
+            if not is_text(entry.name):
+                misnamed.append(os.fsencode(entry.name).decode(errors="backslashreplace"))
+                continue
             files += 1
             # A copy may keep the modification time of its original; the change time is of this
             # place. But it is no part of the version: a file that is only moved stays the same.
-            if state.st_ctime >= since or state.st_mtime >= since:
-                arrived = max(state.st_ctime, state.st_mtime)
+            # A modification time in the future is that of a clock that is wrong.
+            touched = state.st_mtime if state.st_mtime <= soon else state.st_ctime
+            arrived = max(state.st_ctime, touched)
+            if arrived >= since:
                 version = f"{state.st_size}-{state.st_mtime_ns}-{state.st_ino}"
                 arrivals.append(Arrival(arrived, entry.path, version))
     except OSError as error:
         raise SourceError(f"{folder} cannot be listed: {error.strerror}.") from error
-    return Listing(files, arrivals)
+    return Listing(files, arrivals, tuple(misnamed))
+
+
+def is_text(name: str) -> bool:
+    """File names may be any bytes; all that is kept of a file is text."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

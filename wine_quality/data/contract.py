@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -80,7 +81,7 @@ def check_column_names(names: list[str]) -> list[Violation]:
     for name in missing:
         near = difflib.get_close_matches(_plain(name), map(_plain, extra), n=1, cutoff=0.7)
         meant = next((found for found in extra if _plain(found) in near), None)
-        hint = f"; the file has {meant!r}, did you mean that?" if meant else ""
+        hint = f"; the file has {meant[:80]!r}, did you mean that?" if meant else ""
         found.append(Violation(name, f"is missing{hint}"))
     shown = [Violation(name[:80], "is not in the contract") for name in extra[:ROWS_SHOWN]]
     if len(extra) > ROWS_SHOWN:
@@ -110,7 +111,14 @@ def _value_violations(frame: pd.DataFrame, name: str) -> list[Violation]:
     import pandas as pd
 
     column = frame[name]
-    numbers = pd.to_numeric(column, errors="coerce").astype(float)
+    if column.dtype == bool:
+        column = column.astype(str)  # "True" is no 1
+    try:
+        numbers = pd.to_numeric(column, errors="coerce").astype(float)
+    except OverflowError:
+        # A whole number that no float can hold is infinite, as 1e999 is.
+        column = column.mask(column.map(_is_huge), np.inf)
+        numbers = pd.to_numeric(column, errors="coerce").astype(float)
     empty = column.isna()
     text = numbers.isna() & ~empty
     infinite = pd.Series(np.isinf(numbers.to_numpy()), index=frame.index)
@@ -124,6 +132,11 @@ def _value_violations(frame: pd.DataFrame, name: str) -> list[Violation]:
         if mask.any()
     ]
     return found + _range_violations(name, numbers[~(numbers.isna() | infinite)])
+
+
+def _is_huge(value: object) -> bool:
+    digits = str(value).strip().lstrip("+-")
+    return len(digits) > sys.float_info.max_10_exp and digits.isdigit()
 
 
 def _range_violations(name: str, numbers: pd.Series) -> list[Violation]:

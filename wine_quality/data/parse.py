@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MAX_COLUMNS = 1000
+MAX_HEADER = 100_000
+"""Characters; the csv module reads no field much longer."""
+_SHOWN = 80
 
 
 class DataFormatError(Exception):
@@ -32,18 +35,46 @@ def parse_wine_csv(content: bytes, name: str) -> pd.DataFrame:
     import pandas as pd
 
     text = _decode(content, name)
-    header = text.split("\n", 1)[0].rstrip("\r")
-    separator = detect_separator(header)
-    _check_header(header, separator, name)
+    separator = _separator_of(text, name)
     try:
+        # In one piece: of a long file's pieces one may be taken for numbers, another for booleans.
         frame = pd.read_csv(
-            io.StringIO(text), sep=separator, float_precision="round_trip", index_col=False
+            io.StringIO(text), sep=separator, float_precision="round_trip", low_memory=False
         )
     except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError) as error:
-        raise DataFormatError(f"{name} cannot be parsed as CSV: {error}") from error
+        raise DataFormatError(f"{name} cannot be parsed as CSV: {str(error).strip()}") from error
+    if not isinstance(frame.index, pd.RangeIndex):
+        # pandas takes the first columns for row labels then.
+        raise DataFormatError(
+            f"{name} has rows with more fields than its header names. Name every column, and end "
+            f"no row with {separator!r}."
+        )
     if frame.empty:
         raise DataFormatError(f"{name} has a header and no rows.")
     return frame
+
+
+def separator_at(start: bytes, name: str) -> str:
+    """The separator of a file that is not read here, from its first bytes.
+
+    Args:
+        start: Whole, or more than ``4 * MAX_HEADER`` bytes.
+
+    Raises:
+        DataFormatError: as ``parse_wine_csv``.
+    """
+    if start.startswith(b"PAR1"):
+        raise DataFormatError(f"{name} is Parquet. End its name with .parquet.")
+    line = re.split(rb"[\r\n]", start.lstrip(b"\xef\xbb\xbf \t\r\n"), maxsplit=1)[0]
+    # A header that is longer is refused, wherever it was cut.
+    return _separator_of(_decode(line[: 4 * MAX_HEADER] or b"", name), name)
+
+
+def _separator_of(text: str, name: str) -> str:
+    header = re.split(r"[\r\n]", text, maxsplit=1)[0]
+    separator = detect_separator(header)
+    _check_header(header, separator, name)
+    return separator
 
 
 def _decode(content: bytes, name: str) -> str:
@@ -67,7 +98,13 @@ def _check_header(header: str, separator: str, name: str) -> None:
     count = header.count(separator) + 1
     if count > MAX_COLUMNS:
         raise DataFormatError(f"{name} has {count} columns; at most {MAX_COLUMNS} are read.")
+    if len(header) > MAX_HEADER:
+        raise DataFormatError(
+            f"{name} has a first line of {len(header)} characters; the header may have "
+            f"{MAX_HEADER}. Begin the file with the names of its columns."
+        )
     names = [column.strip() for column in next(csv.reader([header], delimiter=separator), [])]
     repeated = sorted({column for column in names if names.count(column) > 1})
     if repeated:
-        raise DataFormatError(f"{name} names columns twice: {repeated[:5]}.")
+        shown = [column[:_SHOWN] for column in repeated[:5]]
+        raise DataFormatError(f"{name} names columns twice: {shown}.")

@@ -19,10 +19,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlunsplit
 
 from wine_quality.data.parquet import read_parquet, write_parquet
-from wine_quality.data.source import local_path_of
+from wine_quality.data.source import local_path_of, path_of
+from wine_quality.data.transfer import split_url
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -88,12 +89,12 @@ def key_of(url: str) -> str:
     The query counts: of two URLs that differ in it, taken for one file, the first would be lost.
     """
     if "://" in url and not url.startswith("file:"):
-        parts = urlsplit(url)
+        parts = split_url(url)
         host = parts.netloc.rpartition("@")[2]
         whole = urlunsplit((parts.scheme, host, parts.path, parts.query, ""))
         path = parts.path
     else:
-        local = local_path_of(url) if "://" in url else Path(url).expanduser()
+        local = local_path_of(url) if "://" in url else path_of(url)
         whole = path = str(local.absolute())
     name = re.sub(r"[^A-Za-z0-9._-]+|\.{2,}", "_", path.rstrip("/").rpartition("/")[2])
     fingerprint = hashlib.sha256(whole.encode()).hexdigest()[:10]

@@ -13,32 +13,42 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from wine_quality.data.transfer import PassingFault, SourceError, SourceLimits, too_large
+from wine_quality.data.transfer import (
+    PassingFault,
+    SourceError,
+    SourceLimits,
+    redact_url,
+    too_large,
+)
 
 if TYPE_CHECKING:
     from s3fs import S3FileSystem
 
-_ENDPOINTS = (
-    "WINE_QUALITY_DATA_ENDPOINT",
-    "AWS_ENDPOINT_URL_S3",
-    "AWS_ENDPOINT_URL",
-    "MLFLOW_S3_ENDPOINT_URL",
-)
+_ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "MLFLOW_S3_ENDPOINT_URL")
+
+
+def own_access(prefix: str) -> dict[str, Any]:
+    """For s3fs what ``<prefix>_KEY``, ``_SECRET``, ``_ENDPOINT`` and ``_REGION`` say: nothing of
+    what is not set, and no key without its secret."""
+    key, secret, endpoint, region = (
+        os.environ.get(f"{prefix}_{name}") for name in ("KEY", "SECRET", "ENDPOINT", "REGION")
+    )
+    return {
+        **({"key": key, "secret": secret} if key and secret else {}),
+        **({"endpoint_url": endpoint} if endpoint else {}),
+        **({"client_kwargs": {"region_name": region}} if region else {}),
+    }
 
 
 def s3_options(timeout_seconds: float) -> dict[str, Any]:
     """What s3fs is given: endpoint and keys, time-outs, and no memory of earlier listings."""
-    key, secret, region = (
-        os.environ.get(f"WINE_QUALITY_DATA_{name}") for name in ("KEY", "SECRET", "REGION")
-    )
     return {
-        **({"key": key, "secret": secret} if key and secret else {}),
-        **({"client_kwargs": {"region_name": region}} if region else {}),
         "endpoint_url": next((os.environ[n] for n in _ENDPOINTS if os.environ.get(n)), None),
         "config_kwargs": {"connect_timeout": timeout_seconds, "read_timeout": timeout_seconds},
         # What a path held before says nothing of what it holds now.
         "use_listings_cache": False,
         "skip_instance_cache": True,
+        **own_access("WINE_QUALITY_DATA"),
     }
 
 
@@ -50,7 +60,7 @@ def read_s3(url: str, limits: SourceLimits) -> bytes:
         PassingFault: the store does not answer, or answers 429 or 5xx.
     """
     if "/" not in url.removeprefix("s3://").strip("/"):
-        raise SourceError(f"{url} names a bucket; csv_url must name an object in it.")
+        raise SourceError(f"{redact_url(url)} names a bucket; csv_url must name an object in it.")
     with _store(url, limits) as store:
         size = store.info(url)["size"]
         if size > limits.max_bytes:
@@ -117,14 +127,16 @@ def _store(url: str, limits: SourceLimits) -> Iterator[S3FileSystem]:
     except SourceError:
         raise
     except FileNotFoundError as error:
-        raise SourceError(f"{url}: no such bucket or object.") from error
+        raise SourceError(f"{redact_url(url)}: no such bucket or object.") from error
     except (PermissionError, aws.NoCredentialsError) as error:
         raise SourceError(
-            f"{url}: access denied ({error}). Set AWS_ACCESS_KEY_ID and "
+            f"{redact_url(url)}: access denied ({error}). Set AWS_ACCESS_KEY_ID and "
             "AWS_SECRET_ACCESS_KEY, or WINE_QUALITY_DATA_KEY and WINE_QUALITY_DATA_SECRET."
         ) from error
     except (aws.ConnectionError, aws.HTTPClientError, OSError) as error:
         # An OSError is what s3fs makes of an answer's 5xx.
         raise PassingFault(f"cannot be read from {endpoint or 'AWS'} ({error})") from error
     except Exception as error:
-        raise SourceError(f"{url} cannot be read from {endpoint or 'AWS'}: {error}") from error
+        raise SourceError(
+            f"{redact_url(url)} cannot be read from {endpoint or 'AWS'}: {error}"
+        ) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
@@ -42,8 +43,18 @@ class Seen:
         try:
             plain = json.loads(cursor)
             recent = {str(key): float(when) for key, when in plain["recent"].items()}
-            return cls((float(plain["mark"][0]), str(plain["mark"][1])), recent)
-        except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+            mark = float(plain["mark"][0]), str(plain["mark"][1])
+            if not all(map(math.isfinite, [mark[0], *recent.values()])):
+                raise ValueError("a time is not finite")
+            return cls(mark, recent)
+        except (
+            ValueError,
+            KeyError,
+            TypeError,
+            AttributeError,
+            IndexError,
+            OverflowError,
+        ) as error:
             raise ValueError(f"not a cursor of this sensor: {cursor[:80]!r}") from error
 
     def to_cursor(self) -> str:
@@ -60,14 +71,17 @@ class Seen:
             and not (self.recent and arrival.fingerprint in self.recent)
         )
 
-    def handled(self, done: Iterable[Arrival], waiting: Sequence[Arrival]) -> Seen:
-        """With ``done`` added; nothing that is ``waiting`` falls behind the mark."""
+    def handled(
+        self, done: Iterable[Arrival], waiting: Sequence[Arrival], now: float = math.inf
+    ) -> Seen:
+        """With ``done`` added; nothing that is ``waiting`` falls behind the mark, and nothing that
+        arrives after ``now`` (Unix seconds), however wrong a clock was."""
         recent = {**self.recent, **{a.fingerprint: a.arrived for a in done}}
         if not recent:
             return self
         moments = sorted((when, key) for key, when in recent.items())
-        mark = max(self.mark, (moments[-1][0] - OVERLAP_SECONDS, ""))
-        if len(moments) > KEPT:
+        mark = max(self.mark, (min(moments[-1][0], now) - OVERLAP_SECONDS, ""))
+        if len(moments) > KEPT and moments[-KEPT - 1][0] <= now:
             mark = max(mark, moments[-KEPT - 1])
         first_waiting = _first_moment(waiting)
         if first_waiting is not None and mark >= first_waiting:

@@ -7,12 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
+from wine_quality.data.allowed import check_allowed, check_opened, scheme_of
 from wine_quality.data.transfer import (
     SourceError,
     SourceLimits,
     redact_url,
+    split_url,
     too_large,
     with_retries,
     within_deadline,
@@ -47,10 +49,14 @@ def read_source(
     """Read all of it.
 
     Raises:
-        SourceError: missing, refused, too large, too slow, or of an unknown scheme.
+        SourceError: missing, refused, too large, too slow, of an unknown scheme, or not allowed.
     """
     say = report or (lambda _line: None)
-    scheme = urlsplit(url).scheme
+    parts = split_url(url)
+    scheme = scheme_of(url)
+    if scheme not in ("http", "https", "s3", "file"):
+        raise SourceError(f"{redact_url(url)}: use https://, http://, s3://, file:// or a path.")
+    check_allowed(url)
     if scheme in ("http", "https", "s3"):
         from wine_quality.data.s3 import read_s3
         from wine_quality.data.web import read_http
@@ -61,12 +67,9 @@ def read_source(
         content = within_deadline(
             lambda given_up: with_retries(lambda: read(given_up), url, limits, say), url, limits
         )
-    elif scheme == "file":
-        content = _read_path(local_path_of(url), url, limits)
-    elif "://" not in url:
-        content = _read_path(Path(url).expanduser(), url, limits)
     else:
-        raise SourceError(f"{redact_url(url)}: use https://, http://, s3://, file:// or a path.")
+        path = local_path_of(url) if parts.scheme == "file" else path_of(url)
+        content = _read_path(path, url, limits)
     return Source(redact_url(url), content, hashlib.sha256(content).hexdigest())
 
 
@@ -76,22 +79,40 @@ def local_path_of(url: str) -> Path:
     Raises:
         SourceError: it names a host.
     """
-    parts = urlsplit(url)
+    parts = split_url(url)
     if parts.netloc not in ("", "localhost"):
+        host = parts.netloc.rpartition("@")[2]
         raise SourceError(
-            f"{url} names the host {parts.netloc!r}. A local file has three slashes: "
-            f"file:///{parts.netloc}{parts.path}"
+            f"{redact_url(url)} names the host {host!r}. A local file has three slashes: "
+            f"file:///{host}{parts.path}"
         )
     return Path(unquote(parts.path))
 
 
-def _read_path(path: Path, url: str, limits: SourceLimits) -> bytes:
-    if not path.exists():
-        raise SourceError(f"{url} does not exist (looked for {path.absolute()}). Check csv_url.")
-    if not path.is_file():
-        raise SourceError(f"{url} is not a regular file. csv_url must name a CSV file.")
+def path_of(text: str) -> Path:
+    """A path as a person writes it.
+
+    Raises:
+        SourceError: it begins with ``~`` and the name of nobody.
+    """
     try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        raise SourceError(
+            f"{text} begins with the home of a user who is not known here. Write the whole path."
+        ) from error
+
+
+def _read_path(path: Path, url: str, limits: SourceLimits) -> bytes:
+    try:
+        if not path.exists():
+            raise SourceError(
+                f"{url} does not exist (looked for {path.absolute()}). Check csv_url."
+            )
+        if not path.is_file():
+            raise SourceError(f"{url} is not a regular file. csv_url must name a CSV file.")
         with path.open("rb") as file:
+            check_opened(file.fileno(), path, url)
             content = file.read(limits.max_bytes + 1)
     except OSError as error:
         raise SourceError(f"{url} cannot be read: {error.strerror}.") from error

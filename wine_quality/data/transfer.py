@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from wine_quality.deadline import Background, GivenUpError
 
 T = TypeVar("T")
+_LONGEST_URL = 4096
 
 
 class SourceError(Exception):
@@ -39,9 +41,37 @@ class SourceLimits:
     total_setting: str = "raw_wine_csv's total_seconds"
 
 
+def split_url(url: str) -> SplitResult:
+    """A URL or a path in its parts.
+
+    Raises:
+        SourceError: it cannot be taken apart, such as ``http://[``, is too long or no UTF-8.
+    """
+    if len(url) > _LONGEST_URL:
+        raise SourceError(
+            f"{redact_url(url)[:80]}… has {len(url)} characters; a URL may have {_LONGEST_URL}."
+        )
+    try:
+        url.encode()  # file names may be any bytes, and logs, tags and hashes are of text
+        return urlsplit(url)
+    except UnicodeEncodeError as error:
+        shown = redact_url(url).encode(errors="backslashreplace").decode()
+        raise SourceError(f"{shown} is not UTF-8. Rename the file.") from error
+    except ValueError as error:
+        # Not what the library says of it, which repeats a password.
+        raise SourceError(
+            f"{redact_url(url)} is no usable URL. Check how its host and port are written."
+        ) from error
+
+
 def redact_url(url: str) -> str:
     """The URL without user, password and query, which may carry secrets."""
-    parts = urlsplit(url)
+    # Also where it is no URL of ours, such as jar:file://user:password@host/.
+    url = re.sub(r"://[^/?#]*@", "://", url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return re.sub(r"\?.*", "?…", re.sub(r"//.*@", "//", url, flags=re.DOTALL), flags=re.DOTALL)
     if not parts.scheme:
         return url
     host = parts.netloc.rpartition("@")[2]

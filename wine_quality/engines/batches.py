@@ -13,8 +13,14 @@ if TYPE_CHECKING:
 ROWS_PER_BATCH = 1 << 14
 """Few enough that a batch's columns stay in the processor's cache."""
 
+ROWS_PER_READING = 1 << 17
+"""What Arrow's Parquet reader decodes at a time: larger portions are less work for it."""
+
 ROWS_PER_PIECE = 1 << 20
 """About so many rows are what a thread takes at a time."""
+
+
+_REASON = 300
 
 
 class UnreadableFile(Exception):
@@ -52,12 +58,23 @@ class Piece(NamedTuple):
 class Batch(NamedTuple):
     """Rows of one piece, at most a few thousand.
 
-    ``wines`` are doubles of shape (12, n), the contract's columns in its order; what is missing is
-    NaN.
+    ``columns`` are doubles, each of shape (n,), the contract's in its order; what is missing is
+    NaN. They are the engine's own memory where it holds doubles: not to be written to.
     """
 
     first_row: int
-    wines: np.ndarray
+    columns: Sequence[np.ndarray]
+
+    @property
+    def rows(self) -> int:
+        return len(self.columns[0])
+
+    @property
+    def wines(self) -> np.ndarray:
+        """A copy, of shape (12, n)."""
+        import numpy as np
+
+        return np.array(self.columns)
 
 
 class Reader(Protocol):
@@ -75,24 +92,45 @@ class Reader(Protocol):
     def check_unchanged(self) -> None:
         """Raises ``UnreadableFile`` when a file is not what it was at the beginning."""
 
+    def close(self) -> None:
+        """Give back what it holds."""
+
 
 def batch_of(first_row: int, arrow: pa.RecordBatch, names: Sequence[str]) -> Batch:
     """An Arrow batch as doubles."""
+    return Batch(first_row, [_doubles(arrow.column(name)) for name in names])
+
+
+def batches_of(first_row: int, arrow: pa.RecordBatch, names: Sequence[str]) -> Iterator[Batch]:
+    """An Arrow batch of any length in portions of ``ROWS_PER_BATCH``."""
+    whole = batch_of(first_row, arrow, names).columns
+    for start in range(0, arrow.num_rows, ROWS_PER_BATCH):
+        end = start + ROWS_PER_BATCH
+        yield Batch(first_row + start, [column[start:end] for column in whole])
+
+
+def _doubles(column: pa.Array) -> np.ndarray:
+    """Without a copy where they are doubles and none is missing."""
     import numpy as np
     import pyarrow as pa
 
-    wines = np.empty((len(names), arrow.num_rows))
-    for place, name in enumerate(names):
-        column = arrow.column(name)
-        if column.type != pa.float64():
-            column = column.cast(pa.float64(), safe=False)
-        if column.null_count:
-            wines[place] = np.array(column.to_pylist(), dtype=float)
-        else:
-            # ``to_numpy`` would import pandas, which takes longer than a million rows.
-            numbers = np.frombuffer(column.buffers()[1], dtype=float)
-            wines[place] = numbers[column.offset : column.offset + len(column)]
-    return Batch(first_row, wines)
+    if column.type != pa.float64():
+        column = column.cast(pa.float64(), safe=False)
+    if column.null_count:
+        return np.array(column.to_pylist(), dtype=float)
+    # ``to_numpy`` would import pandas, which takes longer than a million rows.
+    numbers = np.frombuffer(column.buffers()[1], dtype=float)
+    return numbers[column.offset : column.offset + len(column)]
+
+
+def short_reason(error: BaseException) -> str:
+    """What a library says of a file, in one line: some repeat the file's lines, however long."""
+    said = " ".join(
+        line.strip()
+        for line in str(error)[:10_000].splitlines()
+        if line.strip() and not line.startswith(("Original Line:", "LINE ", "Possible"))
+    )
+    return said if len(said) <= _REASON else f"{said[:_REASON]}…"
 
 
 def row_group_at(rows_of_groups: Sequence[int], row: int) -> int:

@@ -6,6 +6,7 @@ fits the processor's cache is sorted by group, and BLAS multiplies it with itsel
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from wine_quality.data.contract import COLUMNS
@@ -35,24 +36,24 @@ class BlockSums:
         self._kinds = [int(kind) for kind in np.unique(table)]
         self._table = np.searchsorted(self._kinds, table).astype(np.uint8)
         self._multipliers = np.array(MULTIPLIERS, dtype=float)
-        self._scales = np.array(SCALES)[:, None]
-        # The last row, of ones, makes the sums and counts in the products.
-        self._shifted = np.ones((m + 1, BLOCK))
         # First the whole numbers that identify the wines, then the wines in the order of groups.
-        self._second = np.empty((m + 1, BLOCK))
+        self._block = np.empty((m, BLOCK))
+        self._ones = np.ones(BLOCK)
         self._shift = np.zeros(m)
         self._rows = 0
-        self._totals = np.zeros((len(self._kinds), m + 1, m + 1))
+        self._counts = np.zeros(len(self._kinds), dtype=np.int64)
+        self._sums = np.zeros((len(self._kinds), m))
+        self._products = np.zeros((len(self._kinds), m, m))
         self._moments = {kind: Moments.none(NAMES) for kind in self._kinds}
 
-    def add(self, wines: np.ndarray) -> None:
-        """Rows, of shape (12, n) in the contract's order, all finite."""
-        for start in range(0, wines.shape[1], BLOCK):
-            block = wines[:, start : start + BLOCK]
+    def add(self, columns: Sequence[np.ndarray]) -> None:
+        """Rows, as 12 columns of doubles in the contract's order, all finite."""
+        for start in range(0, len(columns[0]), BLOCK):
+            block = [column[start : start + BLOCK] for column in columns]
             if not self._rows:
-                self._shift = _near_means(block[:, :_SHIFT_ROWS])
+                self._shift = _near_means(block)
             self._add_block(block)
-            self._rows += block.shape[1]
+            self._rows += len(block[0])
             if self._rows >= _ROWS_PER_SHIFT:
                 self._flush()
 
@@ -62,34 +63,44 @@ class BlockSums:
         return dict(self._moments)
 
     def _flush(self) -> None:
-        m = len(NAMES)
-        for kind, total in zip(self._kinds, self._totals, strict=True):
+        for group, kind in enumerate(self._kinds):
             self._moments[kind] += Moments.of_shifted_sums(
-                NAMES, round(total[m, m]), self._shift, total[m, :m], total[:m, :m]
+                NAMES,
+                int(self._counts[group]),
+                self._shift,
+                self._sums[group],
+                self._products[group],
             )
-        self._totals[:] = 0
+        for totals in (self._counts, self._sums, self._products):
+            totals[:] = 0
         self._rows = 0
 
-    def _add_block(self, wines: np.ndarray) -> None:
+    def _add_block(self, columns: Sequence[np.ndarray]) -> None:
         import numpy as np
 
-        m, n = wines.shape
-        numbers, shifted = self._second[:m, :n], self._shifted[:, :n]
-        np.multiply(wines, self._scales, out=numbers)
-        np.rint(numbers, out=numbers)
-        groups = self._table.take(buckets(self._multipliers @ numbers, self._seed))
-        np.subtract(wines, self._shift[:, None], out=shifted[:m])
+        n = len(columns[0])
+        block = self._block[:, :n]
+        for column, scale, numbers in zip(columns, SCALES, block, strict=True):
+            np.multiply(column, scale, out=numbers)
+        np.rint(block, out=block)
+        groups = self._table.take(buckets(self._multipliers @ block, self._seed))
         order = groups.argsort(kind="stable")
-        ordered = self._second if n == BLOCK else np.empty((m + 1, n))
-        shifted.take(order, axis=1, out=ordered, mode="clip")
+        for column, ordered in zip(columns, block, strict=True):
+            column.take(order, out=ordered, mode="clip")
+        block -= self._shift[:, None]
+        counts = np.bincount(groups, minlength=len(self._kinds))
+        self._counts += counts
         start = 0
-        for group, count in enumerate(np.bincount(groups, minlength=len(self._totals)).tolist()):
-            rows = ordered[:, start : start + count]
-            self._totals[group] += rows @ rows.T
+        for group, count in enumerate(counts.tolist()):
+            rows = block[:, start : start + count]
+            self._products[group] += rows @ rows.T
+            self._sums[group] += rows @ self._ones[:count]
             start += count
 
 
-def _near_means(wines: np.ndarray) -> np.ndarray:
+def _near_means(columns: Sequence[np.ndarray]) -> np.ndarray:
     """Exactly the value of a constant column, whose deviations are then exactly zero."""
-    first = wines[:, 0]
-    return first + (wines - first[:, None]).mean(axis=1)
+    import numpy as np
+
+    first = np.array([column[:_SHIFT_ROWS] for column in columns])
+    return first[:, 0] + (first - first[:, :1]).mean(axis=1)

@@ -65,13 +65,12 @@ def check_columns(file: SourceFile) -> list[BrokenRule]:
 
 def check_batch(path: str, batch: Batch) -> list[BrokenRule]:
     """Fast where nothing is wrong: the least and the greatest value of each column."""
-    # Both are NaN when one value is.
-    least, greatest = batch.wines.min(axis=1).tolist(), batch.wines.max(axis=1).tolist()
     broken = []
-    for place, (name, contract) in enumerate(COLUMNS.items()):
-        fits = contract.minimum <= least[place] and greatest[place] <= contract.maximum
-        if not fits or (contract.dtype == "int" and not _is_whole(batch.wines[place])):
-            broken += _rules(path, name, batch.wines[place], batch.first_row)
+    for column, (name, contract) in zip(batch.columns, COLUMNS.items(), strict=True):
+        # Both are NaN when one value is.
+        fits = contract.minimum <= column.min() and column.max() <= contract.maximum
+        if not fits or (contract.dtype == "int" and not _is_whole(column)):
+            broken += _rules(path, name, column, batch.first_row)
     return broken
 
 

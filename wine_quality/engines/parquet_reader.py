@@ -7,17 +7,18 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from wine_quality.engines.batches import (
-    ROWS_PER_BATCH,
+    ROWS_PER_READING,
     Batch,
     Piece,
     SourceFile,
     UnreadableFile,
-    batch_of,
+    batches_of,
     group_pieces,
     row_group_at,
+    short_reason,
 )
 from wine_quality.engines.block_sums import NAMES
-from wine_quality.engines.places import check_versions, expand, s3_store, size_and_version
+from wine_quality.engines.places import check_versions, size_and_version, store_of
 
 if TYPE_CHECKING:
     import pyarrow.parquet as pq
@@ -26,15 +27,20 @@ if TYPE_CHECKING:
 class ParquetReader:
     """See ``batches.Reader``."""
 
-    def __init__(self, places: Sequence[str]) -> None:
+    def __init__(self, paths: Sequence[str]) -> None:
         self._opened = threading.local()
+        self._store = store_of(paths)
         self._row_groups: list[list[int]] = []
         files = []
-        for path in expand(places):
-            size, version = size_and_version(path)
+        for path in paths:
+            size, version = size_and_version(path, self._store)
             with _told_as_ours(path), self._open(path) as opened:
                 meta = opened.metadata
                 groups = [meta.row_group(i).num_rows for i in range(meta.num_row_groups)]
+                names = opened.schema_arrow.names
+                repeated = sorted({name[:80] for name in names if names.count(name) > 1})
+                if repeated:
+                    raise UnreadableFile(f"{path} names columns twice: {repeated[:5]}.")
                 columns = {field.name: str(field.type) for field in opened.schema_arrow}
             self._row_groups.append(groups)
             files.append(SourceFile(path, size, version, sum(groups), columns))
@@ -51,24 +57,23 @@ class ParquetReader:
         path, first = self.files[piece.file].path, piece.first_row
         with _told_as_ours(path):
             batches = self._of_thread(path).iter_batches(
-                ROWS_PER_BATCH,
+                ROWS_PER_READING,
                 row_groups=list(piece.row_groups),
                 columns=list(NAMES),
                 use_threads=False,
             )
             for arrow in batches:
-                yield batch_of(first, arrow, NAMES)
+                yield from batches_of(first, arrow, NAMES)
                 first += arrow.num_rows
 
     def row_group_of(self, piece: Piece, row: int) -> int:
         return row_group_at(self._row_groups[piece.file], row)
 
-    def rows_of_groups(self, file: int) -> list[int]:
-        """Rows of each row group of a file."""
-        return self._row_groups[file]
-
     def check_unchanged(self) -> None:
         check_versions({file.path: file.version for file in self.files})
+
+    def close(self) -> None:
+        self._opened = threading.local()
 
     def _of_thread(self, path: str) -> pq.ParquetFile:
         """Each thread keeps open the file that it reads."""
@@ -79,8 +84,12 @@ class ParquetReader:
     def _open(self, path: str) -> pq.ParquetFile:
         import pyarrow.parquet as pq
 
-        if path.startswith("s3://"):
-            return pq.ParquetFile(path.removeprefix("s3://"), filesystem=s3_store())
+        if self._store is not None:
+            from pyarrow.fs import FSSpecHandler, PyFileSystem
+
+            # ParquetFile's own `filesystem` does the same; MLflow 2.1.1's pyarrow does not have it.
+            store = PyFileSystem(FSSpecHandler(self._store))
+            return pq.ParquetFile(store.open_input_file(path.removeprefix("s3://")))
         # Not mapped into memory: a file that is cut short meanwhile would kill the process.
         return pq.ParquetFile(path)
 
@@ -99,5 +108,6 @@ class _told_as_ours:
 
         if isinstance(error, (pa.ArrowException, OSError)):
             raise UnreadableFile(
-                f"{self._path} cannot be read as Parquet ({error}); nothing of it was stored."
+                f"{self._path} cannot be read as Parquet ({short_reason(error)}); "
+                "nothing of it was stored."
             ) from error

@@ -4,24 +4,41 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from wine_quality.data.allowed import check_allowed, check_path
+from wine_quality.data.arrivals import is_text
 from wine_quality.data.s3 import s3_options
+from wine_quality.data.transfer import SourceError
 from wine_quality.engines.batches import UnreadableFile
 
 if TYPE_CHECKING:
     from s3fs import S3FileSystem
 
 TIMEOUT_SECONDS = 30.0
-SUFFIXES = (".parquet", ".pq", ".csv")
+_BLOCK_BYTES = 8 << 20
+_PARQUET = (".parquet", ".pq")
+SUFFIXES = (*_PARQUET, ".csv")
 
 
 def s3_store(timeout_seconds: float = TIMEOUT_SECONDS) -> S3FileSystem:
-    """As the rest of this project reads S3: endpoint and keys from the ``AWS_*`` variables."""
+    """As the rest of this project reads S3: see ``data.s3``."""
     import s3fs
 
-    return s3fs.S3FileSystem(**s3_options(timeout_seconds))
+    # Read ahead less than s3fs does by itself (50 MB): most of it would be read for nothing.
+    options = s3_options(timeout_seconds)
+    return s3fs.S3FileSystem(default_block_size=_BLOCK_BYTES, **options)
+
+
+def store_of(paths: Iterable[str]) -> S3FileSystem | None:
+    """One store for all files of S3, if any is."""
+    return s3_store() if any(path.startswith("s3://") for path in paths) else None
+
+
+def is_parquet(path: str) -> bool:
+    return path.endswith(_PARQUET)
 
 
 def expand(places: Sequence[str]) -> list[str]:
@@ -29,14 +46,20 @@ def expand(places: Sequence[str]) -> list[str]:
     folders or prefixes that end with a slash, whose Parquet and CSV files at any depth are meant.
 
     Raises:
-        UnreadableFile: a place holds no file, or cannot be asked.
+        UnreadableFile: a place holds no file, cannot be asked, or is not allowed to be read.
     """
     paths: list[str] = []
     for place in places:
         try:
             found = _of_s3(place) if place.startswith("s3://") else _of_disk(place)
-        except OSError as error:
-            raise UnreadableFile(f"{place} cannot be listed: {error}") from error
+        except SourceError as error:
+            raise UnreadableFile(str(error)) from error
+        except _faults() as error:
+            raise UnreadableFile(f"{place} cannot be listed: {_keys_hint(error)}") from error
+        unnamed = [path for path in found if not is_text(path)]
+        if unnamed:
+            shown = os.fsencode(unnamed[0]).decode(errors="backslashreplace")
+            raise UnreadableFile(f"{shown} is not UTF-8. Rename the file.")
         if not found:
             raise UnreadableFile(
                 f"{place} names no file. Check the path, and its pattern; a folder or an s3:// "
@@ -47,18 +70,28 @@ def expand(places: Sequence[str]) -> list[str]:
 
 
 def _of_s3(place: str) -> list[str]:
+    check_allowed(place)
     store = s3_store()
     if place.endswith("/"):
         return [f"s3://{key}" for key in store.find(place) if _is_wines(key, place)]
+    if store.isfile(place):
+        return [place]
     return [f"s3://{key}" for key in store.glob(place)]
 
 
 def _of_disk(place: str) -> list[str]:
+    check_path(place)
     if os.path.isdir(place):
         folders = os.walk(place)
         paths = [os.path.join(folder, name) for folder, _, names in folders for name in names]
-        return [path for path in paths if _is_wines(path, place)]
-    return [path for path in glob.glob(place) if os.path.isfile(path)]
+        found = [path for path in paths if _is_wines(path, place)]
+    elif os.path.isfile(place):
+        found = [place]  # also one whose name would be a pattern
+    else:
+        found = [path for path in glob.glob(place) if os.path.isfile(path)]
+    for path in found:
+        check_path(path)  # it may be a link
+    return found
 
 
 def _is_wines(path: str, place: str) -> bool:
@@ -68,26 +101,56 @@ def _is_wines(path: str, place: str) -> bool:
     return path.endswith(SUFFIXES) and not hidden
 
 
-def size_and_version(path: str) -> tuple[int, str]:
+def size_and_version(path: str, store: S3FileSystem | None = None) -> tuple[int, str]:
     """Bytes, and what changes when the content does.
+
+    Args:
+        store: For a file of S3, if there is one already (``store_of``).
 
     Raises:
         UnreadableFile: it is not there any more, or the store does not answer.
     """
     try:
         if path.startswith("s3://"):
-            info = s3_store().info(path)
+            info = (store or s3_store()).info(path)
             return int(info["size"]), str(info.get("ETag", info.get("LastModified")))
         status = os.stat(path)
         return status.st_size, f"{status.st_size}-{status.st_mtime_ns}"
-    except OSError as error:
-        raise UnreadableFile(f"{path} cannot be read: {error}") from error
+    except _faults() as error:
+        raise UnreadableFile(f"{path} cannot be read: {_keys_hint(error)}") from error
+
+
+def _faults() -> tuple[type[Exception], ...]:
+    """Of the disk, and of a store that was used."""
+    if "botocore" not in sys.modules:
+        return (OSError,)
+    from botocore.exceptions import BotoCoreError
+
+    return (OSError, BotoCoreError)
+
+
+def _keys_hint(error: Exception) -> str:
+    if isinstance(error, OSError) and not isinstance(error, PermissionError):
+        return str(error)
+    return (
+        f"{error}. For S3 set WINE_QUALITY_DATA_KEY, WINE_QUALITY_DATA_SECRET and "
+        "WINE_QUALITY_DATA_ENDPOINT, or the AWS_* variables."
+    )
+
+
+def first_bytes(path: str, most: int) -> bytes:
+    """The beginning of a file. Raises ``OSError``."""
+    if path.startswith("s3://"):
+        return s3_store().cat_file(path, end=most)
+    with open(path, "rb") as file:
+        return file.read(most)
 
 
 def check_versions(versions: dict[str, str]) -> None:
     """Raises ``UnreadableFile`` when a file is another than it was."""
+    store = store_of(versions)
     for path, version in versions.items():
-        if size_and_version(path)[1] != version:
+        if size_and_version(path, store)[1] != version:
             raise UnreadableFile(
                 f"{path} changed while it was read; nothing of it was stored. "
                 "Run again when it is written completely."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -38,12 +38,12 @@ class RowSample:
         return cls(1, np.empty(0, dtype=np.int64), np.empty((len(NAMES), 0)))
 
     @classmethod
-    def of(cls, first_row: int, wines: np.ndarray, stride: int = 1) -> RowSample:
-        """Of consecutive rows."""
+    def of(cls, first_row: int, columns: Sequence[np.ndarray], stride: int = 1) -> RowSample:
+        """Of consecutive rows, whose columns are each of shape (n,)."""
         import numpy as np
 
-        chosen = np.arange(-first_row % stride, wines.shape[1], stride)
-        return cls(stride, first_row + chosen, wines[:, chosen])
+        chosen = np.arange(-first_row % stride, len(columns[0]), stride)
+        return cls(stride, first_row + chosen, np.array([column[chosen] for column in columns]))
 
     def __add__(self, other: RowSample) -> RowSample:
         """Of the rows of both, thinned to at most ``CAPACITY``."""

@@ -1,178 +1,191 @@
-"""The same pass on Spark: its executors read Parquet and run the very code of the other engines.
+"""The passes as Spark's tasks: an executor reads a piece by the very code of the other engines.
 
-Each partition's rows go to ``BlockSums`` as Arrow batches (``mapInArrow``), so a wine is in the
-same part, and the contract is the same, as anywhere else. The executors need this package, NumPy
-and PyArrow: on a cluster put them into ``spark.archives`` or the image.
+Spark says who reads what; each executor opens the files itself, local or S3, so a wine is in the
+same part, a bad value is told alike, and no jar for S3 is needed. The executors need this package,
+NumPy, PyArrow, s3fs and threadpoolctl, and see the files under the same names as the driver.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Any
+import re
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from wine_quality.engines.batches import ROWS_PER_BATCH, UnreadableFile, batch_of, row_group_at
-from wine_quality.engines.block_sums import NAMES, BlockSums
-from wine_quality.engines.broken_rules import (
-    BrokenRule,
-    ContractBroken,
-    check_batch,
-    check_columns,
-    gather,
-)
+from wine_quality.engines.batches import Piece, Reader, SourceFile, UnreadableFile
 from wine_quality.engines.membership import Membership
 from wine_quality.engines.parquet_reader import ParquetReader
-from wine_quality.engines.part_sums import PartSums
-from wine_quality.engines.training_pass import FileSums, completed, one_blas_thread
+from wine_quality.engines.places import expand, is_parquet
+from wine_quality.engines.scoring_pass import PieceScores, TestScores, score_piece, total_scores
+from wine_quality.engines.threads import Progress, Report, one_blas_thread
+from wine_quality.engines.training_pass import (
+    FileSums,
+    PieceSums,
+    check_all_columns,
+    put_together,
+    sum_piece,
+)
+from wine_quality.training.fit import LinearModel
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import SparkSession
 
-_FILE, _ROW = "_file", "_row"
+Found = TypeVar("Found")
+
+_SECONDS_BETWEEN_LOOKS = 0.5
 
 
 def sum_files_on_spark(
-    spark: SparkSession, places: Sequence[str], membership: Membership
+    spark: SparkSession,
+    places: Sequence[str],
+    membership: Membership,
+    progress: Progress | None = None,
 ) -> list[FileSums]:
-    """As ``sum_files``; the driver reads the files' footers, the executors their rows.
+    """As ``training_pass.sum_files``; the driver reads the files' footers, executors their rows."""
+    return sum_on(spark, reader_of(expand(places)), membership, progress)
 
-    Raises:
-        ContractBroken: with every broken rule of every file.
-        UnreadableFile: a file failed half-way, or changed meanwhile. Nothing is returned then.
-    """
-    reader = ParquetReader(places)
-    broken = [rule for file in reader.files for rule in check_columns(file)]
-    if broken:
-        raise ContractBroken(broken)
-    # Files without rows have no partition, and Spark cannot tell an empty list's schema.
-    filled = {file.path: place for place, file in enumerate(reader.files) if file.rows}
-    counts = [0] * len(reader.files)
-    sums = [PartSums.none(membership)] * len(reader.files)
-    for path, found in _results(spark, list(filled), membership):
-        place = filled[path]
-        counts[place] += found["rows"]
-        sums[place] += PartSums.from_plain(found["sums"])
-        for plain in found["broken"]:
-            group = row_group_at(reader.rows_of_groups(place), plain["first_row"])
-            broken.append(replace(BrokenRule(**plain), path=path, row_group=group))
+
+def reader_of(paths: Sequence[str]) -> Reader:
+    """Opens the files: Parquet by Arrow, and where there is CSV by DuckDB."""
+    if all(map(is_parquet, paths)):
+        return ParquetReader(paths)
+    from wine_quality.engines.duckdb_reader import DuckDBReader
+
+    return DuckDBReader(paths)
+
+
+def sum_on(
+    spark: SparkSession,
+    reader: Reader,
+    membership: Membership,
+    progress: Progress | None = None,
+) -> list[FileSums]:
+    """See ``training_pass.sum_files``."""
+    check_all_columns(reader.files)
+
+    def work(opened: Reader, piece: Piece) -> PieceSums:
+        return sum_piece(opened, piece, membership)
+
+    return put_together(reader, membership, _in_tasks(spark, reader, work, progress))
+
+
+def score_on(
+    spark: SparkSession,
+    reader: Reader,
+    membership: Membership,
+    model: LinearModel,
+    scale: tuple[float, float],
+    progress: Progress | None = None,
+) -> TestScores:
+    """See ``scoring_pass.score_test_part``."""
+
+    def work(opened: Reader, piece: Piece) -> PieceScores:
+        return score_piece(opened, piece, membership, model.predict_matrix, scale)
+
+    parts = _in_tasks(spark, reader, work, progress)
     reader.check_unchanged()
-    if broken:
-        raise ContractBroken(gather(broken))
-    return completed(reader.files, counts, sums)
+    return total_scores(parts)
 
 
-def _results(
-    spark: SparkSession, paths: list[str], membership: Membership
-) -> list[tuple[str, dict[str, Any]]]:
-    """By file what its partitions found, in no order."""
-    if not paths:
-        return []
+@dataclass(frozen=True)
+class _Task:
+    """A piece, with the file as the driver saw it."""
+
+    file: SourceFile
+    piece: Piece
+
+
+def _in_tasks(
+    spark: SparkSession,
+    reader: Reader,
+    work: Callable[[Reader, Piece], Found],
+    progress: Progress | None,
+) -> list[Found]:
+    """A task for each piece; results in the pieces' order."""
     from py4j.protocol import Py4JError
     from pyspark.errors import PySparkException
 
-    spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", str(ROWS_PER_BATCH))
-    frame = spark.createDataFrame(
-        [(place, told) for place, path in enumerate(paths) for told in _as_told(path)],
-        "place int, path string",
-    )
+    tasks = [_Task(reader.files[piece.file], piece) for piece in reader.pieces()]
+    if not tasks:
+        return []
+    context = spark.sparkContext
+    rows_done = context.accumulator(0)
+
+    def run(task: _Task) -> Any:
+        try:
+            with one_blas_thread():
+                found = work(*_opened(task))
+        except UnreadableFile as error:
+            return str(error)
+        rows_done.add(task.piece.rows or 0)
+        return found
+
+    group = f"wine_quality-{id(tasks)}"
+    results: list[Any] = []
+    failed: list[BaseException] = []
+
+    def collect() -> None:
+        context.setJobGroup(group, "A pass over wines", interruptOnCancel=True)
+        try:
+            results.extend(context.parallelize(tasks, len(tasks)).map(run).collect())
+        except (PySparkException, Py4JError, OSError) as error:
+            failed.append(error)
+
+    # In a thread of its own, so that Ctrl-C is heard and progress told meanwhile.
+    report, told = Report(reader.files, progress), 0
+    thread = threading.Thread(target=collect, daemon=True)
+    thread.start()
     try:
-        hashed = frame.selectExpr("place", "xxhash64(path)").collect()
-        by_hash = {int(code): paths[place] for place, code in hashed}
-        if len(by_hash) < len(hashed):
-            raise UnreadableFile("two of the files' names have the same hash; rename one.")
-        rows = _wines(spark, paths).mapInArrow(
-            _summing(membership), "file bigint, found string", barrier=False
+        while thread.is_alive():
+            thread.join(_SECONDS_BETWEEN_LOOKS)
+            # A task that is tried again may count twice.
+            done = int(rows_done.value)
+            if done > told:
+                report.add(done - told)
+                told = done
+    except BaseException:
+        context.cancelJobGroup(group)
+        raise
+    if failed:
+        raise UnreadableFile(
+            f"Spark failed ({_reason(str(failed[0]))}); nothing was stored."
+        ) from failed[0]
+    for found, task in zip(results, tasks, strict=True):
+        if isinstance(found, str):
+            raise UnreadableFile(found if task.file.path in found else f"{task.file.path}: {found}")
+    return [_in_file(found, task) for found, task in zip(results, tasks, strict=True)]
+
+
+def _reason(told: str) -> str:
+    """The line that says it, in what is mostly Java's trace around Python's: the task's own error,
+    else Spark's."""
+    lines = [line.strip() for line in told.splitlines()]
+    pythons = [line for line in lines if re.match(r"[\w.]*(Error|Exception|Exit|File)\b: ", line)]
+    named = [line for line in pythons if not line.startswith(("org.", "java.", "py4j."))]
+    found = [*named, *(line for line in lines if "Exception: " in line), *lines]
+    return found[0][:500] if found else "it does not say why"
+
+
+def _opened(task: _Task) -> tuple[Reader, Piece]:
+    """The task's file alone, and its piece there.
+
+    Raises:
+        UnreadableFile: it is not what the driver saw.
+    """
+    # By the very name that the driver has looked at: whether it may be read is known.
+    reader = reader_of([task.file.path])
+    [file] = reader.files
+    if file.version != task.file.version:
+        raise UnreadableFile(
+            f"{task.file.path} is another file where an executor reads it, or changed meanwhile; "
+            "nothing of it was stored."
         )
-        return [(by_hash[row["file"]], json.loads(row["found"])) for row in rows.collect()]
-    except (PySparkException, Py4JError) as error:
-        first = str(error).splitlines()[0]
-        raise UnreadableFile(f"Spark failed ({first}); nothing was stored.") from error
+    return reader, task.piece._replace(file=0)
 
 
-def _wines(spark: SparkSession, paths: list[str]) -> DataFrame:
-    columns = [f"CAST(`{name}` AS DOUBLE) AS `{name}`" for name in NAMES]
-    return spark.read.parquet(*map(_for_spark, paths)).selectExpr(
-        *columns, f"xxhash64(_metadata.file_path) AS {_FILE}", f"_metadata.row_index AS {_ROW}"
-    )
+def _in_file(found: Any, task: _Task) -> Any:
+    """Sums with their file's place among all."""
+    from dataclasses import replace
 
-
-def _for_spark(path: str) -> str:
-    """A URL that Spark reads; it calls S3 by another name."""
-    from pathlib import Path
-
-    if path.startswith("s3://"):
-        return "s3a://" + path.removeprefix("s3://")
-    return f"file://{Path(path).resolve()}"
-
-
-def _as_told(path: str) -> set[str]:
-    """What ``_metadata.file_path`` may say of it: three slashes or one, %20 for a space or not."""
-    from urllib.parse import quote
-
-    scheme, _, rest = _for_spark(path).partition("://")
-    slashes = ("://", ":") if scheme == "file" else ("://",)
-    return {f"{scheme}{slash}{name}" for slash in slashes for name in (rest, quote(rest))}
-
-
-def _summing(membership: Membership):
-    """What runs in the executors: a function of a partition's batches."""
-
-    def sum_partition(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        import pyarrow as pa
-
-        found: dict[int, _FileOfPartition] = {}
-        with one_blas_thread():
-            for whole in batches:
-                for batch in _by_file(whole):
-                    code = batch.column(_FILE)[0].as_py()
-                    if code not in found:
-                        found[code] = _FileOfPartition(membership)
-                    found[code].add(batch)
-        results = [json.dumps(one.plain()) for one in found.values()]
-        yield pa.RecordBatch.from_pydict(
-            {
-                "file": pa.array(list(found), pa.int64()),
-                "found": pa.array(results, pa.string()),
-            }
-        )
-
-    return sum_partition
-
-
-def _by_file(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
-    """Runs of rows of one file."""
-    import numpy as np
-
-    codes = batch.column(_FILE).to_numpy()
-    ends = [*(np.flatnonzero(np.diff(codes)) + 1).tolist(), len(codes)]
-    start = 0
-    for end in ends:
-        if end > start:
-            yield batch.slice(start, end - start)
-        start = end
-
-
-class _FileOfPartition:
-    """The rows of one file in one partition."""
-
-    def __init__(self, membership: Membership) -> None:
-        self._membership = membership
-        self._sums = BlockSums(membership)
-        self._rows = 0
-        self._broken: list[BrokenRule] = []
-
-    def add(self, arrow: pa.RecordBatch) -> None:
-        # Rows of a row group stay together, in their order.
-        batch = batch_of(arrow.column(_ROW)[0].as_py(), arrow, NAMES)
-        problems = check_batch("", batch)
-        if not problems and not self._broken:
-            self._sums.add(batch.wines)
-        self._broken = gather([*self._broken, *problems])
-        self._rows += len(batch.wines[0])
-
-    def plain(self) -> dict[str, Any]:
-        sums = PartSums.of(self._sums.moments(), self._membership)
-        broken = [asdict(rule) for rule in self._broken]
-        return {"rows": self._rows, "sums": sums.to_plain(), "broken": broken}
+    return replace(found, file=task.piece.file) if isinstance(found, PieceSums) else found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from wine_quality.engines.batches import Piece, Reader, SourceFile, UnreadableFile
 from wine_quality.engines.block_sums import BlockSums
@@ -40,7 +41,17 @@ class PieceSums:
     broken: Sequence[BrokenRule]
 
 
-def total_of(files: Sequence[FileSums]) -> PartSums:
+class Summed(Protocol):
+    """What one file adds, however it is kept."""
+
+    @property
+    def sums(self) -> PartSums: ...
+
+    @property
+    def sample(self) -> RowSample: ...
+
+
+def total_of(files: Sequence[Summed]) -> PartSums:
     """Of all files, of which there must be one."""
     total = files[0].sums
     for one in files[1:]:
@@ -48,7 +59,7 @@ def total_of(files: Sequence[FileSums]) -> PartSums:
     return total
 
 
-def sample_of(files: Iterable[FileSums]) -> RowSample:
+def sample_of(files: Iterable[Summed]) -> RowSample:
     """Of the rows of all files alike."""
     sample = RowSample.none()
     for one in files:
@@ -104,13 +115,13 @@ def sum_piece(
     for batch in reader.read(piece):
         problems = check_batch(file.path, batch)
         if not problems and not broken:
-            sums.add(batch.wines)
-            sample += RowSample.of(batch.first_row, batch.wines, max(stride, sample.stride))
+            sums.add(batch.columns)
+            sample += RowSample.of(batch.first_row, batch.columns, max(stride, sample.stride))
         broken += [_located(problem, piece, reader) for problem in problems]
         if len(broken) > 1000:
             broken = gather(broken)
-        rows += batch.wines.shape[1]
-        report(batch.wines.shape[1])
+        rows += batch.rows
+        report(batch.rows)
     return PieceSums(piece.file, rows, PartSums.of(sums.moments(), membership), sample, broken)
 
 

@@ -1,4 +1,4 @@
-"""``python3 -m wine_quality.environments build VERSION… [--dev|--stack]`` or ``list``."""
+"""``python3 -m wine_quality.environments build VERSION… [--dev|--stack] [--spark]`` or ``list``."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ def main() -> int:
     building.add_argument("versions", nargs="+", help=f"{', '.join(MLFLOW_VERSIONS)} or all")
     building.add_argument("--dev", action="store_true", help="with the test and lint tools")
     building.add_argument("--stack", action="store_true", help="with the servers of `make stack`")
+    building.add_argument("--spark", action="store_true", help="with PySpark; it needs Java")
     building.add_argument(
         "--keep-going", action="store_true", help="pass over versions no Python is here for"
     )
@@ -31,7 +32,7 @@ def main() -> int:
     keys = list(MLFLOW_VERSIONS) if "all" in options.versions else options.versions
     for key in keys:
         try:
-            build(get_version(key), options.dev, options.stack)
+            build(get_version(key), options.dev, options.stack, options.spark)
         except InterpreterMissingError as error:
             print(f"MLflow {key}: {error}", file=sys.stderr)
             if not options.keep_going:

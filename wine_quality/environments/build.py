@@ -23,14 +23,16 @@ from wine_quality.environments.versions import (
 _STAMP = "wine_quality.stamp"
 
 
-def lock_files(version: MlflowVersion, dev: bool, stack: bool = False) -> list[Path]:
+def lock_files(
+    version: MlflowVersion, dev: bool, stack: bool = False, spark: bool = False
+) -> list[Path]:
     """The lock files of an environment; on the default one stand the servers of ``make stack``,
-    and on both the test tools."""
+    and on both the test tools. PySpark stands on any."""
+    folder = PROJECT_ROOT / "deploy" / "requirements"
     files = [version.lock_file]
     if version.key == DEFAULT_VERSION:
-        folder = PROJECT_ROOT / "deploy" / "requirements"
         files += [folder / "stack.txt"] * (stack or dev) + [folder / "dev.txt"] * dev
-    return files
+    return files + [folder / "spark.txt"] * spark
 
 
 def digest(files: list[Path]) -> str:
@@ -41,36 +43,49 @@ def digest(files: list[Path]) -> str:
     return together.hexdigest()
 
 
-def is_current(version: MlflowVersion, dev: bool, stack: bool = False) -> bool:
+def is_current(version: MlflowVersion, dev: bool, stack: bool = False, spark: bool = False) -> bool:
     """Whether the environment was built from today's lock files, with what is asked or more."""
     stamp = version.directory / _STAMP
     if not stamp.exists() or not version.python.exists():
         return False
-    wanted = {digest(lock_files(version, True))}
-    if not dev:
-        wanted.add(digest(lock_files(version, False, stack=True)))
-        if not stack:
-            wanted.add(digest(lock_files(version, False)))
+    wanted = set()
+    for with_spark in {True, spark}:
+        wanted.add(digest(lock_files(version, True, spark=with_spark)))
+        if not dev:
+            wanted.add(digest(lock_files(version, False, stack=True, spark=with_spark)))
+            if not stack:
+                wanted.add(digest(lock_files(version, False, spark=with_spark)))
     return stamp.read_text() in wanted
 
 
-def build(version: MlflowVersion, dev: bool = False, stack: bool = False) -> None:
+def has_spark(version: MlflowVersion) -> bool:
+    """Whether PySpark was installed into the environment, which then keeps it."""
+    return any(version.directory.glob("lib/python*/site-packages/pyspark-*.dist-info"))
+
+
+def build(
+    version: MlflowVersion, dev: bool = False, stack: bool = False, spark: bool = False
+) -> None:
     """Build or update one environment; nothing happens when it is current.
 
     Raises:
         InterpreterMissingError: no fitting Python.
         subprocess.CalledProcessError: uv failed; it has said why.
     """
-    if is_current(version, dev, stack):
+    spark = spark or has_spark(version)
+    if is_current(version, dev, stack, spark):
         return
     environments_root().mkdir(parents=True, exist_ok=True)
     with (environments_root() / f".{version.directory.name}.lock").open("w") as guard:
         fcntl.flock(guard, fcntl.LOCK_EX)
-        if not is_current(version, dev, stack):
-            _build(version, dev, stack)
+        if not is_current(version, dev, stack, spark):
+            # PySpark is added to what is there.
+            dev = dev or (spark and is_current(version, dev=True))
+            stack = stack or (spark and is_current(version, dev=False, stack=True))
+            _build(version, dev, stack, spark)
 
 
-def _build(version: MlflowVersion, dev: bool, stack: bool) -> None:
+def _build(version: MlflowVersion, dev: bool, stack: bool, spark: bool) -> None:
     started = time.monotonic()
     print(f"Building the environment of MLflow {version.key} in {version.directory} …", flush=True)
     uv = find_uv()
@@ -79,7 +94,7 @@ def _build(version: MlflowVersion, dev: bool, stack: bool) -> None:
     if not version.python.exists():
         python = find_python(uv, version.pythons)
         subprocess.run([*uv, "venv", "--clear", "--python", python, version.directory], check=True)
-    files = lock_files(version, dev, stack)
+    files = lock_files(version, dev, stack, spark)
     subprocess.run(
         [*uv, "pip", "sync", "--require-hashes", "--compile-bytecode"]
         + ["--python", str(version.python), *map(str, files)],

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from dagster import executor
 
+from wine_quality.environments.config_variables import check_config_variables
 from wine_quality.environments.dagster_private import (
     DagsterEvent,
     DagsterExecutionInterruptedError,
@@ -70,6 +71,7 @@ class MlflowEnvironmentExecutor(Executor):
     def execute(
         self, plan_context: PlanOrchestrationContext, execution_plan: ExecutionPlan
     ) -> Iterator[DagsterEvent]:
+        check_config_variables(plan_context.run_config)
         version = picked_version(plan_context)
         if version is None or version.is_resident:
             runs_whole_plan.set(True)

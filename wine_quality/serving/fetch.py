@@ -13,6 +13,7 @@ from wine_quality.deployment.repository import REQUIREMENTS, SERVED, write_repos
 from wine_quality.deployment.requirements import locked
 from wine_quality.deployment.served_model import ServedModel, UnservableModel, read_model
 from wine_quality.serving.backend import RESPONSE
+from wine_quality.tracking.provenance import UntrustedModelError
 from wine_quality.tracking.tracker import Tracker
 
 
@@ -28,8 +29,8 @@ def fetch(tracker: Tracker, name: str, version: str, folder: Path) -> Fetched:
     """Write the model repository of a version into ``folder``.
 
     Raises:
-        UnservableModel: there is no such version, its files are gone or damaged, or it is a model
-            that cannot be served.
+        UnservableModel: there is no such version, its files are gone, damaged or not what this
+            pipeline registered, or it is a model that cannot be served.
     """
     found = tracker.registry(name).version(version)
     if found is None:
@@ -39,6 +40,8 @@ def fetch(tracker: Tracker, name: str, version: str, folder: Path) -> Fetched:
             files = tracker.download_version(name, version, Path(temporary))
         except FileNotFoundError as error:
             raise UnservableModel(f"{name} version {version}: {error}") from error
+        except UntrustedModelError as error:
+            raise UnservableModel(str(error)) from error
         model = read_model(files, name, version, found.run_id or "")
         folder.mkdir(parents=True, exist_ok=True)
         place = write_repository(model, files, locked(model), folder)

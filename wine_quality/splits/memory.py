@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from wine_quality.data.contract import FEATURES, TARGET
-from wine_quality.splits.split import Evaluation, OpenEngine, predicted_range
+from wine_quality.splits.split import Evaluation, OpenEngine
 from wine_quality.training.evaluate import regression_metrics
 from wine_quality.training.fit import LinearModel, fit_elastic_net
 from wine_quality.training.split import part_of
@@ -45,18 +45,9 @@ class MemorySplit:
         test = self._parts["test"]
         actual, predicted = test[TARGET].to_numpy(), model.predict(test)
         mean = self._parts["train"][TARGET].mean()
-        lowest, highest, outside = predicted_range(predicted)
-        return Evaluation(
-            metrics=regression_metrics(actual, predicted),
-            baseline=regression_metrics(actual, np.full(len(actual), mean))["rmse"],
-            rows=len(test),
-            predicted_rows=len(test),
-            lowest=lowest,
-            highest=highest,
-            outside=outside,
-            actual=actual,
-            predicted=predicted,
-        )
+        baseline = regression_metrics(actual, np.full(len(actual), mean))["rmse"]
+        metrics = regression_metrics(actual, predicted)
+        return Evaluation.of_rows(metrics, baseline, len(test), actual, predicted)
 
     def rmse(self, model: LinearModel) -> float:
         return self._rmse(model.predict(self._parts["test"]))

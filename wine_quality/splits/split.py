@@ -50,6 +50,29 @@ class Evaluation:
     actual: np.ndarray
     predicted: np.ndarray
 
+    @classmethod
+    def of_rows(
+        cls,
+        metrics: dict[str, float],
+        baseline: float,
+        rows: int,
+        actual: np.ndarray,
+        predicted: np.ndarray,
+    ) -> Evaluation:
+        """Where the rows that are shown are all that were predicted one by one."""
+        within = (predicted >= SCALE[0]) & (predicted <= SCALE[1])
+        return cls(
+            metrics,
+            baseline,
+            rows,
+            predicted_rows=len(predicted),
+            lowest=float(predicted.min()),
+            highest=float(predicted.max()),
+            outside=int((~within).sum()),
+            actual=actual,
+            predicted=predicted,
+        )
+
 
 class Split(Protocol):
     """Wines in two parts.
@@ -86,12 +109,6 @@ class Split(Protocol):
 
     def cross_validate(self, points: Sequence[Point], folds: int, seed: int) -> list[PointScore]:
         """One score for each point, in their order."""
-
-
-def predicted_range(predicted: np.ndarray) -> tuple[float, float, int]:
-    """The least, the greatest, and how many are not finite or not within ``SCALE``."""
-    within = (predicted >= SCALE[0]) & (predicted <= SCALE[1])
-    return float(predicted.min()), float(predicted.max()), int((~within).sum())
 
 
 def split_of(value: Any) -> Split:

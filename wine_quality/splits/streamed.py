@@ -11,7 +11,7 @@ from wine_quality.engines.batches import UnreadableFile
 from wine_quality.engines.membership import TEST, groups_of
 from wine_quality.engines.part_sums import PartSums
 from wine_quality.engines.sample import RowSample
-from wine_quality.splits.split import SCALE, Evaluation, OpenEngine, predicted_range
+from wine_quality.splits.split import SCALE, Evaluation, OpenEngine
 from wine_quality.training.evaluate import regression_metrics
 from wine_quality.training.fit import LinearModel
 from wine_quality.training.fit_moments import fit_from_moments
@@ -97,19 +97,9 @@ class StreamedSplit:
         exact = errors_from_moments(self.sums.test, model)
         sampled = regression_metrics(actual, predicted)
         ratio = sampled["mae"] / sampled["rmse"] if sampled["rmse"] else 1.0
-        lowest, highest, outside = predicted_range(predicted)
-        return Evaluation(
-            # By the ratio of the two errors, which varies far less than either from row to row.
-            metrics={"rmse": exact["rmse"], "mae": exact["rmse"] * ratio, "r2": exact["r2"]},
-            baseline=baseline,
-            rows=self.test_rows,
-            predicted_rows=len(shown),
-            lowest=lowest,
-            highest=highest,
-            outside=outside,
-            actual=actual,
-            predicted=predicted,
-        )
+        # By the ratio of the two errors, which varies far less than either from row to row.
+        metrics = {"rmse": exact["rmse"], "mae": exact["rmse"] * ratio, "r2": exact["r2"]}
+        return Evaluation.of_rows(metrics, baseline, self.test_rows, actual, predicted)
 
     def rmse(self, model: LinearModel) -> float:
         return errors_from_moments(self.sums.test, model)["rmse"]

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from urllib.parse import quote
 
+from wine_quality.data.allowed import EVERYTHING
 from wine_quality.environments.versions import PROJECT_ROOT
 from wine_quality.home import home
 from wine_quality.stack.service import (
@@ -113,6 +114,8 @@ def _code_variables(settings: Mapping[str, str]) -> dict[str, str]:
         "WINE_QUALITY_DATA_SECRET": settings["WINE_QUALITY_ASSETS_SECRET"],
         "WINE_QUALITY_DATA_ENDPOINT": settings["AWS_ENDPOINT_URL"],
         "WINE_QUALITY_DATA_REGION": settings["AWS_DEFAULT_REGION"],
+        # What csv_url may name.
+        **{name: settings[name] for name in EVERYTHING},
         "WINE_QUALITY_METRICS_URL": f"postgresql+psycopg2://{user}:{password}@{host}:{port}/"
         f"{database}",
     }

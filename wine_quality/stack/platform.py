@@ -12,8 +12,9 @@ from wine_quality.home import home
 from wine_quality.stack.dagster import dagster_services
 from wine_quality.stack.objects import bucket_task, store_service
 from wine_quality.stack.postgres import PostgresServer
+from wine_quality.stack.proxy import proxy_service, public_url
 from wine_quality.stack.service import Service
-from wine_quality.stack.settings import choose_port
+from wine_quality.stack.settings import choose_port, is_loopback
 from wine_quality.stack.tracking import mlflow_service, underscored
 from wine_quality.tracking.addresses import ui_variable, uri_variable
 
@@ -29,19 +30,25 @@ class Platform:
     """What is to be started for the versions picked, nothing of it running yet.
 
     Servers that the settings name (``POSTGRES_HOST``, ``AWS_ENDPOINT_URL``,
-    ``WINE_QUALITY_MLFLOW_URI_…``) are used instead of ones of our own.
+    ``WINE_QUALITY_MLFLOW_URI_…``) are used instead of ones of our own. Where ``BIND_ADDRESS`` is no
+    address of this machine's own, a proxy that asks for a password listens there, and nothing else.
     """
 
     def __init__(self, keys: Iterable[str], settings: dict[str, str]) -> None:
         self.folder = stack_folder()
         self.folder.mkdir(parents=True, exist_ok=True)
         self.ports: dict[str, int] = {}
-        self._settings = settings
+        self._given = settings
+        self._is_public = not is_loopback(settings["BIND_ADDRESS"])
+        listens = {"BIND_ADDRESS": _LOCAL} if self._is_public else {}
+        self._settings = {**settings, **listens}
         self.services: list[Service] = []
         self.postgres: PostgresServer | None = None
         self._data()
         tracking = self._tracking([get_version(key) for key in keys])
         self._dagster(tracking)
+        if self._is_public:
+            self._proxy()
         self._remember()
 
     def close(self) -> None:
@@ -75,6 +82,8 @@ class Platform:
                 service = mlflow_service(version, folder, self._settings, port, after)
                 self.services.append(service)
                 uri, shown = f"http://{_LOCAL}:{port}", service.address
+                if self._is_public:
+                    shown = public_url(self._given, wanted)
             variables[uri_variable(version.key)] = uri
             variables[ui_variable(version.key)] = shown or uri
         # For versions that have no server here; one that does not fit is refused by name.
@@ -88,7 +97,10 @@ class Platform:
         settings = self._settings
         port = self._port("dagster-webserver", "DAGSTER_PORT", settings["BIND_ADDRESS"])
         shown = urlsplit(settings["DAGSTER_WEBSERVER_URL"])
-        if shown.hostname in ("localhost", _LOCAL):
+        if self._is_public:
+            if shown.hostname in ("localhost", _LOCAL):
+                settings["DAGSTER_WEBSERVER_URL"] = public_url(self._given, "DAGSTER_PORT")
+        elif shown.hostname in ("localhost", _LOCAL):
             settings["DAGSTER_WEBSERVER_URL"] = f"http://{shown.hostname}:{port}"
         code_port = choose_port(_LOCAL)
         self.services += dagster_services(
@@ -100,6 +112,19 @@ class Platform:
             (*self._named("databases"), "buckets"),
         )
 
+    def _proxy(self) -> None:
+        names = {"dagster-webserver": "DAGSTER"}
+        for name in self.ports:
+            if name.startswith("mlflow-"):
+                names[name] = f"MLFLOW_{name.removeprefix('mlflow-').replace('.', '_')}"
+        behind = {
+            other: f"{_LOCAL}:{self.ports[name]}"
+            for name, other in names.items()
+            if name in self.ports
+        }
+        proxy = proxy_service(self.folder / "proxy", self._given, behind, ("dagster-webserver",))
+        self.services.append(proxy)
+
     def _named(self, name: str) -> tuple[str, ...]:
         """The service of this name, if it is one of ours."""
         return tuple(service.name for service in self.services if service.name == name)
@@ -107,7 +132,10 @@ class Platform:
     def _port(self, name: str, setting: str, address: str) -> int:
         """The one set, else that of last time, else any that is free."""
         last = self._last_ports().get(name)
-        wanted = [int(self._settings[setting]), *([last] if last else [])]
+        # The proxy takes the one set.
+        public = self._is_public and name.startswith(("mlflow-", "dagster-"))
+        wanted = [] if public else [int(self._settings[setting])]
+        wanted += [last] if last else []
         self.ports[name] = choose_port(address, *wanted)
         return self.ports[name]
 

@@ -46,8 +46,18 @@ class Service:
 
 def base_variables() -> dict[str, str]:
     """This process's environment without what only some services may see, or get from us."""
-    kept_out = ("AWS_", "DAGSTER_", "MLFLOW_", "MINIO_", "PG", "POSTGRES_", "METRICS_POSTGRES_")
-    own = ("WINE_QUALITY_ASSETS", "WINE_QUALITY_MLFLOW_U", "WINE_QUALITY_METRICS_URL", "MAKE")
+    kept_out = (
+        "AWS_",
+        "BIND_ADDRESS",
+        "DAGSTER_",
+        "MLFLOW_",
+        "MINIO_",
+        "PG",
+        "POSTGRES_",
+        "PROXY_",
+    )
+    ours = ("ALLOWED", "ASSETS", "MLFLOW_U", "METRICS_URL")
+    own = ("MAKE", "METRICS_POSTGRES_", *(f"WINE_QUALITY_{name}" for name in ours))
     return {
         name: value for name, value in os.environ.items() if not name.startswith(kept_out + own)
     }

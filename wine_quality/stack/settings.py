@@ -26,6 +26,7 @@ SECRETS = (
     "MINIO_ROOT_PASSWORD",
     "WINE_QUALITY_ASSETS_KEY",
     "WINE_QUALITY_ASSETS_SECRET",
+    "PROXY_PASSWORD",
 )
 # The MLflow servers use the store's first user.
 _SAME = {"AWS_ACCESS_KEY_ID": "MINIO_ROOT_USER", "AWS_SECRET_ACCESS_KEY": "MINIO_ROOT_PASSWORD"}
@@ -86,6 +87,12 @@ def _forbid_public_demo(values: Mapping[str, str], example: Mapping[str, str], p
         raise StackError(
             f"BIND_ADDRESS is {values['BIND_ADDRESS']}, but {', '.join(demo)} in {path} have the "
             "demo values that everybody knows. Make random ones with `make stack-env`, or set "
+            "BIND_ADDRESS=127.0.0.1."
+        )
+    if values["PROXY_TLS"] == "off":
+        raise StackError(
+            f"BIND_ADDRESS is {values['BIND_ADDRESS']}, but without TLS everybody on the way reads "
+            "the password. Set PROXY_TLS=internal or files (deploy/SECURITY.md), or "
             "BIND_ADDRESS=127.0.0.1."
         )
 

@@ -11,7 +11,12 @@ import sys
 from typing import TYPE_CHECKING
 
 from wine_quality.environments.versions import PROJECT_ROOT, get_version
-from wine_quality.tracking.addresses import configured_uri
+from wine_quality.home import embedded_store
+from wine_quality.tracking.addresses import (
+    ForbiddenServerError,
+    check_tracking_uri,
+    configured_uri,
+)
 from wine_quality.tracking.run_tags import (
     MLFLOW_EXPERIMENT_TAG,
     MLFLOW_OWNER_TAG,
@@ -54,6 +59,12 @@ def close_mlflow_run(instance: DagsterInstance, dagster_run_id: str, status: str
     uri = tracking_uri_of(run)
     version = get_version(run.tags[MLFLOW_VERSION_TAG])
     experiment = run.tags[MLFLOW_EXPERIMENT_TAG]
+    if uri != f"sqlite:///{embedded_store(version.key) / 'mlflow.db'}":
+        try:
+            # Tags can be given at launch.
+            check_tracking_uri(uri, version.key)
+        except ForbiddenServerError as error:
+            raise NotClosedError(str(error)) from error
     _require_answer(uri)
     try:
         answer = subprocess.run(

@@ -21,6 +21,7 @@ from wine_quality.environments.versions import (
     MlflowVersion,
     get_version,
 )
+from wine_quality.tracking.addresses import check_tracking_uri
 from wine_quality.tracking.connection import (
     EMBEDDED_UI,
     EXPERIMENT,
@@ -177,6 +178,8 @@ class MlflowTracker(ConfigurableResource):
             self._log(f"MLflow run {tracker.run_id} ended as {status}.")
 
     def _settings(self, version: MlflowVersion) -> TrackingSettings:
+        if self.tracking_uri:
+            check_tracking_uri(self.tracking_uri, version.key)
         return tracking_settings(
             version,
             self.tracking_uri,

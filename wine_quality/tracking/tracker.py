@@ -21,6 +21,12 @@ from typing import TYPE_CHECKING, Any
 
 from wine_quality.tracking.champion import ChampionRegistry
 from wine_quality.tracking.child_runs import ChildRuns, end_running_children
+from wine_quality.tracking.provenance import (
+    HASH_TAG,
+    model_sha256,
+    require_hash,
+    require_own_run,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -258,27 +264,53 @@ class Tracker(ABC):
         """What a registered version predicts, by MLflow's own loading of it.
 
         Raises:
+            UntrustedModelError: its files are not what this pipeline registered.
             FileNotFoundError: the version's files are gone.
             Exception: whatever its loading raises.
         """
         import mlflow.pyfunc
 
-        self._require_files(name, version)
-        return mlflow.pyfunc.load_model(f"models:/{name}/{version}").predict(features)
+        with tempfile.TemporaryDirectory() as folder:
+            files = self.download_version(name, version, Path(folder))
+            return mlflow.pyfunc.load_model(str(files)).predict(features)
 
     def download_version(self, name: str, version: str, folder: Path) -> Path:
-        """A registered version's files, below ``folder``: where ``MLmodel`` lies.
+        """A registered version's files, below ``folder``: where ``MLmodel`` lies. They may be
+        loaded: they are what was registered.
 
         Raises:
+            UntrustedModelError: they are not what this pipeline registered.
             FileNotFoundError: the version's files are gone.
             Exception: MLflow's or its artifact store's own, when they do not answer.
         """
+        found = self.client.get_model_version(name, version)
+        files = self._download(found, folder)
+        require_hash(found, files)
+        return files
+
+    def note_hash(self, name: str, version: str) -> str:
+        """Note the hash of a version's files as they are now; nothing of them is loaded.
+
+        Raises:
+            UntrustedModelError: it is not of a run of this pipeline, or has another hash already.
+            FileNotFoundError: the version's files are gone.
+        """
+        found = self.client.get_model_version(name, version)
+        with tempfile.TemporaryDirectory() as folder:
+            files = self._download(found, Path(folder))
+            if HASH_TAG in found.tags:
+                require_hash(found, files)
+            noted = model_sha256(files)
+        self.client.set_model_version_tag(name, version, HASH_TAG, noted)
+        return noted
+
+    def _download(self, found: Any, folder: Path) -> Path:
+        """Not by ``models:/<name>/<version>``, which says it anew."""
         from mlflow.artifacts import download_artifacts
 
-        self._require_files(name, version)
-        return Path(
-            download_artifacts(artifact_uri=f"models:/{name}/{version}", dst_path=str(folder))
-        )
+        require_own_run(self.client, found)
+        self._require_files(found.name, found.version)
+        return Path(download_artifacts(artifact_uri=found.source, dst_path=str(folder)))
 
     def _require_files(self, name: str, version: str) -> None:
         """Asked first, since the older clients try for a minute to fetch what is not there."""
@@ -324,9 +356,16 @@ class Tracker(ABC):
             version = max(mine, key=lambda found: int(found.version))
         else:
             cut = {key: self._cut("model tag", key, text, TAG_LIMIT) for key, text in tags.items()}
-            version = self.create_version(name, model_uri, cut)
+            version = self.create_version(name, model_uri, {**cut, HASH_TAG: self._hash(model_uri)})
         self.client.update_model_version(name, version.version, description)
         return str(version.version)
+
+    def _hash(self, model_uri: str) -> str:
+        """Of the files that were logged, as the store gives them back."""
+        from mlflow.artifacts import download_artifacts
+
+        with tempfile.TemporaryDirectory() as folder:
+            return model_sha256(Path(download_artifacts(artifact_uri=model_uri, dst_path=folder)))
 
     def create_version(self, name: str, model_uri: str, tags: dict[str, str]) -> Any:
         """A new version whose files are those of this run's ``model`` folder."""

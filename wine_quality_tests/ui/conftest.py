@@ -15,7 +15,7 @@ import pytest
 import requests
 
 from wine_quality.environments.versions import PROJECT_ROOT
-from wine_quality_tests.servers import await_condition, die_with_parent, free_port
+from wine_quality_tests.servers import await_condition, dying_with_us, free_port
 
 CHROMIUM_FLAGS = [
     "--no-sandbox",
@@ -80,13 +80,12 @@ def up(chromium, postgres, tmp_path_factory) -> Iterator[Up]:
         environment.pop(name, None)
     log = folder / "log"
     process = subprocess.Popen(
-        [sys.executable, "-m", "wine_quality", "up"]
+        dying_with_us(sys.executable, "-m", "wine_quality", "up")
         + ["--port", str(ports[0]), "--mlflow-port", str(ports[1])],
         stdout=log.open("wb"),
         stderr=subprocess.STDOUT,
         cwd=PROJECT_ROOT,
         env=environment,
-        preexec_fn=die_with_parent,
     )
     urls = [f"http://localhost:{port}" for port in ports]
     try:

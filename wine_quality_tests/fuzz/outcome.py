@@ -1,0 +1,56 @@
+"""What an input may end in."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from wine_quality.data.transfer import SourceError
+from wine_quality.engines.batches import UnreadableFile
+from wine_quality.engines.broken_rules import ContractBroken
+from wine_quality.history import HistoryError, WineHistory
+from wine_quality.loading import WinesRefusedError
+
+OURS = (WinesRefusedError, SourceError, HistoryError, UnreadableFile, ContractBroken)
+LONGEST = 10_000
+"""A file may have a long name, and a message may name it twice."""
+
+
+class Target(NamedTuple):
+    """One kind of input.
+
+    Attributes:
+        strategy: Of hypothesis.
+        check: Gets an example and an empty folder; returns what it came to, in a word, and raises
+            AssertionError, or whatever the product let through, when it is a finding.
+        examples: In the test suite.
+    """
+
+    strategy: Any
+    check: Callable[[Any, Path], str]
+    examples: int
+
+
+def require_clear(error: BaseException, *named: str) -> None:
+    """One of ours, of bounded length, that names what is wrong."""
+    said = str(error)
+    said.encode()  # logs, tags and the event log are UTF-8
+    assert 10 <= len(said) <= LONGEST, f"{len(said)} characters: {said[:200]}"
+    assert "Traceback (most" not in said and " object at 0x" not in said, said
+    for word in named:
+        assert word in said, f"{word!r} is not named: {said[:500]}"
+
+
+def kept(history: WineHistory) -> int:
+    """Files that the history holds; it is emptied."""
+    folder = Path(history.base)
+    found = [path for path in folder.rglob("*") if path.is_file()] if folder.exists() else []
+    shutil.rmtree(folder, ignore_errors=True)
+    return len(found)
+
+
+def require_nothing_kept(history: WineHistory) -> None:
+    count = kept(history)
+    assert count == 0, f"{count} file(s) remembered of what was refused"
