@@ -18,7 +18,9 @@ def backup(options: argparse.Namespace) -> int:
     from wine_quality.upkeep import data_services, restore
 
     # A stack that is started here must be stopped, whatever ends this.
-    signal.signal(signal.SIGTERM, _interrupt)
+    # A shell that starts this in the background has SIGINT ignored.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
     folder = Path(options.folder).resolve()
     try:
         if options.command == "backup":
@@ -32,7 +34,11 @@ def backup(options: argparse.Namespace) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("\ninterrupted: the same command, again, does it all anew", file=sys.stderr)
+        again = {
+            "backup": f"interrupted: {folder} is no backup; remove it, then try again",
+            "restore": "interrupted: the same command, again, does it all anew",
+        }
+        print(f"\n{again[options.command]}", file=sys.stderr)
         return 130
     databases, objects = manifest["databases"], manifest["objects"]
     print(f"""

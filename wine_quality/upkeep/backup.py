@@ -1,9 +1,9 @@
 """A copy of all databases, both buckets and the history's folder that fits together.
 
-Whatever points is copied before what it points at: Dagster's and the metrics' database, MLflow's,
-then the objects. Files are written before a registry names them, and never written again, so each
-object that a dump names is there when the objects are copied; what came later is more than needed,
-not less. So nothing has to be stopped for it.
+All databases are dumped as they were at one moment (``moment.py``), the objects copied after it.
+Files are written before a registry names them, and never written again, so each object that a dump
+names is there when the objects are copied; what came later is more than needed, not less. So
+nothing has to be stopped for it. Only `make gc`, which removes files, waits its turn.
 
 In the folder: ``databases/NAME.dump`` (pg_dump, custom format), ``objects/ab/abcd…`` by SHA-256,
 ``objects.jsonl`` (place, key, size, sha256) and, last, ``manifest.json``. A folder without a
@@ -24,10 +24,12 @@ from typing import Any, BinaryIO
 from wine_quality.home import home
 from wine_quality.stack.settings import StackError
 from wine_quality.upkeep.data_services import DataServices
+from wine_quality.upkeep.moment import one_moment
 
 FORMAT = 1
 MANIFEST, OBJECTS = "manifest.json", "objects.jsonl"
 HISTORY = "history"
+INTERRUPTED = "a backup that was interrupted or is still being made"
 DUMP_SECONDS = 3600
 _CHUNK = 1 << 20
 _REPORT = 1000
@@ -45,17 +47,21 @@ def back_up(services: DataServices, folder: Path, say: Callable[[str], None]) ->
     Raises:
         StackError: the folder is not empty, or pg_dump failed.
     """
+    if (folder / "databases").exists() and not (folder / MANIFEST).exists():
+        raise StackError(f"{folder} holds {INTERRUPTED}; remove it, or name a new folder.")
     if folder.exists() and any(folder.iterdir()):
         raise StackError(f"{folder} is not empty; name a new folder for each backup.")
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     began = datetime.now(timezone.utc)
     (folder / "databases").mkdir()
     dumps = {}
-    for database, _ in services.databases():
-        path = folder / "databases" / f"{database}.dump"
-        _dump(services, database, path)
-        dumps[database] = {"bytes": path.stat().st_size, "sha256": sha256_of(path)}
-        say(f"{database}: {dumps[database]['bytes']} bytes")
+    with one_moment(services) as (snapshots, apart):
+        say(f"all databases as of one moment ({1000 * apart:.0f} ms apart)")
+        for database, snapshot in snapshots.items():
+            path = folder / "databases" / f"{database}.dump"
+            _dump(services, database, snapshot, path)
+            dumps[database] = {"bytes": path.stat().st_size, "sha256": sha256_of(path)}
+            say(f"{database}: {dumps[database]['bytes']} bytes")
     number = size = 0
     with (folder / OBJECTS).open("w") as index:
         for place, key, content in _objects(services):
@@ -70,6 +76,7 @@ def back_up(services: DataServices, folder: Path, say: Callable[[str], None]) ->
         "format": FORMAT,
         "began": began.isoformat(timespec="seconds"),
         "ended": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "apart_milliseconds": round(1000 * apart, 1),
         "versions": _versions(services),
         "databases": dumps,
         "objects": {"number": number, "bytes": size, "sha256": sha256_of(folder / OBJECTS)},
@@ -99,10 +106,10 @@ def listed(client: Any, bucket: str) -> Iterator[str]:
             yield entry["Key"]
 
 
-def _dump(services: DataServices, database: str, path: Path) -> None:
+def _dump(services: DataServices, database: str, snapshot: str, path: Path) -> None:
     """Without owners and rights: those are made from the settings, as are the passwords."""
     command = services.command("pg_dump", "--format=custom", "--no-owner", "--no-privileges")
-    command += [f"--file={path}", f"--dbname={database}"]
+    command += [f"--snapshot={snapshot}", f"--file={path}", f"--dbname={database}"]
     done = subprocess.run(
         command, env=services.variables(), capture_output=True, text=True, timeout=DUMP_SECONDS
     )

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from wine_quality.environments.versions import DEFAULT_VERSION
+from wine_quality.environments.versions import DEFAULT_VERSION, MLFLOW_VERSIONS
 from wine_quality.stack.platform import Platform, stack_folder
 from wine_quality.stack.postgres import PostgresServer
 from wine_quality.stack.service import base_variables
@@ -40,9 +40,7 @@ class DataServices:
         return [
             (settings["DAGSTER_POSTGRES_DB"], settings["DAGSTER_POSTGRES_USER"]),
             (settings["METRICS_POSTGRES_DB"], settings["METRICS_POSTGRES_USER"]),
-            ("mlflow_3", mlflow),
-            ("mlflow_2_1_1", mlflow),
-            ("mlflow_1_26", mlflow),
+            *((database, mlflow) for database in self.mlflow_databases().values()),
         ]
 
     def command(self, program: str, *arguments: str) -> list[str]:
@@ -59,6 +57,23 @@ class DataServices:
             "PGPASSWORD": self.settings["POSTGRES_PASSWORD"],
             "PGCONNECT_TIMEOUT": "10",
         }
+
+    def mlflow_databases(self) -> dict[str, str]:
+        """Names of the databases of the MLflow servers, by MLflow version."""
+        return {key: f"mlflow_{key.replace('.', '_')}" for key in MLFLOW_VERSIONS}
+
+    def connect(self, database: str) -> Any:
+        """A connection as the administrator; whoever asks closes it."""
+        import psycopg2
+
+        return psycopg2.connect(
+            host="127.0.0.1",
+            port=self.postgres_port,
+            dbname=database,
+            user=self.settings["POSTGRES_USER"],
+            password=self.settings["POSTGRES_PASSWORD"],
+            connect_timeout=10,
+        )
 
     def buckets(self) -> dict[str, tuple[Any, str]]:
         """A client and the name of each bucket, by what it is for."""
@@ -104,8 +119,7 @@ def running(say: Callable[[str], None]) -> Iterator[DataServices]:
             with started(say, settings) as services:
                 yield services
             return
-        state = json.loads((stack_folder() / "state.json").read_text())
-        ports = state["ports"]
+        ports = _ports_of_running()
         server = PostgresServer(stack_folder() / "postgres", settings, ports["postgres"])
         try:
             yield DataServices(settings, server.bin, server.version, ports["postgres"], ports["s3"])
@@ -156,6 +170,16 @@ def _own_settings() -> dict[str, str]:
                 "Dagster's database before MLflow's, then the buckets."
             )
     return settings
+
+
+def _ports_of_running() -> dict[str, int]:
+    try:
+        state = json.loads((stack_folder() / "state.json").read_text())
+    except FileNotFoundError:
+        state = {"ready": False}
+    if not state["ready"] or "ports" not in state:
+        raise StackError("the stack is just starting or stopping; try again.")
+    return state["ports"]
 
 
 @contextmanager

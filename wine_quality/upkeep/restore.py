@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from wine_quality.upkeep.backup import (
     DUMP_SECONDS,
     FORMAT,
     HISTORY,
+    INTERRUPTED,
     MANIFEST,
     OBJECTS,
     history_folder,
@@ -22,7 +24,13 @@ from wine_quality.upkeep.backup import (
     sha256_of,
 )
 from wine_quality.upkeep.data_services import DataServices
+from wine_quality.upkeep.unfinished import end_unfinished
 
+# Tables that have rows as soon as anybody has done anything, in whichever database they are.
+_TELLING = (
+    *("runs", "event_logs", "asset_keys", "registered_models"),
+    *("wine_quality.evaluation_metrics", "wine_quality.predictions"),
+)
 UNFINISHED = "restore.unfinished"
 """In the stack's folder while a restore has begun and not ended: no stack starts over that."""
 
@@ -33,6 +41,8 @@ def verify(folder: Path) -> dict[str, Any]:
     Raises:
         StackError: it is unfinished, of another format, or a file is missing or was changed.
     """
+    if (folder / "databases").exists() and not (folder / MANIFEST).exists():
+        raise StackError(f"{folder} holds {INTERRUPTED}; it cannot be restored.")
     try:
         manifest = json.loads((folder / MANIFEST).read_text())
     except (OSError, ValueError) as error:
@@ -54,7 +64,7 @@ def restore(
     overwrite: bool,
     say: Callable[[str], None],
 ) -> None:
-    """Objects first, then the databases that point at them.
+    """Objects first, then the databases that point at them; last, runs that were under way end.
 
     Raises:
         StackError: the stack holds something and ``overwrite`` is not set; pg_restore failed; or
@@ -74,6 +84,7 @@ def restore(
     for name in reversed(list(manifest["databases"])):
         _fill(services, folder / "databases" / f"{name}.dump", name, owners[name])
         say(f"{name} is restored")
+    end_unfinished(services, manifest["began"], say)
     marker.unlink()
 
 
@@ -82,6 +93,9 @@ def _write_objects(services: DataServices, folder: Path, say: Callable[[str], No
     for client, bucket in buckets.values():
         for key in list(listed(client, bucket)):
             client.delete_object(Bucket=bucket, Key=key)
+    if history is not None and history.exists():
+        for path in sorted(history.rglob("*"), reverse=True):
+            path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
     number = 0
     for line in _lines(folder):
         path = object_path(folder, line["sha256"])
@@ -115,11 +129,16 @@ def _fill(services: DataServices, dump: Path, database: str, owner: str) -> None
 
 
 def _what_is_there(services: DataServices) -> str:
-    """The first thing that is there, in words; empty when nothing is."""
-    count = "SELECT count(*) FROM pg_tables WHERE schemaname IN ('public', 'wine_quality')"
+    """The first thing that is there, in words; empty when a stack was at most started."""
     for database, _ in services.databases():
-        if _run(services, "psql", "-qAtXc", count, f"--dbname={database}").strip() != "0":
-            return f"database {database} has tables"
+        with closing(services.connect(database)) as connection, connection.cursor() as cursor:
+            for table in _TELLING:
+                cursor.execute("SELECT to_regclass(%s)", (table,))
+                if cursor.fetchone() == (None,):
+                    continue
+                cursor.execute(f"SELECT 1 FROM {table} LIMIT 1")
+                if cursor.fetchone():
+                    return f"database {database} has rows in {table}"
     for client, bucket in services.buckets().values():
         if next(listed(client, bucket), None) is not None:
             return f"bucket {bucket} has objects"
