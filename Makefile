@@ -14,7 +14,7 @@ BUILD := $(PYTHON) -m wine_quality.environments build
 JAVA = $(shell command -v java)
 
 .DEFAULT_GOAL := help
-.PHONY: help env envs devenvs run sweep promote rollback deploy serve image trust metrics forget retention backup restore up spark stack stack-down stack-env test quick lint audit sbom bench bench-scale fuzz screenshots browser clean
+.PHONY: help env envs devenvs run sweep promote rollback deploy serve image trust metrics forget retention gc backup restore up spark stack stack-down stack-env test quick lint audit sbom bench bench-scale fuzz screenshots browser clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -57,6 +57,9 @@ forget: env ## list the files that runs may train on, or forget FILE=… (key, n
 
 retention: env ## show runs and unpromoted versions older than 90 days (ARGS="--days 30 --delete")
 	@$(BIN)/python -m wine_quality retention --mlflow $(MLFLOW) $(ARGS)
+
+gc: env ## show files of runs retired 7 days ago, and files without a run (ARGS="--days 30 --delete")
+	@$(BIN)/python -m wine_quality gc $(ARGS)
 
 up: env ## start the Dagster UI (PORT) and the MLflow UI (MLFLOW_PORT); Ctrl-C stops both
 	@$(BIN)/python -m wine_quality up --mlflow $(MLFLOW) --port $(PORT) --mlflow-port $(MLFLOW_PORT)
@@ -112,6 +115,7 @@ bench: devenvs ## against plain scripts, listings and `mlflow models serve`; the
 	@$(BIN)/python -m wine_quality_tests.bench_serving
 	@$(BIN)/python -m wine_quality_tests.bench_stack
 	@$(BIN)/python -m wine_quality_tests.bench_load
+	@$(BIN)/python -m wine_quality_tests.bench_retention
 	@$(BIN)/python -m wine_quality_tests.bench_scale
 
 bench-scale: devenvs ## training on 1 M and 10 M wines (ARGS=--full: 100 M) against what others offer

@@ -69,6 +69,9 @@ def parser() -> argparse.ArgumentParser:
     retention.add_argument("--days", type=float, help="older than so many days (90)")
     retention.add_argument("--delete", action="store_true", help="remove them; else: only show")
     retention.add_argument("--experiment", help="MLflow experiment (wine_quality_experiment1)")
+    gc = commands.add_parser("gc", help="show or remove files of retired runs, or without a run")
+    gc.add_argument("--days", type=float, default=7, help="retired or written before so many (7)")
+    gc.add_argument("--delete", action="store_true", help="remove them; else: only show")
     metrics = commands.add_parser(
         "metrics", help="the metrics history in $WINE_QUALITY_METRICS_URL"
     )
@@ -153,6 +156,10 @@ def main(arguments: list[str] | None = None) -> int:
         from wine_quality.cli_backup import backup
 
         return backup(options)
+    if options.command == "gc":
+        from wine_quality.cli_gc import gc
+
+        return gc(options)
     if options.command == "forget":
         from wine_quality.cli_forget import forget
 

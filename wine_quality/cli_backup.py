@@ -24,7 +24,7 @@ def backup(options: argparse.Namespace) -> int:
     folder = Path(options.folder).resolve()
     try:
         if options.command == "backup":
-            with data_services.running(_say) as services:
+            with data_services.running(_say) as services, data_services.only_upkeep():
                 manifest = copy.back_up(services, folder, _say)
         else:
             manifest = restore.verify(folder)

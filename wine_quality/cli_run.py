@@ -310,7 +310,8 @@ def _print_retention(result: Any) -> None:
     print(f"… and {left} more" if left > 0 else "")
     size = "" if said["measured_runs"] >= said["runs"] else "about "
     removed = f"{said['removed_runs']} runs and {said['removed_versions']} versions are removed"
-    done = "a dry run: ARGS=--delete removes them" if said["dry_run"] else removed
+    files = "; their files go by `make gc`"
+    done = "a dry run: ARGS=--delete removes them" if said["dry_run"] else removed + files
     print(f"""runs           {said["runs"]} and {said["children"]} below them, {size}\
 {said["megabytes"]:g} MB ({said["kept_runs"]} stay)
 versions       {said["versions"]} ({said["kept_versions"]} stay)

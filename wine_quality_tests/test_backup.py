@@ -14,7 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from wine_quality.environments.versions import MLFLOW_VERSIONS, PROJECT_ROOT, get_version
+from wine_quality.environments.versions import (
+    DEFAULT_VERSION,
+    MLFLOW_VERSIONS,
+    PROJECT_ROOT,
+    get_version,
+)
 from wine_quality_tests.servers import await_condition, dying_with_us
 from wine_quality_tests.stack_client import Stack, processes_of
 from wine_quality_tests.test_stack import run_of, tags_of
@@ -89,7 +94,10 @@ def homes(monkeypatch) -> Iterator[list[Path]]:
 
 def test_a_backup_of_a_stack_at_work_is_restored_into_an_empty_one(homes, tmp_path):
     """One set, taken while runs write: all of it is there again, and no run is left under way."""
-    keys = [key for key, version in MLFLOW_VERSIONS.items() if version.python.exists()]
+    # The others' databases are made, dumped and restored alike; WINE_QUALITY_BACKUP_TEST=all runs
+    # their servers too, which takes four minutes.
+    every = [key for key, version in MLFLOW_VERSIONS.items() if version.python.exists()]
+    keys = every if os.environ.get("WINE_QUALITY_BACKUP_TEST") == "all" else [DEFAULT_VERSION]
     old, new = (Stack(home, keys, **SECRETS) for home in homes)
     folder, half = tmp_path / "backup", tmp_path / "half"
     try:
@@ -148,10 +156,8 @@ def test_a_backup_of_a_stack_at_work_is_restored_into_an_empty_one(homes, tmp_pa
             numbers = [number for (number,) in new.query(database_of(key), "MLFLOW", VERSIONS)]
             assert predictions(new, key, *numbers)[0] == predicted[key]
             assert new.status(ended[key].run_id) == "SUCCESS"
-        # It is a platform to go on with, whose new versions are younger than all in the backup.
-        assert new.wait(launched(new, keys[-1])) == "SUCCESS"
-        after = do(new, "backup", str(tmp_path / "after"))
-        assert after.returncode == 0, after.stderr
+        client = new.s3("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+        client.put_object(Bucket=new.settings["MLFLOW_BUCKET"], Key="late", Body=b"goes")
     finally:
         new.down()
 
@@ -162,7 +168,7 @@ def test_a_backup_of_a_stack_at_work_is_restored_into_an_empty_one(homes, tmp_pa
     assert [path.name for path in (homes[1] / "history").iterdir()] == ["note"]
     last = do(new, "backup", str(tmp_path / "last"))
     assert last.returncode == 0, last.stderr
-    assert objects_in(tmp_path / "last") == objects_in(folder) < objects_in(tmp_path / "after")
+    assert objects_in(tmp_path / "last") == objects_in(folder)
 
 
 def launched(stack: Stack, key: str) -> str:

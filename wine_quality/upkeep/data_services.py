@@ -172,6 +172,21 @@ def _own_settings() -> dict[str, str]:
     return settings
 
 
+@contextmanager
+def only_upkeep() -> Iterator[None]:
+    """Backup and gc wait for nobody: one removes what the other may be about to copy.
+
+    Raises:
+        StackError: another one is at work.
+    """
+    with (stack_folder() / "upkeep.lock").open("a") as guard:
+        try:
+            fcntl.flock(guard, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StackError("a backup or `make gc` is going on; try again after it.") from None
+        yield
+
+
 def _ports_of_running() -> dict[str, int]:
     try:
         state = json.loads((stack_folder() / "state.json").read_text())
