@@ -26,6 +26,13 @@ def _numbers(text: str) -> list[float]:
         raise argparse.ArgumentTypeError(f"{text!r} is no list of numbers such as 0.1,1") from None
 
 
+def _days(text: str) -> float:
+    number = float(text)
+    if not 0 <= number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of days")
+    return number
+
+
 def parser() -> argparse.ArgumentParser:
     main = argparse.ArgumentParser(prog="python -m wine_quality", description=__doc__)
     commands = main.add_subparsers(dest="command", required=True)
@@ -70,7 +77,7 @@ def parser() -> argparse.ArgumentParser:
     retention.add_argument("--delete", action="store_true", help="remove them; else: only show")
     retention.add_argument("--experiment", help="MLflow experiment (wine_quality_experiment1)")
     gc = commands.add_parser("gc", help="show or remove files of retired runs, or without a run")
-    gc.add_argument("--days", type=float, default=7, help="retired or written before so many (7)")
+    gc.add_argument("--days", type=_days, default=7, help="retired or written before so many (7)")
     gc.add_argument("--delete", action="store_true", help="remove them; else: only show")
     metrics = commands.add_parser(
         "metrics", help="the metrics history in $WINE_QUALITY_METRICS_URL"

@@ -1,4 +1,4 @@
-"""Closes MLflow runs that nobody else could close."""
+"""Closes runs that nobody else could close, in Dagster and in MLflow."""
 
 import datetime
 
@@ -11,6 +11,7 @@ from dagster import (
     sensor,
 )
 
+from wine_quality.lost_runs import end_lost_runs
 from wine_quality.tracking.closing import NotClosedError, close_mlflow_run, is_open, tracking_uri_of
 from wine_quality.tracking.run_tags import MLFLOW_STATE_TAG, OPEN
 
@@ -26,7 +27,11 @@ _AT_ONCE = 10
 @sensor(minimum_interval_seconds=10, default_status=DefaultSensorStatus.RUNNING)
 def mlflow_run_closer(context: SensorEvaluationContext) -> SkipReason:
     """Ends the MLflow runs of ended Dagster runs whose own process could not: its worker was
-    killed, or the tracking server was down. One that cannot be closed now is tried again."""
+    killed, or the tracking server was down. One that cannot be closed now is tried again.
+
+    Before that, Dagster runs that died with their code server are ended."""
+    for run_id in end_lost_runs(context.instance):
+        context.log.warning(f"Dagster run {run_id} had lost its worker and is ended.")
     week = datetime.timedelta(days=_DAYS)
     ended = context.instance.get_runs(
         RunsFilter(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from dagster import ConfigurableIOManager, InputContext, MetadataValue, OutputContext
@@ -29,6 +30,10 @@ class ValueMissingError(RuntimeError):
     """An asset's value is not in the store; the message says what to materialize."""
 
 
+class StoreError(RuntimeError):
+    """The store of asset values cannot be used; the message names it and says what to do."""
+
+
 class PlainFormatIOManager(ConfigurableIOManager):
     """Data frames as Parquet (their ``attrs`` included), dictionaries as JSON.
 
@@ -45,11 +50,12 @@ class PlainFormatIOManager(ConfigurableIOManager):
     def handle_output(self, context: OutputContext, obj: Any) -> None:
         suffix = _RECORD if isinstance(obj, dict) else _FRAME
         path = self._path(_place(context), context.run_id, suffix)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if suffix == _RECORD:
-            path.write_text(json.dumps(obj, indent=1))
-        else:
-            write_frame(obj, path)
+        with _store_named(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if suffix == _RECORD:
+                path.write_text(json.dumps(obj, indent=1))
+            else:
+                write_frame(obj, path)
         context.add_output_metadata({"path": MetadataValue.path(str(path))})
 
     def load_input(self, context: InputContext) -> Any:
@@ -57,8 +63,11 @@ class PlainFormatIOManager(ConfigurableIOManager):
         for run_id in _runs_to_ask(context):
             for suffix in (_FRAME, _RECORD):
                 path = self._path(place, run_id, suffix)
-                if path.exists():
-                    return json.loads(path.read_text()) if suffix == _RECORD else read_frame(path)
+                with _store_named(path):
+                    if path.exists():
+                        return (
+                            json.loads(path.read_text()) if suffix == _RECORD else read_frame(path)
+                        )
         asset = "/".join(place)
         raise ValueMissingError(
             f"there is no value of {asset} in {self._base()}: "
@@ -75,6 +84,32 @@ class PlainFormatIOManager(ConfigurableIOManager):
 
     def _path(self, place: Sequence[str], run_id: str, suffix: str) -> UPath:
         return self._base().joinpath(*place, f"{run_id}{suffix}")
+
+
+@contextmanager
+def _store_named(path: UPath) -> Iterator[None]:
+    """Say which store failed and what to do, where only a library would speak.
+
+    Raises:
+        StoreError: what the store, or the way to it, raised.
+    """
+    faults: tuple[type[Exception], ...] = (OSError,)
+    if path.protocol == "s3":
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        faults = (OSError, BotoCoreError, ClientError)
+    try:
+        yield
+    except faults as error:
+        if path.protocol == "s3":
+            endpoint = os.environ.get("WINE_QUALITY_ASSETS_ENDPOINT") or "AWS"
+            where = f"the S3 store of asset values at {endpoint} ($WINE_QUALITY_ASSETS_ENDPOINT)"
+            advice = "Start it, or correct the address, keys or free space"
+        else:
+            where, advice = "the folder of asset values", "Make room or mend its permissions"
+        raise StoreError(
+            f"{where} cannot be used for {path}: {error} {advice}; then re-execute from failure."
+        ) from error
 
 
 def s3_options() -> dict[str, Any]:

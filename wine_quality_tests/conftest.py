@@ -5,15 +5,31 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from wine_quality.data.allowed import EVERYTHING
 from wine_quality.environments.versions import MLFLOW_VERSIONS, MlflowVersion
+from wine_quality.tracking.run_tags import git_commit
+from wine_quality_tests import fault_matrix
 from wine_quality_tests.model_server import ModelServer
 from wine_quality_tests.postgres import PostgresServer
 from wine_quality_tests.servers import MlflowServer
 from wine_quality_tests.web_faults import WINES
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """The fault matrix of this session, printed, and kept in $WINE_QUALITY_FAULTS_RESULTS."""
+    reports = [report for kind in terminalreporter.stats.values() for report in kind]
+    outcomes = fault_matrix.outcomes_of(reports)
+    if not outcomes:
+        return
+    terminalreporter.section("fault matrix")
+    terminalreporter.write_line(fault_matrix.table(outcomes))
+    place = os.environ.get("WINE_QUALITY_FAULTS_RESULTS")
+    if place:
+        fault_matrix.keep(outcomes, Path(place), git_commit()[:12])
 
 
 @pytest.fixture(params=list(MLFLOW_VERSIONS))

@@ -24,7 +24,7 @@ _LAUNCH = """
 mutation Launch($params: ExecutionParams!) { launchRun(executionParams: $params) {
   __typename
   ... on LaunchRunSuccess { run { runId } }
-  ... on PythonError { message }
+  ... on PythonError { message causes { message } }
   ... on RunConfigValidationInvalid { errors { message } }
 } }"""
 _REEXECUTE = """

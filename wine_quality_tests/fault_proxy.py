@@ -1,4 +1,5 @@
-"""A proxy before a real MLflow or S3 server that counts requests, and can hold or refuse some."""
+"""A proxy before a real MLflow or S3 server that counts requests, and can hold or refuse some,
+fail now and then, or lose an answer."""
 
 from __future__ import annotations
 
@@ -16,9 +17,13 @@ class FaultProxy:
     """Passes requests on until it is told to hold or refuse those whose path matches.
 
     ``requests`` has the method and path of each that came.
+
+    Args:
+        target: Address of the server.
+        keep_host: Send on the Host header that came, which is part of what S3's clients sign.
     """
 
-    def __init__(self, target: str) -> None:
+    def __init__(self, target: str, keep_host: bool = False) -> None:
         self.target = urlsplit(target)
         self.requests: list[tuple[str, str]] = []
         self.held = threading.Event()
@@ -31,6 +36,12 @@ class FaultProxy:
         self._refusal = _REFUSAL
         self._accepted_first = 0
         self._authorization: str | None = None
+        self._lose: re.Pattern[str] | None = None
+        self.lost = 0
+        self._fail_every = 0
+        self.failed = 0
+        self._since = 0
+        self._dropped = _HOP - {"host"} if keep_host else _HOP
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
@@ -70,6 +81,32 @@ class FaultProxy:
         self._refuse = re.compile(pattern) if pattern else None
         self._refusals_left, self._accepted_first, self._refusal = times, after, answer
 
+    def lose_answer(self, pattern: str | None) -> None:
+        """Have the next request whose "METHOD path" matches executed, and break its connection
+        instead of handing the answer on."""
+        self.lost = 0
+        self._lose = re.compile(pattern) if pattern else None
+
+    def fail_every(self, nth: int) -> None:
+        """Answer every nth request with 500, without asking the server; 0 ends it."""
+        self._fail_every, self._since, self.failed = nth, 0, 0
+
+    def _fails(self) -> bool:
+        if not self._fail_every:
+            return False
+        self._since += 1
+        if self._since % self._fail_every:
+            return False
+        self.failed += 1
+        return True
+
+    def _loses(self, request: str) -> bool:
+        if not (self._lose and self._lose.search(request)):
+            return False
+        self._lose = None
+        self.lost += 1
+        return True
+
     def require(self, authorization: str) -> None:
         """Answer 401 to requests without this Authorization header, as a gateway does."""
         self._authorization = authorization
@@ -106,6 +143,9 @@ class FaultProxy:
                 if wanted and self.headers.get("Authorization") != wanted:
                     self.answer(401, {"WWW-Authenticate": "Basic"}, b"who are you?")
                     return
+                if proxy._fails():
+                    self.answer(500, {}, b"now and then")
+                    return
                 if proxy._refuses(self.path):
                     status, content = proxy._refusal
                     self.answer(status, {}, content)
@@ -114,16 +154,22 @@ class FaultProxy:
                     proxy.target.hostname or "", proxy.target.port, timeout=60
                 )
                 try:
-                    headers = {k: v for k, v in self.headers.items() if k.lower() not in _HOP}
+                    headers = {
+                        k: v for k, v in self.headers.items() if k.lower() not in proxy._dropped
+                    }
                     upstream.request(self.command, self.path, body, headers)
                     reply = upstream.getresponse()
                     content = reply.read()
+                    if proxy._loses(f"{self.command} {self.path}"):
+                        self.close_connection = True
+                        return
                     length = len(content)
                     if self.command == "HEAD":  # what a GET would bring
                         length = int(reply.getheader("Content-Length") or 0)
                     self.answer(reply.status, dict(reply.getheaders()), content, length)
-                except ConnectionError:
-                    pass  # the client was killed meanwhile
+                except (OSError, http.client.HTTPException):
+                    # Client or server was killed meanwhile.
+                    self.close_connection = True
                 finally:
                     upstream.close()
 

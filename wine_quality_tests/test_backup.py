@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -107,10 +108,9 @@ def test_a_backup_of_a_stack_at_work_is_restored_into_an_empty_one(homes, tmp_pa
         ended = run_of(old, keys)
         predicted = {key: predictions(old, key)[0] for key in keys}
         # One stands still, tracked and under way; the others go on while the backup is made.
-        still = launched(old, keys[-1])
+        still, *going = [launched(old, key) for key in (keys[-1], *keys)]
         await_condition(lambda: state_of(old, still) == "open", "a run to be tracked", 120)
         os.kill(old.worker_pid(still), signal.SIGSTOP)
-        going = [launched(old, key) for key in keys]
         await_condition(lambda: any(state_of(old, run) == "open" for run in going), "a second", 120)
         interrupt_a_backup(old, half)
         back_up = do(old, "backup", str(folder))
@@ -151,13 +151,21 @@ def test_a_backup_of_a_stack_at_work_is_restored_into_an_empty_one(homes, tmp_pa
         assert new.status(still) == "FAILURE"
         assert "It was under way when the backup of" in "".join(new.messages(still))
         assert_runs_agree(new, keys)
+        client = new.s3("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+        lost = f"1/{uuid.uuid4().hex}/artifacts/model/MLmodel"  # of a run that nobody knows
+        for key in ("late", lost):
+            client.put_object(Bucket=new.settings["MLFLOW_BUCKET"], Key=key, Body=b"goes")
+        before = set(new.artifacts())
+        assert "without a run   0 files" in do(new, "gc").stdout
+        assert "without a run   1 files" in do(new, "gc", "--days", "0").stdout
+        assert set(new.artifacts()) == before
+        assert "removed         1 files" in do(new, "gc", "--days", "0", "--delete").stdout
+        assert set(new.artifacts()) == before - {lost}
         for key in keys:
             # Every version that is registered has its files.
             numbers = [number for (number,) in new.query(database_of(key), "MLFLOW", VERSIONS)]
             assert predictions(new, key, *numbers)[0] == predicted[key]
             assert new.status(ended[key].run_id) == "SUCCESS"
-        client = new.s3("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
-        client.put_object(Bucket=new.settings["MLFLOW_BUCKET"], Key="late", Body=b"goes")
     finally:
         new.down()
 

@@ -32,7 +32,9 @@ CHART = {
     ("global",): {"postgresqlSecretName", "dagsterHome"},
     ("postgresql",): {"enabled", "postgresqlHost", "postgresqlUsername", "postgresqlDatabase"}
     | {"postgresqlScheme", "service"},
-    ("dagsterWebserver",): _POD | _ENV | {"replicaCount", "service", "readinessProbe"},
+    ("dagsterWebserver",): _POD
+    | _ENV
+    | {"replicaCount", "service", "readinessProbe", "dbPoolRecycle"},
     ("dagsterDaemon",): _POD | _ENV | {"enabled", "runCoordinator", "runMonitoring"},
     ("dagsterDaemon", "runCoordinator"): {"enabled", "type", "config"},
     ("dagsterDaemon", "runMonitoring"): {"enabled", "pollIntervalSeconds", "startTimeoutSeconds"}

@@ -71,6 +71,8 @@ def dagster_services(
         return Service(name, command, own, PROJECT_ROOT, **more)
 
     serve = (sys.executable, "-m", "dagster", "api", "grpc", "-m", "wine_quality.definitions")
+    # Not kept for Dagster's hour: each connection to a PostgreSQL that was restarted fails a click.
+    pool = ("--db-pool-recycle", "1")
     return [
         service(
             "dagster-code",
@@ -80,7 +82,8 @@ def dagster_services(
         ),
         service(
             "dagster-webserver",
-            (str(programs / "dagster-webserver"), "-h", listens, "-p", str(port), *workspace),
+            (str(programs / "dagster-webserver"), "-h", listens, "-p", str(port))
+            + (*workspace, *pool),
             common,
             ready=webserver_ready(url),
             after=("dagster-code", *after),

@@ -27,6 +27,7 @@ from wine_quality.tracking.provenance import (
     require_hash,
     require_own_run,
 )
+from wine_quality.tracking.run_tags import RUN_TAG
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -162,9 +163,22 @@ class Tracker(ABC):
         if run_id is None:
             made = self.client.create_run(self.experiment_id, tags={"mlflow.runName": name, **cut})
             self.run_id = made.info.run_id
+            self._remove_ghost_runs(tags)
         else:
             self.run_id = run_id
             self.set_tags(cut)
+
+    def _remove_ghost_runs(self, tags: Mapping[str, str]) -> None:
+        """Runs that a request made whose answer was lost: MLflow's client sent it again."""
+        if RUN_TAG not in tags or self.experiment_id is None:
+            return
+        mine = f"tags.`{RUN_TAG}` = '{tags[RUN_TAG]}'"
+        for found in self.client.search_runs([self.experiment_id], mine):
+            ghost = found.info.run_id
+            if ghost != self.run_id:
+                self._warn(f"The answer that named MLflow run {ghost} was lost; removing that run.")
+                self.client.set_terminated(ghost, "KILLED")
+                self.client.delete_run(ghost)
 
     @abstractmethod
     def activate(self, run_id: str) -> None:
@@ -346,19 +360,26 @@ class Tracker(ABC):
         """
         run_id = self.require_run_id()
         self._create_registered_model(name)
+        if not self._versions_of(run_id, name):
+            cut = {key: self._cut("model tag", key, text, TAG_LIMIT) for key, text in tags.items()}
+            self.create_version(name, model_uri, {**cut, HASH_TAG: self._hash(model_uri)})
+        # Asked again: MLflow's client sends a request again whose answer was lost.
+        version, *ghosts = self._versions_of(run_id, name)
+        for ghost in ghosts:
+            self._warn(f"The answer that named {name} version {ghost} was lost; removing it.")
+            self.client.delete_model_version(name, ghost)
+        self.client.update_model_version(name, version, description)
+        return version
+
+    def _versions_of(self, run_id: str, name: str) -> list[str]:
+        """The numbers of a run's versions, the first one first."""
         # By the run and not by the name: a model may have thousands of versions.
         mine = [
-            found
+            found.version
             for found in self.client.search_model_versions(f"run_id='{run_id}'")
             if found.name == name
         ]
-        if mine:
-            version = max(mine, key=lambda found: int(found.version))
-        else:
-            cut = {key: self._cut("model tag", key, text, TAG_LIMIT) for key, text in tags.items()}
-            version = self.create_version(name, model_uri, {**cut, HASH_TAG: self._hash(model_uri)})
-        self.client.update_model_version(name, version.version, description)
-        return str(version.version)
+        return [str(number) for number in sorted(mine, key=int)]
 
     def _hash(self, model_uri: str) -> str:
         """Of the files that were logged, as the store gives them back."""
