@@ -14,7 +14,7 @@ BUILD := $(PYTHON) -m wine_quality.environments build
 JAVA = $(shell command -v java)
 
 .DEFAULT_GOAL := help
-.PHONY: help env envs devenvs run sweep promote rollback deploy serve image trust metrics forget up spark stack stack-down stack-env test quick lint audit sbom bench bench-scale fuzz faults chaos screenshots browser clean
+.PHONY: help env envs devenvs run sweep promote rollback deploy serve image trust metrics forget retention gc backup restore up spark stack stack-down stack-env test quick lint audit sbom bench bench-scale fuzz faults chaos screenshots browser clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -55,6 +55,12 @@ metrics: env ## the metrics history: DO=status, upgrade or backfill (MLFLOW=… 
 forget: env ## list the files that runs may train on, or forget FILE=… (key, name or URL)
 	@$(BIN)/python -m wine_quality forget $(if $(FILE),"$(FILE)")
 
+retention: env ## show runs and unpromoted versions older than 90 days (ARGS="--days 30 --delete")
+	@$(BIN)/python -m wine_quality retention --mlflow $(MLFLOW) $(ARGS)
+
+gc: env ## show files of runs retired 7 days ago, and files without a run (ARGS="--days 30 --delete")
+	@$(BIN)/python -m wine_quality gc $(ARGS)
+
 up: env ## start the Dagster UI (PORT) and the MLflow UI (MLFLOW_PORT); Ctrl-C stops both
 	@$(BIN)/python -m wine_quality up --mlflow $(MLFLOW) --port $(PORT) --mlflow-port $(MLFLOW_PORT)
 
@@ -67,6 +73,13 @@ stack: ## start the whole platform without containers (VERSIONS="3 2.1.1 1.26"; 
 
 stack-down: ## stop the platform that `make stack` started; its data is kept
 	@$(BIN)/python -m wine_quality stack down
+
+backup: ## copy the stack's databases and buckets TO=folder, also while it runs
+	@$(BIN)/python -m wine_quality backup "$(TO)"
+
+restore: ## bring them back FROM=folder into a stopped, empty stack (ARGS=--overwrite: any)
+	@$(BUILD) --stack 3
+	@$(BIN)/python -m wine_quality restore "$(FROM)" $(ARGS)
 
 stack-env: ## make deploy/docker-compose/.env with random secrets
 	@$(BUILD) --stack 3
@@ -109,6 +122,7 @@ bench: devenvs ## against plain scripts, listings and `mlflow models serve`; the
 	@$(BIN)/python -m wine_quality_tests.bench_serving
 	@$(BIN)/python -m wine_quality_tests.bench_stack
 	@$(BIN)/python -m wine_quality_tests.bench_load
+	@$(BIN)/python -m wine_quality_tests.bench_retention
 	@$(BIN)/python -m wine_quality_tests.bench_scale
 
 bench-scale: devenvs ## training on 1 M and 10 M wines (ARGS=--full: 100 M) against what others offer

@@ -15,6 +15,7 @@ from wine_quality.environments.versions import DEFAULT_VERSION, MLFLOW_VERSIONS
 _OF_SOME_COMMANDS = (
     *("csv_url", "training_data", "training_engine", "alpha", "l1_ratio", "experiment"),
     *("alphas", "l1_ratios", "folds", "promote", "return_to", "deploy", "target", "context"),
+    *("days", "delete"),
 )
 
 
@@ -23,6 +24,13 @@ def _numbers(text: str) -> list[float]:
         return [float(number) for number in text.split(",")]
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is no list of numbers such as 0.1,1") from None
+
+
+def _days(text: str) -> float:
+    number = float(text)
+    if not 0 <= number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of days")
+    return number
 
 
 def parser() -> argparse.ArgumentParser:
@@ -62,6 +70,15 @@ def parser() -> argparse.ArgumentParser:
         help="what it is applied to (none: only files); local: wait for `make serve`",
     )
     deploy.add_argument("--context", help="Kubernetes context")
+    retention = commands.add_parser(
+        "retention", help="show old runs and unpromoted versions, or remove them"
+    )
+    retention.add_argument("--days", type=float, help="older than so many days (90)")
+    retention.add_argument("--delete", action="store_true", help="remove them; else: only show")
+    retention.add_argument("--experiment", help="MLflow experiment (wine_quality_experiment1)")
+    gc = commands.add_parser("gc", help="show or remove files of retired runs, or without a run")
+    gc.add_argument("--days", type=_days, default=7, help="retired or written before so many (7)")
+    gc.add_argument("--delete", action="store_true", help="remove them; else: only show")
     metrics = commands.add_parser(
         "metrics", help="the metrics history in $WINE_QUALITY_METRICS_URL"
     )
@@ -88,9 +105,9 @@ def parser() -> argparse.ArgumentParser:
     trust = commands.add_parser("trust", help="note the hash of a version's files that has none")
     trust.add_argument("--version", default="champion", help="number of a version (champion)")
     trust.add_argument("--model", help="registered model (ElasticnetWineModel)")
-    for command in (run, sweep, promote, rollback, deploy, metrics, serve, image, trust):
+    for command in (run, sweep, promote, rollback, deploy, retention, metrics, serve, image, trust):
         command.add_argument("--tracking-uri", help="MLflow server; default: an embedded store")
-    for command in (run, sweep, promote, rollback, deploy):
+    for command in (run, sweep, promote, rollback, deploy, retention):
         command.add_argument("--config", help="YAML file of run config; the other options win")
         command.add_argument("--verbose", action="store_true", help="Dagster's whole log")
     forget = commands.add_parser("forget", help="list the files remembered, or forget one")
@@ -102,8 +119,25 @@ def parser() -> argparse.ArgumentParser:
     stack.add_argument("action", choices=["up", "down", "status", "env"], help="env: random .env")
     stack.add_argument("--versions", nargs="+", default=[DEFAULT_VERSION], help="MLflow servers")
     stack.add_argument("--detach", action="store_true", help="come back when all is ready")
+    backup = commands.add_parser("backup", help="copy the local stack's databases and buckets")
+    backup.add_argument("folder", help="a new one, for this backup alone")
+    restore = commands.add_parser("restore", help="bring a backup into a stack that is stopped")
+    restore.add_argument("folder", help="what `backup` has written")
+    restore.add_argument("--overwrite", action="store_true", help="replace all that is there")
     stack.add_argument("--quietly", action="store_true", help=argparse.SUPPRESS)
-    for command in (run, sweep, promote, rollback, deploy, metrics, up, serve, image, trust):
+    for command in (
+        run,
+        sweep,
+        promote,
+        rollback,
+        deploy,
+        retention,
+        metrics,
+        up,
+        serve,
+        image,
+        trust,
+    ):
         command.add_argument(
             "--mlflow",
             choices=list(MLFLOW_VERSIONS),
@@ -125,6 +159,14 @@ def main(arguments: list[str] | None = None) -> int:
         from wine_quality.cli_stack import stack
 
         return stack(options)
+    if options.command in ("backup", "restore"):
+        from wine_quality.cli_backup import backup
+
+        return backup(options)
+    if options.command == "gc":
+        from wine_quality.cli_gc import gc
+
+        return gc(options)
     if options.command == "forget":
         from wine_quality.cli_forget import forget
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130
 BAD_USE = 2
+_RETENTION_ROWS = 20
 _CLI_TAG = "wine_quality/cli"
 DOING = {
     "run": "Running wine_quality_model",
@@ -34,6 +35,7 @@ DOING = {
     "promote": "Promoting a version",
     "rollback": "Returning to a former champion",
     "deploy": "Writing what serves the model",
+    "retention": "Looking for old runs and versions",
 }
 # Function in wine_quality.definitions that gives the job of each command.
 JOBS = {
@@ -42,6 +44,7 @@ JOBS = {
     "promote": "promotion_job",
     "rollback": "rollback_job",
     "deploy": "deployment_job",
+    "retention": "retention_job",
 }
 # Op that reads the wines in each job that does.
 READERS = {"run": "raw_wine_csv", "sweep": "sweep_data"}
@@ -66,6 +69,8 @@ def run_config(options: argparse.Namespace) -> dict[str, Any]:
         ("ops", "model_deployment", "config", "version"): options.deploy,
         ("ops", "model_deployment", "config", "target"): options.target,
         ("ops", "model_deployment", "config", "kubernetes_context"): options.context,
+        ("ops", "remove_old", "config", "days"): options.days,
+        ("ops", "remove_old", "config", "dry_run"): False if options.delete else None,
         ("resources", "hyperparameters", "config", "alpha"): options.alpha,
         ("resources", "hyperparameters", "config", "l1_ratio"): options.l1_ratio,
         ("resources", "training_engine", "config", "engine"): options.training_engine,
@@ -169,6 +174,8 @@ def _run(options: argparse.Namespace) -> int:
                 _print_sweep(result, version.key)
             elif options.command == "deploy":
                 _print_deployment(result)
+            elif options.command == "retention":
+                _print_retention(result)
             else:
                 _print_champion(result)
             return 0
@@ -287,3 +294,25 @@ def _print_deployment(result: Any) -> None:
 model          {made["model"].value} version {made["version"].value}
 files          {made["files"].value}
 deployed to    {made["deployed_to"].value}""")
+
+
+def _print_retention(result: Any) -> None:
+    found = _output_metadata(result)
+    records = found.pop("oldest").records
+    said = {name: entry.value for name, entry in found.items()}
+    print(f"\n{'ended':<18}{'run':<34}{'versions':<10}{'children':<10}name")
+    for row in (record.data for record in records[:_RETENTION_ROWS]):
+        print(
+            f"{row['ended']:<18}{row['run']:<34}{row['versions']:<10}{row['children']:<10}"
+            f"{row['name']}"
+        )
+    left = said["runs"] - len(records[:_RETENTION_ROWS])
+    print(f"… and {left} more" if left > 0 else "")
+    size = "" if said["measured_runs"] >= said["runs"] else "about "
+    removed = f"{said['removed_runs']} runs and {said['removed_versions']} versions are removed"
+    files = "; their files go by `make gc`"
+    done = "a dry run: ARGS=--delete removes them" if said["dry_run"] else removed + files
+    print(f"""runs           {said["runs"]} and {said["children"]} below them, {size}\
+{said["megabytes"]:g} MB ({said["kept_runs"]} stay)
+versions       {said["versions"]} ({said["kept_versions"]} stay)
+               {done}""")

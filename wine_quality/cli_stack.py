@@ -19,6 +19,7 @@ from wine_quality.environments.versions import EnvironmentMissingError
 from wine_quality.stack.platform import Platform, stack_folder
 from wine_quality.stack.settings import FOLDER, StackError, env_file, read_settings, write_random
 from wine_quality.stack.supervisor import Supervisor
+from wine_quality.upkeep.restore import UNFINISHED
 
 _STOP_SECONDS = 90
 _START_SECONDS = 240
@@ -51,6 +52,11 @@ def _up(options: argparse.Namespace) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
     with _only_one(folder):
+        if (folder / UNFINISHED).exists():
+            raise StackError(
+                "a restore into this stack was interrupted; finish it first: make restore "
+                f"FROM={(folder / UNFINISHED).read_text()}"
+            )
         # A shell that starts this in the background has SIGINT ignored.
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, _interrupt)

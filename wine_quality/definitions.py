@@ -23,6 +23,7 @@ from wine_quality.jobs import (
 from wine_quality.metrics_history.resource import MetricsHistory
 from wine_quality.notices.sensors import notice_sensors
 from wine_quality.promotion import wine_quality_promotion, wine_quality_rollback
+from wine_quality.retention import retention_schedule, wine_quality_retention
 from wine_quality.schedules import live_check_schedule, retraining_schedule
 from wine_quality.sensors import mlflow_run_closer
 from wine_quality.storage import PlainFormatIOManager
@@ -46,8 +47,9 @@ defs = Definitions(
         wine_quality_rollback,
         wine_quality_deployment,
         wine_quality_live_check,
+        wine_quality_retention,
     ],
-    schedules=[retraining_schedule(watch), live_check_schedule()],
+    schedules=[retraining_schedule(watch), live_check_schedule(), retention_schedule()],
     sensors=[mlflow_run_closer, watching_sensor(watch), *notice_sensors()],
     resources={
         "hyperparameters": Hyperparameters(),
@@ -85,3 +87,7 @@ def rollback_job() -> JobDefinition:
 
 def deployment_job() -> JobDefinition:
     return defs.resolve_job_def(wine_quality_deployment.name)
+
+
+def retention_job() -> JobDefinition:
+    return defs.resolve_job_def(wine_quality_retention.name)

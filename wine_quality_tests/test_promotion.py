@@ -40,13 +40,15 @@ class Registry:
             *("--tracking-uri", uri or self.server.uri, "--config", str(config), *options),
         ]
 
-    def do(self, command: str, *options: str, ok: bool = True, **more: str) -> str:
+    def do(
+        self, command: str, *options: str, ok: bool = True, seconds: float = 200, **more: str
+    ) -> str:
         done = subprocess.run(
             self.command(command, *options, **more),
             capture_output=True,
             text=True,
             cwd=PROJECT_ROOT,
-            timeout=200,
+            timeout=seconds,
         )
         assert (done.returncode == 0) == ok, done.stdout + done.stderr
         return done.stdout + done.stderr

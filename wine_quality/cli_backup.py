@@ -1,0 +1,58 @@
+"""``make backup TO=…`` and ``make restore FROM=…``, for the local stack."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+from wine_quality.environments.versions import EnvironmentMissingError
+from wine_quality.stack.settings import StackError
+
+
+def backup(options: argparse.Namespace) -> int:
+    """Exit code 0 when done, 1 when not; the reason is on stderr."""
+    from wine_quality.upkeep import backup as copy
+    from wine_quality.upkeep import data_services, restore
+
+    # A stack that is started here must be stopped, whatever ends this.
+    # A shell that starts this in the background has SIGINT ignored.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
+    folder = Path(options.folder).resolve()
+    try:
+        if options.command == "backup":
+            with data_services.running(_say) as services, data_services.only_upkeep():
+                manifest = copy.back_up(services, folder, _say)
+        else:
+            manifest = restore.verify(folder)
+            with data_services.stopped(_say) as services:
+                restore.restore(services, folder, manifest, options.overwrite, _say)
+    except (StackError, EnvironmentMissingError, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        again = {
+            "backup": f"interrupted: {folder} is no backup; remove it, then try again",
+            "restore": "interrupted: the same command, again, does it all anew",
+        }
+        print(f"\n{again[options.command]}", file=sys.stderr)
+        return 130
+    databases, objects = manifest["databases"], manifest["objects"]
+    print(f"""
+backup         {folder}, of {manifest["began"]}
+databases      {len(databases)}, {sum(said["bytes"] for said in databases.values())} bytes
+objects        {objects["number"]}, {objects["bytes"]} bytes""")
+    if options.command == "restore":
+        print("Start it: make stack (with the versions it had)")
+    return 0
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+def _interrupt(*_: object) -> NoReturn:
+    raise KeyboardInterrupt

@@ -1,0 +1,1 @@
+"""What keeps the platform small and recoverable: retention, purge, backup and restore."""

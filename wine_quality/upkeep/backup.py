@@ -1,0 +1,157 @@
+"""A copy of all databases, both buckets and the history's folder that fits together.
+
+All databases are dumped as they were at one moment (``moment.py``), the objects copied after it.
+Files are written before a registry names them, and never written again, so each object that a dump
+names is there when the objects are copied; what came later is more than needed, not less. So
+nothing has to be stopped for it. Only `make gc`, which removes files, waits its turn.
+
+In the folder: ``databases/NAME.dump`` (pg_dump, custom format), ``objects/ab/abcd…`` by SHA-256,
+``objects.jsonl`` (place, key, size, sha256) and, last, ``manifest.json``. A folder without a
+manifest is no backup.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from wine_quality.home import home
+from wine_quality.stack.settings import StackError
+from wine_quality.upkeep.data_services import DataServices
+from wine_quality.upkeep.moment import one_moment
+
+FORMAT = 1
+MANIFEST, OBJECTS = "manifest.json", "objects.jsonl"
+HISTORY = "history"
+INTERRUPTED = "a backup that was interrupted or is still being made"
+DUMP_SECONDS = 3600
+_CHUNK = 1 << 20
+_REPORT = 1000
+
+
+def history_folder() -> Path | None:
+    """Where accepted files are remembered, unless that is a bucket's."""
+    place = os.environ.get("WINE_QUALITY_HISTORY") or str(home() / "history")
+    return None if "://" in place else Path(place)
+
+
+def back_up(services: DataServices, folder: Path, say: Callable[[str], None]) -> dict[str, Any]:
+    """Write a backup into an empty folder; returns its manifest.
+
+    Raises:
+        StackError: the folder is not empty, or pg_dump failed.
+    """
+    if (folder / "databases").exists() and not (folder / MANIFEST).exists():
+        raise StackError(f"{folder} holds {INTERRUPTED}; remove it, or name a new folder.")
+    if folder.exists() and any(folder.iterdir()):
+        raise StackError(f"{folder} is not empty; name a new folder for each backup.")
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    began = datetime.now(timezone.utc)
+    (folder / "databases").mkdir()
+    dumps = {}
+    with one_moment(services) as (snapshots, apart):
+        say(f"all databases as of one moment ({1000 * apart:.0f} ms apart)")
+        for database, snapshot in snapshots.items():
+            path = folder / "databases" / f"{database}.dump"
+            _dump(services, database, snapshot, path)
+            dumps[database] = {"bytes": path.stat().st_size, "sha256": sha256_of(path)}
+            say(f"{database}: {dumps[database]['bytes']} bytes")
+    number = size = 0
+    with (folder / OBJECTS).open("w") as index:
+        for place, key, content in _objects(services):
+            with content:
+                digest, length = _keep(content, folder)
+            line = {"place": place, "key": key, "bytes": length, "sha256": digest}
+            index.write(json.dumps(line) + "\n")
+            number, size = number + 1, size + length
+            if number % _REPORT == 0:
+                say(f"{number} objects, {size} bytes …")
+    manifest = {
+        "format": FORMAT,
+        "began": began.isoformat(timespec="seconds"),
+        "ended": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "apart_milliseconds": round(1000 * apart, 1),
+        "versions": _versions(services),
+        "databases": dumps,
+        "objects": {"number": number, "bytes": size, "sha256": sha256_of(folder / OBJECTS)},
+    }
+    fresh = folder / f"{MANIFEST}.new"
+    fresh.write_text(json.dumps(manifest, indent=1))
+    fresh.rename(folder / MANIFEST)
+    return manifest
+
+
+def sha256_of(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def object_path(folder: Path, digest: str) -> Path:
+    return folder / "objects" / digest[:2] / digest
+
+
+def listed(client: Any, bucket: str) -> Iterator[str]:
+    """Keys of a bucket, page by page."""
+    for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket):
+        for entry in page.get("Contents", []):
+            yield entry["Key"]
+
+
+def _dump(services: DataServices, database: str, snapshot: str, path: Path) -> None:
+    """Without owners and rights: those are made from the settings, as are the passwords."""
+    command = services.command("pg_dump", "--format=custom", "--no-owner", "--no-privileges")
+    command += [f"--snapshot={snapshot}", f"--file={path}", f"--dbname={database}"]
+    done = subprocess.run(
+        command, env=services.variables(), capture_output=True, text=True, timeout=DUMP_SECONDS
+    )
+    if done.returncode != 0:
+        raise StackError(f"pg_dump of {database} failed: {done.stderr.strip()[-800:]}")
+
+
+def _objects(services: DataServices) -> Iterator[tuple[str, str, Any]]:
+    for place, (client, bucket) in services.buckets().items():
+        for key in listed(client, bucket):
+            try:
+                yield place, key, client.get_object(Bucket=bucket, Key=key)["Body"]
+            except client.exceptions.NoSuchKey:
+                continue  # deleted since it was listed
+    folder = history_folder()
+    if folder is not None and folder.exists():
+        for path in sorted(folder.rglob("*")):
+            if path.is_file():
+                yield HISTORY, str(path.relative_to(folder)), path.open("rb")
+
+
+def _keep(content: BinaryIO, folder: Path) -> tuple[str, int]:
+    """Copy it under its hash; the hash and how many bytes it has."""
+    fresh, digest, length = folder / "objects.new", hashlib.sha256(), 0
+    with fresh.open("wb") as file:
+        while chunk := content.read(_CHUNK):
+            digest.update(chunk)
+            file.write(chunk)
+            length += len(chunk)
+    path = object_path(folder, digest.hexdigest())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh.rename(path)
+    return digest.hexdigest(), length
+
+
+def _versions(services: DataServices) -> dict[str, str]:
+    from importlib.metadata import version
+
+    from wine_quality.tracking.run_tags import git_commit
+
+    return {
+        "postgresql": services.postgres_version,
+        "dagster": version("dagster"),
+        "wine_quality": git_commit(),
+    }

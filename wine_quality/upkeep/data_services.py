@@ -1,0 +1,211 @@
+"""PostgreSQL and S3 of the local stack: those that run, or started while they are needed."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from wine_quality.environments.versions import DEFAULT_VERSION, MLFLOW_VERSIONS
+from wine_quality.stack.platform import Platform, stack_folder
+from wine_quality.stack.postgres import PostgresServer
+from wine_quality.stack.service import base_variables
+from wine_quality.stack.settings import StackError, read_settings
+from wine_quality.stack.supervisor import Supervisor
+
+_DATA = ("postgres", "databases", "s3", "buckets")
+
+
+@dataclass(frozen=True)
+class DataServices:
+    """Where they are, and with which programs and keys they are asked."""
+
+    settings: dict[str, str]
+    programs: Path
+    postgres_version: str
+    postgres_port: int
+    s3_port: int
+
+    def databases(self) -> list[tuple[str, str]]:
+        """Name and owner of each, whoever points before what it points at.
+
+        A Dagster run and a row of the metrics name MLflow runs, never the other way round.
+        """
+        settings = self.settings
+        mlflow = settings["MLFLOW_POSTGRES_USER"]
+        return [
+            (settings["DAGSTER_POSTGRES_DB"], settings["DAGSTER_POSTGRES_USER"]),
+            (settings["METRICS_POSTGRES_DB"], settings["METRICS_POSTGRES_USER"]),
+            *((database, mlflow) for database in self.mlflow_databases().values()),
+        ]
+
+    def command(self, program: str, *arguments: str) -> list[str]:
+        """A client program of PostgreSQL's, as the administrator; ``variables`` hold the rest."""
+        return [str(self.programs / program), "--no-password", *arguments]
+
+    def variables(self) -> dict[str, str]:
+        return {
+            **base_variables(),
+            "LC_ALL": "C",
+            "PGHOST": "127.0.0.1",
+            "PGPORT": str(self.postgres_port),
+            "PGUSER": self.settings["POSTGRES_USER"],
+            "PGPASSWORD": self.settings["POSTGRES_PASSWORD"],
+            "PGCONNECT_TIMEOUT": "10",
+        }
+
+    def mlflow_databases(self) -> dict[str, str]:
+        """Names of the databases of the MLflow servers, by MLflow version."""
+        return {key: f"mlflow_{key.replace('.', '_')}" for key in MLFLOW_VERSIONS}
+
+    def connect(self, database: str) -> Any:
+        """A connection as the administrator; whoever asks closes it."""
+        import psycopg2
+
+        return psycopg2.connect(
+            host="127.0.0.1",
+            port=self.postgres_port,
+            dbname=database,
+            user=self.settings["POSTGRES_USER"],
+            password=self.settings["POSTGRES_PASSWORD"],
+            connect_timeout=10,
+        )
+
+    def buckets(self) -> dict[str, tuple[Any, str]]:
+        """A client and the name of each bucket, by what it is for."""
+        settings = self.settings
+        mlflow = self._s3(settings["AWS_ACCESS_KEY_ID"], settings["AWS_SECRET_ACCESS_KEY"])
+        assets = self._s3(
+            settings["WINE_QUALITY_ASSETS_KEY"], settings["WINE_QUALITY_ASSETS_SECRET"]
+        )
+        return {
+            "mlflow": (mlflow, settings["MLFLOW_BUCKET"]),
+            "assets": (assets, settings["ASSETS_BUCKET"]),
+        }
+
+    def _s3(self, key: str, secret: str) -> Any:
+        import boto3
+        from botocore.config import Config
+
+        return boto3.client(
+            "s3",
+            endpoint_url=f"http://127.0.0.1:{self.s3_port}",
+            region_name=self.settings["AWS_DEFAULT_REGION"],
+            aws_access_key_id=key,
+            aws_secret_access_key=secret,
+            config=Config(
+                connect_timeout=5,
+                read_timeout=60,
+                request_checksum_calculation="when_required",
+                response_checksum_validation="when_required",
+            ),
+        )
+
+
+@contextmanager
+def running(say: Callable[[str], None]) -> Iterator[DataServices]:
+    """Those of the stack that is up, else started here and stopped at the end.
+
+    Raises:
+        StackError: PostgreSQL or S3 are servers of one's own, or do not start.
+    """
+    settings = _own_settings()
+    with _lock() as free:
+        if free:
+            with started(say, settings) as services:
+                yield services
+            return
+        ports = _ports_of_running()
+        server = PostgresServer(stack_folder() / "postgres", settings, ports["postgres"])
+        try:
+            yield DataServices(settings, server.bin, server.version, ports["postgres"], ports["s3"])
+        finally:
+            server.close()
+
+
+@contextmanager
+def stopped(say: Callable[[str], None]) -> Iterator[DataServices]:
+    """Started here, for nobody else.
+
+    Raises:
+        StackError: as ``running``; or the stack is up.
+    """
+    settings = _own_settings()
+    with _lock() as free:
+        if not free:
+            raise StackError("the stack is up; stop it with `make stack-down`, then try again.")
+        with started(say, settings) as services:
+            yield services
+
+
+@contextmanager
+def started(say: Callable[[str], None], settings: dict[str, str]) -> Iterator[DataServices]:
+    platform = Platform([DEFAULT_VERSION], settings)
+    assert platform.postgres is not None
+    try:
+        platform.postgres.prepare()
+        wanted = [service for service in platform.services if service.name in _DATA]
+        temporary = [str(platform.postgres.sockets)]
+        supervisor = Supervisor(wanted, platform.folder, say, {"temporary": temporary})
+        try:
+            supervisor.start()
+            server, ports = platform.postgres, platform.ports
+            yield DataServices(settings, server.bin, server.version, ports["postgres"], ports["s3"])
+        finally:
+            supervisor.stop()
+    finally:
+        platform.close()
+
+
+def _own_settings() -> dict[str, str]:
+    settings = read_settings()
+    for name, what in (("POSTGRES_HOST", "PostgreSQL"), ("AWS_ENDPOINT_URL", "S3")):
+        if settings[name]:
+            raise StackError(
+                f"{name} names {what} of your own: back it up by its own tools, PostgreSQL first, "
+                "Dagster's database before MLflow's, then the buckets."
+            )
+    return settings
+
+
+@contextmanager
+def only_upkeep() -> Iterator[None]:
+    """Backup and gc wait for nobody: one removes what the other may be about to copy.
+
+    Raises:
+        StackError: another one is at work.
+    """
+    with (stack_folder() / "upkeep.lock").open("a") as guard:
+        try:
+            fcntl.flock(guard, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StackError("a backup or `make gc` is going on; try again after it.") from None
+        yield
+
+
+def _ports_of_running() -> dict[str, int]:
+    try:
+        state = json.loads((stack_folder() / "state.json").read_text())
+    except FileNotFoundError:
+        state = {"ready": False}
+    if not state["ready"] or "ports" not in state:
+        raise StackError("the stack is just starting or stopping; try again.")
+    return state["ports"]
+
+
+@contextmanager
+def _lock() -> Iterator[bool]:
+    """Whether no stack is up; none can start meanwhile then."""
+    folder = stack_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("a") as guard:
+        try:
+            fcntl.flock(guard, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        yield True

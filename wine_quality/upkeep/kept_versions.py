@@ -1,0 +1,125 @@
+"""Which model versions are old enough to go, and which runs the others hold.
+
+A version stays when it has a role, ever was champion (a rollback may return to it), was withdrawn,
+is being decided on, was made by other hands, or is younger than the limit.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from wine_quality.tracking.champion import (
+    DECISION_TAG,
+    NONE,
+    OPEN,
+    PREVIOUS_TAG,
+    WITHDRAWN_TAG,
+)
+from wine_quality.tracking.run_tags import RUN_TAG
+
+_PAGE = 1000
+_STAGES_IN_USE = ("Production", "Staging")
+_RUN_ID = re.compile(r"[0-9a-f]{32}")
+
+
+@dataclass
+class Versions:
+    """What the registry says.
+
+    Attributes:
+        old: Versions that may go, by the id of their run ("" for those without one).
+        held: Ids of runs that other versions of any model need.
+        kept: How many versions of the model stay.
+    """
+
+    old: dict[str, list[str]] = field(default_factory=dict)
+    held: set[str] = field(default_factory=set)
+    kept: int = 0
+
+
+def look_at_versions(client: Any, model: str, before: int) -> Versions:
+    """Read the registry, page by page; of each version only its number and run are kept.
+
+    Args:
+        client: An ``MlflowClient``.
+        before: Milliseconds since 1970: versions that are younger stay.
+    """
+    in_use = aliased(client, model)
+    found = Versions()
+    replaced: set[str] = set()
+    numbers: dict[str, str] = {}
+    for version in _all_versions(client):
+        if version.name == model:
+            replaced.add(version.tags.get(PREVIOUS_TAG, NONE))
+            if may_go(version, in_use, before):
+                numbers[str(version.version)] = version.run_id or ""
+                continue
+            found.kept += 1
+        found.held |= _runs_behind(client, version)
+    for number, run_id in numbers.items():
+        if number in replaced:
+            # Whoever took its place was crowned: it was champion, by whichever hand.
+            found.kept += 1
+            found.held.add(run_id)
+        else:
+            found.old.setdefault(run_id, []).append(number)
+    return found
+
+
+def may_go(version: Any, in_use: set[str], before: int) -> bool:
+    """Whether nothing that the version itself says speaks for keeping it."""
+    tags = version.tags
+    touched = max(version.creation_timestamp, version.last_updated_timestamp or 0)
+    return (
+        RUN_TAG in tags
+        and tags.get(DECISION_TAG) != OPEN
+        and PREVIOUS_TAG not in tags
+        and WITHDRAWN_TAG not in tags
+        and version.current_stage not in _STAGES_IN_USE
+        and str(version.version) not in in_use
+        and touched < before
+    )
+
+
+def aliased(client: Any, model: str) -> set[str]:
+    """Versions of a model with an alias, whichever; none on clients that know no aliases."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        registered = client.get_registered_model(model)
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return set()
+        raise
+    return {str(version) for version in getattr(registered, "aliases", {}).values()}
+
+
+def _all_versions(client: Any) -> Iterator[Any]:
+    """Of all models; before 2.3 MLflow gives them at once."""
+    paged = hasattr(client, "set_registered_model_alias")
+    found = client.search_model_versions("", **({"max_results": _PAGE} if paged else {}))
+    yield from found
+    while getattr(found, "token", None):
+        found = client.search_model_versions("", max_results=_PAGE, page_token=found.token)
+        yield from found
+
+
+def _runs_behind(client: Any, version: Any) -> set[str]:
+    """Its run, and those whose files its source names: other hands register without a run."""
+    runs = {version.run_id} if version.run_id else set()
+    source = version.source or ""
+    runs.update(_RUN_ID.findall(source.replace("m-", "")) if "models:/" not in source else ())
+    if not version.run_id and source.startswith("models:/m-"):
+        from mlflow.exceptions import MlflowException
+
+        try:
+            model = client.get_logged_model(source.rpartition("/")[2])
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+        else:
+            runs.add(model.source_run_id or "")
+    return runs
