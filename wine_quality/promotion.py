@@ -13,6 +13,7 @@ from wine_quality.tracking.champion import (
 )
 from wine_quality.tracking.promotion_note import note_promotion
 from wine_quality.tracking.resource import MlflowTracker
+from wine_quality.tracking.server_check import server_named
 
 
 class VersionConfig(Config):
@@ -22,6 +23,7 @@ class VersionConfig(Config):
 
 
 @op
+@server_named()
 def promote_version(
     context: OpExecutionContext, config: VersionConfig, mlflow: MlflowTracker
 ) -> None:
@@ -46,6 +48,7 @@ def promote_version(
 
 
 @op
+@server_named()
 def return_to_version(
     context: OpExecutionContext, config: VersionConfig, mlflow: MlflowTracker
 ) -> None:

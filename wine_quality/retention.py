@@ -18,6 +18,7 @@ from dagster import (
 from pydantic import Field
 
 from wine_quality.tracking.resource import MlflowTracker
+from wine_quality.tracking.server_check import server_named
 from wine_quality.upkeep.old_runs import OldRun, Plan, Retention
 
 _DAY = 24 * 3600 * 1000
@@ -41,6 +42,7 @@ class RetentionConfig(Config):
 
 
 @op
+@server_named()
 def remove_old(context: OpExecutionContext, config: RetentionConfig, mlflow: MlflowTracker) -> None:
     """Removes old runs of the experiment and unpromoted versions of the model, or shows them.
 

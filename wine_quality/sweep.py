@@ -34,6 +34,7 @@ from wine_quality.metrics_history.resource import MetricsHistory
 from wine_quality.splits.split import split_of
 from wine_quality.tracking.child_runs import ChildRun
 from wine_quality.tracking.resource import MlflowTracker
+from wine_quality.tracking.server_check import server_named
 from wine_quality.training_engine import TrainingEngine
 
 _SOLVER_SEED = 42
@@ -142,6 +143,7 @@ def _streamed(
 
 
 @op
+@server_named()
 def sweep_points(
     context: OpExecutionContext, config: SweepConfig, mlflow: MlflowTracker, sweep_data
 ) -> dict[str, Any]:

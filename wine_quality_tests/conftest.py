@@ -148,3 +148,11 @@ def tick(tmp_path):
             return watching_sensor(WatchedPlace(**settings)).evaluate_tick(context)
 
         yield evaluate
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests first: what is left for the end is short, and the workers that share
+    the files end together. xdist by itself leaves the files with the fewest tests, which are long.
+    """
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)

@@ -19,6 +19,7 @@ from typing import Any
 from wine_quality.data.contract import FEATURES
 from wine_quality.environments.versions import MLFLOW_VERSIONS, PROJECT_ROOT, MlflowVersion
 from wine_quality_tests.servers import await_condition, dying_with_us, free_port
+from wine_quality_tests.warm_commands import run_command
 
 NAME = "ElasticnetWineModel"
 READY_SECONDS = 120
@@ -26,13 +27,8 @@ READY_SECONDS = 120
 
 def run_job(home: Path, version: MlflowVersion, *arguments: str, **variables: str) -> None:
     """The main job, as ``make run`` does it."""
-    done = subprocess.run(
-        [sys.executable, "-m", "wine_quality", "run", "--mlflow", version.key, *arguments],
-        cwd=PROJECT_ROOT,
-        env=_environment(home, variables),
-        capture_output=True,
-        text=True,
-    )
+    environment = _environment(home, variables)
+    done = run_command("run", "--mlflow", version.key, *arguments, env=environment)
     assert done.returncode == 0, done.stdout + done.stderr
 
 

@@ -13,8 +13,8 @@ from wine_quality.data.source import PACKAGED_RED_WINE
 from wine_quality.environments.versions import MLFLOW_VERSIONS
 from wine_quality_tests.test_accumulate import WHITE_WINE, wines
 from wine_quality_tests.test_arriving_data import ROWS, Watched
-from wine_quality_tests.test_cli import run_cli
 from wine_quality_tests.test_history import write
+from wine_quality_tests.warm_commands import run_command
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
@@ -55,7 +55,7 @@ def test_from_the_command_line(home, mlflow_version, tmp_path, monkeypatch):
     WineHistory().remember("/new/first.csv", first)
     file = write(tmp_path / "second.csv", ROWS[700:])
     options = ("--mlflow", mlflow_version.key, "--training-data", "accumulated")
-    done = run_cli(*options, "--csv-url", file)
+    done = run_command("run", *options, "--csv-url", file)
     assert done.returncode == 0, done.stderr
     [rmse] = [line.split()[1] for line in done.stdout.splitlines() if line.startswith("rmse")]
     assert float(rmse) == pytest.approx(0.7931640229276851, abs=1e-12)

@@ -14,7 +14,7 @@ import pytest
 
 from wine_quality.data.source import PACKAGED_RED_WINE
 from wine_quality.environments.versions import MLFLOW_VERSIONS
-from wine_quality_tests.test_cli import run_cli
+from wine_quality_tests.warm_commands import run_command
 from wine_quality_tests.web_faults import WebFaults
 
 pytestmark = pytest.mark.slow
@@ -67,7 +67,7 @@ def fails(home, mlflow_server):
     def run(*options: str, tracked: bool) -> str:
         name = f"bad-{uuid.uuid4().hex[:8]}"
         before = server.versions("ElasticnetWineModel")
-        done = run_cli("--tracking-uri", server.uri, "--experiment", name, *options)
+        done = run_command("run", "--tracking-uri", server.uri, "--experiment", name, *options)
         assert done.returncode == 1, done.stdout + done.stderr
         assert "Traceback" not in done.stderr
         assert server.statuses(name) == (["FAILED"] if tracked else [])
@@ -123,7 +123,7 @@ def test_bad_hyperparameters(fails, option, value, words):
 
 
 def test_an_unreachable_server_is_named(home):
-    done = run_cli("--tracking-uri", "http://127.0.0.1:9")
+    done = run_command("run", "--tracking-uri", "http://127.0.0.1:9")
     assert done.returncode == 1
     assert (
         "the MLflow tracking server http://127.0.0.1:9 (resources.mlflow.config.tracking_uri) "

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import pytest
 
 from wine_quality_tests.fault_proxy import FaultProxy
-from wine_quality_tests.test_cli import run_cli
+from wine_quality_tests.warm_commands import run_command
 
 pytestmark = pytest.mark.slow
 
@@ -44,7 +44,7 @@ def test_credentials_from_the_environment(
     else:
         monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", PASSWORD)
     proxy.require(BASIC if kind == "basic" else BEARER)
-    done = run_cli(*arguments(mlflow_version, proxy.uri, name))
+    done = run_command("run", *arguments(mlflow_version, proxy.uri, name))
     assert done.returncode == 0, done.stderr
     assert PASSWORD not in done.stdout + done.stderr
     assert mlflow_server(mlflow_version).statuses(name) == ["FINISHED"]
@@ -52,7 +52,7 @@ def test_credentials_from_the_environment(
 
 def test_missing_credentials_are_named(home, mlflow_version, proxy):
     proxy.require(BASIC)
-    done = run_cli(*arguments(mlflow_version, proxy.uri, "nobody"))
+    done = run_command("run", *arguments(mlflow_version, proxy.uri, "nobody"))
     assert done.returncode == 1
     assert "401" in done.stderr
     assert "Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD" in done.stderr
@@ -68,7 +68,7 @@ def test_a_password_in_the_address_is_not_shown(
     proxy.require(BASIC)
     # By the environment: what is typed into run config stays readable there.
     monkeypatch.setenv("MLFLOW_TRACKING_URI", proxy.uri.replace("//", f"//{USER}:{PASSWORD}@"))
-    done = run_cli("--mlflow", mlflow_version.key, "--experiment", name)
+    done = run_command("run", "--mlflow", mlflow_version.key, "--experiment", name)
     assert done.returncode == 0, done.stderr
     assert PASSWORD not in done.stdout + done.stderr
     [tracked] = mlflow_server(mlflow_version).runs(name)

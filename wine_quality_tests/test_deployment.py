@@ -22,9 +22,10 @@ from wine_quality.deployment.served_model import (
     UnservableModel,
     read_model,
 )
-from wine_quality.environments.versions import MLFLOW_VERSIONS, PROJECT_ROOT
+from wine_quality.environments.versions import MLFLOW_VERSIONS
 from wine_quality_tests.servers import await_condition, dying_with_us, free_port
 from wine_quality_tests.serving import NAME, Serve, run_job, serving_environment
+from wine_quality_tests.warm_commands import run_command
 
 SIGNATURE = '[{"name": "pH", "type": "double"}, {"name": "alcohol", "type": "long"}]'
 PACKAGES = {"scikit-learn": "1.9.1", "numpy": "2.4.6"}
@@ -168,13 +169,7 @@ def deployed_home(trained, monkeypatch) -> Path:
 
 
 def command(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "wine_quality", *arguments],
-        cwd=PROJECT_ROOT,
-        capture_output=True,
-        text=True,
-        timeout=240,
-    )
+    return run_command(*arguments, timeout=240)
 
 
 def started_as_the_image_does(context: Path, python: Path, **variables: str) -> dict[str, str]:

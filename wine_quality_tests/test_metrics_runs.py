@@ -17,6 +17,7 @@ from wine_quality.environments.versions import MLFLOW_VERSIONS, PROJECT_ROOT
 from wine_quality.serving.runtime.prediction_log import PredictionLog
 from wine_quality_tests.postgres import PASSWORD
 from wine_quality_tests.servers import MlflowServer, free_port
+from wine_quality_tests.warm_commands import run_command
 
 pytestmark = pytest.mark.slow
 
@@ -36,9 +37,10 @@ def start(home: Path, url: str, *arguments: str) -> subprocess.Popen[str]:
 
 
 def do(home: Path, url: str, *arguments: str, code: int = 0) -> str:
-    process = start(home, url, *arguments)
-    said, _ = process.communicate(timeout=250)
-    assert process.returncode == code, said
+    environment = {"WINE_QUALITY_HOME": str(home), "WINE_QUALITY_METRICS_URL": url}
+    done = run_command(*arguments, env={**os.environ, **environment})
+    said = done.stdout + done.stderr
+    assert done.returncode == code, said
     return said
 
 

@@ -6,8 +6,6 @@ is a real one, with TLS and a login.
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from email.message import EmailMessage
@@ -15,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from wine_quality.environments.versions import MLFLOW_VERSIONS, PROJECT_ROOT
+from wine_quality.environments.versions import MLFLOW_VERSIONS
 from wine_quality_tests.dagster_stack import DagsterStack
 from wine_quality_tests.notice_servers import (
     PASSWORD,
@@ -25,6 +23,7 @@ from wine_quality_tests.notice_servers import (
     SlackStandIn,
 )
 from wine_quality_tests.servers import MlflowServer, await_condition
+from wine_quality_tests.warm_commands import run_command
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
@@ -83,13 +82,8 @@ class Told:
     def rollback(self) -> None:
         config = self.folder / "rollback.yaml"
         config.write_text(f"resources: {{mlflow: {{config: {{registered_model_name: {MODEL}}}}}}}")
-        subprocess.run(
-            [sys.executable, "-m", "wine_quality", "rollback", "--config", str(config)],
-            env=self.dagster.variables,
-            cwd=PROJECT_ROOT,
-            timeout=100,
-            check=True,
-        )
+        done = run_command("rollback", "--config", str(config), env=self.dagster.variables)
+        assert done.returncode == 0, done.stderr
 
     def await_told(self, mails: int, posts: int) -> None:
         await_condition(

@@ -13,12 +13,16 @@ import pytest
 from wine_quality.environments.versions import PROJECT_ROOT, MlflowVersion
 from wine_quality_tests.fault_proxy import FaultProxy
 from wine_quality_tests.servers import MlflowServer
+from wine_quality_tests.warm_commands import run_command
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
 POOR, BETTER, BEST = "0.5", "0.3", "0.1"  # alpha: less penalty is better here
 BEFORE_CROWNING = r"/model-versions/set-tag"
 TAGS_BEFORE = 1  # that the decision is open
+# A client with stages, in an environment of its own, and the one with aliases: what comes of their
+# decisions is the same code for 1.26 and 2.1.1, which the other tests run on both.
+STAGES_AND_ALIASES = pytest.mark.parametrize("mlflow_version", ["1.26", "3"], indirect=True)
 
 
 class Registry:
@@ -29,27 +33,27 @@ class Registry:
         self.name = f"promotion-{uuid.uuid4().hex[:8]}"
         self._folder = folder
 
-    def command(self, command: str, *options: str, uri: str | None = None, ops: str = "") -> list:
+    def arguments(
+        self, command: str, *options: str, uri: str | None = None, ops: str = ""
+    ) -> list[str]:
         config = self._folder / f"{uuid.uuid4().hex}.yaml"
         config.write_text(
             f"resources: {{mlflow: {{config: {{registered_model_name: {self.name}, "
             f"experiment_name: {self.name}}}}}}}\n{ops}\n"
         )
         return [
-            *(sys.executable, "-m", "wine_quality", command, "--mlflow", self.key),
+            *(command, "--mlflow", self.key),
             *("--tracking-uri", uri or self.server.uri, "--config", str(config), *options),
         ]
+
+    def command(self, command: str, *options: str, **more: str) -> list[str]:
+        """For a process that does not end by itself."""
+        return [sys.executable, "-m", "wine_quality", *self.arguments(command, *options, **more)]
 
     def do(
         self, command: str, *options: str, ok: bool = True, seconds: float = 200, **more: str
     ) -> str:
-        done = subprocess.run(
-            self.command(command, *options, **more),
-            capture_output=True,
-            text=True,
-            cwd=PROJECT_ROOT,
-            timeout=seconds,
-        )
+        done = run_command(*self.arguments(command, *options, **more), timeout=seconds)
         assert (done.returncode == 0) == ok, done.stdout + done.stderr
         return done.stdout + done.stderr
 
@@ -88,6 +92,7 @@ def test_the_better_one_is_champion_and_a_rollback_returns(registry):
     assert "no version '9'" in registry.do("promote", "--version", "9", ok=False)
 
 
+@STAGES_AND_ALIASES
 def test_manual_approval(registry):
     manual = "ops: {champion_model: {config: {policy: manual}}}"
     assert "Launch wine_quality_promotion" in registry.train(POOR, ops=manual)
@@ -104,6 +109,7 @@ def test_a_deleted_champion_is_replaced(registry):
     assert registry.champion == "2"
 
 
+@STAGES_AND_ALIASES
 def test_a_model_that_is_no_model_is_not_registered(registry):
     registry.train(POOR)
     said = registry.train("1000", ok=False)

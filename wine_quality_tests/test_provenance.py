@@ -9,16 +9,16 @@ import json
 import pickle
 import shutil
 import subprocess
-import sys
 import urllib.error
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from wine_quality.environments.versions import MLFLOW_VERSIONS, PROJECT_ROOT
+from wine_quality.environments.versions import MLFLOW_VERSIONS
 from wine_quality.tracking.provenance import HASH_TAG, model_sha256
 from wine_quality_tests.test_promotion import BEST, POOR, Registry
+from wine_quality_tests.warm_commands import run_command
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
@@ -80,13 +80,9 @@ def image(registry: Registry, folder: Path, version: str) -> subprocess.Complete
 
 
 def command(registry: Registry, name: str, *options: str) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, "-m", "wine_quality", name, "--mlflow", registry.key, *options]
-        + ["--model", registry.name, "--tracking-uri", registry.server.uri],
-        capture_output=True,
-        text=True,
-        cwd=PROJECT_ROOT,
-        timeout=200,
+    return run_command(
+        *(name, "--mlflow", registry.key, *options),
+        *("--model", registry.name, "--tracking-uri", registry.server.uri),
     )
 
 

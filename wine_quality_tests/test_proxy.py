@@ -22,7 +22,7 @@ from wine_quality.stack import settings
 from wine_quality.stack.platform import Platform
 from wine_quality.stack.settings import EXAMPLE, FOLDER, StackError, read_file
 from wine_quality_tests.servers import await_condition, dying_with_us, free_port
-from wine_quality_tests.test_cli import run_cli
+from wine_quality_tests.warm_commands import run_command
 
 PASSWORD = "w1ne-and-c0rk"
 BASIC = "Basic " + b64encode(f"wine:{PASSWORD}".encode()).decode()
@@ -247,11 +247,11 @@ def test_a_run_through_it_is_tracked(home, mlflow_server, behind, tmp_path, monk
     uri = f"http://localhost:{proxy.ports['MLFLOW_3_PORT']}"
     try:
         proxy.await_ready()
-        done = run_cli("--tracking-uri", uri, "--experiment", "proxied")
+        done = run_command("run", "--tracking-uri", uri, "--experiment", "proxied")
         assert done.returncode == 1 and "401" in done.stderr
         monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "wine")
         monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", PASSWORD)
-        done = run_cli("--tracking-uri", uri, "--experiment", "proxied")
+        done = run_command("run", "--tracking-uri", uri, "--experiment", "proxied")
         assert done.returncode == 0, done.stderr
         assert server.statuses("proxied") == ["FINISHED"]
     finally:

@@ -9,8 +9,6 @@ import shutil
 import signal
 import socket
 import stat
-import subprocess
-import sys
 import tempfile
 import urllib.error
 import urllib.parse
@@ -22,7 +20,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from wine_quality.environments.versions import MLFLOW_VERSIONS, PROJECT_ROOT
+from wine_quality.environments.versions import MLFLOW_VERSIONS
 from wine_quality_tests.canaries import MARK, canaries, in_command_lines, in_databases, in_files
 from wine_quality_tests.generated_wines import write_wines
 from wine_quality_tests.servers import await_condition
@@ -32,6 +30,7 @@ from wine_quality_tests.stack_client import (
     environment_of,
     processes_of,
 )
+from wine_quality_tests.warm_commands import run_command
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -355,10 +354,10 @@ def test_no_secret_is_anywhere_but_where_it_is_used(stack, runs, tmp_path):
     failed = stack.launch({"ops": {"raw_wine_csv": {"config": missing}}})
     assert stack.wait(failed) == "FAILURE"
     version = stack.versions[-1]
-    image = [sys.executable, "-m", "wine_quality", "image", "--no-build", "--mlflow", version]
-    image += ["--tracking-uri", stack.mlflow(version), "--output", str(tmp_path / "image")]
-    done = subprocess.run(
-        image, env=stack.environment, cwd=PROJECT_ROOT, capture_output=True, text=True, timeout=120
+    done = run_command(
+        *("image", "--no-build", "--mlflow", version, "--tracking-uri", stack.mlflow(version)),
+        *("--output", str(tmp_path / "image")),
+        env=stack.environment,
     )
     assert done.returncode == 0, done.stderr
     used_by_the_store = stack.home / "stack" / "s3" / "nanio.toml"

@@ -22,8 +22,9 @@ from wine_quality.training.evaluate import regression_metrics
 from wine_quality_tests.generated_wines import write_wines
 from wine_quality_tests.test_accumulated_runs import asset, metadata
 from wine_quality_tests.test_arriving_data import Watched
-from wine_quality_tests.test_main_run import printed, run_cli
+from wine_quality_tests.test_main_run import printed
 from wine_quality_tests.test_sweep import Sweep, do, values
+from wine_quality_tests.warm_commands import run_command
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
@@ -87,7 +88,7 @@ def test_the_model_of_all_rows_is_registered(home, mlflow_version, mlflow_server
         *("--mlflow", mlflow_version.key, "--tracking-uri", server.uri, "--experiment", name),
         *("--training-engine", "duckdb", "--config", str(config)),
     )
-    done = run_cli(*options, "--csv-url", f"{wines}/")
+    done = run_command("run", *options, "--csv-url", f"{wines}/")
     assert done.returncode == 0, done.stdout + done.stderr
     model, expected = scikit_learn(rows_of(*wines.iterdir()), 0.01, 0.5)
     for metric, value in expected.items():
@@ -104,8 +105,8 @@ def test_the_model_of_all_rows_is_registered(home, mlflow_version, mlflow_server
     write_wines(wines / "2.parquet", 10_000, seed=2)
     for number in range(2):
         (wines / f"{number}.parquet").rename(tmp_path / f"{number}.parquet")
-    done = run_cli(
-        *options, "--training-data", "accumulated", "--csv-url", str(wines / "2.parquet")
+    done = run_command(
+        "run", *options, "--training-data", "accumulated", "--csv-url", str(wines / "2.parquet")
     )
     assert done.returncode == 0, done.stdout + done.stderr
     everything = rows_of(*(tmp_path / f"{n}.parquet" for n in range(2)), wines / "2.parquet")
@@ -126,7 +127,7 @@ def test_a_sweep_over_sums(home, mlflow_server, tmp_path, wines):
     sweep = Sweep(version, mlflow_server(version), tmp_path)
     options = ("--training-engine", "duckdb", "--csv-url", f"{wines}/")
     try:
-        said = do(sweep.command(*options, "--folds", "4"))
+        said = do(sweep.arguments(*options, "--folds", "4"))
         parent, children = sweep.runs()
     finally:
         sweep.proxy.stop()
@@ -154,7 +155,8 @@ def test_a_bad_value_far_down_registers_nothing(home, mlflow_server, tmp_path, w
     place = table.column_names.index("alcohol")
     bad = table.set_column(place, "alcohol", pa.array(values_of))
     pq.write_table(bad, wines / "1.parquet", row_group_size=5000)
-    done = run_cli(
+    done = run_command(
+        "run",
         *("--tracking-uri", server.uri, "--experiment", name),
         *("--training-engine", "duckdb", "--csv-url", f"{wines}/"),
     )

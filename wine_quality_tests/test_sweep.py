@@ -20,6 +20,7 @@ from wine_quality.environments.versions import MLFLOW_VERSIONS, PROJECT_ROOT, Ml
 from wine_quality_tests.dagster_stack import DagsterStack
 from wine_quality_tests.fault_proxy import FaultProxy
 from wine_quality_tests.servers import MlflowServer, await_condition
+from wine_quality_tests.warm_commands import run_command
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
@@ -50,10 +51,10 @@ class Sweep:
         """The parent's parameters; dagster-mlflow logs its tags so too."""
         return 2 if self.version.key == "1.26" else 1
 
-    def command(self, *options: str, name: str = "sweep") -> list[str]:
+    def arguments(self, *options: str, name: str = "sweep") -> list[str]:
         points = ["--alphas", ",".join(ALPHAS), "--l1-ratios", ",".join(RATIOS)]
         return [
-            *(sys.executable, "-m", "wine_quality", name, "--mlflow", self.version.key),
+            *(name, "--mlflow", self.version.key),
             *("--tracking-uri", self.proxy.uri, "--experiment", self.name),
             *("--config", str(self._config), *(points if name == "sweep" else []), *options),
         ]
@@ -106,14 +107,14 @@ def values(entries: list[dict[str, Any]]) -> dict[str, Any]:
     return {entry["key"]: entry["value"] for entry in entries}
 
 
-def do(command: list[str], code: int = 0) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, cwd=PROJECT_ROOT, timeout=200)
+def do(arguments: list[str], code: int = 0) -> str:
+    done = run_command(*arguments)
     assert done.returncode == code, done.stdout + done.stderr
     return done.stdout + done.stderr
 
 
 def test_a_run_for_each_point_and_the_best_challenges(sweep):
-    said = do(sweep.command())
+    said = do(sweep.arguments())
     assert "best           alpha 0.001, l1_ratio 0.2" in said
     assert "is the first champion" in said
     parent, children = sweep.runs()
@@ -148,7 +149,7 @@ def test_a_run_for_each_point_and_the_best_challenges(sweep):
     assert sweep.server.holder(sweep.name, "champion") == "1"
 
     # The next run of the job is compared with it, on the same rows.
-    assert "version 1 (RMSE 0.662557) stays the champion" in do(sweep.command(name="run"))
+    assert "version 1 (RMSE 0.662557) stays the champion" in do(sweep.arguments(name="run"))
 
 
 @pytest.mark.parametrize(
@@ -166,7 +167,7 @@ def test_bad_input_is_named(home, mlflow_server, tmp_path, options, code, words)
     version = MLFLOW_VERSIONS["3"]
     sweep = Sweep(version, mlflow_server(version), tmp_path)
     try:
-        said = do(sweep.command(*options), code)
+        said = do(sweep.arguments(*options), code)
     finally:
         sweep.proxy.stop()
     assert words in said
@@ -179,7 +180,10 @@ def test_ctrl_c_leaves_no_running_child(sweep, tmp_path):
     sweep.proxy.hold(AT_LOGGING, after=sweep.logged_before_children + SOME)
     log = tmp_path / "log"
     process = subprocess.Popen(
-        sweep.command(), stdout=log.open("wb"), stderr=subprocess.STDOUT, cwd=PROJECT_ROOT
+        [sys.executable, "-m", "wine_quality", *sweep.arguments()],
+        stdout=log.open("wb"),
+        stderr=subprocess.STDOUT,
+        cwd=PROJECT_ROOT,
     )
     try:
         assert sweep.proxy.held.wait(60), log.read_text()

@@ -23,6 +23,7 @@ from wine_quality.assets.manifest_config import ManifestConfig
 from wine_quality.deployment.manifests import SELDON_CORE_V2, TARGETS
 from wine_quality.tracking.champion import CHAMPION
 from wine_quality.tracking.resource import MlflowTracker
+from wine_quality.tracking.server_check import server_named
 
 if TYPE_CHECKING:
     from wine_quality.deployment.manifest_settings import ManifestModel
@@ -80,6 +81,7 @@ class DeploymentConfig(Config):
     deps=["registered_model", "champion_model"],
     automation_condition=AutomationCondition.eager(),
 )
+@server_named()
 def model_deployment(
     context: AssetExecutionContext, config: DeploymentConfig, mlflow: MlflowTracker
 ):

@@ -10,6 +10,7 @@ from wine_quality.assets.hyperparameters import Hyperparameters
 from wine_quality.metrics_history.resource import MetricsHistory
 from wine_quality.splits.split import split_of
 from wine_quality.tracking.resource import MlflowTracker
+from wine_quality.tracking.server_check import server_named
 from wine_quality.training_engine import TrainingEngine
 
 
@@ -31,6 +32,7 @@ class TrainingConfig(Config):
     check_specs=[checks.DRIFT],
     freshness_policy=model_freshness(),
 )
+@server_named()
 def elasticnet_model(
     context: AssetExecutionContext,
     config: TrainingConfig,
@@ -52,6 +54,7 @@ def elasticnet_model(
     code_version="1",
     check_specs=[checks.IN_SCALE, checks.BEATS_MEAN],
 )
+@server_named()
 def evaluation_metrics(
     context: AssetExecutionContext,
     mlflow: MlflowTracker,
@@ -75,6 +78,7 @@ def evaluation_metrics(
 
 
 @asset(group_name=GROUP, kinds={"mlflow"}, owners=OWNERS, code_version="1")
+@server_named()
 def registered_model(
     context: AssetExecutionContext,
     mlflow: MlflowTracker,

@@ -32,6 +32,7 @@ from wine_quality.tracking.champion import (
 )
 from wine_quality.tracking.promotion_note import note_promotion
 from wine_quality.tracking.resource import MlflowTracker
+from wine_quality.tracking.server_check import server_named
 from wine_quality.tracking.tracker import Tracker
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ class PromotionConfig(Config):
         )
     ],
 )
+@server_named()
 def champion_model(
     context: AssetExecutionContext,
     config: PromotionConfig,

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from dagster import executor
 
+from wine_quality.environments import startup
 from wine_quality.environments.config_variables import check_config_variables
 from wine_quality.environments.dagster_private import (
     DagsterEvent,
@@ -75,7 +76,9 @@ class MlflowEnvironmentExecutor(Executor):
         version = picked_version(plan_context)
         if version is None or version.is_resident:
             runs_whole_plan.set(True)
-            yield from InProcessExecutor(retries=self.retries).execute(plan_context, execution_plan)
+            within = InProcessExecutor(retries=self.retries)
+            with startup.one_run():
+                yield from within.execute(plan_context, execution_plan)
         else:
             yield from _execute_in_child(plan_context, execution_plan, version)
 

@@ -49,6 +49,7 @@ from wine_quality.tracking.run_tags import (
     tags_for_mlflow,
     without_password,
 )
+from wine_quality.tracking.server_check import server_named
 from wine_quality.tracking.tracker import Tracker, TrackingSettings
 
 # Steps that open an MLflow run; others go on with the one that trained what they were given.
@@ -113,7 +114,8 @@ class MlflowTracker(ConfigurableResource):
         self._tracker, self._log, self._warn = tracker, log.info, log.warning
         try:
             if _trains(instance, run) or resumption_of(instance, run).run_id:
-                self._open_run(instance, run, resumption_of(instance, run))
+                with server_named():
+                    self._open_run(instance, run, resumption_of(instance, run))
             yield self
         except GeneratorExit:
             # The run is given up; a failing step does not come by here.

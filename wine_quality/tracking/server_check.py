@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from wine_quality.tracking.run_tags import without_password
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import requests
 
     from wine_quality.environments.versions import MlflowVersion
@@ -32,6 +35,31 @@ def check_server(uri: str, version: MlflowVersion) -> None:
             f'resources.mlflow.config.version "{version.key}" needs a {wanted} server. '
             "Pick the version that fits the server, or another tracking_uri."
         )
+
+
+@contextmanager
+def server_named() -> Iterator[None]:
+    """Around what a step does: says which server failed meanwhile, where only MLflow's client would
+    speak, which has tried for a while. Also a decorator.
+
+    Raises:
+        TrackingServerError: in place of the client's own error, which is its cause.
+    """
+    try:
+        yield
+    except Exception as error:
+        # Of every version's client, for no answer and for a bad one.
+        if not str(error).startswith("API request to"):
+            raise
+        import mlflow
+
+        code = re.search(r"error code (\d{3})", str(error))
+        reason = f"it answered {code[1]}" if code else "it gave no answer"
+        raise TrackingServerError(
+            f"the MLflow tracking server {without_password(mlflow.get_tracking_uri())} failed "
+            f"in the middle of this step: {reason}. Start it, or see its log; then re-execute the "
+            "run from failure."
+        ) from error
 
 
 def _server_major(uri: str) -> int:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 
@@ -14,9 +12,9 @@ import pytest
 import requests
 
 from wine_quality.data.source import PACKAGED_RED_WINE
-from wine_quality.environments.versions import PROJECT_ROOT
 from wine_quality_tests.servers import await_condition
 from wine_quality_tests.ui.conftest import SIZE
+from wine_quality_tests.warm_commands import run_command
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
@@ -176,14 +174,9 @@ def test_the_history_shows_each_file_that_arrived(page, up, screenshot, tmp_path
     environment.pop("MLFLOW_TRACKING_URI", None)
     for name, lines in slices.items():
         (tmp_path / name).write_text("\n".join(lines) + "\n")
-        done = subprocess.run(
-            [sys.executable, "-m", "wine_quality", "run", "--training-data", "accumulated"]
-            + ["--csv-url", str(tmp_path / name)],
+        done = run_command(
+            *("run", "--training-data", "accumulated", "--csv-url", str(tmp_path / name)),
             env=environment,
-            cwd=PROJECT_ROOT,
-            capture_output=True,
-            text=True,
-            timeout=120,
         )
         assert done.returncode == 0, done.stderr
     page.goto(f"{up.dagster}/assets/wine_files?view=partitions")
