@@ -192,7 +192,8 @@ def page(text: str, commits: Iterable[str]) -> str:
         "many seconds from recovery it had ended and every invariant of "
         "`wine_quality_tests/invariants.py` held (60 s are allowed for the latter; a run whose "
         "MLflow client waits before its next try is still under way). A run that fails has to "
-        "name the service and what to do, and its re-execution from failure has to end well in the same MLflow run.\n\n"
+        "name the service and what to do, and its re-execution from failure has to end well in "
+        "the same MLflow run.\n\n"
         f"{text}\n\nMeasured at commit {', '.join(commits)} (fault-matrix.json says which cell "
         "at which).\n"
     )
