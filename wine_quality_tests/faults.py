@@ -161,12 +161,18 @@ class Case:
     def _launch(self) -> None:
         self.run_id = self.stack.launch(self._config(), tags=self._tags)
 
-    def _down_at_start(self) -> None:
-        self.stack.keep_down(self.service)
+    def _is_refused(self) -> bool:
+        """Launch; whether that could not be done, with the words in ``refusal``."""
         try:
             self._launch()
         except (requests.RequestException, AssertionError) as error:
             self.refusal = str(error)
+            return True
+        return False
+
+    def _down_at_start(self) -> None:
+        self.stack.keep_down(self.service)
+        if self._is_refused():
             return
         if self.cell.row == matrix.DAEMON:
             assert self._status() == "QUEUED"
@@ -241,10 +247,7 @@ class Case:
         """Before the run begins, or in the middle of it."""
         if self.cell.column == matrix.START:
             self._write_ballast()
-            try:
-                self._launch()
-            except (requests.RequestException, AssertionError) as error:
-                self.refusal = str(error)
+            if self._is_refused():
                 return
             # Where only S3's disk is full the run ends by itself.
             if self.cell.row == matrix.S3_DISK:

@@ -4,25 +4,34 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import Any
 
 
-def make_bucket(name: str, key: str, secret: str) -> None:
-    """Make a bucket unless it is there; the store is that of the ``AWS_*`` variables."""
+def s3_client(key: str, secret: str, read_timeout: float, **place: str) -> Any:
+    """A client of the platform's store: that of ``place`` (``endpoint_url``, ``region_name``), else
+    of the ``AWS_*`` variables; ``read_timeout`` in seconds."""
     import boto3
     from botocore.config import Config
-    from botocore.exceptions import ClientError
 
-    client = boto3.client(
+    return boto3.client(
         "s3",
         aws_access_key_id=key,
         aws_secret_access_key=secret,
         config=Config(
             connect_timeout=5,
-            read_timeout=20,
+            read_timeout=read_timeout,
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
         ),
+        **place,
     )
+
+
+def make_bucket(name: str, key: str, secret: str) -> None:
+    """Make a bucket unless it is there; the store is that of the ``AWS_*`` variables."""
+    from botocore.exceptions import ClientError
+
+    client = s3_client(key, secret, 20)
     try:
         client.head_bucket(Bucket=name)
         return

@@ -15,7 +15,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import subprocess
 from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
 from pathlib import Path
@@ -30,7 +29,6 @@ FORMAT = 1
 MANIFEST, OBJECTS = "manifest.json", "objects.jsonl"
 HISTORY = "history"
 INTERRUPTED = "a backup that was interrupted or is still being made"
-DUMP_SECONDS = 3600
 _CHUNK = 1 << 20
 _REPORT = 1000
 
@@ -108,13 +106,9 @@ def listed(client: Any, bucket: str) -> Iterator[str]:
 
 def _dump(services: DataServices, database: str, snapshot: str, path: Path) -> None:
     """Without owners and rights: those are made from the settings, as are the passwords."""
-    command = services.command("pg_dump", "--format=custom", "--no-owner", "--no-privileges")
-    command += [f"--snapshot={snapshot}", f"--file={path}", f"--dbname={database}"]
-    done = subprocess.run(
-        command, env=services.variables(), capture_output=True, text=True, timeout=DUMP_SECONDS
-    )
-    if done.returncode != 0:
-        raise StackError(f"pg_dump of {database} failed: {done.stderr.strip()[-800:]}")
+    options = ["--format=custom", "--no-owner", "--no-privileges", f"--snapshot={snapshot}"]
+    options += [f"--file={path}", f"--dbname={database}"]
+    services.run(f"pg_dump of {database}", "pg_dump", *options)
 
 
 def _objects(services: DataServices) -> Iterator[tuple[str, str, Any]]:

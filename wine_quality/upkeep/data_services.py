@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,12 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from wine_quality.environments.versions import DEFAULT_VERSION, MLFLOW_VERSIONS
+from wine_quality.stack.buckets import s3_client
 from wine_quality.stack.platform import Platform, stack_folder
 from wine_quality.stack.postgres import PostgresServer
 from wine_quality.stack.service import base_variables
 from wine_quality.stack.settings import StackError, read_settings
 from wine_quality.stack.supervisor import Supervisor
 
+PROGRAM_SECONDS = 3600
 _DATA = ("postgres", "databases", "s3", "buckets")
 
 
@@ -43,9 +46,21 @@ class DataServices:
             *((database, mlflow) for database in self.mlflow_databases().values()),
         ]
 
-    def command(self, program: str, *arguments: str) -> list[str]:
-        """A client program of PostgreSQL's, as the administrator; ``variables`` hold the rest."""
-        return [str(self.programs / program), "--no-password", *arguments]
+    def run(self, what: str, program: str, *arguments: str) -> None:
+        """A client program of PostgreSQL's, as the administrator, to its end.
+
+        Raises:
+            StackError: it failed; ``what`` names it.
+        """
+        done = subprocess.run(
+            [str(self.programs / program), "--no-password", *arguments],
+            env=self.variables(),
+            capture_output=True,
+            text=True,
+            timeout=PROGRAM_SECONDS,
+        )
+        if done.returncode != 0:
+            raise StackError(f"{what} failed: {done.stderr.strip()[-800:]}")
 
     def variables(self) -> dict[str, str]:
         return {
@@ -88,22 +103,8 @@ class DataServices:
         }
 
     def _s3(self, key: str, secret: str) -> Any:
-        import boto3
-        from botocore.config import Config
-
-        return boto3.client(
-            "s3",
-            endpoint_url=f"http://127.0.0.1:{self.s3_port}",
-            region_name=self.settings["AWS_DEFAULT_REGION"],
-            aws_access_key_id=key,
-            aws_secret_access_key=secret,
-            config=Config(
-                connect_timeout=5,
-                read_timeout=60,
-                request_checksum_calculation="when_required",
-                response_checksum_validation="when_required",
-            ),
-        )
+        endpoint, region = f"http://127.0.0.1:{self.s3_port}", self.settings["AWS_DEFAULT_REGION"]
+        return s3_client(key, secret, 60, endpoint_url=endpoint, region_name=region)
 
 
 @contextmanager

@@ -48,11 +48,6 @@ class Purge:
     kept: int = 0
     kept_bytes: int = 0
 
-    def size(self) -> tuple[int, int]:
-        """Number of files that go, and their bytes."""
-        folders = [*self.retired.values(), *self.without_run.values()]
-        return sum(len(folder.keys) for folder in folders), sum(f.bytes for f in folders)
-
 
 def plan_purge(files: ArtifactFiles, look: Callable[[], Known], before: float) -> Purge:
     """Look, change nothing.

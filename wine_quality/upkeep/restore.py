@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -12,7 +11,6 @@ from typing import Any
 from wine_quality.stack.platform import stack_folder
 from wine_quality.stack.settings import StackError
 from wine_quality.upkeep.backup import (
-    DUMP_SECONDS,
     FORMAT,
     HISTORY,
     INTERRUPTED,
@@ -123,9 +121,10 @@ def _fill(services: DataServices, dump: Path, database: str, owner: str) -> None
     """One transaction: the database holds all of the dump, or what it held before."""
     sql = "DROP SCHEMA IF EXISTS wine_quality CASCADE; DROP SCHEMA public CASCADE; "
     sql += "CREATE SCHEMA public AUTHORIZATION pg_database_owner"
-    _run(services, "psql", "--no-psqlrc", "-qXc", sql, f"--dbname={database}")
-    options = ("--no-owner", "--no-privileges", f"--role={owner}", "--single-transaction")
-    _run(services, "pg_restore", *options, "--exit-on-error", f"--dbname={database}", str(dump))
+    services.run("psql", "psql", "--no-psqlrc", "-qXc", sql, f"--dbname={database}")
+    options = ["--no-owner", "--no-privileges", f"--role={owner}", "--single-transaction"]
+    options += ["--exit-on-error", f"--dbname={database}", str(dump)]
+    services.run("pg_restore", "pg_restore", *options)
 
 
 def _what_is_there(services: DataServices) -> str:
@@ -146,19 +145,6 @@ def _what_is_there(services: DataServices) -> str:
     if history is not None and history.exists() and any(history.rglob("*")):
         return f"{history} has files"
     return ""
-
-
-def _run(services: DataServices, program: str, *arguments: str) -> str:
-    done = subprocess.run(
-        services.command(program, *arguments),
-        env=services.variables(),
-        capture_output=True,
-        text=True,
-        timeout=DUMP_SECONDS,
-    )
-    if done.returncode != 0:
-        raise StackError(f"{program} failed: {done.stderr.strip()[-800:]}")
-    return done.stdout
 
 
 def _require_postgres(services: DataServices, manifest: dict[str, Any]) -> None:
