@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import atexit
 import ctypes
+import faulthandler
 import gc
 import importlib
 import json
@@ -71,6 +72,8 @@ class _Warm:
     def run(
         self, arguments: tuple[str, ...], environment: dict[str, str], timeout: float
     ) -> subprocess.CompletedProcess[str]:
+        from wine_quality_tests.stack_client import descendants
+
         assert self._process.stdin and self._process.stdout
         with self._one_at_a_time, tempfile.TemporaryDirectory() as folder:
             files = [str(Path(folder, name)) for name in ("stdout", "stderr")]
@@ -79,11 +82,16 @@ class _Warm:
             pid = int(self._process.stdout.readline())
             ended, _, _ = select.select([self._process.stdout], [], [], timeout)
             if not ended:
-                os.kill(pid, signal.SIGKILL)
+                # Each says on its stderr where it is, see become, and ends.
+                for hanging in [*reversed(descendants(pid)), pid]:
+                    os.kill(hanging, signal.SIGABRT)
+                if not select.select([self._process.stdout], [], [], 10)[0]:
+                    os.kill(pid, signal.SIGKILL)
             code = int(self._process.stdout.readline())
             stdout, stderr = (Path(file).read_text() for file in files)
         command = ["wine_quality", *arguments]
         if not ended:
+            print(stdout, stderr, sep="\n")
             raise subprocess.TimeoutExpired(command, timeout, stdout, stderr)
         return subprocess.CompletedProcess(command, code, stdout, stderr)
 
@@ -126,6 +134,9 @@ def become(
         os.close(opened)
     os.environ.clear()
     os.environ.update(environment)
+    # Whoever hangs says where when it is aborted; this process, and what it starts.
+    faulthandler.enable()
+    os.environ["PYTHONFAULTHANDLER"] = "1"
     sys.argv = ["wine_quality", *arguments]
 
 
