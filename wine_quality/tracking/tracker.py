@@ -45,6 +45,13 @@ TRAINING_RECORD = "training/record.json"
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 
 
+# A server that is away is asked again after 0, 2, 6, 14, 30, 62 and 126 s, so that an outage of a
+# minute is outlived and its end noticed soon. By default 2.1.1 gives up after 60 s, and 3 waits for
+# up to two minutes between two of four minutes' tries; 1.26 gives up after 60 s and has no such
+# variables.
+_PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "7", "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1"}
+
+
 @dataclass(frozen=True)
 class TrackingSettings:
     """Where and how to track.
@@ -76,6 +83,8 @@ class Tracker(ABC):
         # It prints links with the password of the tracking URI in them; Dagster shows clean ones.
         os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
         os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+        for name, value in _PATIENCE.items():
+            os.environ.setdefault(name, value)
         import mlflow
         from mlflow.tracking import MlflowClient
 
