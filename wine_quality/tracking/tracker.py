@@ -45,10 +45,9 @@ TRAINING_RECORD = "training/record.json"
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 
 
-# A server that is away is asked again after 0, 2, 6, 14, 30, 62 and 126 s, so that an outage of a
-# minute is outlived and its end noticed soon. By default 2.1.1 gives up after 60 s, and 3 waits for
-# up to two minutes between two of four minutes' tries; 1.26 gives up after 60 s and has no such
-# variables.
+# Seconds between tries at a server that is away: 0, 2, 4, 8, 16, 32, 64. An outage of a minute is
+# outlived, its end noticed soon. By default MLflow 3 waits for up to two minutes before a try, and
+# 2.1.1 gives up after one, as does 1.26, which has no such variables.
 _PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "7", "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1"}
 
 
