@@ -46,8 +46,8 @@ EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 
 
 # Seconds between tries at a server that is away: 0, 2, 4, 8, 16, 32, 64. An outage of a minute is
-# outlived, its end noticed a minute later at most. By default MLflow 3 waits for up to two minutes before a try, and
-# 2.1.1 gives up after one, as does 1.26, which has no such variables.
+# outlived, its end noticed a minute later at most. By default MLflow 3 waits for up to two minutes
+# before a try, and 2.1.1 gives up after one, as does 1.26, which has no such variables.
 _PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "7", "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1"}
 
 
