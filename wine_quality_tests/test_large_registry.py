@@ -5,6 +5,7 @@ On each version's real server; rows go straight into its database, files from it
 
 from __future__ import annotations
 
+import re
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ import pytest
 from wine_quality.environments.versions import MLFLOW_VERSIONS
 from wine_quality.tracking.champion import NEIGHBOURS
 from wine_quality_tests.fault_proxy import FaultProxy
+from wine_quality_tests.many_runs import age
 from wine_quality_tests.servers import MlflowServer
 from wine_quality_tests.test_promotion import BEST, POOR, Registry
 
@@ -62,10 +64,19 @@ def proxy(registry) -> Iterator[FaultProxy]:
     proxy.stop()
 
 
-def test_ten_thousand_versions(registry, proxy):
+@pytest.fixture
+def grown(registry) -> Iterator[Callable[[int], None]]:
+    """Grow the registry of this test; others use the same server."""
+    yield lambda number: grow(registry.server, registry.name, number)
+    with closing(sqlite3.connect(registry.server.database, timeout=30)) as database, database:
+        for table in ("model_version_tags", "model_versions"):
+            database.execute(f"DELETE FROM {table} WHERE name = ?", (registry.name,))
+
+
+def test_ten_thousand_versions(registry, proxy, grown):
     assert "is the first champion" in registry.train(POOR, uri=proxy.uri)
     alone = len(proxy.requests)
-    grow(registry.server, registry.name, NUMBER)
+    grown(NUMBER)
     proxy.requests.clear()
     said = registry.train(BEST, uri=proxy.uri)
     assert f"version {NUMBER + 1} (RMSE 0.730900) takes the place of version 1" in said
@@ -77,6 +88,23 @@ def test_ten_thousand_versions(registry, proxy):
     assert f"version {NUMBER // 2} (before: 1)" in said
     assert f"version 1 (before: {NUMBER // 2})" in registry.do("rollback", uri=proxy.uri)
     assert len(proxy.requests) <= 40
+
+
+@pytest.mark.parametrize("mlflow_version", [MLFLOW_VERSIONS["1.26"]], ids=["1.26"])
+def test_more_versions_than_mlflow_1_gives_at_once(registry, proxy, grown):
+    number = 1010
+    registry.train(BEST)
+    grown(number)
+    with closing(sqlite3.connect(registry.server.database, timeout=30)) as database, database:
+        gone = (registry.name, number // 2)
+        database.execute("DELETE FROM model_version_tags WHERE name = ? AND version = ?", gone)
+        database.execute("DELETE FROM model_versions WHERE name = ? AND version = ?", gone)
+    age(registry.server, registry.name)
+    said = registry.do("retention", uri=proxy.uri)
+    assert f"1000 of {number} versions of {registry.name} are looked at" in said
+    assert re.search(rf"^versions +{number - 2} \(1 stay\)", said, re.MULTILINE), said
+    searched = [path for _, path in proxy.requests if "model-versions/search" in path]
+    assert not any(registry.name in path for path in searched), searched
 
 
 def test_a_champion_whose_files_cannot_be_had_stays_and_one_whose_files_are_gone_does_not(

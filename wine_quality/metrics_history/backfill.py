@@ -15,6 +15,7 @@ from typing import Any
 
 from wine_quality.metrics_history.evaluation import Evaluation, MetricsHistoryError
 from wine_quality.metrics_history.resource import MetricsHistory
+from wine_quality.tracking.all_versions import versions_of
 from wine_quality.training.evaluate import METRICS
 
 
@@ -26,7 +27,7 @@ def evaluations(client: Any, client_version: str, model_name: str) -> Iterator[E
     """
     from mlflow.exceptions import MlflowException
 
-    for version in _versions(client, model_name):
+    for version in versions_of(client, model_name):
         try:
             run = client.get_run(version.run_id) if version.run_id else None
         except MlflowException as error:
@@ -44,15 +45,6 @@ def evaluations(client: Any, client_version: str, model_name: str) -> Iterator[E
             data_sha256=run.data.tags["data_sha256"],
             metrics={key: run.data.metrics[key] for key in METRICS if key in run.data.metrics},
         )
-
-
-def _versions(client: Any, model_name: str) -> Iterator[Any]:
-    """All versions; MLflow 1.26 gives them at once, the others page by page."""
-    found = client.search_model_versions(f"name='{model_name}'")
-    yield from found
-    while getattr(found, "token", None):
-        found = client.search_model_versions(f"name='{model_name}'", page_token=found.token)
-        yield from found
 
 
 def _logged_with(run: Any) -> str | None:

@@ -7,10 +7,11 @@ is being decided on, was made by other hands, or is younger than the limit.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from wine_quality.tracking.all_versions import all_versions
 from wine_quality.tracking.champion import (
     DECISION_TAG,
     NONE,
@@ -20,7 +21,6 @@ from wine_quality.tracking.champion import (
 )
 from wine_quality.tracking.run_tags import RUN_TAG
 
-_PAGE = 1000
 _STAGES_IN_USE = ("Production", "Staging")
 _RUN_ID = re.compile(r"[0-9a-f]{32}")
 
@@ -40,21 +40,22 @@ class Versions:
     kept: int = 0
 
 
-def look_at_versions(client: Any, model: str, before: int) -> Versions:
+def look_at_versions(client: Any, model: str, before: int, say: Callable[[str], None]) -> Versions:
     """Read the registry, page by page; of each version only its number and run are kept.
 
     Args:
         client: An ``MlflowClient``.
         before: Milliseconds since 1970: versions that are younger stay.
+        say: Gets a line of progress now and then.
     """
-    in_use = aliased(client, model)
+    in_use = _aliased(client, model)
     found = Versions()
     replaced: set[str] = set()
     numbers: dict[str, str] = {}
-    for version in _all_versions(client):
+    for version in all_versions(client, say):
         if version.name == model:
             replaced.add(version.tags.get(PREVIOUS_TAG, NONE))
-            if may_go(version, in_use, before):
+            if str(version.version) not in in_use and may_go(version, before):
                 numbers[str(version.version)] = version.run_id or ""
                 continue
             found.kept += 1
@@ -69,8 +70,11 @@ def look_at_versions(client: Any, model: str, before: int) -> Versions:
     return found
 
 
-def may_go(version: Any, in_use: set[str], before: int) -> bool:
-    """Whether nothing that the version itself says speaks for keeping it."""
+def may_go(version: Any, before: int) -> bool:
+    """Whether nothing that the version itself says speaks for keeping it.
+
+    Only versions that were asked for one by one tell their aliases, those of a search do not.
+    """
     tags = version.tags
     touched = max(version.creation_timestamp, version.last_updated_timestamp or 0)
     return (
@@ -79,12 +83,12 @@ def may_go(version: Any, in_use: set[str], before: int) -> bool:
         and PREVIOUS_TAG not in tags
         and WITHDRAWN_TAG not in tags
         and version.current_stage not in _STAGES_IN_USE
-        and str(version.version) not in in_use
+        and not getattr(version, "aliases", None)
         and touched < before
     )
 
 
-def aliased(client: Any, model: str) -> set[str]:
+def _aliased(client: Any, model: str) -> set[str]:
     """Versions of a model with an alias, whichever; none on clients that know no aliases."""
     from mlflow.exceptions import MlflowException
 
@@ -95,16 +99,6 @@ def aliased(client: Any, model: str) -> set[str]:
             return set()
         raise
     return {str(version) for version in getattr(registered, "aliases", {}).values()}
-
-
-def _all_versions(client: Any) -> Iterator[Any]:
-    """Of all models; before 2.3 MLflow gives them at once."""
-    paged = hasattr(client, "set_registered_model_alias")
-    found = client.search_model_versions("", **({"max_results": _PAGE} if paged else {}))
-    yield from found
-    while getattr(found, "token", None):
-        found = client.search_model_versions("", max_results=_PAGE, page_token=found.token)
-        yield from found
 
 
 def _runs_behind(client: Any, version: Any) -> set[str]:

@@ -14,7 +14,7 @@ from typing import Any
 
 from wine_quality.tracking.child_runs import PARENT_TAG
 from wine_quality.tracking.run_tags import RUN_TAG
-from wine_quality.upkeep.kept_versions import Versions, aliased, look_at_versions, may_go
+from wine_quality.upkeep.kept_versions import Versions, look_at_versions, may_go
 
 RETIRED_TAG = "wine_quality.retired"
 """On a run that a retention deleted: when, as ISO 8601 in UTC. `make gc` purges no others."""
@@ -77,7 +77,7 @@ class Retention:
 
     def plan(self) -> Plan:
         """Ask, change nothing. Some 300 bytes are held for each run that may go."""
-        versions = look_at_versions(self._client, self._model, self._before)
+        versions = look_at_versions(self._client, self._model, self._before, self._say)
         candidates: dict[str, tuple[str, int]] = {}
         children: Counter[str] = Counter()
         busy: set[str] = set()
@@ -182,10 +182,9 @@ class Retention:
 
         gone = 0
         for number in old.versions:
-            in_use = aliased(self._client, self._model)
             try:
                 version = self._client.get_model_version(self._model, number)
-                if not may_go(version, in_use, self._before):
+                if not may_go(version, self._before):
                     self._say(f"{self._model} version {number} is in use now: it stays.")
                     continue
                 self._client.delete_model_version(self._model, number)
