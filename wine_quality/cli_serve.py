@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 BAD_USE = 2
 HTTP_PORT, GRPC_PORT = 8080, 8081
 _BACKLOG = 2048
-# MLflow's own patience is minutes; the next look comes in seconds.
+# MLflow's own patience is minutes, and so is that of runs, whoever set it; the next look comes in
+# seconds.
 _IMPATIENCE = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "15", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
 
 
@@ -55,8 +56,7 @@ def _serve(options: argparse.Namespace, version: MlflowVersion) -> int:
     from wine_quality.serving.follow import Follower, Registry
     from wine_quality.tracking.connection import MODEL, connect, tracking_settings
 
-    for name, value in _IMPATIENCE.items():
-        os.environ.setdefault(name, value)
+    os.environ.update(_IMPATIENCE)
     name = options.model or MODEL
 
     def connected() -> Tracker:

@@ -236,11 +236,12 @@ def test_no_champion_yet(home):
         assert serve.infer(request_of([WINE]))[0] == 200
 
 
-def test_another_environment_and_a_registry_that_is_away(home, tmp_path):
+def test_another_environment_and_a_registry_that_is_away(home, tmp_path, monkeypatch):
     """A model that MLflow 2.1.1 logged takes over, with the NumPy that it was trained with; what
     was served last is served again while the tracking server is down."""
     from mlflow.tracking import MlflowClient
 
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "7")  # for runs, not for looks
     server = MlflowServer(MLFLOW_VERSIONS["3"], tmp_path / "mlflow")
     try:
         run_job(home, MLFLOW_VERSIONS["3"], "--tracking-uri", server.uri)
