@@ -9,7 +9,8 @@ _PAGE = 1000
 _AT_ONCE = 1000
 """MLflow 1.26's server reads each version's tags by a statement of its own, in a time that grows
 with the square of their number: 1 s for 1,000, and for 10,000 the 30 s after which gunicorn ends
-it. It knows no pages, so that larger models are read version by version (13 ms each, on a busy machine).
+it. It knows no pages, so that larger models are read version by version (13 ms each, measured on a
+busy machine).
 """
 
 
