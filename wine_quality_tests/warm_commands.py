@@ -72,8 +72,6 @@ class _Warm:
     def run(
         self, arguments: tuple[str, ...], environment: dict[str, str], timeout: float
     ) -> subprocess.CompletedProcess[str]:
-        from wine_quality_tests.stack_client import descendants
-
         assert self._process.stdin and self._process.stdout
         with self._one_at_a_time, tempfile.TemporaryDirectory() as folder:
             files = [str(Path(folder, name)) for name in ("stdout", "stderr")]
@@ -82,6 +80,8 @@ class _Warm:
             pid = int(self._process.stdout.readline())
             ended, _, _ = select.select([self._process.stdout], [], [], timeout)
             if not ended:
+                from wine_quality_tests.stack_client import descendants
+
                 # Each says on its stderr where it is, see become, and ends.
                 for hanging in [*reversed(descendants(pid)), pid]:
                     os.kill(hanging, signal.SIGABRT)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from wine_quality.tracking.champion import ChampionRegistry
+
 _PAGE = 1000
 _AT_ONCE = 1000
 """MLflow 1.26's server reads each version's tags by a statement of its own, in a time that grows
@@ -70,13 +72,10 @@ def _of_registered(client: Any, registered: Any, say: Callable[[str], None]) -> 
     if last <= _AT_ONCE:
         yield from client.search_model_versions(f"name='{registered.name}'")
         return
-    from mlflow.exceptions import MlflowException
-
+    registry = ChampionRegistry(client, registered.name)
     for number in range(1, last + 1):
         if number % 1000 == 0:
             say(f"{number} of {last} versions of {registered.name} are looked at …")
-        try:
-            yield client.get_model_version(registered.name, str(number))
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-                raise  # else deleted
+        version = registry.version(str(number))
+        if version is not None:  # else deleted
+            yield version
