@@ -11,10 +11,11 @@ import sys
 from typing import TYPE_CHECKING
 
 from wine_quality.environments.versions import PROJECT_ROOT, get_version
+from wine_quality.escaping import ShownError
 from wine_quality.home import embedded_store
 from wine_quality.tracking.addresses import (
     ForbiddenServerError,
-    check_tracking_uri,
+    allowed_tracking_uri,
     configured_uri,
 )
 from wine_quality.tracking.run_tags import (
@@ -35,7 +36,7 @@ _SECONDS = 25
 _PROBE_SECONDS = 3
 
 
-class NotClosedError(RuntimeError):
+class NotClosedError(ShownError, RuntimeError):
     """The MLflow run could not be closed now; the message says why."""
 
 
@@ -57,12 +58,15 @@ def close_mlflow_run(instance: DagsterInstance, dagster_run_id: str, status: str
     if run is None or not is_open(run):
         return "No MLflow run was left open."
     uri = tracking_uri_of(run)
-    version = get_version(run.tags[MLFLOW_VERSION_TAG])
+    try:
+        version = get_version(run.tags[MLFLOW_VERSION_TAG])
+    except ValueError as error:
+        raise NotClosedError(f"the tag {MLFLOW_VERSION_TAG}: {error}") from None
     experiment = run.tags[MLFLOW_EXPERIMENT_TAG]
     if uri != f"sqlite:///{embedded_store(version.key) / 'mlflow.db'}":
         try:
-            # Tags can be given at launch.
-            check_tracking_uri(uri, version.key)
+            # Tags can be given at launch; the address is the environment's, not the tag's.
+            uri = allowed_tracking_uri(uri, version.key)
         except ForbiddenServerError as error:
             raise NotClosedError(str(error)) from error
     _require_answer(uri)
