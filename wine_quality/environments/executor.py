@@ -35,6 +35,7 @@ from wine_quality.environments.dagster_private import (
 )
 from wine_quality.environments.plan_process import PlanProcess
 from wine_quality.environments.versions import MlflowVersion, get_version
+from wine_quality.policy.fields import check_fields
 from wine_quality.tracking.lifecycle import note_interruption, runs_whole_plan
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ class MlflowEnvironmentExecutor(Executor):
         self, plan_context: PlanOrchestrationContext, execution_plan: ExecutionPlan
     ) -> Iterator[DagsterEvent]:
         check_config_variables(plan_context.run_config)
+        check_fields(plan_context.run_config)
         version = picked_version(plan_context)
         if version is None or version.is_resident:
             runs_whole_plan.set(True)
