@@ -3,9 +3,6 @@
 Standard library only. The launcher asks::
 
     {"ask": "launch", "run": …, "instance": …, "state": …}   with its standard output and error
-    {"ask": "stop"}                                          the process ends, its runs go on
-    {"ask": "look"}                                          what it is doing
-
 and is answered with ``{"pid": …}`` by the run's process itself, which begins when it reads
 ``{"begin": true}``. Until then nothing has happened: a launch that breaks off has run nothing.
 """

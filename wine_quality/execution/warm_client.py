@@ -21,11 +21,15 @@ from wine_quality.execution.messages import ConnectionEndedError
 from wine_quality.execution.warm_server import lock_of, pid_of
 from wine_quality.execution.worker_process import WorkerProcess
 
+# A JSON file with the environment of runs, where that is not the launcher's own (`make stack`).
+RUN_VARIABLES = "WINE_QUALITY_RUN_VARIABLES"
 MINUTES = "WINE_QUALITY_WARM_MINUTES"
 MEMORY = "WINE_QUALITY_WARM_MIB"
 _START_SECONDS = 90.0
 _ANSWER_SECONDS = 30.0
 _POLL_SECONDS = 0.02
+# In the environment of warm processes and their runs: whose they are.
+_MARK = "WINE_QUALITY_WARM_FOLDER"
 # Without threads of their own BLAS and Arrow can be forked; a run gives BLAS its threads back.
 _ONE_THREAD = {
     "OPENBLAS_NUM_THREADS": "1",
@@ -62,9 +66,12 @@ class WarmServers:
     """
 
     def __init__(self, folder: Path) -> None:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        folder.chmod(0o700)
         self._folder = folder
+
+    @classmethod
+    def of_home(cls, dagster_home: Path) -> WarmServers:
+        """Those of a Dagster instance ($DAGSTER_HOME)."""
+        return cls(dagster_home.resolve() / "warm")
 
     def launch(
         self,
@@ -128,25 +135,31 @@ class WarmServers:
         return {key.removeprefix("mlflow-"): pid for key, pid in found.items() if pid}
 
     def stop(self, grace_seconds: float = 10.0) -> None:
-        """End all of them, and the runs in their children as Ctrl-C would."""
-        children: list[WorkerProcess | None] = []
-        for path in self._folder.glob("*.sock"):
-            try:
-                with messages.connect(path, _ANSWER_SECONDS) as connection:
-                    messages.send(connection, {"ask": "stop"})
-                    answer, _ = messages.receive(connection)
-            except (OSError, ConnectionEndedError):
-                continue
-            children += map(WorkerProcess.of, [*answer["runs"].values(), answer["pid"]])
-        ending = [process for process in children if process]
+        """End all of them, and the runs forked from them as Ctrl-C would, also of ones now gone."""
+        ending = self._processes()
         for process in ending:
             process.send(signal.SIGINT)
         deadline = time.monotonic() + grace_seconds
         while ending and time.monotonic() < deadline:
             time.sleep(_POLL_SECONDS)
             ending = [process for process in ending if process.is_running()]
-        for process in ending:
+        for process in [*ending, *self._processes()]:
             process.send(signal.SIGKILL)
+
+    def _processes(self) -> list[WorkerProcess]:
+        """Warm processes and runs of this folder, by what they were started with."""
+        marked = f"{_MARK}={self._folder}".encode()
+        found = []
+        for entry in Path("/proc").glob("[0-9]*"):
+            try:
+                if b"wine_quality.execution.warm_server" not in (entry / "cmdline").read_bytes():
+                    continue
+                variables = (entry / "environ").read_bytes().split(b"\0")
+            except OSError:
+                continue
+            process = WorkerProcess.of(int(entry.name)) if marked in variables else None
+            found += [process] if process else []
+        return found
 
     def log(self, version: MlflowVersion) -> str:
         """The last that the version's warm process wrote."""
@@ -166,6 +179,8 @@ class WarmServers:
         self, version: MlflowVersion, variables: Mapping[str, str], state: str
     ) -> Iterator[socket.socket]:
         path = self._path(version)
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._folder.chmod(0o700)
         try:
             connection = messages.connect(path, _ANSWER_SECONDS)
         except OSError:
@@ -200,7 +215,7 @@ class WarmServers:
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env={**variables, **_ONE_THREAD},
+                env={**variables, **_ONE_THREAD, _MARK: str(self._folder)},
                 # A session of its own: what ends the launcher, or Ctrl-C, ends no run.
                 start_new_session=True,
             )

@@ -25,6 +25,7 @@ from wine_quality.environments.dagster_private import (
 )
 from wine_quality.environments.versions import MLFLOW_VERSIONS, MlflowVersion
 from wine_quality.execution.warm_client import (
+    RUN_VARIABLES,
     WarmProcessError,
     WarmServers,
     idle_minutes,
@@ -37,9 +38,6 @@ if TYPE_CHECKING:
 
     from wine_quality.environments.dagster_private import LaunchRunContext
 
-# A JSON file with the environment of runs, where that is not the launcher's own (`make stack`).
-RUN_VARIABLES = "WINE_QUALITY_RUN_VARIABLES"
-FOLDER = "warm"
 _CODE = "wine_quality.definitions"
 _KILL_SECONDS = 60.0
 """How long a run that is to end may take for that: as long as run monitoring waits."""
@@ -65,7 +63,7 @@ class WarmRunLauncher(DefaultRunLauncher):
 
     def _launch_warm(self, run: DagsterRun, variables: Mapping[str, str]) -> None:
         version = version_for(run.run_config, variables)
-        warm_servers(Path(self._instance.root_directory)).launch(
+        WarmServers.of_home(Path(self._instance.root_directory)).launch(
             version,
             variables_of(version, variables),
             run.run_id,
@@ -114,11 +112,6 @@ class WarmRunLauncher(DefaultRunLauncher):
         if worker is None or not worker.send(signal.SIGKILL):
             return None
         return f"Its process {worker.pid} was still there, and was killed."
-
-
-def warm_servers(instance_folder: Path) -> WarmServers:
-    """Those of a Dagster home ($DAGSTER_HOME)."""
-    return WarmServers(instance_folder / FOLDER)
 
 
 def run_variables() -> dict[str, str]:

@@ -68,7 +68,8 @@ class WarmServer:
         self._waker = waker
         signal.set_wakeup_fd(waker.fileno(), warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
-        signal.signal(signal.SIGTERM, self._end_soon)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._end_soon)
         self._is_to_end = False
         self._listener: socket.socket | None = messages.listen(socket_path)
         self._inode = socket_path.stat().st_ino
@@ -101,9 +102,8 @@ class WarmServer:
             try:
                 launcher, user = messages.peer(connection)
                 request, descriptors = messages.receive(connection)
-            except (ConnectionEndedError, OSError) as error:
-                print(f"a request was not served: {error!r}", flush=True)
-                return None
+            except (ConnectionEndedError, OSError):
+                return None  # somebody who only looked whether anybody answers
             job = None
             try:
                 if user == os.getuid():
@@ -123,11 +123,6 @@ class WarmServer:
         descriptors: tuple[int, ...],
         launcher: int,
     ) -> Job | None:
-        if request["ask"] != "launch":
-            self._is_to_end |= request["ask"] == "stop"
-            runs = {job.run_id: pid for pid, job in self._children.items()}
-            messages.send(connection, {"pid": os.getpid(), "runs": runs})
-            return None
         if request["state"] != self._state:
             # Gone before the answer: the launcher may start the next at once.
             self._retire()

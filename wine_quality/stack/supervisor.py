@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from wine_quality.execution.warm_client import WarmServers
 from wine_quality.stack.processes import (
     group_lives,
     signal_group,
@@ -158,6 +159,9 @@ class Supervisor:
                 if running.process is not None:
                     running.process.wait()
                     running.process = None
+            if together is needing:
+                # Runs, which are in no service's group: they outlive a daemon that restarts.
+                WarmServers.of_home(self._file.parent / "dagster").stop(grace_seconds=0)
         self._file.unlink(missing_ok=True)
         self._watchdog.dismiss()
 
