@@ -48,12 +48,12 @@ class WarmRunLauncher(DefaultRunLauncher):
 
     def launch_run(self, context: LaunchRunContext) -> None:
         run = context.dagster_run
-        variables = run_variables()
         try:
+            variables = run_variables()
             if _is_ours(run) and idle_minutes(variables) > 0:
                 self._launch_warm(run, variables)
                 return
-        except WarmProcessError as problem:
+        except (WarmProcessError, OSError) as problem:
             self._instance.report_engine_event(
                 f"This run starts more slowly, in a new process of the code server: {problem}",
                 run,
