@@ -14,7 +14,7 @@ from dagster import DagsterInstance
 
 from wine_quality.environments.versions import MLFLOW_VERSIONS, PROJECT_ROOT
 from wine_quality.execution.worker_process import WorkerProcess
-from wine_quality.tracking.run_tags import MLFLOW_STATE_TAG
+from wine_quality.run_tag_names import MLFLOW_STATE_TAG
 from wine_quality_tests.dagster_stack import DagsterStack
 from wine_quality_tests.fault_proxy import FaultProxy
 from wine_quality_tests.servers import await_condition
