@@ -46,7 +46,7 @@ deploy: env ## write what serves the champion (or VERSION=…), with manifests; 
 image: env ## an image that serves VERSION=champion or a number (ARGS=--no-build: only its context)
 	@$(BIN)/python -m wine_quality image --mlflow $(MLFLOW) --version $(or $(VERSION),champion) $(ARGS)
 
-trust: env ## note the hash of the files of VERSION=champion or a number that was registered without
+trust: env ## sign VERSION=champion, a number or all, of before there were signatures (ARGS=--yes)
 	@$(BIN)/python -m wine_quality trust --mlflow $(MLFLOW) --version $(or $(VERSION),champion) $(ARGS)
 
 metrics: env ## the metrics history: DO=status, upgrade or backfill (MLFLOW=… names the registry)

@@ -105,6 +105,10 @@ class MlflowTracker(ConfigurableResource):
             raise RuntimeError("the mlflow resource is only usable inside a Dagster run")
         return self._tracker
 
+    def warn(self, text: str) -> None:
+        """Into the log of the run."""
+        self._warn(text)
+
     @contextmanager
     def yield_for_execution(self, context: InitResourceContext) -> Iterator["MlflowTracker"]:
         run, instance, log = context.dagster_run, context.instance, context.log
