@@ -131,7 +131,119 @@ ATTACKS = [
         lambda w: deployment(
             target="local", local_server=f"http://127.0.0.1:{w.http.port}", timeout_seconds=1
         ),
-        "did not answer within|WINE_QUALITY_ALLOWED",
+        "did not answer within|WINE_QUALITY_ALLOWED_ENDPOINTS",
         assets=DEPLOYMENT,
+    ),
+    Attack(
+        "endpoint: another host of the network",
+        lambda w: deployment(endpoint=f"http://127.0.0.2:{w.http.port}"),
+        "WINE_QUALITY_ALLOWED_ENDPOINTS",
+        assets=DEPLOYMENT,
+    ),
+    Attack(
+        "image: the attacker's, with the cluster's secrets",
+        lambda w: deployment(manifests={"image": "evil.example/image:1"}),
+        "WINE_QUALITY_ALLOWED_IMAGES",
+        assets=DEPLOYMENT,
+    ),
+    Attack(
+        "base_path of deployments: a folder that is not for it",
+        lambda w: deployment(base_path=str(w.kept)),
+        "WINE_QUALITY_ALLOWED_OUTPUTS",
+        assets=DEPLOYMENT,
+    ),
+    Attack(
+        "base_path of values: by a protocol of fsspec's",
+        lambda w: resource("io_manager", base_path=f"reference://{w.loot}/refs.json"),
+        "WINE_QUALITY_ALLOWED_OUTPUTS",
+    ),
+    Attack(
+        "base_path of the history: a web server",
+        lambda w: resource("wine_history", base_path=f"http://127.0.0.1:{w.http.port}/history"),
+        "WINE_QUALITY_ALLOWED_OUTPUTS",
+    ),
+    Attack(
+        "metrics_history.url: another host gets the password",
+        lambda w: resource(
+            "metrics_history", url=f"postgresql+psycopg2://metrics@127.0.0.1:{w.postgres.port}/x"
+        ),
+        "WINE_QUALITY_ALLOWED_METRICS_URLS",
+        is_quick=True,
+    ),
+    Attack(
+        "metrics_history.url: parameters of libpq",
+        lambda w: resource(
+            "metrics_history",
+            url=f"postgresql://127.0.0.1/metrics?host=127.0.0.1&port={w.postgres.port}",
+        ),
+        "WINE_QUALITY_ALLOWED_METRICS_URLS",
+    ),
+    Attack(
+        "registered_model_name: a folder elsewhere is removed",
+        lambda w: {
+            **deployment(version="1"),
+            **resource("mlflow", registered_model_name=f"{'../' * 12}{w.kept}"),
+        },
+        "registered_model_name",
+        assets=DEPLOYMENT,
+        versions=EVERY,
+        is_quick=True,
+    ),
+    Attack(
+        "experiment_name: a folder elsewhere",
+        lambda w: resource("mlflow", experiment_name=f"../../..{w.loot}"),
+        "experiment_name",
+    ),
+    Attack(
+        "version: a path",
+        lambda w: deployment(version="../../1"),
+        "version",
+        assets=DEPLOYMENT,
+    ),
+    Attack(
+        "ui_url: a script in the browser of whoever clicks",
+        lambda w: resource("mlflow", ui_url="javascript:alert(document.cookie)//"),
+        "ui_url",
+    ),
+    Attack(
+        "spark_options: a command when memory ends",
+        lambda w: on_spark(
+            w,
+            spark_options={
+                EXTRA_JAVA: f"-Xmx8m -XX:OnOutOfMemoryError='cp /proc/self/environ {w.loot}'"
+            },
+        ),
+        "WINE_QUALITY_ALLOWED_SPARK_OPTIONS",
+        is_quick=True,
+    ),
+    Attack(
+        "spark_options: the log of the JVM, anywhere",
+        lambda w: on_spark(w, spark_options={EXTRA_JAVA: f"-Xlog:gc:file={w.loot}/gc"}),
+        "WINE_QUALITY_ALLOWED_SPARK_OPTIONS",
+    ),
+    Attack(
+        "spark_options: foreign packages",
+        lambda w: on_spark(
+            w,
+            spark_options={
+                "spark.jars.packages": "evil:evil:1",
+                "spark.jars.repositories": f"http://127.0.0.1:{w.http.port}",
+            },
+        ),
+        "WINE_QUALITY_ALLOWED_SPARK_OPTIONS",
+    ),
+    Attack(
+        "spark_master: the attacker's",
+        lambda w: on_spark(w, spark_master=f"spark://127.0.0.1:{w.http.port}"),
+        "WINE_QUALITY_ALLOWED_SPARK_MASTERS",
+    ),
+    Attack(
+        "file names that write into logs, and a link among good files",
+        lambda w: {
+            **resource("training_engine", engine="duckdb"),
+            **source(f"file://{w.delivered}/several/*.csv"),
+        },
+        None,
+        is_quick=True,
     ),
 ]
