@@ -19,7 +19,7 @@ from wine_quality.environments.versions import (
     get_version,
 )
 from wine_quality.home import dagster_home, home, open_dagster
-from wine_quality.reasons import reasons_of
+from wine_quality.reasons import reasons_of, refusals_of
 from wine_quality.training.evaluate import METRICS
 
 if TYPE_CHECKING:
@@ -164,8 +164,8 @@ def _run(options: argparse.Namespace) -> int:
         except KeyboardInterrupt:
             return _report_end(instance, tag, version.key, [])
         except DagsterInvalidConfigError as error:
-            for problem in error.errors:
-                print(f"error: {problem.message}", file=sys.stderr)
+            for refusal in refusals_of(error):
+                print(f"error: {refusal}", file=sys.stderr)
             return BAD_USE
         if result.success:
             if options.command == "run":

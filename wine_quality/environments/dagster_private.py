@@ -4,6 +4,8 @@ A Dagster upgrade that moves one of these names fails here, by name, and nowhere
 (``wine_quality_tests/test_dagster_private.py`` lists them).
 """
 
+from dagster._config.errors import PostProcessingError
+from dagster._core.definitions.definition_config_schema import DefinitionConfigSchema
 from dagster._core.definitions.reconstruct import ReconstructableJob
 from dagster._core.definitions.run_request import DagsterRunReaction
 from dagster._core.errors import DagsterExecutionInterruptedError, DagsterSubprocessError
@@ -32,6 +34,7 @@ __all__ = [
     "DagsterExecutionInterruptedError",
     "DagsterRunReaction",
     "DagsterSubprocessError",
+    "DefinitionConfigSchema",
     "EngineEventData",
     "ErrorSource",
     "ExecuteRunWithPlanIterable",
@@ -41,6 +44,7 @@ __all__ = [
     "InProcessExecutor",
     "PlanExecutionContextManager",
     "PlanOrchestrationContext",
+    "PostProcessingError",
     "QueuedRunCoordinator",
     "ReconstructableJob",
     "ResolvedRunConfig",
