@@ -22,7 +22,10 @@ def reasons_of(events: Iterable[Any]) -> list[str]:
 
 
 def refusals_of(error: Any) -> list[str]:
-    """Why run config was refused, a sentence for each value; ``error`` is DagsterInvalidConfigError.
+    """Why run config was refused, a sentence for each value.
+
+    Args:
+        error: A ``DagsterInvalidConfigError``.
 
     Dagster's own message of a value that was refused holds a traceback.
     """

@@ -22,12 +22,12 @@ from wine_quality.environments.version_choice import (
     literal_version,
     named_version,
 )
-from wine_quality.tracking.resource import MlflowTracker
-from wine_quality.tracking.run_tags import (
+from wine_quality.run_tag_names import (
     MLFLOW_OWNER_TAG,
     MLFLOW_RUN_TAG,
     MLFLOW_VERSION_TAG,
 )
+from wine_quality.tracking.resource import MlflowTracker
 
 CHAIN = ["elasticnet_model", "evaluation_metrics", "champion_model", "model_deployment"]
 

@@ -111,8 +111,8 @@ def choose_version(
 
 def _version_before(instance: DagsterInstance, run: DagsterRun) -> ChosenVersion | None:
     """Of the model that the run goes on with; None when it trains one, or needs none."""
+    from wine_quality.run_tag_names import MLFLOW_VERSION_TAG
     from wine_quality.tracking.lifecycle import planned_steps, resumption_of
-    from wine_quality.tracking.run_tags import MLFLOW_VERSION_TAG
 
     if run.parent_run_id and resumption_of(instance, run).run_id:
         # It takes the MLflow run of the failed one up again.
@@ -164,7 +164,7 @@ def _materializations(
 
 def _version_of(instance: DagsterInstance, made: EventLogEntry) -> MlflowVersion | None:
     """The version that an asset was made with."""
-    from wine_quality.tracking.run_tags import MLFLOW_VERSION_TAG
+    from wine_quality.run_tag_names import MLFLOW_VERSION_TAG
 
     materialization = made.asset_materialization
     assert materialization is not None

@@ -27,7 +27,16 @@ from wine_quality.environments.versions import (
     MlflowVersion,
     get_version,
 )
-from wine_quality.tracking.addresses import check_tracking_uri
+from wine_quality.run_tag_names import (
+    MLFLOW_EXPERIMENT_TAG,
+    MLFLOW_OWNER_TAG,
+    MLFLOW_RUN_TAG,
+    MLFLOW_STATE_TAG,
+    MLFLOW_URI_TAG,
+    MLFLOW_VERSION_TAG,
+    change_tag,
+)
+from wine_quality.tracking.addresses import allowed_tracking_uri
 from wine_quality.tracking.connection import (
     EMBEDDED_UI,
     EXPERIMENT,
@@ -42,13 +51,8 @@ from wine_quality.tracking.lifecycle import (
     planned_steps,
     resumption_of,
 )
+from wine_quality.tracking.promotion_note import disown_promotion
 from wine_quality.tracking.run_tags import (
-    MLFLOW_EXPERIMENT_TAG,
-    MLFLOW_OWNER_TAG,
-    MLFLOW_RUN_TAG,
-    MLFLOW_STATE_TAG,
-    MLFLOW_URI_TAG,
-    MLFLOW_VERSION_TAG,
     OPEN,
     RUN_TAG,
     run_name,
@@ -173,6 +177,7 @@ class MlflowTracker(CheckedResource):
             MLFLOW_EXPERIMENT_TAG: tracker.settings.experiment_name,
             MLFLOW_OWNER_TAG: run.run_id,
             MLFLOW_STATE_TAG: OPEN,
+            **disown_promotion(run),
         }
         instance.add_run_tags(run.run_id, noted)
         run_id = resumption.run_id
@@ -197,15 +202,15 @@ class MlflowTracker(CheckedResource):
             )
             return
         if status is not None:
-            instance.add_run_tags(run.run_id, {MLFLOW_STATE_TAG: status})
+            change_tag(instance, run.run_id, MLFLOW_STATE_TAG, status)
             self._log(f"MLflow run {tracker.run_id} ended as {status}.")
 
     def _settings(self, version: MlflowVersion) -> TrackingSettings:
-        if self.tracking_uri:
-            check_tracking_uri(self.tracking_uri, version.key)
+        # The environment's own address, not the text that was given, goes to MLflow's client.
+        given = self.tracking_uri
         return tracking_settings(
             version,
-            self.tracking_uri,
+            allowed_tracking_uri(given, version.key) if given else None,
             experiment_name=self.experiment_name,
             model_format=self.model_format.value,
             ui_url=self.ui_url,
