@@ -30,7 +30,7 @@ from wine_quality.run_tag_names import (
     MLFLOW_VERSION_TAG,
     change_tag,
 )
-from wine_quality.tracking.addresses import check_tracking_uri
+from wine_quality.tracking.addresses import allowed_tracking_uri
 from wine_quality.tracking.connection import (
     EMBEDDED_UI,
     EXPERIMENT,
@@ -185,11 +185,11 @@ class MlflowTracker(ConfigurableResource):
             self._log(f"MLflow run {tracker.run_id} ended as {status}.")
 
     def _settings(self, version: MlflowVersion) -> TrackingSettings:
-        if self.tracking_uri:
-            check_tracking_uri(self.tracking_uri, version.key)
+        # The environment's own address, not the text that was given, goes to MLflow's client.
+        given = self.tracking_uri
         return tracking_settings(
             version,
-            self.tracking_uri,
+            allowed_tracking_uri(given, version.key) if given else None,
             experiment_name=self.experiment_name,
             model_format=self.model_format.value,
             ui_url=self.ui_url,
