@@ -33,6 +33,7 @@ from wine_quality.environments.dagster_private import (
     pop_captured_interrupt,
     serialize_value,
 )
+from wine_quality.environments.first_use import require_environment
 from wine_quality.environments.plan_process import PlanProcess
 from wine_quality.environments.version_choice import (
     ChosenVersion,
@@ -100,7 +101,7 @@ class MlflowEnvironmentExecutor(Executor):
 def _execute_in_child(
     plan_context: PlanOrchestrationContext, plan: ExecutionPlan, version: MlflowVersion
 ) -> Iterator[DagsterEvent]:
-    version.require_python()
+    require_environment(version, plan_context.log, plan_context.instance, plan_context.run_id)
     if not isinstance(plan_context.job, ReconstructableJob):
         raise RuntimeError(
             f"MLflow {version.key} runs in another process than this one, which needs a job that "
