@@ -1,8 +1,9 @@
 """Jobs by which a person promotes a version, or returns to the champion before."""
 
-from dagster import Config, Failure, MetadataValue, OpExecutionContext, graph, op
+from dagster import Failure, MetadataValue, OpExecutionContext, graph, op
 from pydantic import Field
 
+from wine_quality.config_fields import CheckedConfig
 from wine_quality.tracking.champion import (
     CHALLENGER,
     CHAMPION,
@@ -17,7 +18,7 @@ from wine_quality.tracking.resource import MlflowTracker
 from wine_quality.tracking.server_check import server_named
 
 
-class VersionConfig(Config):
+class VersionConfig(CheckedConfig):
     """Which version is meant."""
 
     version: str = Field(default="", description="Number of a version; empty: see the job.")

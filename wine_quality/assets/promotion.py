@@ -11,7 +11,6 @@ from dagster import (
     AssetCheckSeverity,
     AssetCheckSpec,
     AssetExecutionContext,
-    Config,
     MaterializeResult,
     MetadataValue,
     OpExecutionContext,
@@ -22,6 +21,7 @@ from pydantic import Field
 
 from wine_quality.assets.data import GROUP, OWNERS
 from wine_quality.assets.recipe import require_same_split, require_same_version
+from wine_quality.config_fields import CheckedConfig
 from wine_quality.splits.split import Split, split_of
 from wine_quality.tracking.champion import (
     CHALLENGER,
@@ -51,7 +51,7 @@ class PromotionPolicy(enum.Enum):
     manual = "manual"
 
 
-class PromotionConfig(Config):
+class PromotionConfig(CheckedConfig):
     """When a challenger becomes the champion."""
 
     policy: PromotionPolicy = Field(
