@@ -93,7 +93,7 @@ def _dagster_runs(stack: ExitStack) -> Callable[[str], str] | None:
     """The MLflow run that a Dagster run made, or ""; by $DAGSTER_HOME's instance, else by the
     home's. None when there is neither."""
     from wine_quality.home import dagster_home, open_dagster, stores_are_made
-    from wine_quality.tracking.run_tags import MLFLOW_RUN_TAG
+    from wine_quality.run_tag_names import MLFLOW_RUN_TAG, under_current_names
 
     folder = None if os.environ.get("DAGSTER_HOME") else dagster_home()
     if folder is not None and not stores_are_made(folder):
@@ -102,7 +102,7 @@ def _dagster_runs(stack: ExitStack) -> Callable[[str], str] | None:
 
     def made_by(run_id: str) -> str:
         run = instance.get_run_by_id(run_id)
-        return run.tags.get(MLFLOW_RUN_TAG, "") if run is not None else ""
+        return under_current_names(run.tags).get(MLFLOW_RUN_TAG, "") if run is not None else ""
 
     return made_by
 
