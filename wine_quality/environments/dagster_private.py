@@ -4,12 +4,18 @@ A Dagster upgrade that moves one of these names fails here, by name, and nowhere
 (``wine_quality_tests/test_dagster_private.py`` lists them).
 """
 
+from dagster._config.errors import PostProcessingError
 from dagster._core.code_pointer import ModuleCodePointer
+from dagster._core.definitions.definition_config_schema import DefinitionConfigSchema
 from dagster._core.definitions.reconstruct import ReconstructableJob
 from dagster._core.definitions.run_request import DagsterRunReaction
 from dagster._core.errors import DagsterExecutionInterruptedError, DagsterSubprocessError
 from dagster._core.events import DagsterEvent, EngineEventData
-from dagster._core.execution.api import ExecuteRunWithPlanIterable, create_execution_plan
+from dagster._core.execution.api import (
+    ExecuteRunWithPlanIterable,
+    create_execution_plan,
+    execute_run,
+)
 from dagster._core.execution.context.system import PlanOrchestrationContext
 from dagster._core.execution.context_creation_job import PlanExecutionContextManager
 from dagster._core.execution.plan.objects import ErrorSource, StepFailureData
@@ -20,9 +26,11 @@ from dagster._core.executor.base import Executor
 from dagster._core.executor.in_process import InProcessExecutor, inprocess_execution_iterator
 from dagster._core.instance.ref import InstanceRef
 from dagster._core.launcher.base import CheckRunHealthResult, LaunchRunContext, WorkerStatus
+from dagster._core.remote_origin import RemoteRepositoryOrigin
 from dagster._core.run_coordinator.base import SubmitRunContext
 from dagster._core.run_coordinator.queued_run_coordinator import QueuedRunCoordinator
 from dagster._core.system_config.objects import ResolvedRunConfig
+from dagster._core.workspace.load import location_origins_from_yaml_paths
 from dagster._grpc.impl import core_execute_run
 from dagster._grpc.types import ExecuteStepArgs
 from dagster._serdes import deserialize_value, serialize_value
@@ -38,6 +46,7 @@ __all__ = [
     "DagsterExecutionInterruptedError",
     "DagsterRunReaction",
     "DagsterSubprocessError",
+    "DefinitionConfigSchema",
     "EngineEventData",
     "ErrorSource",
     "ExecuteRunWithPlanIterable",
@@ -50,6 +59,7 @@ __all__ = [
     "ModuleCodePointer",
     "PlanExecutionContextManager",
     "PlanOrchestrationContext",
+    "PostProcessingError",
     "QueuedRunCoordinator",
     "ReconstructableJob",
     "ResolvedRunConfig",
@@ -70,4 +80,7 @@ __all__ = [
     "send_email_via_ssl",
     "send_email_via_starttls",
     "serialize_value",
+    "execute_run",
+    "RemoteRepositoryOrigin",
+    "location_origins_from_yaml_paths",
 ]

@@ -10,7 +10,10 @@ from pathlib import Path
 from wine_quality.environments.versions import PROJECT_ROOT, MlflowVersion
 
 # These differ between two shells, or two starts of the same program, and mean nothing to a run.
-_MEANINGLESS = frozenset({"_", "COLUMNS", "LINES", "OLDPWD", "PWD", "SHLVL", "TERM"})
+_MEANINGLESS = frozenset(
+    {"_", "COLUMNS", "LINES", "OLDPWD", "PWD", "SHLVL", "TERM"}
+    | {"DAGSTER_IS_DEV_CLI", "DAGSTER_verbose"}
+)
 
 
 def code_state(version: MlflowVersion, variables: Mapping[str, str]) -> str:

@@ -13,7 +13,7 @@ import sys
 import threading
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dagster import DefaultRunLauncher
 
@@ -23,7 +23,9 @@ from wine_quality.environments.dagster_private import (
     WorkerStatus,
     serialize_value,
 )
-from wine_quality.environments.versions import MLFLOW_VERSIONS, MlflowVersion
+from wine_quality.environments.build import is_complete
+from wine_quality.environments.version_choice import choose_version, named_version
+from wine_quality.environments.versions import DEFAULT_VERSION, MLFLOW_VERSIONS, MlflowVersion
 from wine_quality.execution.warm_client import (
     RUN_VARIABLES,
     WarmProcessError,
@@ -34,7 +36,7 @@ from wine_quality.execution.warm_client import (
 from wine_quality.execution.worker_process import WorkerProcess
 
 if TYPE_CHECKING:
-    from dagster import DagsterRun
+    from dagster import DagsterInstance, DagsterRun
 
     from wine_quality.environments.dagster_private import LaunchRunContext
 
@@ -62,7 +64,7 @@ class WarmRunLauncher(DefaultRunLauncher):
         super().launch_run(context)
 
     def _launch_warm(self, run: DagsterRun, variables: Mapping[str, str]) -> None:
-        version = version_for(run.run_config, variables)
+        version = version_for(self._instance, run, variables)
         WarmServers.of_home(Path(self._instance.root_directory)).launch(
             version,
             variables_of(version, variables),
@@ -120,24 +122,34 @@ def run_variables() -> dict[str, str]:
     return json.loads(Path(named).read_text()) if named else dict(os.environ)
 
 
-def version_for(run_config: Mapping[str, Any], variables: Mapping[str, str]) -> MlflowVersion:
-    """Whose warm process takes a run: the version that its config names, where that can be told.
+def version_for(
+    instance: DagsterInstance, run: DagsterRun, variables: Mapping[str, str]
+) -> MlflowVersion:
+    """Whose warm process takes a run: that of the run's version, where that can be told here.
 
-    A process of any version can take any run: its executor starts another where it must. So what
-    is not plain here (a version in a variable, one that is not built) goes to the code server's.
+    A process of any version can take any run: its executor starts another where it must. So a run
+    whose version stands in a variable, or is not built, goes to the code server's environment.
+
+    Raises:
+        WarmProcessError: there is no such environment.
     """
-    found: Any = run_config
-    for name in ("resources", "mlflow", "config", "version"):
-        found = found.get(name) if isinstance(found, Mapping) else None
-    if found is None:
-        found = variables.get("WINE_QUALITY_MLFLOW")
-    version = MLFLOW_VERSIONS.get(found) if isinstance(found, str) else None
-    if version is not None and version.python.exists():
+    named = named_version(run.run_config)
+    version = None
+    if named is None:
+        set_here = variables.get("WINE_QUALITY_MLFLOW") or DEFAULT_VERSION
+        version = choose_version(instance, run, set_here).version if _known(set_here) else None
+    elif isinstance(named, str):
+        version = _known(named)
+    if version is not None and is_complete(version):
         return version
     for version in MLFLOW_VERSIONS.values():
         if version.is_resident:
             return version
     raise WarmProcessError(f"{sys.prefix} is the environment of no MLflow version")
+
+
+def _known(key: str) -> MlflowVersion | None:
+    return MLFLOW_VERSIONS.get(key)
 
 
 def _is_ours(run: DagsterRun) -> bool:
