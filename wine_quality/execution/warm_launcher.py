@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING
 
 from dagster import DefaultRunLauncher
 
+from wine_quality.environments.build import is_complete
 from wine_quality.environments.dagster_private import (
     CheckRunHealthResult,
     ModuleCodePointer,
     WorkerStatus,
     serialize_value,
 )
-from wine_quality.environments.build import is_complete
 from wine_quality.environments.version_choice import choose_version, named_version
 from wine_quality.environments.versions import DEFAULT_VERSION, MLFLOW_VERSIONS, MlflowVersion
 from wine_quality.execution.warm_client import (
