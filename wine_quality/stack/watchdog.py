@@ -25,7 +25,8 @@ def main(state: Path) -> int:
     except FileNotFoundError:
         return 0  # all was stopped in order
     stop_groups(groups_in(left))
-    WarmServers.of_home(state.parent / "dagster").stop(grace_seconds=0)
+    if "dagster_home" in left:
+        WarmServers.of_home(Path(left["dagster_home"])).stop(grace_seconds=0)
     for folder in left.get("temporary", []):
         shutil.rmtree(folder, ignore_errors=True)
     state.unlink(missing_ok=True)
