@@ -1,6 +1,6 @@
 """Jobs by which a person promotes a version, or returns to the champion before."""
 
-from dagster import Config, Failure, MetadataValue, OpExecutionContext, graph, op
+from dagster import Config, Failure, OpExecutionContext, graph, op
 from pydantic import Field
 
 from wine_quality.tracking.champion import (
@@ -11,6 +11,7 @@ from wine_quality.tracking.champion import (
     WITHDRAWN_TAG,
     ChampionRegistry,
 )
+from wine_quality.tracking.links import mlflow_link
 from wine_quality.tracking.promotion_note import note_promotion
 from wine_quality.tracking.resource import MlflowTracker
 from wine_quality.tracking.server_check import server_named
@@ -94,7 +95,7 @@ def _report(
             "model": mlflow.registered_model_name,
             "champion": version,
             "before": before or NONE,
-            "champion_version": MetadataValue.url(url),
+            "champion_version": mlflow_link(url),
         }
     )
 

@@ -30,6 +30,7 @@ from wine_quality.tracking.champion import (
     OPEN,
     ChampionRegistry,
 )
+from wine_quality.tracking.links import mlflow_link
 from wine_quality.tracking.promotion_note import note_promotion
 from wine_quality.tracking.resource import MlflowTracker
 from wine_quality.tracking.server_check import server_named
@@ -114,10 +115,10 @@ def champion_model(
         value={"name": registry.name, "champion": decision.champion, "previous": decision.before},
         metadata={
             **decision.metadata(),
-            "mlflow_run": MetadataValue.url(tracker.run_url),
+            "mlflow_run": mlflow_link(tracker.run_url),
             **(
                 {
-                    "champion_version": MetadataValue.url(
+                    "champion_version": mlflow_link(
                         tracker.model_version_url(registry.name, decision.champion)
                     )
                 }

@@ -11,12 +11,12 @@ import sys
 from typing import TYPE_CHECKING
 
 from wine_quality.environments.versions import PROJECT_ROOT, get_version
-from wine_quality.home import embedded_store
 from wine_quality.tracking.addresses import (
     ForbiddenServerError,
     check_tracking_uri,
     configured_uri,
 )
+from wine_quality.tracking.embedded_store import embedded_uri
 from wine_quality.tracking.run_tags import (
     MLFLOW_EXPERIMENT_TAG,
     MLFLOW_OWNER_TAG,
@@ -59,7 +59,7 @@ def close_mlflow_run(instance: DagsterInstance, dagster_run_id: str, status: str
     uri = tracking_uri_of(run)
     version = get_version(run.tags[MLFLOW_VERSION_TAG])
     experiment = run.tags[MLFLOW_EXPERIMENT_TAG]
-    if uri != f"sqlite:///{embedded_store(version.key) / 'mlflow.db'}":
+    if uri != embedded_uri(version.key):
         try:
             # Tags can be given at launch.
             check_tracking_uri(uri, version.key)
