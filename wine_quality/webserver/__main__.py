@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import socket
 import time
+from contextlib import suppress
 from pathlib import Path
 
 _WAIT_SECONDS = 180
@@ -14,9 +15,12 @@ _GRACE_SECONDS = 2
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="wine_quality.webserver", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="wine_quality.webserver", description=__doc__, add_help=False
+    )
+    parser.add_argument("--help", action="help")
     parser.add_argument("-w", "--workspace", required=True, help="a workspace.yaml")
-    parser.add_argument("-H", "--host", default="127.0.0.1", help="address to listen on")
+    parser.add_argument("-h", "--host", default="127.0.0.1", help="address to listen on")
     parser.add_argument("-p", "--port", type=int, default=3000)
     parser.add_argument("--fd", type=int, help="a socket that listens already")
     parser.add_argument("--wait-for", type=Path, help="socket of a code server that is starting")
@@ -54,7 +58,8 @@ def serve(options: argparse.Namespace) -> None:
                 timeout_graceful_shutdown=_GRACE_SECONDS,
             )
             listening = [socket.socket(fileno=options.fd)] if options.fd is not None else None
-            uvicorn.Server(config).run(listening)
+            with suppress(KeyboardInterrupt):  # raised again when all is closed
+                uvicorn.Server(config).run(listening)
 
 
 def _await_socket(path: Path) -> None:

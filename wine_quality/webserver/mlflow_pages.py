@@ -13,7 +13,7 @@ import sqlite3
 from collections.abc import Mapping
 from html import escape
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import quote, urlsplit, urlunsplit
 
 from wine_quality.environments.versions import MLFLOW_VERSIONS, MlflowVersion
 from wine_quality.home import embedded_store
@@ -50,7 +50,8 @@ class WithMlflowPages:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope["path"]
-        if scope["type"] != "http" or not f"{path}/".startswith(f"{PREFIX}/"):
+        ours = self._shown_at and f"{path}/".startswith(f"{PREFIX}/")
+        if scope["type"] != "http" or not ours:
             return await self._application(scope, receive, send)
         if scope["method"] not in ("GET", "HEAD"):
             return await respond(send, 405, "Only GET is answered here.\n")
@@ -64,7 +65,7 @@ class WithMlflowPages:
             return await respond(send, 404, text)
         target = _beside(self._shown_at[key], _asked_host(scope))
         query = scope["query_string"].decode("latin-1")
-        location = f"{target}/{_quoted(rest)}{'?' if query else ''}{query}"
+        location = f"{target}/{quote(rest.lstrip('/'))}{'?' if query else ''}{query}"
         await respond(send, 307, f"{location}\n", (b"location", location.encode("latin-1")))
 
 
@@ -119,9 +120,3 @@ def _beside(url: str, host: str) -> str:
         name = f"[{host}]" if ":" in host else host
         parts = parts._replace(netloc=f"{name}:{parts.port}" if parts.port else name)
     return urlunsplit(parts).rstrip("/")
-
-
-def _quoted(rest: str) -> str:
-    from urllib.parse import quote
-
-    return quote(rest, safe="/")
