@@ -19,7 +19,13 @@ from wine_quality.environments.versions import (
     get_version,
 )
 from wine_quality.home import dagster_home, home, open_dagster
-from wine_quality.reasons import reasons_of
+from wine_quality.reasons import reasons_of, refusals_of
+from wine_quality.run_tag_names import (
+    CLI_TAG,
+    MLFLOW_RUN_TAG,
+    MLFLOW_STATE_TAG,
+    under_current_names,
+)
 from wine_quality.training.evaluate import METRICS
 
 if TYPE_CHECKING:
@@ -28,7 +34,6 @@ if TYPE_CHECKING:
 INTERRUPTED = 130
 BAD_USE = 2
 _RETENTION_ROWS = 20
-_CLI_TAG = "wine_quality/cli"
 DOING = {
     "run": "Running wine_quality_model",
     "sweep": "Running wine_quality_sweep",
@@ -150,22 +155,23 @@ def _run(options: argparse.Namespace) -> int:
     if not version.is_resident:
         PlanProcess.start_early(version)
     startup.begin()
-    from dagster import DagsterInvalidConfigError, execute_job, reconstructable
+    from dagster import DagsterInvalidConfigError, reconstructable
 
     from wine_quality import definitions
+    from wine_quality.environments.terminal_run import execute_as_of_code_location
     from wine_quality.tracking.lifecycle import interrupt_cancels
 
     interrupt_cancels.set(True)
-    tag = {_CLI_TAG: uuid.uuid4().hex}
+    tag = {CLI_TAG: uuid.uuid4().hex}
     with open_dagster() as instance:
         try:
             job = reconstructable(getattr(definitions, JOBS[options.command]))
-            result = execute_job(job, instance, config, tags=tag)
+            result = execute_as_of_code_location(job, instance, config, tag)
         except KeyboardInterrupt:
             return _report_end(instance, tag, version.key, [])
         except DagsterInvalidConfigError as error:
-            for problem in error.errors:
-                print(f"error: {problem.message}", file=sys.stderr)
+            for refusal in refusals_of(error):
+                print(f"error: {refusal}", file=sys.stderr)
             return BAD_USE
         if result.success:
             if options.command == "run":
@@ -213,13 +219,12 @@ def _report_end(
 
 def _close_left_open(instance: DagsterInstance, run: DagsterRun, status: str) -> str:
     from wine_quality.tracking.closing import NotClosedError, close_mlflow_run
-    from wine_quality.tracking.run_tags import MLFLOW_RUN_TAG, MLFLOW_STATE_TAG
 
     try:
         close_mlflow_run(instance, run.run_id, status)
     except NotClosedError as error:
         return f", its MLflow run is still open ({error}; `make up` goes on trying)"
-    tags = (instance.get_run_by_id(run.run_id) or run).tags
+    tags = under_current_names((instance.get_run_by_id(run.run_id) or run).tags)
     if MLFLOW_RUN_TAG not in tags:
         return ", no MLflow run was made"
     return f", MLflow run {tags[MLFLOW_RUN_TAG]} is {tags[MLFLOW_STATE_TAG]}"

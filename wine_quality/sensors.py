@@ -5,15 +5,15 @@ import datetime
 from dagster import (
     DagsterRunStatus,
     DefaultSensorStatus,
-    RunsFilter,
     SensorEvaluationContext,
     SkipReason,
     sensor,
 )
 
 from wine_quality.lost_runs import end_lost_runs
+from wine_quality.run_tag_names import MLFLOW_STATE_TAG, runs_tagged
 from wine_quality.tracking.closing import NotClosedError, close_mlflow_run, is_open, tracking_uri_of
-from wine_quality.tracking.run_tags import MLFLOW_STATE_TAG, OPEN
+from wine_quality.tracking.run_tags import OPEN
 
 STATUS_OF = {
     DagsterRunStatus.SUCCESS: "FINISHED",
@@ -33,12 +33,12 @@ def mlflow_run_closer(context: SensorEvaluationContext) -> SkipReason:
     for run_id in end_lost_runs(context.instance):
         context.log.warning(f"Dagster run {run_id} had lost its worker and is ended.")
     week = datetime.timedelta(days=_DAYS)
-    ended = context.instance.get_runs(
-        RunsFilter(
-            statuses=list(STATUS_OF),
-            tags={MLFLOW_STATE_TAG: OPEN},
-            updated_after=datetime.datetime.now(datetime.timezone.utc) - week,
-        )
+    ended = runs_tagged(
+        context.instance,
+        MLFLOW_STATE_TAG,
+        OPEN,
+        statuses=list(STATUS_OF),
+        updated_after=datetime.datetime.now(datetime.timezone.utc) - week,
     )
     # Re-executions carry their parent's tags.
     left_open = [run for run in ended if is_open(run)]

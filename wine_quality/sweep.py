@@ -4,14 +4,13 @@ One MLflow run holds the sweep, with a child run for each point; the best point 
 whole training part in it, registered, and challenges the champion.
 """
 
-from typing import Any
+from typing import Annotated, Any
 
 from dagster import (
     AssetCheckResult,
     AssetCheckSeverity,
     AssetMaterialization,
     AssetSpec,
-    Config,
     Failure,
     MetadataValue,
     OpExecutionContext,
@@ -21,13 +20,14 @@ from dagster import (
 )
 from pydantic import Field
 
-from wine_quality.arrival_tags import arrived_at
+from wine_quality.arrival_tags import arrived_at, data_tags
 from wine_quality.assets import recipe, streamed, trend
 from wine_quality.assets.data import GROUP, OWNERS, check_split, split_wines
 from wine_quality.assets.model import TrainingConfig
 from wine_quality.assets.promotion import PromotionConfig, challenge
 from wine_quality.assets.split_config import SplitConfig
 from wine_quality.assets.wine_files import materialization, note_files
+from wine_quality.config_fields import CheckedConfig
 from wine_quality.history import WineHistory
 from wine_quality.loading import RawWineCsvConfig, WinesRefusedError, load_wines
 from wine_quality.metrics_history.resource import MetricsHistory
@@ -56,21 +56,23 @@ class SweepDataConfig(RawWineCsvConfig, SplitConfig):
     """Which wines, and which of them are held out."""
 
 
-class SweepPoint(Config):
+class SweepPoint(CheckedConfig):
     """One pair of hyperparameters."""
 
-    alpha: float = Field(description="Strength of the penalty, at least 0.")
-    l1_ratio: float = Field(description="Share of L1 in the penalty, 0 to 1.")
+    alpha: float = Field(
+        ge=0, allow_inf_nan=False, description="Strength of the penalty, at least 0."
+    )
+    l1_ratio: float = Field(ge=0, le=1, description="Share of L1 in the penalty, 0 to 1.")
 
 
-class SweepConfig(Config):
+class SweepConfig(CheckedConfig):
     """Which points, and how they are compared."""
 
-    alphas: list[float] = Field(
+    alphas: list[Annotated[float, Field(ge=0, allow_inf_nan=False)]] = Field(
         default=[0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 0.5, 1.0],
         description="Strengths of the penalty; each is tried with each l1_ratio.",
     )
-    l1_ratios: list[float] = Field(
+    l1_ratios: list[Annotated[float, Field(ge=0, le=1)]] = Field(
         default=[0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0],
         description="Shares of L1 in the penalty, 0 to 1: 0 is ridge, 1 is lasso.",
     )
@@ -110,7 +112,8 @@ def sweep_data(
         wines = load_wines(config, context.log.info, wine_history, arrived)
     except WinesRefusedError as error:
         raise Failure(str(error), allow_retries=False) from error
-    context.instance.add_run_tags(context.run_id, {"data_sha256": wines.sha256})
+    tags = data_tags(wines.source, wines.sha256, wines.file_sha256)
+    context.instance.add_run_tags(context.run_id, tags)
     if wines.remembered:
         note_files(context.instance, [wines.remembered.key])
         context.log_event(materialization(wines.remembered))
@@ -134,7 +137,7 @@ def _streamed(
     membership = Membership(config.test_fraction, engine.folds, config.seed)
     done = pass_over(looked, membership, engine, history, context.log.info, arrived)
     data = done.split.data
-    context.instance.add_run_tags(context.run_id, {"data_sha256": data["data_sha256"]})
+    context.instance.add_run_tags(context.run_id, data_tags(data["source"], data["data_sha256"]))
     for event in streamed.note_streamed(context.instance, done):
         context.log_event(event)
     rows = done.split.train_rows + done.split.test_rows

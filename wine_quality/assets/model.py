@@ -1,12 +1,13 @@
 """``elasticnet_model``, ``evaluation_metrics`` and ``registered_model``."""
 
-from dagster import AssetExecutionContext, Config, MaterializeResult, asset
+from dagster import AssetExecutionContext, MaterializeResult, asset
 from pydantic import Field
 
 from wine_quality.assets import checks, recipe, trend
 from wine_quality.assets.data import GROUP, OWNERS
 from wine_quality.assets.freshness import model_freshness
 from wine_quality.assets.hyperparameters import Hyperparameters
+from wine_quality.config_fields import CheckedConfig
 from wine_quality.metrics_history.resource import MetricsHistory
 from wine_quality.splits.split import split_of
 from wine_quality.tracking.links import mlflow_link
@@ -15,7 +16,7 @@ from wine_quality.tracking.server_check import server_named
 from wine_quality.training_engine import TrainingEngine
 
 
-class TrainingConfig(Config):
+class TrainingConfig(CheckedConfig):
     """When training data counts as drifted."""
 
     drift_threshold: float = Field(

@@ -11,22 +11,23 @@ import sys
 from typing import TYPE_CHECKING
 
 from wine_quality.environments.versions import PROJECT_ROOT, get_version
-from wine_quality.tracking.addresses import (
-    ForbiddenServerError,
-    check_tracking_uri,
-    configured_uri,
-)
-from wine_quality.tracking.embedded_store import embedded_uri
-from wine_quality.tracking.run_tags import (
+from wine_quality.escaping import ShownError
+from wine_quality.run_tag_names import (
     MLFLOW_EXPERIMENT_TAG,
     MLFLOW_OWNER_TAG,
     MLFLOW_STATE_TAG,
     MLFLOW_URI_TAG,
     MLFLOW_VERSION_TAG,
-    OPEN,
-    RUN_TAG,
-    without_password,
+    change_tag,
+    under_current_names,
 )
+from wine_quality.tracking.addresses import (
+    ForbiddenServerError,
+    allowed_tracking_uri,
+    configured_uri,
+)
+from wine_quality.tracking.embedded_store import embedded_uri
+from wine_quality.tracking.run_tags import OPEN, RUN_TAG, without_password
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance, DagsterRun
@@ -35,13 +36,14 @@ _SECONDS = 25
 _PROBE_SECONDS = 3
 
 
-class NotClosedError(RuntimeError):
+class NotClosedError(ShownError, RuntimeError):
     """The MLflow run could not be closed now; the message says why."""
 
 
 def is_open(run: DagsterRun) -> bool:
     """Whether this Dagster run opened an MLflow run and nobody has closed it."""
-    return run.tags.get(MLFLOW_STATE_TAG) == OPEN and run.tags.get(MLFLOW_OWNER_TAG) == run.run_id
+    tags = under_current_names(run.tags)
+    return tags.get(MLFLOW_STATE_TAG) == OPEN and tags.get(MLFLOW_OWNER_TAG) == run.run_id
 
 
 def close_mlflow_run(instance: DagsterInstance, dagster_run_id: str, status: str) -> str:
@@ -57,12 +59,16 @@ def close_mlflow_run(instance: DagsterInstance, dagster_run_id: str, status: str
     if run is None or not is_open(run):
         return "No MLflow run was left open."
     uri = tracking_uri_of(run)
-    version = get_version(run.tags[MLFLOW_VERSION_TAG])
-    experiment = run.tags[MLFLOW_EXPERIMENT_TAG]
+    tags = under_current_names(run.tags)
+    try:
+        version = get_version(tags[MLFLOW_VERSION_TAG])
+    except ValueError as error:
+        raise NotClosedError(f"the tag {MLFLOW_VERSION_TAG}: {error}") from None
+    experiment = tags[MLFLOW_EXPERIMENT_TAG]
     if uri != embedded_uri(version.key):
         try:
-            # Tags can be given at launch.
-            check_tracking_uri(uri, version.key)
+            # Tags can be given at launch; the address is the environment's, not the tag's.
+            uri = allowed_tracking_uri(uri, version.key)
         except ForbiddenServerError as error:
             raise NotClosedError(str(error)) from error
     _require_answer(uri)
@@ -87,14 +93,15 @@ def close_mlflow_run(instance: DagsterInstance, dagster_run_id: str, status: str
     if answer.returncode != 0:
         raise NotClosedError(answer.stderr.strip()[-500:])
     said = answer.stdout.strip()
-    instance.add_run_tags(run.run_id, {MLFLOW_STATE_TAG: said.rpartition(" ")[2].strip(".")})
+    change_tag(instance, run.run_id, MLFLOW_STATE_TAG, said.rpartition(" ")[2].strip("."))
     return said
 
 
 def tracking_uri_of(run: DagsterRun) -> str:
     """The URI noted on the run; its password, which is not, comes from the environment."""
-    noted = run.tags[MLFLOW_URI_TAG]
-    configured = configured_uri(run.tags[MLFLOW_VERSION_TAG]) or ""
+    tags = under_current_names(run.tags)
+    noted = tags[MLFLOW_URI_TAG]
+    configured = configured_uri(tags[MLFLOW_VERSION_TAG]) or ""
     return configured if without_password(configured) == noted else noted
 
 

@@ -6,7 +6,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from wine_quality.tracking.run_tags import MLFLOW_OWNER_TAG, MLFLOW_RUN_TAG
+from wine_quality.run_tag_names import MLFLOW_OWNER_TAG, MLFLOW_RUN_TAG, under_current_names
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance, DagsterRun, EventLogEntry
@@ -41,13 +41,14 @@ class Resumption:
 def resumption_of(instance: DagsterInstance, run: DagsterRun) -> Resumption:
     """Its own MLflow run (another process of the same run), or its parent's when it is a
     re-execution from failure."""
-    stored = instance.get_run_by_id(run.run_id) or run
-    if stored.tags.get(MLFLOW_OWNER_TAG) == run.run_id:
-        return Resumption(stored.tags.get(MLFLOW_RUN_TAG), run.run_id)
+    tags = under_current_names((instance.get_run_by_id(run.run_id) or run).tags)
+    if tags.get(MLFLOW_OWNER_TAG) == run.run_id:
+        return Resumption(tags.get(MLFLOW_RUN_TAG), run.run_id)
     if run.tags.get(_RESUME_TAG) == "true" and run.parent_run_id:
         parent = instance.get_run_by_id(run.parent_run_id)
-        if parent is not None and MLFLOW_OWNER_TAG in parent.tags:
-            return Resumption(parent.tags.get(MLFLOW_RUN_TAG), parent.tags[MLFLOW_OWNER_TAG])
+        tags = under_current_names(parent.tags) if parent is not None else {}
+        if MLFLOW_OWNER_TAG in tags:
+            return Resumption(tags.get(MLFLOW_RUN_TAG), tags[MLFLOW_OWNER_TAG])
     return Resumption()
 
 

@@ -1,7 +1,7 @@
 """Tags that join a Dagster run with its MLflow run, both ways.
 
-On the Dagster run they are shown in its UI, and are all that is needed to close the MLflow run
-when the process that opened it is gone.
+Those on the Dagster run (``wine_quality.run_tag_names``) are all that is needed to close the MLflow
+run when the process that opened it is gone.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ import os
 import subprocess
 from functools import lru_cache
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit, urlunsplit
 
 from wine_quality.environments.versions import PROJECT_ROOT
+from wine_quality.sources.location import redacted
 
 if TYPE_CHECKING:
     from dagster import DagsterRun
@@ -22,16 +22,9 @@ if TYPE_CHECKING:
 RUN_TAG = "dagster.run_id"
 ROOT_TAG = "dagster.root_run_id"
 
-# On the Dagster run.
-MLFLOW_RUN_TAG = "mlflow/run_id"
-MLFLOW_URI_TAG = "mlflow/tracking_uri"
-MLFLOW_VERSION_TAG = "mlflow/version"
-MLFLOW_EXPERIMENT_TAG = "mlflow/experiment"
-# OPEN from before the MLflow run is made until it has ended, then how it ended.
-MLFLOW_STATE_TAG = "mlflow/state"
-# Dagster copies a run's tags to its re-executions: this one tells whose the others are.
-MLFLOW_OWNER_TAG = "mlflow/dagster_run_id"
-
+# Value of MLFLOW_STATE_TAG on the Dagster run from before the MLflow run is made until it has
+# ended; then the tag says how it ended. Dagster copies a run's tags to its re-executions:
+# MLFLOW_OWNER_TAG tells whose the others are.
 OPEN = "open"
 
 
@@ -96,8 +89,5 @@ def git_commit() -> str:
 
 
 def without_password(uri: str) -> str:
-    """The URI as it may be shown: no user, no password."""
-    parts = urlsplit(uri)
-    if "@" not in parts.netloc:
-        return uri
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    """The URI as it may be shown, and noted: no user, no password, printable characters."""
+    return redacted(uri)
