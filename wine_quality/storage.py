@@ -143,14 +143,23 @@ def _place(context: InputContext | OutputContext | None) -> list[str]:
 
 
 def _runs_to_ask(context: InputContext) -> Iterator[str]:
-    """This run, those it re-executes, then whichever materialized the asset last."""
+    """This run, those it re-executes, the one whose training it goes on with, then whichever
+    materialized the asset last: another may have done so since the steps before were given theirs.
+    """
     instance = context.instance
-    run: DagsterRun | None = context.step_context.dagster_run
+    run = instance.get_run_by_id(context.step_context.run_id)
+    goes_on = run is not None and is_from_failure(run)
+    trained_by = []
     while run is not None:
         yield run.run_id
-        run = instance.get_run_by_id(run.parent_run_id) if run.parent_run_id else None
+        if run.tags.get(MLFLOW_OWNER_TAG) == run.run_id and TRAINED_BY_TAG in run.tags:
+            trained_by.append(run.tags[TRAINED_BY_TAG])
+        parent = instance.get_run_by_id(run.parent_run_id) if run.parent_run_id else None
+        run = parent
     if not context.has_asset_key:
         return
+    # Re-executed as a whole, it is to have what there is now.
+    yield from trained_by
     latest = instance.get_latest_materialization_event(context.asset_key)
     if latest is not None:
         yield latest.run_id

@@ -27,12 +27,16 @@ MLFLOW_RUN_TAG = "mlflow/run_id"
 MLFLOW_URI_TAG = "mlflow/tracking_uri"
 MLFLOW_VERSION_TAG = "mlflow/version"
 MLFLOW_EXPERIMENT_TAG = "mlflow/experiment"
-# OPEN from before the MLflow run is made until it has ended, then how it ended.
+# OPEN from before the MLflow run is made until it has ended, then how it ended; LEFT where another
+# Dagster run had taken it up by then.
 MLFLOW_STATE_TAG = "mlflow/state"
+# The Dagster run that trained what this one goes on with.
+TRAINED_BY_TAG = "mlflow/trained_by"
 # Dagster copies a run's tags to its re-executions: this one tells whose the others are.
 MLFLOW_OWNER_TAG = "mlflow/dagster_run_id"
 
 OPEN = "open"
+LEFT = "left to another run"
 
 
 def run_name(run: DagsterRun) -> str:
