@@ -20,6 +20,12 @@ from wine_quality.environments.versions import (
 )
 from wine_quality.home import dagster_home, home, open_dagster
 from wine_quality.reasons import reasons_of
+from wine_quality.run_tag_names import (
+    CLI_TAG,
+    MLFLOW_RUN_TAG,
+    MLFLOW_STATE_TAG,
+    under_current_names,
+)
 from wine_quality.training.evaluate import METRICS
 
 if TYPE_CHECKING:
@@ -28,7 +34,6 @@ if TYPE_CHECKING:
 INTERRUPTED = 130
 BAD_USE = 2
 _RETENTION_ROWS = 20
-_CLI_TAG = "wine_quality/cli"
 DOING = {
     "run": "Running wine_quality_model",
     "sweep": "Running wine_quality_sweep",
@@ -156,7 +161,7 @@ def _run(options: argparse.Namespace) -> int:
     from wine_quality.tracking.lifecycle import interrupt_cancels
 
     interrupt_cancels.set(True)
-    tag = {_CLI_TAG: uuid.uuid4().hex}
+    tag = {CLI_TAG: uuid.uuid4().hex}
     with open_dagster() as instance:
         try:
             job = reconstructable(getattr(definitions, JOBS[options.command]))
@@ -213,13 +218,12 @@ def _report_end(
 
 def _close_left_open(instance: DagsterInstance, run: DagsterRun, status: str) -> str:
     from wine_quality.tracking.closing import NotClosedError, close_mlflow_run
-    from wine_quality.tracking.run_tags import MLFLOW_RUN_TAG, MLFLOW_STATE_TAG
 
     try:
         close_mlflow_run(instance, run.run_id, status)
     except NotClosedError as error:
         return f", its MLflow run is still open ({error}; `make up` goes on trying)"
-    tags = (instance.get_run_by_id(run.run_id) or run).tags
+    tags = under_current_names((instance.get_run_by_id(run.run_id) or run).tags)
     if not tags.get(MLFLOW_RUN_TAG):
         return ", no MLflow run was made"
     return f", MLflow run {tags[MLFLOW_RUN_TAG]} is {tags[MLFLOW_STATE_TAG]}"

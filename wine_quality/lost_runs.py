@@ -27,8 +27,8 @@ _GRACE_SECONDS = 10.0
 
 
 def end_lost_runs(instance: DagsterInstance) -> list[str]:
-    """End the runs whose worker is gone as FAILURE, or CANCELED where that was asked for; as SUCCESS
-    where all steps had succeeded.
+    """End the runs whose worker is gone: as SUCCESS where all steps had succeeded, CANCELED where
+    that was asked for, else as FAILURE.
 
     Returns:
         The ids of the runs ended.

@@ -7,7 +7,6 @@ from dagster import (
     DagsterRun,
     DagsterRunStatus,
     DefaultSensorStatus,
-    RunsFilter,
     SensorEvaluationContext,
     SkipReason,
     sensor,
@@ -15,8 +14,9 @@ from dagster import (
 
 from wine_quality.done_runs import count_done_runs
 from wine_quality.lost_runs import end_lost_runs
+from wine_quality.run_tag_names import MLFLOW_STATE_TAG, runs_tagged
 from wine_quality.tracking.closing import NotClosedError, close_mlflow_run, is_open, tracking_uri_of
-from wine_quality.tracking.run_tags import MLFLOW_STATE_TAG, OPEN
+from wine_quality.tracking.run_tags import OPEN
 
 STATUS_OF = {
     DagsterRunStatus.SUCCESS: "FINISHED",
@@ -42,10 +42,8 @@ def mlflow_run_closer(context: SensorEvaluationContext) -> SkipReason:
     for run_id in done:
         context.log.warning(f"All steps of Dagster run {run_id} had succeeded: it is a SUCCESS.")
     context.update_cursor(reached.isoformat())
-    ended = instance.get_runs(
-        RunsFilter(
-            statuses=list(STATUS_OF), tags={MLFLOW_STATE_TAG: OPEN}, updated_after=week_ago
-        )
+    ended = runs_tagged(
+        instance, MLFLOW_STATE_TAG, OPEN, statuses=list(STATUS_OF), updated_after=week_ago
     )
     # Re-executions carry their parent's tags.
     left_open = [run for run in ended if is_open(run)]

@@ -17,10 +17,11 @@ from pydantic import Field
 
 from wine_quality.data.parquet import read_parquet, write_parquet
 from wine_quality.data.s3 import own_access
+from wine_quality.run_tag_names import MLFLOW_OWNER_TAG, TRAINED_BY_TAG
+from wine_quality.tracking.lifecycle import is_from_failure
 
 if TYPE_CHECKING:
     import pandas as pd
-    from dagster import DagsterRun
     from upath import UPath
 
 _FRAME, _RECORD = ".parquet", ".json"
@@ -148,17 +149,17 @@ def _runs_to_ask(context: InputContext) -> Iterator[str]:
     """
     instance = context.instance
     run = instance.get_run_by_id(context.step_context.run_id)
-    goes_on = run is not None and is_from_failure(run)
+    goes_on = True
     trained_by = []
     while run is not None:
         yield run.run_id
-        if run.tags.get(MLFLOW_OWNER_TAG) == run.run_id and TRAINED_BY_TAG in run.tags:
+        # Of its own and not copied; one re-executed as a whole is to have what there is now.
+        if goes_on and run.tags.get(MLFLOW_OWNER_TAG) == run.run_id and TRAINED_BY_TAG in run.tags:
             trained_by.append(run.tags[TRAINED_BY_TAG])
-        parent = instance.get_run_by_id(run.parent_run_id) if run.parent_run_id else None
-        run = parent
+        goes_on = goes_on and is_from_failure(run)
+        run = instance.get_run_by_id(run.parent_run_id) if run.parent_run_id else None
     if not context.has_asset_key:
         return
-    # Re-executed as a whole, it is to have what there is now.
     yield from trained_by
     latest = instance.get_latest_materialization_event(context.asset_key)
     if latest is not None:

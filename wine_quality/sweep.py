@@ -21,7 +21,7 @@ from dagster import (
 )
 from pydantic import Field
 
-from wine_quality.arrival_tags import arrived_at
+from wine_quality.arrival_tags import arrived_at, data_tags
 from wine_quality.assets import recipe, streamed, trend
 from wine_quality.assets.data import GROUP, OWNERS, check_split, split_wines
 from wine_quality.assets.model import TrainingConfig
@@ -111,7 +111,8 @@ def sweep_data(
         wines = load_wines(config, context.log.info, wine_history, arrived)
     except WinesRefusedError as error:
         raise Failure(str(error), allow_retries=False) from error
-    context.instance.add_run_tags(context.run_id, {"data_sha256": wines.sha256})
+    tags = data_tags(wines.source, wines.sha256, wines.file_sha256)
+    context.instance.add_run_tags(context.run_id, tags)
     if wines.remembered:
         note_files(context.instance, [wines.remembered.key])
         context.log_event(materialization(wines.remembered))
@@ -135,7 +136,7 @@ def _streamed(
     membership = Membership(config.test_fraction, engine.folds, config.seed)
     done = pass_over(looked, membership, engine, history, context.log.info, arrived)
     data = done.split.data
-    context.instance.add_run_tags(context.run_id, {"data_sha256": data["data_sha256"]})
+    context.instance.add_run_tags(context.run_id, data_tags(data["source"], data["data_sha256"]))
     for event in streamed.note_streamed(context.instance, done):
         context.log_event(event)
     rows = done.split.train_rows + done.split.test_rows

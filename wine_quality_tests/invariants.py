@@ -13,16 +13,17 @@ from typing import Any
 import yaml
 
 from wine_quality.environments.versions import PROJECT_ROOT, get_version
+from wine_quality.run_tag_names import MLFLOW_OWNER_TAG, MLFLOW_STATE_TAG
 from wine_quality_tests.stack_client import Stack
 
 NEVER_LAUNCHED = "NOT_STARTED"
 """Of a launch that was refused half-way; whoever launched it was told, and nothing of it runs."""
 ENDED_AS = {"SUCCESS": "FINISHED", "FAILURE": "FAILED", "CANCELED": "KILLED"}
 JOB = "wine_quality_model"
-_DAGSTER_RUNS = """
+_DAGSTER_RUNS = f"""
     SELECT r.run_id, r.status, r.pipeline_name, o.value, s.value FROM runs r
-    LEFT JOIN run_tags o ON o.run_id = r.run_id AND o.key = 'mlflow/dagster_run_id'
-    LEFT JOIN run_tags s ON s.run_id = r.run_id AND s.key = 'mlflow/state'"""
+    LEFT JOIN run_tags o ON o.run_id = r.run_id AND o.key = '{MLFLOW_OWNER_TAG}'
+    LEFT JOIN run_tags s ON s.run_id = r.run_id AND s.key = '{MLFLOW_STATE_TAG}'"""
 _MLFLOW_RUNS = """
     SELECT r.run_uuid, r.status, d.value, o.value FROM runs r
     LEFT JOIN tags d ON d.run_uuid = r.run_uuid AND d.key = 'dagster.run_id'

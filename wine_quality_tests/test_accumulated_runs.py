@@ -11,6 +11,7 @@ import pytest
 
 from wine_quality.data.source import PACKAGED_RED_WINE
 from wine_quality.environments.versions import MLFLOW_VERSIONS
+from wine_quality.run_tag_names import DATA_HASH_TAG, FILE_HASH_TAG
 from wine_quality_tests.test_accumulate import WHITE_WINE, wines
 from wine_quality_tests.test_arriving_data import ROWS, Watched
 from wine_quality_tests.test_history import write
@@ -121,8 +122,8 @@ def _arrive(watched: Watched) -> None:
 
     _, params = watched.tracked(run["runId"])
     assert (params["training_data"], params["data_files"]) == ("accumulated", "4")
-    assert params["data_sha256"] == run["tags"]["data_sha256"] == told["data_sha256"]
-    assert run["tags"]["wine_quality/source_sha256"] != told["data_sha256"]
+    assert params["data_sha256"] == run["tags"][DATA_HASH_TAG] == told["data_sha256"]
+    assert run["tags"][FILE_HASH_TAG] != told["data_sha256"]
     assert params["train_rows"] == str(int(told["dagster/row_count"] * 0.75))
     assert raw["staleStatus"] == "FRESH"
 

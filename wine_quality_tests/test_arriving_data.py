@@ -10,6 +10,7 @@ import pytest
 
 from wine_quality.data.source import PACKAGED_RED_WINE
 from wine_quality.environments.versions import MLFLOW_VERSIONS
+from wine_quality.run_tag_names import DATA_HASH_TAG, SOURCE_TAG, SOURCE_VERSION_TAG
 from wine_quality_tests.dagster_stack import ENDED, DagsterStack
 from wine_quality_tests.servers import MlflowServer, await_condition
 
@@ -45,7 +46,7 @@ class Watched:
 
     def runs_of(self, name: str) -> list[dict]:
         wanted = f"{self.place.rstrip('/')}/{name}"
-        return [r for r in self.dagster.runs() if r["tags"].get("wine_quality/source") == wanted]
+        return [r for r in self.dagster.runs() if r["tags"].get(SOURCE_TAG) == wanted]
 
     def statuses(self, name: str) -> list[str]:
         """How the runs of a file ended, once all that there are have ended."""
@@ -84,7 +85,7 @@ def test_new_files_are_trained_on_and_a_bad_one_blocks_nothing(watched):
     [run] = watched.runs_of("first.csv")
     tracked, params = watched.tracked(run["runId"])
     assert params["l1_ratio"] == "0.25"
-    assert params["data_sha256"] == run["tags"]["data_sha256"]
+    assert params["data_sha256"] == run["tags"][DATA_HASH_TAG]
     assert tracked["info"]["status"] == "FINISHED"
     assert watched.server.holder("ElasticnetWineModel", "champion") is not None
     await_condition(
@@ -166,7 +167,7 @@ def test_a_bucket_is_watched_too(s3, mlflow_server, tmp_path):
         client.put_object(Bucket="landing", Key="wines/red.csv", Body=body)
         assert watched.statuses("red.csv") == ["SUCCESS"]
         [run] = watched.runs_of("red.csv")
-        assert len(run["tags"]["wine_quality/source_version"].strip('"')) == 32  # the ETag
+        assert len(run["tags"][SOURCE_VERSION_TAG].strip('"')) == 32  # the ETag
         assert len(watched.dagster.runs()) == 1
     finally:
         watched.dagster.stop()

@@ -21,6 +21,7 @@ from wine_quality.environments.versions import (
     PROJECT_ROOT,
     get_version,
 )
+from wine_quality.run_tag_names import MLFLOW_STATE_TAG
 from wine_quality_tests.servers import await_condition, dying_with_us
 from wine_quality_tests.stack_client import Stack, processes_of
 from wine_quality_tests.test_stack import run_of, tags_of
@@ -187,7 +188,7 @@ def launched(stack: Stack, key: str) -> str:
 
 
 def state_of(stack: Stack, run: str) -> str | None:
-    return {tag["key"]: tag["value"] for tag in tags_of(stack, run)}.get("mlflow/state")
+    return {tag["key"]: tag["value"] for tag in tags_of(stack, run)}.get(MLFLOW_STATE_TAG)
 
 
 def database_of(key: str) -> str:
@@ -227,7 +228,7 @@ def assert_runs_agree(stack: Stack, keys: list[str]) -> None:
             assert as_mlflow[of_dagster[dagster_run]] == status
             seen += 1
     assert seen >= len(keys) + 1
-    opened = "SELECT run_id FROM run_tags WHERE key = 'mlflow/state' AND value = 'open'"
+    opened = f"SELECT run_id FROM run_tags WHERE key = '{MLFLOW_STATE_TAG}' AND value = 'open'"
     # The sensor may have to note it.
     await_condition(lambda: stack.query("dagster", "DAGSTER", opened) == [], "no open run", 60)
 

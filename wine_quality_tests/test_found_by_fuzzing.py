@@ -22,6 +22,7 @@ from wine_quality.engines.places import expand
 from wine_quality.engines.training_pass import sum_files
 from wine_quality.history import WineHistory
 from wine_quality.loading import RawWineCsvConfig, WinesRefusedError, load_wines
+from wine_quality.run_tag_names import SOURCE_TAG
 from wine_quality.streaming import _place_of, look_at, pass_over
 from wine_quality.training_engine import EngineChoice, TrainingEngine
 from wine_quality.watching import WatchedPlace
@@ -182,7 +183,7 @@ def test_a_modification_time_in_the_future_hides_no_later_file(tmp_path, tick):
     assert len(first.run_requests) == 1
     (tmp_path / "later.csv").write_text("x")
     second = tick(first.cursor)
-    assert [request.tags["wine_quality/source"] for request in second.run_requests] == [
+    assert [request.tags[SOURCE_TAG] for request in second.run_requests] == [
         str(tmp_path / "later.csv")
     ]
 

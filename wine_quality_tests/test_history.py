@@ -24,6 +24,7 @@ from wine_quality.data.source import PACKAGED_RED_WINE
 from wine_quality.environments.versions import PROJECT_ROOT
 from wine_quality.history import HistoryError, WineHistory
 from wine_quality.loading import RawWineCsvConfig, WinesRefusedError, load_wines
+from wine_quality.run_tag_names import ARRIVED_TAG
 from wine_quality_tests.test_accumulate import WHITE_WINE, wines
 
 HEADER, *ROWS = PACKAGED_RED_WINE.read_text().splitlines()
@@ -282,7 +283,7 @@ def test_the_tags_of_a_run_say_when_its_file_arrived():
     assert "pw" not in str(tags)
     assert arrived_at(tags, arrival.url) == arrival.arrived
     assert arrived_at(tags, "https://host/b.csv") is None
-    assert arrived_at({**tags, "wine_quality/arrived": "soon"}, arrival.url) is None
+    assert arrived_at({**tags, ARRIVED_TAG: "soon"}, arrival.url) is None
     assert arrived_at({}, "https://host/b.csv") is None
 
 

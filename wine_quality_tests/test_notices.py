@@ -28,6 +28,7 @@ from wine_quality.notices.sensors import notice_sensors
 from wine_quality.notices.settings import NoticeSettings
 from wine_quality.notices.slack import SlackNotifier, in_mrkdwn
 from wine_quality.notices.texts import failure_notice
+from wine_quality.run_tag_names import SOURCE_TAG
 from wine_quality.tracking.promotion_note import Promotion, note_promotion
 from wine_quality_tests.notice_servers import (
     PASSWORD,
@@ -137,7 +138,7 @@ def test_a_failed_run_says_step_reason_file_and_link(monkeypatch, tmp_path: Path
             instance=instance,
             resources={"wine_history": WineHistory(), "training_engine": TrainingEngine()},
             run_config={"ops": {"raw_wine_csv": {"config": {"csv_url": str(missing)}}}},
-            tags={"wine_quality/source": "s3://wines/new.csv"},
+            tags={SOURCE_TAG: "s3://wines/new.csv"},
             raise_on_error=False,
         )
         run = instance.get_run_by_id(failed.run_id)
@@ -429,7 +430,7 @@ def test_a_promotion_is_told_once(tick, monkeypatch):
     decide(instance)
     again = decide(instance, tags=dict(first.tags))  # what a re-execution is given
     assert Promotion.of(again) is None
-    decide(instance, tags={"wine_quality/source": "a.csv"}, version="2", before="1", fails=True)
+    decide(instance, tags={SOURCE_TAG: "a.csv"}, version="2", before="1", fails=True)
     decide(instance, version="1", before="2", withdrawn=True)
     said = [tick("promotion_notice").skip_message for _ in range(4)]
     assert said == [

@@ -21,6 +21,7 @@ import pytest
 import requests
 
 from wine_quality.environments.versions import MLFLOW_VERSIONS
+from wine_quality.run_tag_names import MLFLOW_RUN_TAG
 from wine_quality_tests.canaries import MARK, canaries, in_command_lines, in_databases, in_files
 from wine_quality_tests.generated_wines import write_wines
 from wine_quality_tests.servers import await_condition
@@ -116,7 +117,7 @@ def run_of(stack: Stack, versions: list[str]) -> dict[str, Run]:
     await_condition(all_ended, "the runs to end", 240)
     for run in made.values():
         tags = {tag["key"]: tag["value"] for tag in tags_of(stack, run.run_id)}
-        run.mlflow_run_id = tags["mlflow/run_id"]
+        run.mlflow_run_id = tags[MLFLOW_RUN_TAG]
         info = mlflow_run(stack, run)["info"]
         run.experiment_id = info["experiment_id"]
     return made
@@ -272,7 +273,7 @@ def test_wines_in_the_bucket_are_streamed(stack, runs, tmp_path):
     for run in made:
         assert stack.wait(run.run_id) == "SUCCESS", stack.messages(run.run_id)[-8:]
         tags = {tag["key"]: tag["value"] for tag in tags_of(stack, run.run_id)}
-        run.mlflow_run_id = tags["mlflow/run_id"]
+        run.mlflow_run_id = tags[MLFLOW_RUN_TAG]
         found = mlflow_run(stack, run)
         params = {param["key"]: param["value"] for param in found["data"]["params"]}
         assert (params["training_engine"], params["data_files"]) == ("duckdb", "2")

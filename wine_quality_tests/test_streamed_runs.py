@@ -18,6 +18,7 @@ from wine_quality.data.contract import FEATURES, TARGET
 from wine_quality.data.source import PACKAGED_RED_WINE
 from wine_quality.engines.membership import TEST, Membership, groups_of
 from wine_quality.environments.versions import MLFLOW_VERSIONS, PROJECT_ROOT
+from wine_quality.run_tag_names import DATA_HASH_TAG
 from wine_quality.training.evaluate import regression_metrics
 from wine_quality_tests.generated_wines import write_wines
 from wine_quality_tests.test_accumulated_runs import asset, metadata
@@ -220,6 +221,6 @@ def test_files_that_arrive_are_read_once(tmp_path, mlflow_server):
         assert named == ["0.parquet", "1.parquet"]
         [run] = watched.runs_of("1.parquet")
         _, params = watched.tracked(run["runId"])
-        assert params["data_sha256"] == run["tags"]["data_sha256"] == told["data_sha256"]
+        assert params["data_sha256"] == run["tags"][DATA_HASH_TAG] == told["data_sha256"]
     finally:
         watched.dagster.stop()

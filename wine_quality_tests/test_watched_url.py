@@ -13,6 +13,7 @@ import trustme
 from wine_quality.data.arrivals import list_arrivals
 from wine_quality.data.source import SourceError, SourceLimits, read_source
 from wine_quality.environments.versions import MLFLOW_VERSIONS
+from wine_quality.run_tag_names import SOURCE_TAG, SOURCE_VERSION_TAG
 from wine_quality_tests.dagster_stack import ENDED
 from wine_quality_tests.servers import await_condition
 from wine_quality_tests.test_arriving_data import HEADER, ROWS, SENSOR, Watched
@@ -95,7 +96,7 @@ def test_each_version_behind_a_url_is_trained_on_once(web, trusted, mlflow_serve
         assert [run["status"] for run in runs] == ["SUCCESS"] * len(published)
         # What each run read, through TLS, is what was there.
         assert [run["tags"]["wine_quality/source_sha256"] for run in runs] == published
-        assert {run["tags"]["wine_quality/source"] for run in runs} == {url}
+        assert {run["tags"][SOURCE_TAG] for run in runs} == {url}
 
     try:
         await_trained()
@@ -105,7 +106,7 @@ def test_each_version_behind_a_url_is_trained_on_once(web, trusted, mlflow_serve
         await_trained()
         published.append(publish(450, None, "Sun, 01 Nov 2026 10:00:00 GMT"))
         await_trained()
-        versions = [run["tags"]["wine_quality/source_version"] for run in dagster.runs()[::-1]]
+        versions = [run["tags"][SOURCE_VERSION_TAG] for run in dagster.runs()[::-1]]
         assert versions == [
             '"one"',
             '"two"',

@@ -13,6 +13,7 @@ from wine_quality.arrival_tags import arrived_at
 from wine_quality.data.arrivals import Arrival, list_arrivals
 from wine_quality.data.seen import KEPT, OVERLAP_SECONDS, Seen
 from wine_quality.data.transfer import SourceError, SourceLimits
+from wine_quality.run_tag_names import SOURCE_TAG
 from wine_quality_tests.web_faults import WebFaults
 
 QUICK = SourceLimits(timeout_seconds=0.5, total_seconds=3, attempts=2, retry_seconds=0.01)
@@ -159,10 +160,10 @@ def test_a_tick_requests_a_run_per_file_in_batches(tick, tmp_path: Path):
     assert config["resources"]["hyperparameters"]["config"] == {"alpha": 0.1, "l1_ratio": 0.5}
     assert config["resources"]["mlflow"]["config"] == {"version": "3"}
     tags = first.run_requests[0].tags
-    assert tags["wine_quality/source"] == config["ops"]["raw_wine_csv"]["config"]["csv_url"]
+    assert tags[SOURCE_TAG] == config["ops"]["raw_wine_csv"]["config"]["csv_url"]
     data = config["ops"]["raw_wine_csv"]["config"]
     assert (data["training_data"], data["conflicts"]) == ("accumulated", "keep")
-    arrived = [arrived_at(r.tags, r.tags["wine_quality/source"]) for r in first.run_requests]
+    arrived = [arrived_at(r.tags, r.tags[SOURCE_TAG]) for r in first.run_requests]
     assert arrived == sorted(set(arrived))  # precise enough to tell them apart
     second = tick(first.cursor)
     assert len(second.run_requests) == 2

@@ -18,7 +18,7 @@ from dagster import (
     asset,
 )
 
-from wine_quality.arrival_tags import FILE_HASH_TAG, arrived_at
+from wine_quality.arrival_tags import arrived_at, data_tags
 from wine_quality.assets import checks, streamed
 from wine_quality.assets.split_config import SplitConfig
 from wine_quality.assets.wine_files import WINE_FILES, files_table, materialization, note_files
@@ -74,13 +74,12 @@ def raw_wine_csv(
         wines = load_wines(config, context.log.info, wine_history, arrived)
     except WinesRefusedError as error:
         if error.sha256:
-            tag_run({"data_sha256": error.sha256, FILE_HASH_TAG: error.sha256})
+            tag_run(data_tags(config.csv_url, error.sha256, error.sha256))
         yield checks.data_contract(False, error.reason)
         # Raised before the output: a file that breaks the contract replaces nothing.
         raise Failure(str(error), allow_retries=False) from error
     # On the run too: people look for "the run of this file" among runs.
-    file_hash = {FILE_HASH_TAG: wines.file_sha256} if wines.file_sha256 else {}
-    tag_run({"data_sha256": wines.sha256, **file_hash})
+    tag_run(data_tags(wines.source, wines.sha256, wines.file_sha256))
     said = "The file keeps the contract."
     if not wines.bytes_read:
         said = (

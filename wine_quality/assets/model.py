@@ -70,9 +70,7 @@ def evaluation_metrics(
     recipe.require_same_version(mlflow, elasticnet_model)
     split, model = split_of(train_test_split), elasticnet_model["model"]
     require_same_split(elasticnet_model["data"], split.data)
-    tracker = mlflow.continue_run(
-        context, Training.required(elasticnet_model, "elasticnet_model")
-    )
+    tracker = mlflow.continue_run(context, Training.required(elasticnet_model, "elasticnet_model"))
     done = recipe.evaluate_and_log(tracker, split, model, training_engine.open)
     metrics = done.value["metrics"]
     shown = trend.log_trend(mlflow, metrics_history, elasticnet_model, metrics, context.log.warning)
@@ -93,9 +91,7 @@ def registered_model(
     """A version of the registered model, made once however often this run is retried."""
     recipe.require_same_version(mlflow, elasticnet_model)
     require_metrics_of_model(mlflow.tracker, elasticnet_model, evaluation_metrics)
-    tracker = mlflow.continue_run(
-        context, Training.required(elasticnet_model, "elasticnet_model")
-    )
+    tracker = mlflow.continue_run(context, Training.required(elasticnet_model, "elasticnet_model"))
     name, metrics = mlflow.registered_model_name, evaluation_metrics["metrics"]
     version = recipe.register(mlflow, elasticnet_model, metrics, context.run.run_id)
     kept = trend.keep(mlflow, metrics_history, elasticnet_model, metrics, version, context.log)

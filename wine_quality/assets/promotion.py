@@ -102,9 +102,7 @@ def champion_model(
     require_same_split(elasticnet_model["data"], split.data)
     registry = mlflow.tracker.registry(registered_model["name"])
     require_version_of_model(registry, elasticnet_model, registered_model)
-    tracker = mlflow.continue_run(
-        context, Training.required(elasticnet_model, "elasticnet_model")
-    )
+    tracker = mlflow.continue_run(context, Training.required(elasticnet_model, "elasticnet_model"))
     decision = challenge(
         context,
         config,

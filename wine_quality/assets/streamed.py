@@ -15,7 +15,7 @@ from dagster import (
     TableRecord,
 )
 
-from wine_quality.arrival_tags import arrived_at
+from wine_quality.arrival_tags import arrived_at, data_tags
 from wine_quality.assets import checks
 from wine_quality.assets.split_config import SplitConfig
 from wine_quality.assets.wine_files import FILES_SHOWN, materialization, note_files
@@ -90,7 +90,9 @@ def sums(
         # Raised before the output: nothing half-aggregated is stored.
         raise Failure(str(error), allow_retries=False) from error
     split = done.split
-    context.instance.add_run_tags(context.run_id, {"data_sha256": split.data["data_sha256"]})
+    context.instance.add_run_tags(
+        context.run_id, data_tags(looked["source"], split.data["data_sha256"])
+    )
     yield from note_streamed(context.instance, done)
     yield MaterializeResult(
         value=split.to_plain(),

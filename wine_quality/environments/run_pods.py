@@ -15,11 +15,12 @@ from dagster import DagsterRun, Field, Map, Permissive, StringSource
 
 from wine_quality.environments.dagster_private import QueuedRunCoordinator, SubmitRunContext
 from wine_quality.environments.versions import default_version, get_version
+from wine_quality.run_tag_names import POD_OF_TABLE_TAG, under_current_names
 
 POD_TAG = "dagster-k8s/config"
 # Dagster copies a run's tags to its re-executions, whose config may pick another version: this
 # one tells a tag that the table made from one that a person wrote.
-OWN_TAG = "wine_quality/pod_of_table"
+OWN_TAG = POD_OF_TABLE_TAG
 
 _POD = {
     "image": Field(
@@ -68,7 +69,7 @@ class VersionPodRunCoordinator(QueuedRunCoordinator):
     def submit_run(self, context: SubmitRunContext) -> DagsterRun:
         run = context.dagster_run
         written = run.tags.get(POD_TAG)
-        if written is None or _digest(written) == run.tags.get(OWN_TAG):
+        if written is None or _digest(written) == under_current_names(run.tags).get(OWN_TAG):
             version = version_in(run.run_config)
             pod = json.dumps({"container_config": self._pods.get(version or "", {})})
             # An empty one too: it takes the place of what a re-execution was given.

@@ -16,7 +16,6 @@ from dagster import (
     DagsterRunStatus,
     DefaultSensorStatus,
     RunFailureSensorContext,
-    RunsFilter,
     SensorDefinition,
     SensorEvaluationContext,
     SkipReason,
@@ -31,8 +30,9 @@ from wine_quality.notices.notice import Notice, NotSentError
 from wine_quality.notices.settings import NoticeSettings
 from wine_quality.notices.texts import failure_notice
 from wine_quality.notices.texts import promotion_notice as text_of_promotion
+from wine_quality.run_tag_names import PROMOTION_NOTICE_TAG, change_tag, runs_tagged
 from wine_quality.tracking.lifecycle import is_done
-from wine_quality.tracking.promotion_note import NOTICE_TAG, UNTOLD, Promotion
+from wine_quality.tracking.promotion_note import UNTOLD, Promotion
 
 FAILURE_SENSOR, PROMOTION_SENSOR = "run_failure_notice", "promotion_notice"
 _INTERVAL_SECONDS = 5
@@ -104,12 +104,12 @@ def tell_promotions(context: SensorEvaluationContext, settings: NoticeSettings) 
     """
     instance = context.instance
     week = datetime.timedelta(days=_DAYS)
-    ended = instance.get_runs(
-        RunsFilter(
-            statuses=_ENDED,
-            tags={NOTICE_TAG: UNTOLD},
-            updated_after=datetime.datetime.now(datetime.timezone.utc) - week,
-        )
+    ended = runs_tagged(
+        instance,
+        PROMOTION_NOTICE_TAG,
+        UNTOLD,
+        statuses=_ENDED,
+        updated_after=datetime.datetime.now(datetime.timezone.utc) - week,
     )
     untold = [(run, made) for run in reversed(ended) if (made := Promotion.of(run))]
     if not untold:
@@ -120,9 +120,9 @@ def tell_promotions(context: SensorEvaluationContext, settings: NoticeSettings) 
     try:
         _deliver(notice, settings, context.log)
     except NotSentError:
-        instance.add_run_tags(run.run_id, {NOTICE_TAG: "failed"})
+        change_tag(instance, run.run_id, PROMOTION_NOTICE_TAG, "failed")
         raise
-    instance.add_run_tags(run.run_id, {NOTICE_TAG: "sent"})
+    change_tag(instance, run.run_id, PROMOTION_NOTICE_TAG, "sent")
     left = f"; {len(untold) - 1} more to tell" if untold[1:] else ""
     return SkipReason(f"Told that {notice.title}{left}.")
 

@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from wine_quality.arrival_tags import SOURCE_TAG
 from wine_quality.data.transfer import redact_url
 from wine_quality.notices.notice import Notice
 from wine_quality.reasons import reasons_of
+from wine_quality.run_tag_names import SOURCE_TAG, under_current_names
 from wine_quality.tracking.promotion_note import Promotion
 from wine_quality.tracking.run_tags import dagster_run_url
 
@@ -55,7 +55,8 @@ def _links(run: DagsterRun) -> tuple[tuple[str, str], ...]:
 
 
 def _source(run: DagsterRun) -> list[str]:
-    return [f"File: {run.tags[SOURCE_TAG]}"] if SOURCE_TAG in run.tags else []
+    source = under_current_names(run.tags).get(SOURCE_TAG)
+    return [f"File: {source}"] if source else []
 
 
 def _errors(events: Iterable[Any]) -> list[str]:

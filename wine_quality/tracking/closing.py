@@ -15,23 +15,22 @@ from typing import TYPE_CHECKING, Any
 
 from wine_quality.environments.versions import PROJECT_ROOT, get_version
 from wine_quality.home import embedded_store
-from wine_quality.tracking.addresses import (
-    ForbiddenServerError,
-    check_tracking_uri,
-    configured_uri,
-)
-from wine_quality.tracking.run_tags import (
-    LEFT,
+from wine_quality.run_tag_names import (
     MLFLOW_EXPERIMENT_TAG,
     MLFLOW_OWNER_TAG,
     MLFLOW_RUN_TAG,
     MLFLOW_STATE_TAG,
     MLFLOW_URI_TAG,
     MLFLOW_VERSION_TAG,
-    OPEN,
-    RUN_TAG,
-    without_password,
+    change_tag,
+    under_current_names,
 )
+from wine_quality.tracking.addresses import (
+    ForbiddenServerError,
+    check_tracking_uri,
+    configured_uri,
+)
+from wine_quality.tracking.run_tags import LEFT, OPEN, RUN_TAG, without_password
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance, DagsterRun
@@ -77,7 +76,8 @@ class Closed:
 
 def is_open(run: DagsterRun) -> bool:
     """Whether this Dagster run opened an MLflow run and nobody has closed it."""
-    return run.tags.get(MLFLOW_STATE_TAG) == OPEN and run.tags.get(MLFLOW_OWNER_TAG) == run.run_id
+    tags = under_current_names(run.tags)
+    return tags.get(MLFLOW_STATE_TAG) == OPEN and tags.get(MLFLOW_OWNER_TAG) == run.run_id
 
 
 def close_mlflow_run(instance: DagsterInstance, dagster_run_id: str, status: str) -> str:
@@ -93,8 +93,9 @@ def close_mlflow_run(instance: DagsterInstance, dagster_run_id: str, status: str
     if run is None or not is_open(run):
         return "No MLflow run was left open."
     uri = tracking_uri_of(run)
-    version = get_version(run.tags[MLFLOW_VERSION_TAG])
-    experiment = run.tags[MLFLOW_EXPERIMENT_TAG]
+    tags = under_current_names(run.tags)
+    version = get_version(tags[MLFLOW_VERSION_TAG])
+    experiment = tags[MLFLOW_EXPERIMENT_TAG]
     if uri != f"sqlite:///{embedded_store(version.key) / 'mlflow.db'}":
         try:
             # Tags can be given at launch.
@@ -123,18 +124,20 @@ def close_mlflow_run(instance: DagsterInstance, dagster_run_id: str, status: str
     if answer.returncode != 0:
         raise NotClosedError(answer.stderr.strip()[-500:])
     closed = Closed(**json.loads(answer.stdout.splitlines()[-1]))
-    state = LEFT if closed.holder else status if closed.mlflow_run_id else NOT_MADE
-    noted = {MLFLOW_STATE_TAG: state, MLFLOW_RUN_TAG: closed.mlflow_run_id}
+    noted = {MLFLOW_RUN_TAG: closed.mlflow_run_id}
     if closed.experiment:
         noted[MLFLOW_EXPERIMENT_TAG] = closed.experiment
     instance.add_run_tags(run.run_id, noted)
+    state = LEFT if closed.holder else status if closed.mlflow_run_id else NOT_MADE
+    change_tag(instance, run.run_id, MLFLOW_STATE_TAG, state)
     return closed.describe(status, uri)
 
 
 def tracking_uri_of(run: DagsterRun) -> str:
     """The URI noted on the run; its password, which is not, comes from the environment."""
-    noted = run.tags[MLFLOW_URI_TAG]
-    configured = configured_uri(run.tags[MLFLOW_VERSION_TAG]) or ""
+    tags = under_current_names(run.tags)
+    noted = tags[MLFLOW_URI_TAG]
+    configured = configured_uri(tags[MLFLOW_VERSION_TAG]) or ""
     return configured if without_password(configured) == noted else noted
 
 

@@ -6,7 +6,12 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from wine_quality.tracking.run_tags import MLFLOW_OWNER_TAG, MLFLOW_RUN_TAG, TRAINED_BY_TAG
+from wine_quality.run_tag_names import (
+    MLFLOW_OWNER_TAG,
+    MLFLOW_RUN_TAG,
+    TRAINED_BY_TAG,
+    under_current_names,
+)
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance, DagsterRun, EventLogEntry
@@ -45,16 +50,21 @@ class Resumption:
 def resumption_of(instance: DagsterInstance, run: DagsterRun) -> Resumption:
     """Its own MLflow run (another process of the same run), or its parent's when it is a
     re-execution from failure."""
-    stored = instance.get_run_by_id(run.run_id) or run
-    if stored.tags.get(MLFLOW_OWNER_TAG) == run.run_id:
-        trained_by = stored.tags.get(TRAINED_BY_TAG)
-        return Resumption(stored.tags.get(MLFLOW_RUN_TAG) or None, run.run_id, True, trained_by)
-    if run.tags.get(_RESUME_TAG) == "true" and run.parent_run_id:
+    tags = under_current_names((instance.get_run_by_id(run.run_id) or run).tags)
+    if tags.get(MLFLOW_OWNER_TAG) == run.run_id:
+        trained_by = tags.get(TRAINED_BY_TAG)
+        return Resumption(tags.get(MLFLOW_RUN_TAG) or None, run.run_id, True, trained_by)
+    if is_from_failure(run) and run.parent_run_id:
         parent = instance.get_run_by_id(run.parent_run_id)
-        if parent is not None and MLFLOW_OWNER_TAG in parent.tags:
-            made_by = parent.tags[MLFLOW_OWNER_TAG]
-            return Resumption(parent.tags.get(MLFLOW_RUN_TAG) or None, made_by)
+        tags = under_current_names(parent.tags) if parent is not None else {}
+        if MLFLOW_OWNER_TAG in tags:
+            return Resumption(tags.get(MLFLOW_RUN_TAG) or None, tags[MLFLOW_OWNER_TAG])
     return Resumption()
+
+
+def is_from_failure(run: DagsterRun) -> bool:
+    """Whether it re-executes what its parent run left undone."""
+    return run.tags.get(_RESUME_TAG) == "true"
 
 
 def is_canceling(instance: DagsterInstance, run: DagsterRun) -> bool:

@@ -8,6 +8,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from wine_quality.run_tag_names import (
+    PROMOTED_BEFORE_TAG,
+    PROMOTED_BY_TAG,
+    PROMOTED_MODEL_TAG,
+    PROMOTED_TAG,
+    PROMOTED_URL_TAG,
+    PROMOTION_NOTICE_TAG,
+    WITHDRAWN_TAG,
+    under_current_names,
+)
 from wine_quality.tracking.champion import NONE
 
 if TYPE_CHECKING:
@@ -15,17 +25,9 @@ if TYPE_CHECKING:
 
     from wine_quality.tracking.tracker import Tracker
 
-PROMOTED_TAG = "wine_quality/promoted"
-MODEL_TAG = "wine_quality/promoted_model"
-BEFORE_TAG = "wine_quality/promoted_before"
-URL_TAG = "wine_quality/promoted_url"
-# "true" after a rollback, which withdraws the champion before.
-WITHDRAWN_TAG = "wine_quality/withdrawn"
-# Dagster copies a run's tags to its re-executions: this one tells whose the others are.
-OWNER_TAG = "wine_quality/promoted_by"
-# UNTOLD until the notice of it was sent, or was given up.
-NOTICE_TAG = "wine_quality/promotion_notice"
-
+# Value of PROMOTED_TAG on a re-execution, to which Dagster copied what another run had promoted.
+NOT_PROMOTED = "no"
+# Value of PROMOTION_NOTICE_TAG until the notice of it was sent, or was given up.
 UNTOLD = "open"
 
 
@@ -42,15 +44,15 @@ class Promotion:
     @classmethod
     def of(cls, run: DagsterRun) -> Promotion | None:
         """The promotion that this run made itself."""
-        tags = run.tags
-        if tags.get(OWNER_TAG) != run.run_id:
+        tags = under_current_names(run.tags)
+        if tags.get(PROMOTED_BY_TAG) != run.run_id:
             return None
-        before = tags[BEFORE_TAG]
+        before = tags[PROMOTED_BEFORE_TAG]
         return cls(
-            model=tags[MODEL_TAG],
+            model=tags[PROMOTED_MODEL_TAG],
             version=tags[PROMOTED_TAG],
             before=None if before == NONE else before,
-            url=tags[URL_TAG],
+            url=tags[PROMOTED_URL_TAG],
             withdrawn=tags[WITHDRAWN_TAG] == "true",
         )
 
@@ -71,11 +73,18 @@ def note_promotion(
         context.run.run_id,
         {
             PROMOTED_TAG: version,
-            MODEL_TAG: model,
-            BEFORE_TAG: before or NONE,
-            URL_TAG: tracker.model_version_url(model, version),
+            PROMOTED_MODEL_TAG: model,
+            PROMOTED_BEFORE_TAG: before or NONE,
+            PROMOTED_URL_TAG: tracker.model_version_url(model, version),
             WITHDRAWN_TAG: str(withdrawn).lower(),
-            OWNER_TAG: context.run.run_id,
-            NOTICE_TAG: UNTOLD,
+            PROMOTED_BY_TAG: context.run.run_id,
+            PROMOTION_NOTICE_TAG: UNTOLD,
         },
     )
+
+
+def disown_promotion(run: DagsterRun) -> dict[str, str]:
+    """Tags for a re-execution, so that it does not show its parent's promotion as its own."""
+    tags = under_current_names(run.tags)
+    copied = PROMOTED_TAG in tags and tags.get(PROMOTED_BY_TAG) != run.run_id
+    return {PROMOTED_TAG: NOT_PROMOTED} if copied else {}

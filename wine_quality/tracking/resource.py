@@ -21,6 +21,16 @@ from wine_quality.environments.versions import (
     MlflowVersion,
     get_version,
 )
+from wine_quality.run_tag_names import (
+    MLFLOW_EXPERIMENT_TAG,
+    MLFLOW_OWNER_TAG,
+    MLFLOW_RUN_TAG,
+    MLFLOW_STATE_TAG,
+    MLFLOW_URI_TAG,
+    MLFLOW_VERSION_TAG,
+    TRAINED_BY_TAG,
+    change_tag,
+)
 from wine_quality.tracking.addresses import check_tracking_uri
 from wine_quality.tracking.connection import (
     EMBEDDED_UI,
@@ -36,17 +46,11 @@ from wine_quality.tracking.lifecycle import (
     planned_steps,
     resumption_of,
 )
+from wine_quality.tracking.promotion_note import disown_promotion
 from wine_quality.tracking.run_tags import (
     LEFT,
-    MLFLOW_EXPERIMENT_TAG,
-    MLFLOW_OWNER_TAG,
-    MLFLOW_RUN_TAG,
-    MLFLOW_STATE_TAG,
-    MLFLOW_URI_TAG,
-    MLFLOW_VERSION_TAG,
     OPEN,
     RUN_TAG,
-    TRAINED_BY_TAG,
     run_name,
     tags_for_mlflow,
     without_password,
@@ -147,7 +151,9 @@ class MlflowTracker(ConfigurableResource):
         """
         opened = self.tracker.run_id
         if opened is None:
-            self._open_run(context.instance, context.run, Resumption(training.mlflow_run_id), training)
+            self._open_run(
+                context.instance, context.run, Resumption(training.mlflow_run_id), training
+            )
         elif opened != training.mlflow_run_id:
             raise PartsOfTwoTrainingsError(
                 f"This Dagster run goes on with MLflow run {opened}, but the step was given parts "
@@ -185,6 +191,7 @@ class MlflowTracker(ConfigurableResource):
                 MLFLOW_OWNER_TAG: run.run_id,
                 TRAINED_BY_TAG: trained_by or run.run_id,
                 MLFLOW_STATE_TAG: OPEN,
+                **disown_promotion(run),
             },
         )
         tracker.open(run_id, run_name(run), tags_for_mlflow(run))
@@ -209,13 +216,13 @@ class MlflowTracker(ConfigurableResource):
             return
         if status is None:
             return
-        if holder is not None:
+        change_tag(instance, run.run_id, MLFLOW_STATE_TAG, LEFT if holder else status)
+        if holder:
             self._log(
                 f"MLflow run {tracker.run_id} is left to Dagster run {holder}, which has taken it "
                 "up meanwhile."
             )
-        instance.add_run_tags(run.run_id, {MLFLOW_STATE_TAG: LEFT if holder else status})
-        if holder is None:
+        else:
             self._log(f"MLflow run {tracker.run_id} ended as {status}.")
 
     def _settings(self, version: MlflowVersion) -> TrackingSettings:

@@ -1,7 +1,7 @@
 """Tags that join a Dagster run with its MLflow run, both ways.
 
-On the Dagster run they are shown in its UI, and are all that is needed to close the MLflow run
-when the process that opened it is gone.
+Those on the Dagster run (``wine_quality.run_tag_names``) are all that is needed to close the MLflow
+run when the process that opened it is gone.
 """
 
 from __future__ import annotations
@@ -22,19 +22,9 @@ if TYPE_CHECKING:
 RUN_TAG = "dagster.run_id"
 ROOT_TAG = "dagster.root_run_id"
 
-# On the Dagster run.
-MLFLOW_RUN_TAG = "mlflow/run_id"
-MLFLOW_URI_TAG = "mlflow/tracking_uri"
-MLFLOW_VERSION_TAG = "mlflow/version"
-MLFLOW_EXPERIMENT_TAG = "mlflow/experiment"
-# OPEN from before the MLflow run is made until it has ended, then how it ended; LEFT where another
-# Dagster run had taken it up by then.
-MLFLOW_STATE_TAG = "mlflow/state"
-# The Dagster run that trained what this one goes on with.
-TRAINED_BY_TAG = "mlflow/trained_by"
-# Dagster copies a run's tags to its re-executions: this one tells whose the others are.
-MLFLOW_OWNER_TAG = "mlflow/dagster_run_id"
-
+# Values of MLFLOW_STATE_TAG on the Dagster run: OPEN from before the MLflow run is made until it
+# has ended; then the tag says how it ended, or LEFT where another Dagster run had taken it up.
+# Dagster copies a run's tags to its re-executions: MLFLOW_OWNER_TAG tells whose the others are.
 OPEN = "open"
 LEFT = "left to another run"
 

@@ -72,7 +72,9 @@ class Training:
         return f"MLflow run {self.mlflow_run_id}" + (f" ({said})" if said else "")
 
 
-def require_one_training(reference: str, parts: Mapping[str, Mapping[str, Any]], again: str) -> None:
+def require_one_training(
+    reference: str, parts: Mapping[str, Mapping[str, Any]], again: str
+) -> None:
     """That all parts which say of which training they are say the same.
 
     Args:

@@ -21,19 +21,21 @@ from pathlib import Path
 from typing import Any
 
 from wine_quality.environments.versions import PROJECT_ROOT
+from wine_quality.run_tag_names import FORMER_NAMES, MLFLOW_STATE_TAG, change_tag
 from wine_quality.stack.service import with_home
 from wine_quality.stack.settings import FOLDER, StackError
-from wine_quality.tracking.run_tags import MLFLOW_STATE_TAG, OPEN, RUN_TAG
+from wine_quality.tracking.run_tags import OPEN, RUN_TAG
 from wine_quality.upkeep.data_services import DataServices
 
 _SECONDS = 600
+_STATE_NAMES = [MLFLOW_STATE_TAG, FORMER_NAMES[MLFLOW_STATE_TAG]]
 # How a Dagster run that had this status ends, and its MLflow run with it. Those in the queue go on.
 _UNDER_WAY = {"STARTING": "FAILED", "STARTED": "FAILED", "CANCELING": "KILLED"}
 _ENDED = {"SUCCESS": "FINISHED", "FAILURE": "FAILED", "CANCELED": "KILLED"}
 _WAITING = ("QUEUED", "NOT_STARTED", "MANAGED")
 _DAGSTER_RUNS = """
     SELECT r.run_id, r.status, EXISTS (
-        SELECT FROM run_tags t WHERE t.run_id = r.run_id AND t.key = %s AND t.value = %s)
+        SELECT FROM run_tags t WHERE t.run_id = r.run_id AND t.key = ANY(%s) AND t.value = %s)
     FROM runs r"""
 # With their children, whose tag is that of the run above them.
 _MLFLOW_RUNS = """
@@ -77,7 +79,7 @@ def _dagster_runs(services: DataServices) -> tuple[dict[str, str], set[str]]:
     with closing(services.connect(database)) as connection, connection.cursor() as cursor:
         if not _has(cursor, "runs"):
             return {}, set()
-        cursor.execute(_DAGSTER_RUNS, (MLFLOW_STATE_TAG, OPEN))
+        cursor.execute(_DAGSTER_RUNS, (_STATE_NAMES, OPEN))
         rows = cursor.fetchall()
     return {run: status for run, status, _ in rows}, {run for run, _, is_open in rows if is_open}
 
@@ -160,7 +162,7 @@ def main(work: dict[str, Any]) -> None:
             else:
                 instance.report_run_failed(run, said + "Re-execute the run from failure.")
         for run_id, state in work["states"].items():
-            instance.add_run_tags(run_id, {MLFLOW_STATE_TAG: state})
+            change_tag(instance, run_id, MLFLOW_STATE_TAG, state)
 
 
 if __name__ == "__main__":
