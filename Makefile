@@ -14,7 +14,7 @@ BUILD := $(PYTHON) -m wine_quality.environments build
 JAVA = $(shell command -v java)
 
 .DEFAULT_GOAL := help
-.PHONY: help env envs devenvs run sweep promote rollback deploy serve image trust metrics forget retention gc backup restore up spark stack stack-down stack-env test quick lint audit sbom bench bench-scale fuzz faults chaos screenshots browser clean
+.PHONY: help env envs devenvs run sweep promote rollback deploy serve image trust metrics forget retention gc backup restore up spark stack stack-down stack-env test quick lint audit sbom bench bench-scale fuzz attack faults chaos screenshots browser clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -46,7 +46,7 @@ deploy: env ## write what serves the champion (or VERSION=…), with manifests; 
 image: env ## an image that serves VERSION=champion or a number (ARGS=--no-build: only its context)
 	@$(BIN)/python -m wine_quality image --mlflow $(MLFLOW) --version $(or $(VERSION),champion) $(ARGS)
 
-trust: env ## note the hash of the files of VERSION=champion or a number that was registered without
+trust: env ## sign VERSION=champion, a number or all, of before there were signatures (ARGS=--yes)
 	@$(BIN)/python -m wine_quality trust --mlflow $(MLFLOW) --version $(or $(VERSION),champion) $(ARGS)
 
 metrics: env ## the metrics history: DO=status, upgrade or backfill (MLFLOW=… names the registry)
@@ -103,6 +103,9 @@ faults: devenvs ## every cell of the fault matrix, into docs/fault-matrix.md (CE
 
 chaos: devenvs ## the job in a loop while services are killed, for MINUTES=5 (ARGS="--seed 7")
 	@$(BIN)/python -m wine_quality_tests.chaos --minutes $(or $(MINUTES),5) $(ARGS)
+
+attack: devenvs ## attack `make up` and `make stack` as whoever may launch runs would, and print what held
+	@WINE_QUALITY_ATTACKS=all $(BIN)/python -m pytest wine_quality_tests/attacks $(ARGS)
 
 lint: devenvs ## ruff and mypy
 	@$(BIN)/ruff check .

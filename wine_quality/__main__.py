@@ -102,8 +102,12 @@ def parser() -> argparse.ArgumentParser:
     image.add_argument("--output", help="folder of the build context (build/image/MODEL-VERSION)")
     image.add_argument("--tag", help="of the image (localhost/wine-quality-model:VERSION)")
     image.add_argument("--no-build", action="store_true", help="only write the build context")
-    trust = commands.add_parser("trust", help="note the hash of a version's files that has none")
-    trust.add_argument("--version", default="champion", help="number of a version (champion)")
+    trust = commands.add_parser("trust", help="sign versions from before there were signatures")
+    trust.add_argument("--version", default="champion", help="a number, or all (champion)")
+    trust.add_argument("--yes", action="store_true", help="sign what is shown, without a question")
+    trust.add_argument(
+        "--unknown-runs", action="store_true", help="also of Dagster runs that are not known here"
+    )
     trust.add_argument("--model", help="registered model (ElasticnetWineModel)")
     for command in (run, sweep, promote, rollback, deploy, retention, metrics, serve, image, trust):
         command.add_argument("--tracking-uri", help="MLflow server; default: an embedded store")

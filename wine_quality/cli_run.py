@@ -19,7 +19,7 @@ from wine_quality.environments.versions import (
     get_version,
 )
 from wine_quality.home import dagster_home, home, open_dagster
-from wine_quality.reasons import reasons_of
+from wine_quality.reasons import reasons_of, refusals_of
 from wine_quality.run_tag_names import (
     CLI_TAG,
     MLFLOW_RUN_TAG,
@@ -155,9 +155,10 @@ def _run(options: argparse.Namespace) -> int:
     if not version.is_resident:
         PlanProcess.start_early(version)
     startup.begin()
-    from dagster import DagsterInvalidConfigError, execute_job, reconstructable
+    from dagster import DagsterInvalidConfigError, reconstructable
 
     from wine_quality import definitions
+    from wine_quality.environments.terminal_run import execute_as_of_code_location
     from wine_quality.tracking.lifecycle import interrupt_cancels
 
     interrupt_cancels.set(True)
@@ -165,12 +166,12 @@ def _run(options: argparse.Namespace) -> int:
     with open_dagster() as instance:
         try:
             job = reconstructable(getattr(definitions, JOBS[options.command]))
-            result = execute_job(job, instance, config, tags=tag)
+            result = execute_as_of_code_location(job, instance, config, tag)
         except KeyboardInterrupt:
             return _report_end(instance, tag, version.key, [])
         except DagsterInvalidConfigError as error:
-            for problem in error.errors:
-                print(f"error: {problem.message}", file=sys.stderr)
+            for refusal in refusals_of(error):
+                print(f"error: {refusal}", file=sys.stderr)
             return BAD_USE
         if result.success:
             if options.command == "run":

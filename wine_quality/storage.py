@@ -12,9 +12,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from dagster import ConfigurableIOManager, InputContext, MetadataValue, OutputContext
+from dagster import InputContext, MetadataValue, OutputContext
 from pydantic import Field
 
+from wine_quality.config_fields import CheckedIOManager
 from wine_quality.data.parquet import read_parquet, write_parquet
 from wine_quality.data.s3 import own_access
 from wine_quality.run_tag_names import MLFLOW_OWNER_TAG, TRAINED_BY_TAG
@@ -35,7 +36,7 @@ class StoreError(RuntimeError):
     """The store of asset values cannot be used; the message names it and says what to do."""
 
 
-class PlainFormatIOManager(ConfigurableIOManager):
+class PlainFormatIOManager(CheckedIOManager):
     """Data frames as Parquet (their ``attrs`` included), dictionaries as JSON.
 
     Both keep every digit of a float. A value lies in ``<base_path>/<asset>/<run id>.<format>``,

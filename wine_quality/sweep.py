@@ -4,14 +4,13 @@ One MLflow run holds the sweep, with a child run for each point; the best point 
 whole training part in it, registered, and challenges the champion.
 """
 
-from typing import Any
+from typing import Annotated, Any
 
 from dagster import (
     AssetCheckResult,
     AssetCheckSeverity,
     AssetMaterialization,
     AssetSpec,
-    Config,
     Failure,
     MetadataValue,
     OpExecutionContext,
@@ -29,6 +28,7 @@ from wine_quality.assets.parts import require_same_split
 from wine_quality.assets.promotion import PromotionConfig, challenge
 from wine_quality.assets.split_config import SplitConfig
 from wine_quality.assets.wine_files import materialization, note_files
+from wine_quality.config_fields import CheckedConfig
 from wine_quality.history import WineHistory
 from wine_quality.loading import RawWineCsvConfig, WinesRefusedError, load_wines
 from wine_quality.metrics_history.resource import MetricsHistory
@@ -57,21 +57,23 @@ class SweepDataConfig(RawWineCsvConfig, SplitConfig):
     """Which wines, and which of them are held out."""
 
 
-class SweepPoint(Config):
+class SweepPoint(CheckedConfig):
     """One pair of hyperparameters."""
 
-    alpha: float = Field(description="Strength of the penalty, at least 0.")
-    l1_ratio: float = Field(description="Share of L1 in the penalty, 0 to 1.")
+    alpha: float = Field(
+        ge=0, allow_inf_nan=False, description="Strength of the penalty, at least 0."
+    )
+    l1_ratio: float = Field(ge=0, le=1, description="Share of L1 in the penalty, 0 to 1.")
 
 
-class SweepConfig(Config):
+class SweepConfig(CheckedConfig):
     """Which points, and how they are compared."""
 
-    alphas: list[float] = Field(
+    alphas: list[Annotated[float, Field(ge=0, allow_inf_nan=False)]] = Field(
         default=[0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 0.5, 1.0],
         description="Strengths of the penalty; each is tried with each l1_ratio.",
     )
-    l1_ratios: list[float] = Field(
+    l1_ratios: list[Annotated[float, Field(ge=0, le=1)]] = Field(
         default=[0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0],
         description="Shares of L1 in the penalty, 0 to 1: 0 is ridge, 1 is lasso.",
     )

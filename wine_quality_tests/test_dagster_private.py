@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import re
 
@@ -10,11 +11,11 @@ import pytest
 from wine_quality.environments.versions import PROJECT_ROOT
 
 MODULE = PROJECT_ROOT / "wine_quality" / "environments" / "dagster_private.py"
-IMPORT = re.compile(r"^from (dagster\._[\w.]+) import (.+)$", re.MULTILINE)
 NAMES = [
-    (module, name)
-    for module, names in IMPORT.findall(MODULE.read_text())
-    for name in names.split(", ")
+    (statement.module or "", name.name)
+    for statement in ast.parse(MODULE.read_text()).body
+    if isinstance(statement, ast.ImportFrom)
+    for name in statement.names
 ]
 
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from dagster import (
     AssetExecutionContext,
     AutomationCondition,
-    Config,
     Failure,
     MaterializeResult,
     MetadataValue,
@@ -20,6 +19,7 @@ from pydantic import Field
 
 from wine_quality.assets.data import GROUP, OWNERS
 from wine_quality.assets.manifest_config import ManifestConfig
+from wine_quality.config_fields import CheckedConfig
 from wine_quality.deployment.manifests import SELDON_CORE_V2, TARGETS
 from wine_quality.tracking.champion import CHAMPION
 from wine_quality.tracking.resource import MlflowTracker
@@ -36,7 +36,7 @@ NONE, LOCAL = "none", "local"
 TargetKey = Enum("TargetKey", {key: key for key in (NONE, LOCAL, *TARGETS)})  # type: ignore[misc]
 
 
-class DeploymentConfig(Config):
+class DeploymentConfig(CheckedConfig):
     """What is deployed, and where."""
 
     version: str = Field(default="", description="Number of a version. Empty: the champion.")

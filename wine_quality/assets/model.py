@@ -1,6 +1,6 @@
 """``elasticnet_model``, ``evaluation_metrics`` and ``registered_model``."""
 
-from dagster import AssetExecutionContext, Config, MaterializeResult, MetadataValue, asset
+from dagster import AssetExecutionContext, MaterializeResult, MetadataValue, asset
 from pydantic import Field
 
 from wine_quality.assets import checks, recipe, trend
@@ -8,6 +8,7 @@ from wine_quality.assets.data import GROUP, OWNERS
 from wine_quality.assets.freshness import model_freshness
 from wine_quality.assets.hyperparameters import Hyperparameters
 from wine_quality.assets.parts import require_metrics_of_model, require_same_split
+from wine_quality.config_fields import CheckedConfig
 from wine_quality.metrics_history.resource import MetricsHistory
 from wine_quality.splits.split import split_of
 from wine_quality.tracking.resource import MlflowTracker
@@ -16,7 +17,7 @@ from wine_quality.tracking.training import KEY, Training
 from wine_quality.training_engine import TrainingEngine
 
 
-class TrainingConfig(Config):
+class TrainingConfig(CheckedConfig):
     """When training data counts as drifted."""
 
     drift_threshold: float = Field(

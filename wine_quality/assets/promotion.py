@@ -11,7 +11,6 @@ from dagster import (
     AssetCheckSeverity,
     AssetCheckSpec,
     AssetExecutionContext,
-    Config,
     MaterializeResult,
     MetadataValue,
     OpExecutionContext,
@@ -23,6 +22,7 @@ from pydantic import Field
 from wine_quality.assets.data import GROUP, OWNERS
 from wine_quality.assets.parts import require_same_split, require_version_of_model
 from wine_quality.assets.recipe import require_same_version
+from wine_quality.config_fields import CheckedConfig
 from wine_quality.splits.split import Split, split_of
 from wine_quality.tracking.champion import (
     CHALLENGER,
@@ -32,6 +32,7 @@ from wine_quality.tracking.champion import (
     ChampionRegistry,
 )
 from wine_quality.tracking.promotion_note import note_promotion
+from wine_quality.tracking.provenance import UntrustedModelError
 from wine_quality.tracking.resource import MlflowTracker
 from wine_quality.tracking.server_check import server_named
 from wine_quality.tracking.tracker import Tracker
@@ -52,7 +53,7 @@ class PromotionPolicy(enum.Enum):
     manual = "manual"
 
 
-class PromotionConfig(Config):
+class PromotionConfig(CheckedConfig):
     """When a challenger becomes the champion."""
 
     policy: PromotionPolicy = Field(
@@ -145,6 +146,7 @@ class Decision:
     Attributes:
         mine: The version that challenged.
         errors: RMSE on the same rows of each version that was compared, in units of quality.
+        untrusted: Why the champion may not be compared with, and so not be replaced; or empty.
     """
 
     mine: str
@@ -152,9 +154,17 @@ class Decision:
     champion: str | None
     errors: dict[str, float]
     reason: str
+    untrusted: str = ""
 
     def check(self, tolerance: float) -> AssetCheckResult:
         """Whether its RMSE is at most ``tolerance`` more than that of the champion before."""
+        if self.untrusted:
+            return AssetCheckResult(
+                check_name=TOLERANCE_CHECK,
+                passed=False,
+                severity=AssetCheckSeverity.WARN,
+                description=self.untrusted,
+            )
         mine = self.errors[self.mine]
         worse = mine - self.errors.get(self.before or self.mine, mine)
         return AssetCheckResult(
@@ -204,12 +214,21 @@ def challenge(
         registry.give(CHALLENGER, mine)
     linear = LinearModel.from_json(json.dumps(model))
     errors = {mine: split.rmse(linear)}
+    untrusted: dict[str, str] = {}
     for _ in range(_ROUNDS):
         known = {mine, *([champion] if champion else []), *registry.rivals(mine, before)}
         for version in sorted(known - set(errors), key=int):
-            error = _error_of(tracker, registry, version, split, linear, context.log.warning)
+            try:
+                error = _error_of(tracker, registry, version, split, linear, context.log.warning)
+            except UntrustedModelError as refusal:
+                untrusted[version] = str(refusal)
+                context.log.warning(str(refusal))
+                continue
             if error is not None:
                 errors[version] = error
+        if champion in untrusted:
+            # It may be what people get, and good. Whoever knows decides.
+            break
         compared = {version: errors[version] for version in known if version in errors}
         best = winner(compared, champion, config.min_improvement) if automatic else None
         if best is None:
@@ -220,8 +239,16 @@ def challenge(
         if champion == best:
             note_promotion(context, tracker, registry.name, best, before)
     registry.tag(mine, DECISION_TAG, "promoted" if champion == mine else "refused")
-    reason = _reason(mine, before, champion, errors, automatic)
-    return Decision(mine, before, champion, errors, reason)
+    refused = untrusted.get(champion or "", "")
+    if refused:
+        reason = (
+            f"version {mine} (RMSE {errors[mine]:.6f}) is the challenger; version {champion} stays "
+            f"the champion, for nobody can compare with it: {refused} To replace it all the same: "
+            f"make promote VERSION={mine}."
+        )
+    else:
+        reason = _reason(mine, before, champion, errors, automatic)
+    return Decision(mine, before, champion, errors, reason, refused)
 
 
 def _error_of(
@@ -232,17 +259,20 @@ def _error_of(
     mine: "LinearModel",
     warn: Callable[[str], None],
 ) -> float | None:
-    """RMSE of a version on the held-out rows; None when it cannot be loaded any more."""
+    """RMSE of a version on the held-out rows; None when it cannot be loaded any more.
+
+    Raises:
+        UntrustedModelError: this pipeline did not register it, or not as it is now.
+    """
     from wine_quality.training.fit import LinearModel
 
     found = registry.version(version)
     if found is None:
         return None
-    plain = tracker.load_training_record(found.run_id)
+    plain = tracker.load_training_record(found)
     if plain is not None:
         return split.rmse(LinearModel.from_json(json.dumps(plain["model"])))
     try:
-        # Registered by other hands.
         shown = len(split.examples("test"))
         if shown < split.test_rows:
             warn(
@@ -250,6 +280,8 @@ def _error_of(
                 f"estimated on a sample of {shown} of the {split.test_rows} test rows."
             )
         return split.rmse_of(lambda rows: tracker.predict(registry.name, version, rows), mine)
+    except UntrustedModelError:
+        raise
     except Exception as error:
         warn(f"{registry.name} version {version} cannot be loaded, so it is passed over: {error}")
         return None

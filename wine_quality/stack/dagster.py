@@ -110,6 +110,8 @@ def _code_variables(settings: Mapping[str, str]) -> dict[str, str]:
         "WINE_QUALITY_ASSETS": f"s3://{settings['ASSETS_BUCKET']}/assets",
         "WINE_QUALITY_ASSETS_KEY": settings["WINE_QUALITY_ASSETS_KEY"],
         "WINE_QUALITY_ASSETS_SECRET": settings["WINE_QUALITY_ASSETS_SECRET"],
+        "WINE_QUALITY_SIGNING_KEY": settings["WINE_QUALITY_SIGNING_KEY"],
+        "WINE_QUALITY_LOADABLE_FORMATS": settings["WINE_QUALITY_LOADABLE_FORMATS"],
         "WINE_QUALITY_ASSETS_ENDPOINT": settings["AWS_ENDPOINT_URL"],
         "WINE_QUALITY_ASSETS_REGION": settings["AWS_DEFAULT_REGION"],
         # Sources, watched places and the history lie in the same store, by the same user.

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from wine_quality.environments.versions import PROJECT_ROOT, get_version
+from wine_quality.escaping import ShownError
 from wine_quality.home import embedded_store
 from wine_quality.run_tag_names import (
     MLFLOW_EXPERIMENT_TAG,
@@ -27,7 +28,7 @@ from wine_quality.run_tag_names import (
 )
 from wine_quality.tracking.addresses import (
     ForbiddenServerError,
-    check_tracking_uri,
+    allowed_tracking_uri,
     configured_uri,
 )
 from wine_quality.tracking.run_tags import LEFT, OPEN, RUN_TAG, without_password
@@ -42,7 +43,7 @@ NOT_MADE = "none"
 """State of a Dagster run that made no MLflow run, or whose MLflow run is deleted."""
 
 
-class NotClosedError(RuntimeError):
+class NotClosedError(ShownError, RuntimeError):
     """The MLflow run could not be closed now; the message says why."""
 
 
@@ -94,12 +95,15 @@ def close_mlflow_run(instance: DagsterInstance, dagster_run_id: str, status: str
         return "No MLflow run was left open."
     uri = tracking_uri_of(run)
     tags = under_current_names(run.tags)
-    version = get_version(tags[MLFLOW_VERSION_TAG])
+    try:
+        version = get_version(tags[MLFLOW_VERSION_TAG])
+    except ValueError as error:
+        raise NotClosedError(f"the tag {MLFLOW_VERSION_TAG}: {error}") from None
     experiment = tags[MLFLOW_EXPERIMENT_TAG]
     if uri != f"sqlite:///{embedded_store(version.key) / 'mlflow.db'}":
         try:
-            # Tags can be given at launch.
-            check_tracking_uri(uri, version.key)
+            # Tags can be given at launch; the address is the environment's, not the tag's.
+            uri = allowed_tracking_uri(uri, version.key)
         except ForbiddenServerError as error:
             raise NotClosedError(str(error)) from error
     _require_answer(uri)

@@ -97,8 +97,8 @@ def _require_client(version: MlflowVersion) -> None:
     resident = re.sub(r"\s", "", installed("mlflow"))
     if not resident.startswith(version.client):
         raise RuntimeError(
-            f'resources.mlflow.config.version is "{version.key}", but this process holds MLflow '
-            f"{resident}, and one Python holds one MLflow. Launch the job (UI, `dagster job "
-            "launch` or `make run`), whose executor picks the environment, or call "
-            f"materialize() from {version.python}."
+            f"this run is to use MLflow {version.key}, but its process holds MLflow {resident}, "
+            "and one Python holds one MLflow. Launch the job (UI, `dagster job launch` or `make "
+            "run`), whose executor picks the environment, or call materialize() from "
+            f"{version.python}."
         )

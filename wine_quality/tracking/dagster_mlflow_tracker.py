@@ -46,7 +46,7 @@ class DagsterMlflowTracker(Tracker):
         self._resource = mlflow_tracking.resource_fn(context)
         self._mlflow = next(self._resource)
 
-    def log_model(self, model: BaseEstimator, example: pd.DataFrame) -> str:
+    def _log_model(self, model: BaseEstimator, example: pd.DataFrame) -> str:
         import mlflow.sklearn
         from mlflow.models.signature import infer_signature
 

@@ -7,7 +7,6 @@ from typing import Any
 
 from dagster import (
     AssetExecutionContext,
-    ConfigurableResource,
     DagsterInstance,
     DagsterRun,
     InitResourceContext,
@@ -15,6 +14,13 @@ from dagster import (
 )
 from pydantic import Field, PrivateAttr
 
+from wine_quality.config_fields import CheckedResource
+from wine_quality.environments.version_choice import (
+    TRAINING_STEPS,
+    choose_version,
+    named_version,
+    version_of_process,
+)
 from wine_quality.environments.versions import (
     DEFAULT_VERSION,
     MLFLOW_VERSIONS,
@@ -31,7 +37,7 @@ from wine_quality.run_tag_names import (
     TRAINED_BY_TAG,
     change_tag,
 )
-from wine_quality.tracking.addresses import check_tracking_uri
+from wine_quality.tracking.addresses import allowed_tracking_uri
 from wine_quality.tracking.connection import (
     EMBEDDED_UI,
     EXPERIMENT,
@@ -59,8 +65,6 @@ from wine_quality.tracking.server_check import server_named
 from wine_quality.tracking.tracker import Tracker, TrackingSettings
 from wine_quality.tracking.training import PartsOfTwoTrainingsError, Training
 
-# Steps that open an MLflow run; others go on with the one that trained what they were given.
-TRAINING_STEPS = {"elasticnet_model", "sweep_points"}
 # Dagster's config enums go by name; here name and value are the version table's key.
 VersionKey = enum.Enum("VersionKey", {key: key for key in MLFLOW_VERSIONS})  # type: ignore[misc]
 
@@ -72,7 +76,7 @@ class ModelFormat(enum.Enum):
     pickle = "pickle"
 
 
-class MlflowTracker(ConfigurableResource):
+class MlflowTracker(CheckedResource):
     """Tracks each run in MLflow with the client of the version picked."""
 
     version: VersionKey = Field(
@@ -112,8 +116,29 @@ class MlflowTracker(ConfigurableResource):
             raise RuntimeError("the mlflow resource is only usable inside a Dagster run")
         return self._tracker
 
+    def warn(self, text: str) -> None:
+        """Into the log of the run."""
+        self._warn(text)
+
     @contextmanager
     def yield_for_execution(self, context: InitResourceContext) -> Iterator["MlflowTracker"]:
+        yield from self._of_run(context)._track(context)
+
+    def _of_run(self, context: InitResourceContext) -> "MlflowTracker":
+        """This, or a copy with the version that the run follows as run config names none."""
+        run, instance, log = context.dagster_run, context.instance, context.log
+        assert run is not None and instance is not None and log is not None
+        if named_version(run.run_config) is not None:
+            return self
+        run_id, key = version_of_process.get() or (None, "")
+        if run_id != run.run_id:
+            chosen = choose_version(instance, run, self.version.value)
+            key = chosen.version.key
+            if chosen.followed:
+                log.info(chosen.sentence)
+        return self.model_copy(update={"version": VersionKey(key)})
+
+    def _track(self, context: InitResourceContext) -> Iterator["MlflowTracker"]:
         run, instance, log = context.dagster_run, context.instance, context.log
         assert run is not None and instance is not None and log is not None
         tracker: Any = self.connect(log.warning)
@@ -226,11 +251,11 @@ class MlflowTracker(ConfigurableResource):
             self._log(f"MLflow run {tracker.run_id} ended as {status}.")
 
     def _settings(self, version: MlflowVersion) -> TrackingSettings:
-        if self.tracking_uri:
-            check_tracking_uri(self.tracking_uri, version.key)
+        # The environment's own address, not the text that was given, goes to MLflow's client.
+        given = self.tracking_uri
         return tracking_settings(
             version,
-            self.tracking_uri,
+            allowed_tracking_uri(given, version.key) if given else None,
             experiment_name=self.experiment_name,
             model_format=self.model_format.value,
             ui_url=self.ui_url,

@@ -11,9 +11,9 @@ import os
 import subprocess
 from functools import lru_cache
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit, urlunsplit
 
 from wine_quality.environments.versions import PROJECT_ROOT
+from wine_quality.sources.location import redacted
 
 if TYPE_CHECKING:
     from dagster import DagsterRun
@@ -82,8 +82,5 @@ def git_commit() -> str:
 
 
 def without_password(uri: str) -> str:
-    """The URI as it may be shown: no user, no password."""
-    parts = urlsplit(uri)
-    if "@" not in parts.netloc:
-        return uri
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    """The URI as it may be shown, and noted: no user, no password, printable characters."""
+    return redacted(uri)

@@ -7,6 +7,7 @@ A back end only says how a run is opened and how its model is logged; all else g
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 import os
@@ -21,11 +22,19 @@ from typing import TYPE_CHECKING, Any
 
 from wine_quality.tracking.champion import ChampionRegistry
 from wine_quality.tracking.child_runs import ChildRuns, end_running_children
+from wine_quality.tracking.loadable import loadable_formats, require_loadable
 from wine_quality.tracking.provenance import (
     HASH_TAG,
+    NO_RECORD,
+    SIGNATURE_TAG,
+    Claims,
+    UntrustedModelError,
+    hashed_uploads,
     model_sha256,
-    require_hash,
+    require_files,
     require_own_run,
+    require_signature,
+    signature,
 )
 from wine_quality.tracking.run_tags import RUN_TAG, without_password
 from wine_quality.tracking.training import MlflowRunGoneError, Training
@@ -74,6 +83,19 @@ class TrackingSettings:
     requirements: tuple[str, ...] = field(default=())
 
 
+@dataclass(frozen=True)
+class LoggedModel:
+    """A model that was logged.
+
+    Attributes:
+        sha256: See ``model_sha256``: of its files as they were before they left this process, for
+            whoever reaches the artifact store may change them at once.
+    """
+
+    uri: str
+    sha256: str
+
+
 class Tracker(ABC):
     """One MLflow run of one Dagster run."""
 
@@ -92,7 +114,7 @@ class Tracker(ABC):
         self._warn = warn
         mlflow.set_tracking_uri(settings.tracking_uri)
         self.client = MlflowClient()
-        self._records: dict[str, dict[str, Any] | None] = {}
+        self._records: dict[str, bytes | None] = {}
         self.run_id: str | None = None
         self.experiment_id: str | None = None
         self.experiment_name = settings.experiment_name
@@ -254,8 +276,26 @@ class Tracker(ABC):
     def activate(self, run_id: str) -> None:
         """Make it the active run of MLflow's fluent calls, its status RUNNING."""
 
+    def log_model(self, model: BaseEstimator, example: pd.DataFrame) -> LoggedModel:
+        """Log the fitted estimator under ``model``, with ``example`` rows."""
+        import mlflow.tracking.fluent
+
+        # In MLflow 3 by the client, before by the fluent function.
+        owner: Any = mlflow.tracking.fluent
+        name = "log_artifacts"
+        if hasattr(self.client, "log_model_artifacts"):
+            owner, name = type(self.client), "log_model_artifacts"
+        with hashed_uploads(owner, name) as uploads:
+            uri = self._log_model(model, example)
+        if len(uploads) != 1:
+            raise RuntimeError(
+                f"MLflow {self.client_version} uploaded {len(uploads)} folders by {name} for one "
+                "model, so what it logged cannot be signed"
+            )
+        return LoggedModel(uri, uploads[0])
+
     @abstractmethod
-    def log_model(self, model: BaseEstimator, example: pd.DataFrame) -> str:
+    def _log_model(self, model: BaseEstimator, example: pd.DataFrame) -> str:
         """Log the fitted estimator under ``model`` and return its model URI."""
 
     def log_dataset(self, frame: pd.DataFrame, source: str, name: str) -> None:  # noqa: B027
@@ -300,20 +340,41 @@ class Tracker(ABC):
         writer.writerows(rows)
         self._log_file(path, text.getvalue().encode())
 
-    def log_training_record(self, record: Mapping[str, Any]) -> None:
-        """The model in plain numbers and what its training data looked like.
+    def log_training_record(self, record: Mapping[str, Any]) -> str:
+        """The model in plain numbers and what its training data looked like; returns its SHA-256.
 
         By this a later run compares with it, whatever environment trained it.
         """
-        self._log_file(TRAINING_RECORD, json.dumps(record, indent=1).encode())
+        content = json.dumps(record, indent=1).encode()
+        self._log_file(TRAINING_RECORD, content)
+        return _sha256(content)
 
-    def load_training_record(self, run_id: str) -> dict[str, Any] | None:
-        """What ``log_training_record`` left in a run; None when it left none, or that is gone.
+    def load_training_record(self, found: Any) -> dict[str, Any] | None:
+        """What ``log_training_record`` left in a version's run; None when it left none, or that
+        is gone.
+
+        Args:
+            found: The model version, as the client gives it.
 
         Raises:
+            UntrustedModelError: the version is not signed, or it was with another record.
             Exception: MLflow's or its artifact store's own, when they do not answer: a champion
                 that cannot be asked for now is not one that is gone.
         """
+        claims = require_signature(found)
+        content = self._record_of(claims.mlflow_run_id)
+        if content is None:
+            return None
+        if _sha256(content) != claims.record:
+            raise UntrustedModelError(
+                f"{found.name} version {found.version} is not compared with: the record of its "
+                f"training ({TRAINING_RECORD} of run {claims.mlflow_run_id}) is not the one that "
+                "was there when it was registered. Restore it from a backup, or make another "
+                "version the champion (make rollback)."
+            )
+        return json.loads(content)
+
+    def _record_of(self, run_id: str) -> bytes | None:
         if run_id not in self._records:
             there = self._is_there(run_id, TRAINING_RECORD)
             self._records[run_id] = self._read_record(run_id) if there else None
@@ -333,16 +394,12 @@ class Tracker(ABC):
             raise
         return any(found.path == path for found in beside)
 
-    def _read_record(self, run_id: str) -> dict[str, Any] | None:
+    def _read_record(self, run_id: str) -> bytes:
         from mlflow.artifacts import download_artifacts
 
         uri = f"runs:/{run_id}/{TRAINING_RECORD}"
         with tempfile.TemporaryDirectory() as folder:
-            local = Path(download_artifacts(artifact_uri=uri, dst_path=folder))
-            try:
-                return json.loads(local.read_text())
-            except ValueError:
-                return None
+            return Path(download_artifacts(artifact_uri=uri, dst_path=folder)).read_bytes()
 
     def predict(self, name: str, version: str, features: pd.DataFrame) -> Any:
         """What a registered version predicts, by MLflow's own loading of it.
@@ -368,31 +425,65 @@ class Tracker(ABC):
             Exception: MLflow's or its artifact store's own, when they do not answer.
         """
         found = self.client.get_model_version(name, version)
+        claims = require_signature(found)
+        require_own_run(self.client, found)
         files = self._download(found, folder)
-        require_hash(found, files)
+        require_files(found, files, claims.files)
+        require_loadable(f"{name} version {version}", files, self.loadable_formats)
         return files
 
-    def note_hash(self, name: str, version: str) -> str:
-        """Note the hash of a version's files as they are now; nothing of them is loaded.
+    def require_trusted(self, name: str, version: str) -> Claims:
+        """That a version is signed, without its files.
 
         Raises:
-            UntrustedModelError: it is not of a run of this pipeline, or has another hash already.
+            UntrustedModelError: it is not.
+        """
+        return require_signature(self.client.get_model_version(name, version))
+
+    @property
+    def loadable_formats(self) -> frozenset[str]:
+        """Of model files, see ``tracking.loadable``."""
+        return loadable_formats(self.settings.version, self.settings.model_format)
+
+    def claims_of(self, found: Any) -> tuple[Claims, str]:
+        """What a signature of the version would say, by its files and its run as they are now;
+        nothing of them is loaded.
+
+        Returns:
+            The claims, and the format of its estimator.
+
+        Raises:
+            UntrustedModelError: it is of no run of this pipeline, its files are not those whose
+                hash was noted, or it is of a format that may not be loaded.
             FileNotFoundError: the version's files are gone.
         """
-        found = self.client.get_model_version(name, version)
+        run = require_own_run(self.client, found)
+        title = f"{found.name} version {found.version}"
         with tempfile.TemporaryDirectory() as folder:
             files = self._download(found, Path(folder))
             if HASH_TAG in found.tags:
-                require_hash(found, files)
-            noted = model_sha256(files)
-        self.client.set_model_version_tag(name, version, HASH_TAG, noted)
-        return noted
+                require_files(found, files, found.tags[HASH_TAG])
+            kind = require_loadable(title, files, self.loadable_formats)
+            content = self._record_of(found.run_id)
+            claims = Claims(
+                model=found.name,
+                mlflow_run_id=found.run_id,
+                mlflow_version=self.settings.version,
+                dagster_run_id=run.data.tags[RUN_TAG],
+                files=model_sha256(files),
+                record=NO_RECORD if content is None else _sha256(content),
+            )
+        return claims, kind
+
+    def sign(self, found: Any, claims: Claims) -> None:
+        """Have a version carry this code location's signature."""
+        for key, value in ((HASH_TAG, claims.files), (SIGNATURE_TAG, signature(claims))):
+            self.client.set_model_version_tag(found.name, found.version, key, value)
 
     def _download(self, found: Any, folder: Path) -> Path:
         """Not by ``models:/<name>/<version>``, which says it anew."""
         from mlflow.artifacts import download_artifacts
 
-        require_own_run(self.client, found)
         self._require_files(found.name, found.version)
         return Path(download_artifacts(artifact_uri=found.source, dst_path=str(folder)))
 
@@ -422,8 +513,19 @@ class Tracker(ABC):
             artifact_path = None if parent == "." else parent
             self.client.log_artifact(self.require_run_id(), str(local), artifact_path)
 
-    def register(self, model_uri: str, name: str, tags: Mapping[str, str], description: str) -> str:
-        """A model version of this run; the one it already has when called again.
+    def register(
+        self,
+        model: LoggedModel,
+        record: str,
+        name: str,
+        tags: Mapping[str, str],
+        description: str,
+    ) -> str:
+        """A model version of this run, signed; the one it already has when called again.
+
+        Args:
+            record: SHA-256 of the run's training record.
+            tags: Of the version; ``RUN_TAG`` must be among them.
 
         Returns:
             The version number as MLflow writes it.
@@ -432,7 +534,10 @@ class Tracker(ABC):
         self._create_registered_model(name)
         if not self._versions_of(run_id, name):
             cut = {key: self._cut("model tag", key, text, TAG_LIMIT) for key, text in tags.items()}
-            self.create_version(name, model_uri, {**cut, HASH_TAG: self._hash(model_uri)})
+            version, files = self.settings.version, model.sha256
+            signed = signature(Claims(name, run_id, version, tags[RUN_TAG], files, record))
+            marks = {HASH_TAG: files, SIGNATURE_TAG: signed}
+            self.create_version(name, model.uri, {**cut, **marks})
         # Asked again: MLflow's client sends a request again whose answer was lost.
         version, *ghosts = self._versions_of(run_id, name)
         for ghost in ghosts:
@@ -450,13 +555,6 @@ class Tracker(ABC):
             if found.name == name
         ]
         return [str(number) for number in sorted(mine, key=int)]
-
-    def _hash(self, model_uri: str) -> str:
-        """Of the files that were logged, as the store gives them back."""
-        from mlflow.artifacts import download_artifacts
-
-        with tempfile.TemporaryDirectory() as folder:
-            return model_sha256(Path(download_artifacts(artifact_uri=model_uri, dst_path=folder)))
 
     def create_version(self, name: str, model_uri: str, tags: dict[str, str]) -> Any:
         """A new version whose files are those of this run's ``model`` folder."""
@@ -502,6 +600,10 @@ class Tracker(ABC):
             return text
         self._warn(f"{kind} {key!r} has {len(text)} characters; cut to MLflow's {limit}.")
         return text[: limit - 1] + "…"
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 @contextmanager

@@ -2,8 +2,8 @@
 
 The run's tag ``test/kill`` says whom and when: ``worker 12`` after the twelfth event of its log,
 ``child registered_model STEP_SUCCESS`` after the first whose step, type and message hold these
-words. ``child`` is the executor's process that runs the steps of another MLflow version. A file with
-the run's id in ``$WINE_QUALITY_TESTS_KILL`` says that somebody was killed.
+words. ``child`` is the executor's process that runs the steps of another MLflow version. A file
+with the run's id in ``$WINE_QUALITY_TESTS_KILL`` says that somebody was killed.
 """
 
 import importlib.machinery

@@ -61,14 +61,20 @@ class Up:
 
 
 @pytest.fixture(scope="module")
-def up(chromium, postgres, tmp_path_factory) -> Iterator[Up]:
+def home(tmp_path_factory) -> Path:
+    """Where ``make up`` starts; a module that needs one with runs in it has its own."""
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="module")
+def up(chromium, postgres, home, tmp_path_factory) -> Iterator[Up]:
     folder = tmp_path_factory.mktemp("up")
     ports = free_port(), free_port()
     watched = folder / "arriving"
     watched.mkdir()
     environment = {
         **os.environ,
-        "WINE_QUALITY_HOME": str(folder / "home"),
+        "WINE_QUALITY_HOME": str(home),
         "WINE_QUALITY_METRICS_URL": postgres.url(postgres.create_database()),
         "WINE_QUALITY_WATCH_PLACE": str(watched),
         "WINE_QUALITY_WATCH_INTERVAL_SECONDS": "5",
@@ -93,7 +99,7 @@ def up(chromium, postgres, tmp_path_factory) -> Iterator[Up]:
             lambda: process.poll() is not None or all(map(_answers, urls)), "the UIs", READY_SECONDS
         )
         assert process.poll() is None, log.read_text()[-3000:]
-        yield Up(urls[0], urls[1], folder / "home", watched, process, log)
+        yield Up(urls[0], urls[1], home, watched, process, log)
     finally:
         if process.poll() is None:
             process.send_signal(signal.SIGINT)
