@@ -24,6 +24,7 @@ from wine_quality.arrival_tags import arrived_at, data_tags
 from wine_quality.assets import recipe, streamed, trend
 from wine_quality.assets.data import GROUP, OWNERS, check_split, split_wines
 from wine_quality.assets.model import TrainingConfig
+from wine_quality.assets.parts import require_same_split
 from wine_quality.assets.promotion import PromotionConfig, challenge
 from wine_quality.assets.split_config import SplitConfig
 from wine_quality.assets.wine_files import materialization, note_files
@@ -36,6 +37,7 @@ from wine_quality.tracking.child_runs import ChildRun
 from wine_quality.tracking.links import mlflow_link
 from wine_quality.tracking.resource import MlflowTracker
 from wine_quality.tracking.server_check import server_named
+from wine_quality.tracking.training import KEY, Training
 from wine_quality.training_engine import TrainingEngine
 
 _SOLVER_SEED = 42
@@ -203,6 +205,8 @@ def sweep_points(
         "points": len(points),
         "mlflow_run_id": tracker.require_run_id(),
         "mlflow_version": mlflow.version.value,
+        KEY: tracker.require_training().to_json(),
+        "data": dict(split.data),
     }
 
 
@@ -239,9 +243,11 @@ def offer_best(
 ) -> None:
     """Trains the best point on the whole training part, registers it, and has it challenge."""
     recipe.require_same_version(mlflow, sweep_points, "sweep_points")
-    tracker = mlflow.continue_run(context, sweep_points["mlflow_run_id"])
-    picked = (sweep_points["alpha"], sweep_points["l1_ratio"], _SOLVER_SEED)
     split = split_of(sweep_data)
+    # Steps may be re-executed one by one, with other wines than those of the sweep.
+    require_same_split(sweep_points.get("data", {}), split.data, "sweep_points")
+    tracker = mlflow.continue_run(context, Training.required(sweep_points, "sweep_points"))
+    picked = (sweep_points["alpha"], sweep_points["l1_ratio"], _SOLVER_SEED)
     model = recipe.fit_and_log(mlflow, split, picked, config.drift_threshold)
     evaluated = recipe.evaluate_and_log(tracker, split, model.value["model"], training_engine.open)
     _require(context, *model.checks, *evaluated.checks)
@@ -268,7 +274,7 @@ def offer_best(
             **shown,
             **kept,
             **decision.metadata(),
-            "experiment": mlflow.experiment_name,
+            "experiment": tracker.experiment_name,
             "name": name,
             "version": version,
             "mlflow_run_id": tracker.require_run_id(),

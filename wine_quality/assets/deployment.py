@@ -25,6 +25,7 @@ from wine_quality.tracking.champion import CHAMPION
 from wine_quality.tracking.links import mlflow_link
 from wine_quality.tracking.resource import MlflowTracker
 from wine_quality.tracking.server_check import server_named
+from wine_quality.tracking.training import KEY
 
 if TYPE_CHECKING:
     from wine_quality.deployment.manifest_settings import ManifestModel
@@ -112,7 +113,14 @@ def model_deployment(
     deployed = _apply(context, config, written)
     model = fetched.model
     return MaterializeResult(
-        value={"name": name, "version": version, "place": written.place, "deployed_to": deployed},
+        value={
+            "name": name,
+            "version": version,
+            "place": written.place,
+            "deployed_to": deployed,
+            # Of the version, which need not be that of the assets before: see `make rollback`.
+            KEY: tracker.training_of(model.run_id).to_json(),
+        },
         metadata={
             "model": name,
             "version": version,

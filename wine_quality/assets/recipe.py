@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from wine_quality.assets import checks
 from wine_quality.data.contract import FEATURES
 from wine_quality.tracking.champion import CHAMPION
 from wine_quality.tracking.links import mlflow_link
+from wine_quality.tracking.training import KEY
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -84,6 +84,7 @@ def fit_and_log(
             "record_sha256": record,
             "mlflow_run_id": tracker.require_run_id(),
             "mlflow_version": mlflow.version.value,
+            KEY: tracker.require_training().to_json(),
             "data": data,
         },
         metadata={
@@ -145,7 +146,11 @@ def evaluate_and_log(
     }
     partly = {} if found.predicted_rows == found.rows else {"mae_rows": found.predicted_rows}
     return Done(
-        value={"metrics": found.metrics, "test_rows": found.rows},
+        value={
+            "metrics": found.metrics,
+            "test_rows": found.rows,
+            KEY: tracker.require_training().to_json(),
+        },
         metadata={
             **found.metrics,
             "test_rows": found.rows,
@@ -218,18 +223,4 @@ def require_same_version(
             f"{asset} was made with MLflow {model['mlflow_version']} (run "
             f"{model['mlflow_run_id']}), but resources.mlflow.config.version is "
             f'"{picked}". Pick that version, or make {asset} again too.'
-        )
-
-
-def require_same_split(trained_on: Mapping[str, Any], given: Mapping[str, Any]) -> None:
-    """Rows the model was trained on must not count as held out.
-
-    Raises:
-        ValueError: names what differs and what to do.
-    """
-    differing = [key for key in trained_on if trained_on[key] != given.get(key)]
-    if differing:
-        raise ValueError(
-            "elasticnet_model was trained on another split than the train_test_split given now "
-            f"(they differ in {', '.join(differing)}). Materialize elasticnet_model again too."
         )

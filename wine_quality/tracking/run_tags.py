@@ -22,10 +22,11 @@ if TYPE_CHECKING:
 RUN_TAG = "dagster.run_id"
 ROOT_TAG = "dagster.root_run_id"
 
-# Value of MLFLOW_STATE_TAG on the Dagster run from before the MLflow run is made until it has
-# ended; then the tag says how it ended. Dagster copies a run's tags to its re-executions:
-# MLFLOW_OWNER_TAG tells whose the others are.
+# Values of MLFLOW_STATE_TAG on the Dagster run: OPEN from before the MLflow run is made until it
+# has ended; then the tag says how it ended, or LEFT where another Dagster run had taken it up.
+# Dagster copies a run's tags to its re-executions: MLFLOW_OWNER_TAG tells whose the others are.
 OPEN = "open"
+LEFT = "left to another run"
 
 
 def run_name(run: DagsterRun) -> str:
