@@ -68,6 +68,7 @@ def test_health_and_loss_go_by_the_process_noted(living, monkeypatch):
     monkeypatch.setattr(lost_runs, "_GRACE_SECONDS", 0.0)
     launcher = WarmRunLauncher()
     with DagsterInstance.ephemeral() as instance:
+        launcher.register_instance(instance)
 
         def started(worker: WorkerProcess):
             run = instance.create_run_for_job(empty, status=DagsterRunStatus.STARTED)

@@ -29,6 +29,7 @@ from wine_quality.environments.dagster_private import (
     recon_job_from_origin,
 )
 from wine_quality.execution import messages
+from wine_quality.tracking.lifecycle import is_done, report_done
 
 if TYPE_CHECKING:
     from wine_quality.execution.warm_server import Job
@@ -130,7 +131,9 @@ def _end_run(instance: DagsterInstance, job: Job) -> None:
     prefix = f"Run execution process for {job.run_id}"
     message = get_run_crash_explanation(prefix=prefix, exit_code=job.exit_code)
     instance.report_engine_event(message, run)
-    if run.status == DagsterRunStatus.CANCELING:
+    if is_done(instance, run):
+        report_done(instance, run)
+    elif run.status == DagsterRunStatus.CANCELING:
         instance.report_run_canceled(run)
     else:
         instance.report_run_failed(run)

@@ -34,6 +34,7 @@ from wine_quality.execution.warm_client import (
     variables_of,
 )
 from wine_quality.execution.worker_process import WorkerProcess
+from wine_quality.tracking.lifecycle import is_done, report_done
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance, DagsterRun
@@ -99,6 +100,9 @@ class WarmRunLauncher(DefaultRunLauncher):
         # Of those that the code server started, that one says itself when they have ended.
         if worker is None or worker.is_running():
             return CheckRunHealthResult(WorkerStatus.RUNNING)
+        if is_done(self._instance, run):
+            report_done(self._instance, run)
+            return CheckRunHealthResult(WorkerStatus.SUCCESS)
         return CheckRunHealthResult(
             WorkerStatus.NOT_FOUND, f"the run's process {worker.pid} is gone"
         )
