@@ -225,7 +225,7 @@ def _close_left_open(instance: DagsterInstance, run: DagsterRun, status: str) ->
     except NotClosedError as error:
         return f", its MLflow run is still open ({error}; `make up` goes on trying)"
     tags = under_current_names((instance.get_run_by_id(run.run_id) or run).tags)
-    if MLFLOW_RUN_TAG not in tags:
+    if not tags.get(MLFLOW_RUN_TAG):
         return ", no MLflow run was made"
     return f", MLflow run {tags[MLFLOW_RUN_TAG]} is {tags[MLFLOW_STATE_TAG]}"
 

@@ -15,9 +15,12 @@ def reasons_of(events: Iterable[Any]) -> list[str]:
             reasons.append(f"{event.step_key}: {root_of(event.step_failure_data.error)}")
         elif event.is_resource_init_failure:
             reasons.append(root_of(event.engine_event_data.error))
-        elif event.is_job_failure and event.job_failure_data.error and not reasons:
-            # It comes last, and repeats what failed before it.
-            reasons.append(root_of(event.job_failure_data.error))
+        elif event.is_job_failure and not reasons:
+            # It comes last, and repeats what failed before it. Whoever reports the death of a
+            # worker gives no data.
+            data = event.job_failure_data
+            if data is not None and data.error:
+                reasons.append(root_of(data.error))
     return list(dict.fromkeys(reasons))
 
 

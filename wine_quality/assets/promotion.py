@@ -20,7 +20,8 @@ from dagster import (
 from pydantic import Field
 
 from wine_quality.assets.data import GROUP, OWNERS
-from wine_quality.assets.recipe import require_same_split, require_same_version
+from wine_quality.assets.parts import require_same_split, require_version_of_model
+from wine_quality.assets.recipe import require_same_version
 from wine_quality.config_fields import CheckedConfig
 from wine_quality.splits.split import Split, split_of
 from wine_quality.tracking.champion import (
@@ -30,11 +31,13 @@ from wine_quality.tracking.champion import (
     OPEN,
     ChampionRegistry,
 )
+from wine_quality.tracking.links import mlflow_link
 from wine_quality.tracking.promotion_note import note_promotion
 from wine_quality.tracking.provenance import UntrustedModelError
 from wine_quality.tracking.resource import MlflowTracker
 from wine_quality.tracking.server_check import server_named
 from wine_quality.tracking.tracker import Tracker
+from wine_quality.tracking.training import KEY, Training
 
 if TYPE_CHECKING:
     from wine_quality.training.fit import LinearModel
@@ -99,8 +102,9 @@ def champion_model(
     require_same_version(mlflow, elasticnet_model)
     split = split_of(train_test_split)
     require_same_split(elasticnet_model["data"], split.data)
-    tracker = mlflow.continue_run(context, elasticnet_model["mlflow_run_id"])
-    registry = tracker.registry(registered_model["name"])
+    registry = mlflow.tracker.registry(registered_model["name"])
+    require_version_of_model(registry, elasticnet_model, registered_model)
+    tracker = mlflow.continue_run(context, Training.required(elasticnet_model, "elasticnet_model"))
     decision = challenge(
         context,
         config,
@@ -112,13 +116,19 @@ def champion_model(
     )
     context.log.info(decision.reason)
     return MaterializeResult(
-        value={"name": registry.name, "champion": decision.champion, "previous": decision.before},
+        value={
+            "name": registry.name,
+            "champion": decision.champion,
+            "previous": decision.before,
+            # Of the version that challenged, whoever is champion now.
+            KEY: tracker.require_training().to_json(),
+        },
         metadata={
             **decision.metadata(),
-            "mlflow_run": MetadataValue.url(tracker.run_url),
+            "mlflow_run": mlflow_link(tracker.run_url),
             **(
                 {
-                    "champion_version": MetadataValue.url(
+                    "champion_version": mlflow_link(
                         tracker.model_version_url(registry.name, decision.champion)
                     )
                 }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,8 @@ from dagster import AssetCheckResult, MetadataValue
 from wine_quality.assets import checks
 from wine_quality.data.contract import FEATURES
 from wine_quality.tracking.champion import CHAMPION
+from wine_quality.tracking.links import mlflow_link
+from wine_quality.tracking.training import KEY
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -83,6 +84,7 @@ def fit_and_log(
             "record_sha256": record,
             "mlflow_run_id": tracker.require_run_id(),
             "mlflow_version": mlflow.version.value,
+            KEY: tracker.require_training().to_json(),
             "data": data,
         },
         metadata={
@@ -91,7 +93,7 @@ def fit_and_log(
             "nonzero_coefficients": sum(c != 0 for c in model.coefficients),
             "iterations": int(estimator.n_iter_),
             "mlflow_client": tracker.client_version,
-            "mlflow_run": MetadataValue.url(tracker.run_url),
+            "mlflow_run": mlflow_link(tracker.run_url),
             "model_uri": logged.uri,
             "train_rows": split.train_rows,
             "data_sha256": data["data_sha256"],
@@ -144,12 +146,16 @@ def evaluate_and_log(
     }
     partly = {} if found.predicted_rows == found.rows else {"mae_rows": found.predicted_rows}
     return Done(
-        value={"metrics": found.metrics, "test_rows": found.rows},
+        value={
+            "metrics": found.metrics,
+            "test_rows": found.rows,
+            KEY: tracker.require_training().to_json(),
+        },
         metadata={
             **found.metrics,
             "test_rows": found.rows,
             **partly,
-            "mlflow_run": MetadataValue.url(tracker.run_url),
+            "mlflow_run": mlflow_link(tracker.run_url),
             **shown,
         },
         checks=[
@@ -217,18 +223,4 @@ def require_same_version(
             f"{asset} was made with MLflow {model['mlflow_version']} (run "
             f"{model['mlflow_run_id']}), but resources.mlflow.config.version is "
             f'"{picked}". Pick that version, or make {asset} again too.'
-        )
-
-
-def require_same_split(trained_on: Mapping[str, Any], given: Mapping[str, Any]) -> None:
-    """Rows the model was trained on must not count as held out.
-
-    Raises:
-        ValueError: names what differs and what to do.
-    """
-    differing = [key for key in trained_on if trained_on[key] != given.get(key)]
-    if differing:
-        raise ValueError(
-            "elasticnet_model was trained on another split than the train_test_split given now "
-            f"(they differ in {', '.join(differing)}). Materialize elasticnet_model again too."
         )

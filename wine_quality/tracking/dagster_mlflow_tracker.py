@@ -34,7 +34,7 @@ class DagsterMlflowTracker(Tracker):
         mlflow.end_run()
         context = self.init_context.replace_config(
             {
-                "experiment_name": self.settings.experiment_name,
+                "experiment_name": self.experiment_name,
                 "mlflow_tracking_uri": self.settings.tracking_uri,
                 "parent_run_id": None,
                 "mlflow_run_id": run_id,

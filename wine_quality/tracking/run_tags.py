@@ -22,10 +22,11 @@ if TYPE_CHECKING:
 RUN_TAG = "dagster.run_id"
 ROOT_TAG = "dagster.root_run_id"
 
-# Value of MLFLOW_STATE_TAG on the Dagster run from before the MLflow run is made until it has
-# ended; then the tag says how it ended. Dagster copies a run's tags to its re-executions:
-# MLFLOW_OWNER_TAG tells whose the others are.
+# Values of MLFLOW_STATE_TAG on the Dagster run: OPEN from before the MLflow run is made until it
+# has ended; then the tag says how it ended, or LEFT where another Dagster run had taken it up.
+# Dagster copies a run's tags to its re-executions: MLFLOW_OWNER_TAG tells whose the others are.
 OPEN = "open"
+LEFT = "left to another run"
 
 
 def run_name(run: DagsterRun) -> str:
@@ -37,8 +38,16 @@ def run_name(run: DagsterRun) -> str:
 
 def dagster_run_url(run_id: str) -> str:
     """Where people see the run, by ``$DAGSTER_WEBSERVER_URL``."""
+    return absolute_url(f"/runs/{run_id}")
+
+
+def absolute_url(url: str) -> str:
+    """A path below Dagster's address as one that can be opened from anywhere; other URLs, and
+    none, as they are."""
+    if not url.startswith("/"):
+        return url
     webserver = os.environ.get("DAGSTER_WEBSERVER_URL", "http://localhost:5000").rstrip("/")
-    return f"{webserver}/runs/{run_id}"
+    return f"{webserver}{url}"
 
 
 def tags_for_mlflow(run: DagsterRun) -> dict[str, str]:

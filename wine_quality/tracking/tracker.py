@@ -36,7 +36,8 @@ from wine_quality.tracking.provenance import (
     require_signature,
     signature,
 )
-from wine_quality.tracking.run_tags import RUN_TAG
+from wine_quality.tracking.run_tags import RUN_TAG, without_password
+from wine_quality.tracking.training import MlflowRunGoneError, Training
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -70,7 +71,8 @@ class TrackingSettings:
         experiment_name: Experiment that the runs go to.
         artifact_location: Artifact root for a new experiment; None leaves it to the server.
         model_format: ``skops`` or ``pickle``; MLflow before 3 knows only pickles.
-        ui_url: Address at which a person sees this MLflow.
+        ui_url: Address at which a person sees this MLflow, a path below Dagster's own
+            (``/mlflow/3``), or empty.
     """
 
     version: str
@@ -116,6 +118,10 @@ class Tracker(ABC):
         self._records: dict[str, bytes | None] = {}
         self.run_id: str | None = None
         self.experiment_id: str | None = None
+        self.experiment_name = settings.experiment_name
+        """Of the run that is open, which may have been made under another than that of now."""
+        self.training: Training | None = None
+        self._owner: str | None = None
         self._has_children = False
 
     @property
@@ -138,6 +144,28 @@ class Tracker(ABC):
             )
         return self.run_id
 
+    def require_training(self) -> Training:
+        """The training that the open run is of."""
+        if self.training is None:
+            raise RuntimeError("no MLflow run is open")
+        return self.training
+
+    def training_of(self, run_id: str, dagster_run_id: str = "") -> Training:
+        """The training tracked in a run of this server."""
+        uri = without_password(self.settings.tracking_uri)
+        return Training(run_id, self.settings.version, uri, dagster_run_id)
+
+    def logged_metrics(self, run_id: str) -> dict[str, float]:
+        """The latest metrics of a run; none of one that is not on the server."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return dict(self.client.get_run(run_id).data.metrics)
+        except MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                return {}
+            raise
+
     def run_started(self) -> datetime:
         """When MLflow says that the run began; a run that is taken up again keeps its time."""
         milliseconds = self.client.get_run(self.require_run_id()).info.start_time
@@ -145,11 +173,16 @@ class Tracker(ABC):
 
     @property
     def run_url(self) -> str:
-        experiment, run = self.experiment_id, self.run_id
-        return f"{self.settings.ui_url}/#/experiments/{experiment}/runs/{run}"
+        """Where the run is seen; empty when no UI shows it."""
+        return self._seen_at(f"experiments/{self.experiment_id}/runs/{self.run_id}")
 
     def model_version_url(self, name: str, version: str) -> str:
-        return f"{self.settings.ui_url}/#/models/{name}/versions/{version}"
+        """Where the version is seen; empty when no UI shows it."""
+        return self._seen_at(f"models/{name}/versions/{version}")
+
+    def _seen_at(self, page: str) -> str:
+        ui = self.settings.ui_url
+        return f"{ui}/#/{page}" if ui else ""
 
     def open_experiment(self) -> str:
         """The experiment's id; it is created when new and restored when it was deleted."""
@@ -187,16 +220,51 @@ class Tracker(ABC):
 
         A new run gets its tags in the request that makes it: whatever dies afterwards, it can be
         found by them.
+
+        Raises:
+            MlflowRunGoneError: ``run_id`` is not there to be taken up.
         """
-        self.experiment_id = self.open_experiment()
+        self._owner = tags.get(RUN_TAG)
         cut = {key: self._cut("tag", key, value, TAG_LIMIT) for key, value in tags.items()}
         if run_id is None:
+            self.experiment_id = self.open_experiment()
             made = self.client.create_run(self.experiment_id, tags={"mlflow.runName": name, **cut})
             self.run_id = made.info.run_id
             self._remove_ghost_runs(tags)
         else:
+            self.locate(run_id)
             self.run_id = run_id
             self.set_tags(cut)
+
+    def locate(self, run_id: str) -> None:
+        """Take the experiment of a run for that of this tracker, whatever the settings say.
+
+        Raises:
+            MlflowRunGoneError: there is no such run on this server, or it was deleted.
+        """
+        from mlflow.exceptions import MlflowException
+
+        try:
+            run = self.client.get_run(run_id)
+            experiment = self.client.get_experiment(run.info.experiment_id)
+            if experiment.lifecycle_stage == "deleted":
+                self._warn(f"MLflow experiment {experiment.name!r} was deleted; restoring it.")
+                self.client.restore_experiment(experiment.experiment_id)
+                run = self.client.get_run(run_id)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            raise MlflowRunGoneError(
+                f"MLflow run {run_id} is not on {without_password(self.settings.tracking_uri)}, "
+                "where resources.mlflow.config looks for it. Pick the server that it was tracked "
+                "on, or materialize elasticnet_model and what follows again."
+            ) from error
+        if run.info.lifecycle_stage == "deleted":
+            raise MlflowRunGoneError(
+                f"MLflow run {run_id} was deleted. Restore it (mlflow runs restore --run-id "
+                f"{run_id}), or materialize elasticnet_model and what follows again."
+            )
+        self.experiment_id, self.experiment_name = experiment.experiment_id, experiment.name
 
     def _remove_ghost_runs(self, tags: Mapping[str, str]) -> None:
         """Runs that a request made whose answer was lost: MLflow's client sent it again."""
@@ -509,17 +577,28 @@ class Tracker(ABC):
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
 
-    def end(self, status: str | None) -> None:
-        """End the run as FINISHED, FAILED or KILLED; None leaves it RUNNING for other processes."""
+    def end(self, status: str | None) -> str | None:
+        """End the run as FINISHED, FAILED or KILLED; None leaves it RUNNING for other processes.
+
+        Returns:
+            The Dagster run that has taken it up meanwhile, and to which it is left; else None.
+        """
         import mlflow
 
         with _impatient() if status != "FINISHED" else nullcontext():
+            if status is not None and self.run_id is not None:
+                now = self.client.get_run(self.run_id)
+                holder = now.data.tags.get(RUN_TAG)
+                if self._owner and holder and holder != self._owner:
+                    mlflow.end_run(now.info.status)
+                    return holder
             # Takes it off the fluent calls' stack, which would end it as FINISHED at exit.
             mlflow.end_run(status or "RUNNING")
             if self.run_id is not None and status is not None:
                 if self._has_children and self.experiment_id is not None:
                     end_running_children(self.client, self.experiment_id, self.run_id, status)
                 self.client.set_terminated(self.run_id, status)
+        return None
 
     def _cut(self, kind: str, key: str, value: Any, limit: int) -> str:
         text = str(value)
