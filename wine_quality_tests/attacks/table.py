@@ -96,7 +96,7 @@ ATTACKS = [
     ),
     Attack(
         "{env: …}: a password as the name of an experiment",
-        lambda w: resource("mlflow", experiment_name={"env": "MLFLOW_TRACKING_PASSWORD"}),
+        lambda w: resource("mlflow", experiment_name={"env": "WINE_QUALITY_ASSETS_SECRET"}),
         "WINE_QUALITY_ALLOWED_CONFIG_VARIABLES",
         is_quick=True,
     ),
