@@ -15,6 +15,7 @@ from wine_quality.data.contract import check_contract, conform, summarize
 from wine_quality.data.parse import DataFormatError, parse_wine_csv
 from wine_quality.data.source import PACKAGED_RED_WINE, SourceError, SourceLimits, read_source
 from wine_quality.data.transfer import redact_url
+from wine_quality.escaping import ShownError, escaped
 from wine_quality.history import WineHistory
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ class LoadedWines:
         return self.frame.attrs["data_sha256"]
 
 
-class WinesRefusedError(Exception):
+class WinesRefusedError(ShownError):
     """The wines cannot be read, or break the data contract; the message names source and reason.
 
     Attributes:
@@ -105,7 +106,7 @@ class WinesRefusedError(Exception):
 
     def __init__(self, message: str, reason: str, sha256: str | None = None) -> None:
         super().__init__(message)
-        self.reason = reason
+        self.reason = escaped(reason)
         self.sha256 = sha256
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import sys
 
-from dagster import InitLoggerContext, LoggerDefinition
+from dagster import InitLoggerContext, LoggerDefinition, colored_console_logger
+
+from wine_quality.escaping import escaped_lines
 
 NAME = "progress"
 
@@ -17,7 +19,7 @@ class ProgressHandler(logging.Handler):
         try:
             line = _line(record)
             if line is not None:
-                print(line, file=sys.stderr, flush=True)
+                print(escaped_lines(line), file=sys.stderr, flush=True)
         except Exception:
             self.handleError(record)
 
@@ -55,4 +57,25 @@ def _make(_init_context: InitLoggerContext) -> logging.Logger:
 
 progress_logger = LoggerDefinition(
     _make, description="Short progress lines on stderr, for people who wait at a terminal."
+)
+
+
+def _escape(record: logging.LogRecord) -> bool:
+    """What is not printable reaches no terminal; a traceback keeps its lines."""
+    record.msg, record.args = escaped_lines(record.getMessage()), ()
+    return True
+
+
+def _make_console(init_context: InitLoggerContext) -> logging.Logger:
+    made = colored_console_logger.logger_fn(init_context)
+    for handler in made.handlers:
+        # Before the formatter, whose own colours stay.
+        handler.addFilter(_escape)
+    return made
+
+
+console_logger = LoggerDefinition(
+    _make_console,
+    config_schema=colored_console_logger.config_schema,
+    description="Dagster's console logger; text from outside is escaped.",
 )

@@ -23,6 +23,7 @@ from wine_quality.data.transfer import (
     with_retries,
     within_deadline,
 )
+from wine_quality.escaping import escaped
 
 UNFINISHED = (".tmp", ".part", ".partial", ".crdownload", ".swp", "~")
 """Ends of names under which programs write what they rename when it is whole."""
@@ -138,7 +139,7 @@ def _local(folder: Path, suffix: str, since: float) -> Listing:
             except OSError:
                 continue  # it went away meanwhile
             if not is_text(entry.name):
-                misnamed.append(os.fsencode(entry.name).decode(errors="backslashreplace"))
+                misnamed.append(escaped(entry.name))
                 continue
             files += 1
             # A copy may keep the modification time of its original; the change time is of this

@@ -14,7 +14,6 @@ import socket
 import time
 from pathlib import Path
 
-from wine_quality.data.allowed import EVERYTHING
 from wine_quality.environments.versions import MlflowVersion
 from wine_quality.home import dagster_home_in_use, home, stores_are_made
 from wine_quality.stack.dagster import daemon_ready, webserver_ready
@@ -108,7 +107,6 @@ class Platform:
 
     def _variables(self) -> dict[str, str]:
         return environment(
-            **{name: value for name, value in EVERYTHING.items() if name not in os.environ},
             DAGSTER_HOME=str(dagster_home_in_use()),
             DAGSTER_WEBSERVER_URL=self._url,
             WINE_QUALITY_MLFLOW=self._version.key,
