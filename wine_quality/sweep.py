@@ -174,6 +174,7 @@ def sweep_points(
         }
     )
     children = tracker.child_runs()
+    child_runs = MetadataValue.url(tracker.experiment_url(children.experiment_id))
     with children.writing(map(_child, scores), context.log.info):
         large = plots.sweep_errors(scores, best)
         drawn = recipe.show_plots(tracker, {"sweep": (large, _small(scores))}, "sweep_plot")
@@ -192,6 +193,7 @@ def sweep_points(
         "best_points": MetadataValue.table([TableRecord(_row(score)) for score in ranked[:_TOP]]),
         "data_sha256": split.data["data_sha256"],
         "mlflow_run": MetadataValue.url(tracker.run_url),
+        "mlflow_child_runs": child_runs,
     }
     context.log_event(AssetMaterialization(hyperparameter_sweep.key, metadata=shown))
     context.add_output_metadata(shown)

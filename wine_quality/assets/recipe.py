@@ -188,8 +188,10 @@ def register(
     mlflow: MlflowTracker, model: dict[str, Any], metrics: dict[str, float], dagster_run_id: str
 ) -> str:
     """The number of the version of this run's model, made once however often it is asked for."""
-    from wine_quality.tracking.run_tags import git_commit
+    from wine_quality.tracking.run_tags import dagster_url, git_commit
 
+    job = dagster_url("/locations/ml_repository/jobs/wine_quality_model")
+    champion = dagster_url("/assets/champion_model")
     return mlflow.tracker.register(
         model["model_uri"],
         mlflow.registered_model_name,
@@ -199,6 +201,11 @@ def register(
             "git_commit": git_commit(),
         },
         description=", ".join(f"{key} {value:.6f}" for key, value in metrics.items()),
+        of_model=(
+            "Predicts the quality of a wine (0 to 10) from eleven measurements: an elastic net. "
+            f"Versions are made by Dagster, in [wine_quality_model]({job}) and its like; which of "
+            f"them is the champion is decided by the asset [champion_model]({champion})."
+        ),
     )
 
 
