@@ -1,7 +1,7 @@
 PYTHON ?= python3
 MLFLOW ?= 3
-PORT ?= 5000
-MLFLOW_PORT ?= 5100
+PORT ?=
+MLFLOW_PORT ?=
 ARGS ?=
 VERSIONS ?= 3
 # Files of tests that run at the same time: much of their time is waiting for servers to start.
@@ -14,7 +14,7 @@ BUILD := $(PYTHON) -m wine_quality.environments build
 JAVA = $(shell command -v java)
 
 .DEFAULT_GOAL := help
-.PHONY: help env envs devenvs run sweep promote rollback deploy serve image trust metrics forget retention gc backup restore up spark stack stack-down stack-env test quick lint audit sbom bench bench-scale fuzz faults chaos screenshots browser clean
+.PHONY: help env envs devenvs run sweep promote rollback deploy serve image trust metrics forget retention gc backup restore up spark stack stack-down stack-env test quick lint audit sbom bench bench-scale fuzz attack faults chaos screenshots browser clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -46,7 +46,7 @@ deploy: env ## write what serves the champion (or VERSION=…), with manifests; 
 image: env ## an image that serves VERSION=champion or a number (ARGS=--no-build: only its context)
 	@$(BIN)/python -m wine_quality image --mlflow $(MLFLOW) --version $(or $(VERSION),champion) $(ARGS)
 
-trust: env ## note the hash of the files of VERSION=champion or a number that was registered without
+trust: env ## sign VERSION=champion, a number or all, of before there were signatures (ARGS=--yes)
 	@$(BIN)/python -m wine_quality trust --mlflow $(MLFLOW) --version $(or $(VERSION),champion) $(ARGS)
 
 metrics: env ## the metrics history: DO=status, upgrade or backfill (MLFLOW=… names the registry)
@@ -61,8 +61,8 @@ retention: env ## show runs and unpromoted versions older than 90 days (ARGS="--
 gc: env ## show files of runs retired 7 days ago, and files without a run (ARGS="--days 30 --delete")
 	@$(BIN)/python -m wine_quality gc $(ARGS)
 
-up: env ## start the Dagster UI (PORT) and the MLflow UI (MLFLOW_PORT); Ctrl-C stops both
-	@$(BIN)/python -m wine_quality up --mlflow $(MLFLOW) --port $(PORT) --mlflow-port $(MLFLOW_PORT)
+up: env ## start the Dagster UI (PORT) and the MLflow UIs (MLFLOW_PORT and after it); Ctrl-C stops all
+	@$(BIN)/python -m wine_quality up --mlflow $(MLFLOW) $(if $(PORT),--port $(PORT)) $(if $(MLFLOW_PORT),--mlflow-port $(MLFLOW_PORT))
 
 spark: env ## add PySpark to the environment of MLFLOW, for training_engine "spark"; it needs Java 17 or 21
 	@$(BUILD) --spark $(MLFLOW)
@@ -103,6 +103,9 @@ faults: devenvs ## every cell of the fault matrix, into docs/fault-matrix.md (CE
 
 chaos: devenvs ## the job in a loop while services are killed, for MINUTES=5 (ARGS="--seed 7")
 	@$(BIN)/python -m wine_quality_tests.chaos --minutes $(or $(MINUTES),5) $(ARGS)
+
+attack: devenvs ## attack `make up` and `make stack` as whoever may launch runs would, and print what held
+	@WINE_QUALITY_ATTACKS=all $(BIN)/python -m pytest wine_quality_tests/attacks $(ARGS)
 
 lint: devenvs ## ruff and mypy
 	@$(BIN)/ruff check .

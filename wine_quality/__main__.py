@@ -102,8 +102,12 @@ def parser() -> argparse.ArgumentParser:
     image.add_argument("--output", help="folder of the build context (build/image/MODEL-VERSION)")
     image.add_argument("--tag", help="of the image (localhost/wine-quality-model:VERSION)")
     image.add_argument("--no-build", action="store_true", help="only write the build context")
-    trust = commands.add_parser("trust", help="note the hash of a version's files that has none")
-    trust.add_argument("--version", default="champion", help="number of a version (champion)")
+    trust = commands.add_parser("trust", help="sign versions from before there were signatures")
+    trust.add_argument("--version", default="champion", help="a number, or all (champion)")
+    trust.add_argument("--yes", action="store_true", help="sign what is shown, without a question")
+    trust.add_argument(
+        "--unknown-runs", action="store_true", help="also of Dagster runs that are not known here"
+    )
     trust.add_argument("--model", help="registered model (ElasticnetWineModel)")
     for command in (run, sweep, promote, rollback, deploy, retention, metrics, serve, image, trust):
         command.add_argument("--tracking-uri", help="MLflow server; default: an embedded store")
@@ -113,8 +117,10 @@ def parser() -> argparse.ArgumentParser:
     forget = commands.add_parser("forget", help="list the files remembered, or forget one")
     forget.add_argument("file", nargs="?", help="its key, name or URL; without it: list them")
     up = commands.add_parser("up", help="start the Dagster and MLflow UIs; Ctrl-C stops both")
-    up.add_argument("--port", type=int, default=5000, help="of the Dagster UI (5000)")
-    up.add_argument("--mlflow-port", type=int, default=5100, help="of the MLflow UI (5100)")
+    up.add_argument("--port", type=int, help="of the Dagster UI (5000, or a free one)")
+    up.add_argument(
+        "--mlflow-port", type=int, help="of the MLflow UI (5100; the other versions' follow)"
+    )
     stack = commands.add_parser("stack", help="the platform as local processes")
     stack.add_argument("action", choices=["up", "down", "status", "env"], help="env: random .env")
     stack.add_argument("--versions", nargs="+", default=[DEFAULT_VERSION], help="MLflow servers")

@@ -19,7 +19,7 @@ from wine_quality.environments.versions import (
     get_version,
 )
 from wine_quality.home import dagster_home, home, open_dagster
-from wine_quality.reasons import reasons_of
+from wine_quality.reasons import reasons_of, refusals_of
 from wine_quality.run_tag_names import (
     CLI_TAG,
     MLFLOW_RUN_TAG,
@@ -170,8 +170,8 @@ def _run(options: argparse.Namespace) -> int:
         except KeyboardInterrupt:
             return _report_end(instance, tag, version.key, [])
         except DagsterInvalidConfigError as error:
-            for problem in error.errors:
-                print(f"error: {problem.message}", file=sys.stderr)
+            for refusal in refusals_of(error):
+                print(f"error: {refusal}", file=sys.stderr)
             return BAD_USE
         if result.success:
             if options.command == "run":
@@ -225,7 +225,7 @@ def _close_left_open(instance: DagsterInstance, run: DagsterRun, status: str) ->
     except NotClosedError as error:
         return f", its MLflow run is still open ({error}; `make up` goes on trying)"
     tags = under_current_names((instance.get_run_by_id(run.run_id) or run).tags)
-    if MLFLOW_RUN_TAG not in tags:
+    if not tags.get(MLFLOW_RUN_TAG):
         return ", no MLflow run was made"
     return f", MLflow run {tags[MLFLOW_RUN_TAG]} is {tags[MLFLOW_STATE_TAG]}"
 

@@ -27,8 +27,11 @@ def in_own_environment(options: argparse.Namespace) -> MlflowVersion | None:
     try:
         version = get_version(options.mlflow or default_version())
         version.require_python()
-        if options.version != _CHAMPION and not options.version.isdigit():
-            raise ValueError(f"--version {options.version!r} is neither a number nor {_CHAMPION!r}")
+        words = (_CHAMPION, "all") if options.command == "trust" else (_CHAMPION,)
+        if options.version not in words and not options.version.isdigit():
+            raise ValueError(
+                f"--version {options.version!r} is neither a number nor {' nor '.join(words)}"
+            )
     except (ValueError, EnvironmentMissingError) as error:
         print(f"error: {error}", file=sys.stderr)
         return None

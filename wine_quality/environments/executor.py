@@ -35,7 +35,12 @@ from wine_quality.environments.dagster_private import (
 )
 from wine_quality.environments.first_use import require_environment
 from wine_quality.environments.plan_process import PlanProcess
-from wine_quality.environments.versions import MlflowVersion, get_version
+from wine_quality.environments.version_choice import (
+    ChosenVersion,
+    choose_version,
+    version_of_process,
+)
+from wine_quality.environments.versions import MlflowVersion
 from wine_quality.tracking.lifecycle import note_interruption, runs_whole_plan
 
 if TYPE_CHECKING:
@@ -49,14 +54,18 @@ if TYPE_CHECKING:
 _FINISHED = ("STEP_SUCCESS", "STEP_FAILURE", "STEP_SKIPPED")
 
 
-def picked_version(plan_context: PlanOrchestrationContext) -> MlflowVersion | None:
-    """The version in ``resources.mlflow.config.version``, defaults and ``env`` values resolved."""
+def choose_for(plan_context: PlanOrchestrationContext) -> ChosenVersion | None:
+    """The version of this run (``choose_version``); None for a job without the mlflow resource."""
     job_def = plan_context.job.get_definition()
     resources = ResolvedRunConfig.build(job_def, plan_context.run_config).resources
     if "mlflow" not in resources:
         return None
-    picked = resources["mlflow"].config["version"]
-    return get_version(getattr(picked, "value", picked))
+    configured = resources["mlflow"].config["version"]
+    return choose_version(
+        plan_context.instance,
+        plan_context.dagster_run,
+        getattr(configured, "value", configured),
+    )
 
 
 class MlflowEnvironmentExecutor(Executor):
@@ -74,9 +83,14 @@ class MlflowEnvironmentExecutor(Executor):
         self, plan_context: PlanOrchestrationContext, execution_plan: ExecutionPlan
     ) -> Iterator[DagsterEvent]:
         check_config_variables(plan_context.run_config)
-        version = picked_version(plan_context)
+        chosen = choose_for(plan_context)
+        version = chosen.version if chosen else None
+        if chosen and chosen.followed:
+            yield DagsterEvent.engine_event(plan_context, chosen.sentence)
         if version is None or version.is_resident:
             runs_whole_plan.set(True)
+            if version is not None:
+                version_of_process.set((plan_context.run_id, version.key))
             within = InProcessExecutor(retries=self.retries)
             with startup.one_run():
                 yield from within.execute(plan_context, execution_plan)

@@ -12,6 +12,8 @@ import signal
 import sys
 
 from wine_quality.environments import startup
+from wine_quality.environments.version_choice import version_of_process
+from wine_quality.environments.versions import MLFLOW_VERSIONS
 from wine_quality.tracking.lifecycle import runs_whole_plan
 
 
@@ -63,6 +65,9 @@ def main() -> int:
     runs_whole_plan.set(True)
     arguments = deserialize_value(plan_arguments, ExecuteStepArgs)
     assert arguments.instance_ref is not None and arguments.retry_mode is not None
+    resident = next((v.key for v in MLFLOW_VERSIONS.values() if v.is_resident), None)
+    if resident is not None:
+        version_of_process.set((arguments.run_id, resident))
     with (
         os.fdopen(int(sys.argv[1]), "w", encoding="utf-8") as events,
         DagsterInstance.from_ref(arguments.instance_ref) as instance,

@@ -25,10 +25,11 @@ ROOT_TAG = "dagster.root_run_id"
 NOTE_TAG = "mlflow.note.content"
 _LINK_START = "[Dagster run "
 
-# Value of MLFLOW_STATE_TAG on the Dagster run from before the MLflow run is made until it has
-# ended; then the tag says how it ended. Dagster copies a run's tags to its re-executions:
-# MLFLOW_OWNER_TAG tells whose the others are.
+# Values of MLFLOW_STATE_TAG on the Dagster run: OPEN from before the MLflow run is made until it
+# has ended; then the tag says how it ended, or LEFT where another Dagster run had taken it up.
+# Dagster copies a run's tags to its re-executions: MLFLOW_OWNER_TAG tells whose the others are.
 OPEN = "open"
+LEFT = "left to another run"
 
 
 def run_name(run: DagsterRun) -> str:
@@ -39,14 +40,17 @@ def run_name(run: DagsterRun) -> str:
 
 
 def dagster_run_url(run_id: str) -> str:
-    """Where people see the run."""
-    return dagster_url(f"/runs/{run_id}")
+    """Where people see the run, by ``$DAGSTER_WEBSERVER_URL``."""
+    return absolute_url(f"/runs/{run_id}")
 
 
-def dagster_url(path: str) -> str:
-    """A page of Dagster's UI, by ``$DAGSTER_WEBSERVER_URL``."""
+def absolute_url(url: str) -> str:
+    """A path below Dagster's address as one that can be opened from anywhere; other URLs, and
+    none, as they are."""
+    if not url.startswith("/"):
+        return url
     webserver = os.environ.get("DAGSTER_WEBSERVER_URL", "http://localhost:5000").rstrip("/")
-    return f"{webserver}{path}"
+    return f"{webserver}{url}"
 
 
 def dagster_link(run: DagsterRun) -> str:
