@@ -32,14 +32,19 @@ class Logs:
     def folder(self) -> Path:
         return self._folder
 
-    def file_for(self, name: str, *, followed: bool = True) -> Path:
+    def file_for(self, name: str) -> Path:
         """The empty log file of a process, what was there before kept beside it."""
-        file = self._folder / f"{re.sub(r'[^a-z0-9.]+', '-', name.lower())}.log"
+        slug = re.sub(r"[^a-z0-9.]+", "-", name.lower().replace("'s", ""))
+        file = self._folder / f"{slug}.log"
         if file.exists():
             file.replace(_before(file))
         file.touch()
-        self._followed.append(_Followed(file, ShownLines(self._url) if followed else None))
+        self._followed.append(_Followed(file, ShownLines(self._url)))
         return file
+
+    def bound(self, file: Path) -> None:
+        """Keep a file small of which nothing is shown."""
+        self._followed.append(_Followed(file, None))
 
     async def follow(self) -> None:
         """Show what is written, and keep the files small, until cancelled."""

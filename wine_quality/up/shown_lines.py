@@ -18,8 +18,9 @@ _OF_RUN = re.compile(r"^(?P<job>\S+) - (?P<run>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0
 _RUN_EVENT = re.compile(r"\bRUN_(?P<kind>START|SUCCESS|FAILURE|CANCELED) - (?P<message>.*)$")
 _STEP_EVENT = re.compile(r"\b(STEP|HOOK|RESOURCE_INIT)_[A-Z_]+ - ")
 _PLAIN = re.compile(r"^(WARNING|ERROR|CRITICAL):\s+(?P<text>.*)$")
-NOTICE = "NOTICE: "
-"""Begins what the log notifier says, for it to be found among all that is logged."""
+# What a sensor of ours logs: the notices.
+_NOTICE = re.compile(r"^__repository__ - (?P<sensor>\w+_notice) - (?P<title>.*)$")
+_NEVER_RUN = re.compile(r" - Dependencies for step ")
 _REPEAT_SECONDS = 60.0
 _LENGTH = 400
 
@@ -35,6 +36,7 @@ class ShownLines:
         self._url = url
         self._started: dict[str, float] = {}
         self._said: dict[str, float] = {}
+        self._failed = float("-inf")
 
     def shown(self, line: str) -> str | None:
         """The line as people see it; None when it is only for the log file."""
@@ -43,8 +45,9 @@ class ShownLines:
         if record is None:
             plain = _PLAIN.match(line)
             return self._once(plain["text"]) if plain else None
-        if NOTICE in record["text"]:
-            return f"{record['time']} {record['text'].partition(NOTICE)[2]}"[:_LENGTH]
+        notice = _NOTICE.match(record["text"])
+        if notice is not None:
+            return self._notice(record, notice["sensor"], notice["title"])
         run = _OF_RUN.match(record["text"])
         if run is not None:
             return self._of_run(record, run["job"], run["run"])
@@ -54,7 +57,7 @@ class ShownLines:
         title = f"{'materialize' if job.startswith('__') else job} {run[:8]}"
         event = _RUN_EVENT.search(record["text"])
         if event is None:
-            if _STEP_EVENT.search(record["text"]):
+            if _STEP_EVENT.search(record["text"]) or _NEVER_RUN.search(record["text"]):
                 return None  # the run's end says it
             return self._warning(record, title, record["text"].rpartition(f"{run} - ")[2])
         if event["kind"] == "START":
@@ -64,9 +67,16 @@ class ShownLines:
         after = f" after {time.monotonic() - began:.0f} s" if began is not None else ""
         if event["kind"] == "SUCCESS":
             return f"{record['time']} {title} succeeded{after}"
+        if event["kind"] == "FAILURE":
+            self._failed = time.monotonic()
         how = "was cancelled" if event["kind"] == "CANCELED" else "failed"
         reason = f": {event['message']}" if event["kind"] == "FAILURE" else ""
         return f"{record['time']} {title} {how}{after}{reason[:_LENGTH]}  {self._url}/runs/{run}"
+
+    def _notice(self, record: re.Match[str], sensor: str, title: str) -> str | None:
+        if "failure" in sensor and time.monotonic() - self._failed < _REPEAT_SECONDS:
+            return None  # the run itself has said it
+        return f"{record['time']} {title[:_LENGTH]}"
 
     def _warning(self, record: re.Match[str], who: str, text: str) -> str | None:
         if record["level"] not in ("WARNING", "ERROR", "CRITICAL"):
