@@ -18,7 +18,7 @@ from wine_quality.environments.versions import (
     default_version,
     get_version,
 )
-from wine_quality.home import dagster_home, home, open_dagster
+from wine_quality.home import dagster_home, home, open_dagster, running_ui
 from wine_quality.reasons import reasons_of, refusals_of
 from wine_quality.run_tag_names import (
     CLI_TAG,
@@ -159,7 +159,8 @@ def _run(options: argparse.Namespace) -> int:
 
     from wine_quality import definitions
     from wine_quality.environments.terminal_run import execute_as_of_code_location
-    from wine_quality.tracking.lifecycle import interrupt_cancels
+    from wine_quality.tracking.run_tags import absolute_url, dagster_run_url
+from wine_quality.tracking.lifecycle import interrupt_cancels
 
     interrupt_cancels.set(True)
     tag = {CLI_TAG: uuid.uuid4().hex}
@@ -246,8 +247,14 @@ MLflow client  {value["mlflow_client"]}""")
     print(f"""model          {value["name"]} version {value["version"]}
 champion       {value["decision"]}
 
-Open both UIs: make up MLFLOW={key}
-(Dagster on http://localhost:5000, MLflow on http://localhost:5100, data in {home()})""")
+{_where_to_look(result.run_id, value["mlflow_run"], key)}""")
+
+
+def _where_to_look(run_id: str, mlflow_run: str, key: str) -> str:
+    """Links where a UI runs over this home, else how to start one."""
+    if running_ui():
+        return f"Dagster: {dagster_run_url(run_id)}\nMLflow:  {absolute_url(mlflow_run)}"
+    return f"Open both UIs: make up MLFLOW={key}\n(data in {home()})"
 
 
 def _print_sweep(result: Any, key: str) -> None:

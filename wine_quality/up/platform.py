@@ -16,7 +16,7 @@ from pathlib import Path
 
 from wine_quality.data.allowed import EVERYTHING
 from wine_quality.environments.versions import MlflowVersion
-from wine_quality.home import dagster_home_in_use, home, stores_are_made
+from wine_quality.home import dagster_home_in_use, stores_are_made, up_state
 from wine_quality.stack.dagster import daemon_ready, webserver_ready
 from wine_quality.stack.supervisor import Watchdog
 from wine_quality.up.mlflow_uis import MlflowUis
@@ -52,9 +52,8 @@ class Platform:
         self._processes: list[Process] = []
         self._stopped = asyncio.Event()
         self._began = time.monotonic()
-        self._folder = home() / "up"
-        self._folder.mkdir(parents=True, exist_ok=True)
-        self._state = self._folder / "state.json"
+        self._state = up_state()
+        self._state.parent.mkdir(parents=True, exist_ok=True)
         self._is_ready = False
 
     async def run(self) -> int:
