@@ -26,6 +26,7 @@ from wine_quality.run_tag_names import (
     MLFLOW_STATE_TAG,
     under_current_names,
 )
+from wine_quality.tracking.run_tags import absolute_url, dagster_run_url
 from wine_quality.training.evaluate import METRICS
 
 if TYPE_CHECKING:
@@ -159,8 +160,7 @@ def _run(options: argparse.Namespace) -> int:
 
     from wine_quality import definitions
     from wine_quality.environments.terminal_run import execute_as_of_code_location
-    from wine_quality.tracking.run_tags import absolute_url, dagster_run_url
-from wine_quality.tracking.lifecycle import interrupt_cancels
+    from wine_quality.tracking.lifecycle import interrupt_cancels
 
     interrupt_cancels.set(True)
     tag = {CLI_TAG: uuid.uuid4().hex}
