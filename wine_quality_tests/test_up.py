@@ -177,21 +177,22 @@ def test_a_version_that_is_not_built_is_named(home, monkeypatch):
 @pytest.mark.slow
 def test_a_server_starts_when_asked_and_ends_when_idle(home, mlflow_version, monkeypatch):
     monkeypatch.setenv(IDLE_VARIABLE, "2")
-    search = {"max_results": 10}
+    default = {"experiment_id": 0}
 
     async def ask() -> None:
         async with _serving() as (uis, url):
-            place = f"{url(mlflow_version.key)}/ajax-api/2.0/mlflow/experiments/search"
+            place = f"{url(mlflow_version.key)}/ajax-api/2.0/mlflow/experiments/get"
             for _ in range(2):
                 assert uis.processes() == []
                 # Both at once, of which one server comes.
-                asked = [asyncio.to_thread(requests.get, place, params=search) for _ in range(2)]
+                asked = [asyncio.to_thread(requests.get, place, params=default) for _ in range(2)]
                 for answer in await asyncio.gather(*asked):
-                    assert answer.json()["experiments"][0]["name"] == "Default"
+                    assert answer.json()["experiment"]["name"] == "Default"
                 [process] = uis.processes()
                 while uis.processes():
                     await asyncio.sleep(0.05)
-                assert process.has_ended()
+                while not process.has_ended():
+                    await asyncio.sleep(0.05)
             assert (home / f"mlflow-{mlflow_version.key}" / "mlflow.db").stat().st_size
 
     asyncio.run(asyncio.wait_for(ask(), 150))
