@@ -19,10 +19,10 @@ from wine_quality.environments.versions import MlflowVersion
 from wine_quality.home import dagster_home_in_use, stores_are_made, up_state
 from wine_quality.stack.dagster import daemon_ready, webserver_ready
 from wine_quality.stack.supervisor import Watchdog
+from wine_quality.tracking.addresses import UIS
 from wine_quality.up.mlflow_uis import MlflowUis
 from wine_quality.up.ports import port_of
 from wine_quality.up.processes import Process, environment, python, stop
-from wine_quality.webserver import mlflow_pages
 
 _POLL_SECONDS = 0.1
 _READY_SECONDS = 300
@@ -111,7 +111,7 @@ class Platform:
             DAGSTER_HOME=str(dagster_home_in_use()),
             DAGSTER_WEBSERVER_URL=self._url,
             WINE_QUALITY_MLFLOW=self._version.key,
-            **{mlflow_pages.VARIABLE: json.dumps(self._uis.urls)},
+            **{UIS: json.dumps(self._uis.urls)},
         )
 
     def _code_server(self) -> list[str]:
