@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import socket
@@ -17,6 +18,7 @@ import pytest
 import requests
 
 from wine_quality.environments.versions import PROJECT_ROOT, get_version
+from wine_quality.stack.dagster import webserver_ready
 from wine_quality.up.http_head import MalformedRequestError, RequestHead
 from wine_quality.up.lock import AlreadyUpError, only_one
 from wine_quality.up.mlflow_ui import IDLE_VARIABLE
@@ -225,6 +227,7 @@ def test_one_beside_a_run_in_an_empty_home(tmp_path):
         names = {found["name"] for found in requests.get(url).json()["experiments"]}
         assert "wine_quality_experiment1" in names
         assert f"Dagster UI: http://localhost:{port}\n" in log.read_text()
+        _kill_code_server(home, f"http://localhost:{port}")
         # As a machine's out-of-memory killer does.
         started.send_signal(signal.SIGKILL)
         started.wait(20)
@@ -232,6 +235,29 @@ def test_one_beside_a_run_in_an_empty_home(tmp_path):
     finally:
         started.kill()
         started.wait(20)
+
+
+def _kill_code_server(home: Path, url: str) -> None:
+    """It is started again, and the UI shows its code as before."""
+
+    def pid() -> int:
+        state = json.loads((home / "up" / "state.json").read_text())
+        return state["services"]["Dagster's code server"]["pid"]
+
+    killed = pid()
+    os.killpg(killed, signal.SIGKILL)
+    await_condition(lambda: pid() != killed, "another code server", 20)
+    await_condition(webserver_ready(url), "its code", 60)
+    await_condition(lambda: _reload(url) == "RepositoryLocation", "a reload", 60)
+
+
+def _reload(url: str) -> str:
+    """What the UI's button does."""
+    query = """mutation { reloadRepositoryLocation(repositoryLocationName: "ml_repository") {
+        ... on WorkspaceLocationEntry { locationOrLoadError { __typename } } } }"""
+    answer = requests.post(f"{url}/graphql", json={"query": query}, timeout=60).json()
+    entry = answer["data"]["reloadRepositoryLocation"]
+    return (entry.get("locationOrLoadError") or {}).get("__typename", "")
 
 
 def _answers(url: str) -> bool:
