@@ -12,7 +12,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from wine_quality.environments.versions import EnvironmentMissingError, default_version, get_version
+from wine_quality.environments.build import require_built
+from wine_quality.environments.versions import (
+    EnvironmentMissingError,
+    default_version,
+    get_version,
+)
 from wine_quality.home import dagster_home_in_use, home
 from wine_quality.up.lock import AlreadyUpError, only_one
 from wine_quality.up.mlflow_uis import MlflowUis
@@ -20,27 +25,24 @@ from wine_quality.up.platform import Platform, ProcessEndedError
 from wine_quality.up.ports import PortTakenError, listen, port_of
 
 DAGSTER_PORT, MLFLOW_PORT = 5000, 5100
-_EXPECTED = (
-    AlreadyUpError,
-    EnvironmentMissingError,
-    PortTakenError,
-    ProcessEndedError,
-    ValueError,  # an unknown version
-)
 
 
 def up(options: argparse.Namespace) -> int:
     """Run all of it until Ctrl-C or until a part ends; nothing is left behind."""
     try:
         version = get_version(options.mlflow or default_version())
-        version.require_python()
+        require_built(version)
+    except (ValueError, EnvironmentMissingError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    try:
         with only_one([home(), dagster_home_in_use()]) as note_address, _sockets() as sockets:
             dagster = _listen(options.port, DAGSTER_PORT, "Dagster UI")
             uis = _mlflow_uis(options.mlflow_port, version.key, sockets, dagster)
             note_address(f"http://localhost:{port_of(dagster)}")
             platform = Platform(version, dagster, uis, sockets)
             return asyncio.run(platform.run())
-    except _EXPECTED as error:
+    except (AlreadyUpError, PortTakenError, ProcessEndedError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -13,7 +13,11 @@ from dagster._config.errors import PostProcessingError
 from dagster._core.definitions.definition_config_schema import DefinitionConfigSchema
 from dagster._core.definitions.reconstruct import ReconstructableJob
 from dagster._core.definitions.run_request import DagsterRunReaction
-from dagster._core.errors import DagsterExecutionInterruptedError, DagsterSubprocessError
+from dagster._core.errors import (
+    DagsterExecutionInterruptedError,
+    DagsterSubprocessError,
+    DagsterUserCodeProcessError,
+)
 from dagster._core.events import DagsterEvent, EngineEventData
 from dagster._core.execution.api import (
     ExecuteRunWithPlanIterable,
@@ -36,7 +40,7 @@ from dagster._core.workspace.load import location_origins_from_yaml_paths
 from dagster._grpc.types import ExecuteStepArgs
 from dagster._serdes import deserialize_value, serialize_value
 from dagster._utils.alert import send_email_via_ssl, send_email_via_starttls
-from dagster._utils.error import SerializableErrorInfo
+from dagster._utils.error import SerializableErrorInfo, serializable_error_info_from_exc_info
 from dagster._utils.hosted_user_process import recon_job_from_origin
 from dagster._utils.interrupts import capture_interrupts, pop_captured_interrupt
 
@@ -45,6 +49,7 @@ __all__ = [
     "DagsterExecutionInterruptedError",
     "DagsterRunReaction",
     "DagsterSubprocessError",
+    "DagsterUserCodeProcessError",
     "DefinitionConfigSchema",
     "EngineEventData",
     "ErrorSource",
@@ -72,6 +77,7 @@ __all__ = [
     "recon_job_from_origin",
     "send_email_via_ssl",
     "send_email_via_starttls",
+    "serializable_error_info_from_exc_info",
     "serialize_value",
     "workspace_of_files",
     "execute_run",
