@@ -90,3 +90,6 @@ def test_a_log_is_followed_line_by_line_and_stays_small(tmp_path: Path, monkeypa
     # The next `make up` begins a new one.
     assert kept.file_for("Dagster's daemon").read_text() == ""
     assert (tmp_path / "dagster-daemon.log.1").read_text() == f"{error}3\n"
+    file.write_text(f"{error}4\n")
+    kept.look()
+    assert said[-1][-1] == "4" and len(said) == 4  # each line once

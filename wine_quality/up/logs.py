@@ -36,6 +36,9 @@ class Logs:
         """The empty log file of a process, what was there before kept beside it."""
         slug = re.sub(r"[^a-z0-9.]+", "-", name.lower().replace("'s", ""))
         file = self._folder / f"{slug}.log"
+        # Of a process that is started again, what it said last is shown first.
+        self.look()
+        self._followed = [one for one in self._followed if one.file != file]
         if file.exists():
             file.replace(_before(file))
         file.touch()
@@ -60,17 +63,17 @@ class Logs:
 
 class _Followed:
     def __init__(self, file: Path, lines: ShownLines | None) -> None:
-        self._file, self._lines = file, lines
+        self.file, self._lines = file, lines
         self._at = 0
         self._rest = b""
 
     def read(self, say: Callable[[str], None]) -> None:
         try:
-            size = self._file.stat().st_size
+            size = self.file.stat().st_size
         except FileNotFoundError:
             return
         if size > self._at and self._lines is not None:
-            with self._file.open("rb") as file:
+            with self.file.open("rb") as file:
                 file.seek(self._at)
                 *lines, self._rest = (self._rest + file.read(size - self._at)).split(b"\n")
             for line in lines:
@@ -80,8 +83,8 @@ class _Followed:
         self._at = size
         if size > LARGEST:
             # The process holds it open, and appends: what it writes next is at the beginning.
-            shutil.copyfile(self._file, _before(self._file))
-            with self._file.open("r+b") as file:
+            shutil.copyfile(self.file, _before(self.file))
+            with self.file.open("r+b") as file:
                 file.truncate(0)
             self._at = 0
 

@@ -1,4 +1,4 @@
-"""Versions that are not built, picked at the UI: uv really builds them, and the run's page says so."""
+"""Versions that are not built, picked at the UI: uv builds them, and the run's page says so."""
 
 from __future__ import annotations
 
