@@ -23,6 +23,7 @@ from wine_quality.stack.dagster import daemon_ready, webserver_ready
 from wine_quality.stack.processes import signal_group
 from wine_quality.stack.supervisor import Watchdog
 from wine_quality.tracking.addresses import UIS
+from wine_quality.up.logs import Logs
 from wine_quality.up.mlflow_uis import MlflowUis
 from wine_quality.up.ports import port_of
 from wine_quality.up.processes import Process, environment, python, stop
@@ -61,6 +62,10 @@ class Platform:
         self._state.parent.mkdir(parents=True, exist_ok=True)
         self._is_ready = False
         self._restarts = 0
+        self._folder = self._state.parent
+        self._logs = Logs(self._folder, self._url, lambda line: print(line, flush=True))
+        for key in uis.urls:
+            self._logs.bound(self._folder / f"mlflow-{key}.log")
 
     async def run(self) -> int:
         """Until SIGINT or SIGTERM.
@@ -75,17 +80,20 @@ class Platform:
         watchdog = Watchdog(self._state)
         mlflow = asyncio.ensure_future(self._uis.serve(self._note))
         running = asyncio.ensure_future(self._run())
+        following = asyncio.ensure_future(self._logs.follow())
         stopped = asyncio.ensure_future(self._stopped.wait())
+        waited = {running, stopped, mlflow, following}
         try:
-            await asyncio.wait({running, stopped, mlflow}, return_when=asyncio.FIRST_COMPLETED)
-            for one in (running, mlflow):
+            await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
+            for one in (running, mlflow, following):
                 if one.done():
                     one.result()
             return 0
         finally:
-            for task in (running, mlflow, stopped):
+            for task in waited:
                 task.cancel()
             await self._stop()
+            self._logs.look()
             self._state.unlink(missing_ok=True)
             watchdog.dismiss()
 
@@ -147,7 +155,7 @@ class Platform:
     def _start(
         self, name: str, command: list[str], variables: dict[str, str], *fds: int
     ) -> Process:
-        process = Process(name, command, variables, pass_fds=fds)
+        process = Process(name, command, variables, self._logs.file_for(name), pass_fds=fds)
         self._processes.append(process)
         self._note()
         return process
@@ -167,7 +175,10 @@ class Platform:
     def _check(self) -> None:
         for process in self._processes:
             if process.has_ended():
-                raise ProcessEndedError(f"{process.name} {process.how_it_ended()}.")
+                raise ProcessEndedError(
+                    f"{process.name} {process.how_it_ended()}. The end of its log "
+                    f"({process.log}):\n{process.last_lines()}"
+                )
 
     async def _stop(self) -> None:
         await asyncio.gather(stop(self._processes), self._uis.stop())
@@ -179,7 +190,7 @@ class Platform:
             f"MLflow UIs: {shown} (each starts when it is opened; {self._url}/mlflow/ lists them)"
         )
         seconds = time.monotonic() - self._began
-        print(f"Ready after {seconds:.1f} s. Ctrl-C stops all.", flush=True)
+        print(f"Ready after {seconds:.1f} s. Ctrl-C stops all. Logs: {self._folder}", flush=True)
 
     def _note(self) -> None:
         """For the watchdog, and for whoever asks what runs."""
