@@ -18,7 +18,7 @@ from pathlib import Path
 
 from wine_quality.data.allowed import EVERYTHING
 from wine_quality.environments.versions import MlflowVersion
-from wine_quality.home import dagster_home_in_use, stores_are_made, up_state
+from wine_quality.home import dagster_home_in_use, is_up_to_date, up_state
 from wine_quality.stack.dagster import daemon_ready, webserver_ready
 from wine_quality.stack.processes import signal_group
 from wine_quality.stack.supervisor import Watchdog
@@ -99,7 +99,7 @@ class Platform:
 
     async def _run(self) -> None:
         variables = self._variables()
-        if not stores_are_made(dagster_home_in_use()):
+        if not is_up_to_date(dagster_home_in_use()):
             # Before webserver and daemon would, both at once.
             await self._await_end(self._start("stores", python("-c", _STORES), variables))
         workspace = self._workspace()
