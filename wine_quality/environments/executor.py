@@ -87,6 +87,10 @@ class MlflowEnvironmentExecutor(Executor):
         try:
             for event in _execute(plan_context, execution_plan, self.retries):
                 yield with_reason_first(event)
+        except (KeyboardInterrupt, DagsterExecutionInterruptedError):
+            # It may have come before there was a step, or a resource, to notice it.
+            note_interruption(plan_context.instance, plan_context.run_id)
+            raise
         except Exception as error:
             if plan_context.raise_on_error:
                 raise
