@@ -70,6 +70,10 @@ def choose_for(plan_context: PlanOrchestrationContext) -> ChosenVersion | None:
     )
 
 
+class PlanProcessDiedError(RuntimeError):
+    """The child process ended before its steps did; the message says how."""
+
+
 class MlflowEnvironmentExecutor(Executor):
     """Runs the plan in process, or in one child process of the picked environment."""
 
@@ -228,7 +232,7 @@ def _report_death(
     except NotClosedError as problem:
         closed = f"The MLflow run is still open: {problem}. The sensor mlflow_run_closer goes on."
     yield DagsterEvent.engine_event(plan_context, closed, EngineEventData(error=error))
-    raise RuntimeError(message)
+    raise PlanProcessDiedError(message)
 
 
 @executor(name="mlflow_environment")
