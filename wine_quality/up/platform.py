@@ -14,6 +14,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from wine_quality.data.allowed import EVERYTHING
@@ -64,7 +65,7 @@ class Platform:
         self._is_ready = False
         self._restarts = 0
         self._folder = self._state.parent
-        self._logs = Logs(self._folder, self._url, lambda line: print(line, flush=True))
+        self._logs = Logs(self._folder, self._url, _show)
         for key in uis.urls:
             self._logs.bound(self._folder / f"mlflow-{key}.log")
 
@@ -210,3 +211,8 @@ class Platform:
         fresh = self._state.with_suffix(".new")
         fresh.write_text(json.dumps(state, indent=1))
         fresh.rename(self._state)
+
+
+def _show(line: str) -> None:
+    with suppress(OSError):  # nobody may be there to read it any more
+        print(line, flush=True)
