@@ -84,7 +84,9 @@ def main(folder: Path, key: str, uri: str, who: str, wanted: list[str]) -> None:
     whole, _ = project.execute("whole", project.config(f"{who}-{key}-whole", ALPHA))
     events = events_of(project, whole)
     say(events=events, broken=broken(project, f"{who}-{key}-whole", whole))
-    for number, when in enumerate(wanted or range(1, len(events) + 1), 1):
+    # What comes before is stored by whoever launches the run.
+    began = next(n for n, event in enumerate(events, 1) if "PIPELINE_START" in event)
+    for number, when in enumerate(wanted or range(began, len(events) + 1), 1):
         name = f"{who}-{key}-{folder.name}-{number}"
         say(when=when, **kill_at(project, who, str(when), name))
 
