@@ -34,7 +34,7 @@ re-execution has to end as SUCCESS.
 version. **S**: all steps had succeeded, so SUCCESS and FINISHED; nothing to re-execute. **–**:
 there is no child yet, or any more. **✗**: an invariant is broken.
 
-Events 1 to 14, what the run is to make, are stored by whoever launches it, before there is a worker.
+What comes before, which says what the run is to make, is stored by whoever launches it.
 
 Made by `make kills`: {count} kills, {wrong} broken.
 """
