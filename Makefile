@@ -1,7 +1,7 @@
 PYTHON ?= python3
 MLFLOW ?= 3
-PORT ?= 5000
-MLFLOW_PORT ?= 5100
+PORT ?=
+MLFLOW_PORT ?=
 ARGS ?=
 VERSIONS ?= 3
 # Files of tests that run at the same time: much of their time is waiting for servers to start.
@@ -61,8 +61,8 @@ retention: env ## show runs and unpromoted versions older than 90 days (ARGS="--
 gc: env ## show files of runs retired 7 days ago, and files without a run (ARGS="--days 30 --delete")
 	@$(BIN)/python -m wine_quality gc $(ARGS)
 
-up: env ## start the Dagster UI (PORT) and the MLflow UI (MLFLOW_PORT); Ctrl-C stops both
-	@$(BIN)/python -m wine_quality up --mlflow $(MLFLOW) --port $(PORT) --mlflow-port $(MLFLOW_PORT)
+up: env ## start the Dagster UI (PORT) and the MLflow UIs (MLFLOW_PORT and after it); Ctrl-C stops all
+	@$(BIN)/python -m wine_quality up --mlflow $(MLFLOW) $(if $(PORT),--port $(PORT)) $(if $(MLFLOW_PORT),--mlflow-port $(MLFLOW_PORT))
 
 spark: env ## add PySpark to the environment of MLFLOW, for training_engine "spark"; it needs Java 17 or 21
 	@$(BUILD) --spark $(MLFLOW)

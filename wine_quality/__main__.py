@@ -117,8 +117,10 @@ def parser() -> argparse.ArgumentParser:
     forget = commands.add_parser("forget", help="list the files remembered, or forget one")
     forget.add_argument("file", nargs="?", help="its key, name or URL; without it: list them")
     up = commands.add_parser("up", help="start the Dagster and MLflow UIs; Ctrl-C stops both")
-    up.add_argument("--port", type=int, default=5000, help="of the Dagster UI (5000)")
-    up.add_argument("--mlflow-port", type=int, default=5100, help="of the MLflow UI (5100)")
+    up.add_argument("--port", type=int, help="of the Dagster UI (5000, or a free one)")
+    up.add_argument(
+        "--mlflow-port", type=int, help="of the MLflow UI (5100; the other versions' follow)"
+    )
     stack = commands.add_parser("stack", help="the platform as local processes")
     stack.add_argument("action", choices=["up", "down", "status", "env"], help="env: random .env")
     stack.add_argument("--versions", nargs="+", default=[DEFAULT_VERSION], help="MLflow servers")

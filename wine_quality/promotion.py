@@ -1,6 +1,6 @@
 """Jobs by which a person promotes a version, or returns to the champion before."""
 
-from dagster import Failure, MetadataValue, OpExecutionContext, graph, op
+from dagster import Failure, OpExecutionContext, graph, op
 from pydantic import Field
 
 from wine_quality.config_fields import CheckedConfig
@@ -12,6 +12,7 @@ from wine_quality.tracking.champion import (
     WITHDRAWN_TAG,
     ChampionRegistry,
 )
+from wine_quality.tracking.links import mlflow_link
 from wine_quality.tracking.promotion_note import note_promotion
 from wine_quality.tracking.provenance import UntrustedModelError
 from wine_quality.tracking.resource import MlflowTracker
@@ -101,7 +102,7 @@ def _report(
             "model": mlflow.registered_model_name,
             "champion": version,
             "before": before or NONE,
-            "champion_version": MetadataValue.url(url),
+            "champion_version": mlflow_link(url),
         }
     )
 

@@ -34,6 +34,7 @@ from wine_quality.loading import RawWineCsvConfig, WinesRefusedError, load_wines
 from wine_quality.metrics_history.resource import MetricsHistory
 from wine_quality.splits.split import split_of
 from wine_quality.tracking.child_runs import ChildRun
+from wine_quality.tracking.links import mlflow_link
 from wine_quality.tracking.resource import MlflowTracker
 from wine_quality.tracking.server_check import server_named
 from wine_quality.tracking.training import KEY, Training
@@ -194,7 +195,7 @@ def sweep_points(
         "sweep": heat_map,
         "best_points": MetadataValue.table([TableRecord(_row(score)) for score in ranked[:_TOP]]),
         "data_sha256": split.data["data_sha256"],
-        "mlflow_run": MetadataValue.url(tracker.run_url),
+        "mlflow_run": mlflow_link(tracker.run_url),
     }
     context.log_event(AssetMaterialization(hyperparameter_sweep.key, metadata=shown))
     context.add_output_metadata(shown)
@@ -277,7 +278,7 @@ def offer_best(
             "name": name,
             "version": version,
             "mlflow_run_id": tracker.require_run_id(),
-            "model_version": MetadataValue.url(tracker.model_version_url(name, version)),
+            "model_version": mlflow_link(tracker.model_version_url(name, version)),
         }
     )
 

@@ -22,6 +22,7 @@ from wine_quality.assets.manifest_config import ManifestConfig
 from wine_quality.config_fields import CheckedConfig
 from wine_quality.deployment.manifests import SELDON_CORE_V2, TARGETS
 from wine_quality.tracking.champion import CHAMPION
+from wine_quality.tracking.links import mlflow_link
 from wine_quality.tracking.resource import MlflowTracker
 from wine_quality.tracking.server_check import server_named
 from wine_quality.tracking.training import KEY
@@ -125,7 +126,7 @@ def model_deployment(
             "version": version,
             "deployed_to": deployed,
             "files": MetadataValue.path(written.place),
-            "model_version": MetadataValue.url(tracker.model_version_url(name, version)),
+            "model_version": mlflow_link(tracker.model_version_url(name, version)),
             "mlflow_run_id": model.run_id,
             "logged_by": f"MLflow {model.mlflow_version}",
             "environment": ", ".join("==".join(pin) for pin in model.packages),

@@ -1,6 +1,6 @@
 """``elasticnet_model``, ``evaluation_metrics`` and ``registered_model``."""
 
-from dagster import AssetExecutionContext, MaterializeResult, MetadataValue, asset
+from dagster import AssetExecutionContext, MaterializeResult, asset
 from pydantic import Field
 
 from wine_quality.assets import checks, recipe, trend
@@ -11,6 +11,7 @@ from wine_quality.assets.parts import require_metrics_of_model, require_same_spl
 from wine_quality.config_fields import CheckedConfig
 from wine_quality.metrics_history.resource import MetricsHistory
 from wine_quality.splits.split import split_of
+from wine_quality.tracking.links import mlflow_link
 from wine_quality.tracking.resource import MlflowTracker
 from wine_quality.tracking.server_check import server_named
 from wine_quality.tracking.training import KEY, Training
@@ -108,8 +109,8 @@ def registered_model(
             "version": version,
             "mlflow_run_id": tracker.require_run_id(),
             "experiment": tracker.experiment_name,
-            "model_version": MetadataValue.url(tracker.model_version_url(name, version)),
-            "mlflow_run": MetadataValue.url(tracker.run_url),
+            "model_version": mlflow_link(tracker.model_version_url(name, version)),
+            "mlflow_run": mlflow_link(tracker.run_url),
             **metrics,
             **kept,
         },

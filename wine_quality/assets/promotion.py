@@ -31,6 +31,7 @@ from wine_quality.tracking.champion import (
     OPEN,
     ChampionRegistry,
 )
+from wine_quality.tracking.links import mlflow_link
 from wine_quality.tracking.promotion_note import note_promotion
 from wine_quality.tracking.provenance import UntrustedModelError
 from wine_quality.tracking.resource import MlflowTracker
@@ -124,10 +125,10 @@ def champion_model(
         },
         metadata={
             **decision.metadata(),
-            "mlflow_run": MetadataValue.url(tracker.run_url),
+            "mlflow_run": mlflow_link(tracker.run_url),
             **(
                 {
-                    "champion_version": MetadataValue.url(
+                    "champion_version": mlflow_link(
                         tracker.model_version_url(registry.name, decision.champion)
                     )
                 }

@@ -12,6 +12,7 @@ from dagster import AssetCheckResult, MetadataValue
 from wine_quality.assets import checks
 from wine_quality.data.contract import FEATURES
 from wine_quality.tracking.champion import CHAMPION
+from wine_quality.tracking.links import mlflow_link
 from wine_quality.tracking.training import KEY
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ def fit_and_log(
             "nonzero_coefficients": sum(c != 0 for c in model.coefficients),
             "iterations": int(estimator.n_iter_),
             "mlflow_client": tracker.client_version,
-            "mlflow_run": MetadataValue.url(tracker.run_url),
+            "mlflow_run": mlflow_link(tracker.run_url),
             "model_uri": logged.uri,
             "train_rows": split.train_rows,
             "data_sha256": data["data_sha256"],
@@ -154,7 +155,7 @@ def evaluate_and_log(
             **found.metrics,
             "test_rows": found.rows,
             **partly,
-            "mlflow_run": MetadataValue.url(tracker.run_url),
+            "mlflow_run": mlflow_link(tracker.run_url),
             **shown,
         },
         checks=[

@@ -4,6 +4,11 @@ A Dagster upgrade that moves one of these names fails here, by name, and nowhere
 (``wine_quality_tests/test_dagster_private.py`` lists them).
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
 from dagster._config.errors import PostProcessingError
 from dagster._core.definitions.definition_config_schema import DefinitionConfigSchema
 from dagster._core.definitions.reconstruct import ReconstructableJob
@@ -68,7 +73,22 @@ __all__ = [
     "send_email_via_ssl",
     "send_email_via_starttls",
     "serialize_value",
+    "workspace_of_files",
     "execute_run",
     "RemoteRepositoryOrigin",
     "location_origins_from_yaml_paths",
 ]
+
+if TYPE_CHECKING:
+    from dagster import DagsterInstance
+
+
+def workspace_of_files(instance: DagsterInstance, files: Sequence[str], version: str) -> Any:
+    """What a webserver shows, to be entered: the code locations that workspace files name."""
+    # Of the webserver alone; every run imports this module.
+    from dagster._core.workspace.context import WorkspaceProcessContext
+    from dagster._core.workspace.load_target import WorkspaceFileTarget
+
+    return WorkspaceProcessContext(
+        instance, version=version, workspace_load_target=WorkspaceFileTarget(paths=files)
+    )

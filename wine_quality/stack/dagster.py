@@ -19,6 +19,7 @@ from wine_quality.stack.service import (
 )
 from wine_quality.stack.settings import FOLDER
 from wine_quality.stack.tracking import reached
+from wine_quality.webserver.guard import VARIABLE as ALLOWED_HOSTS
 
 _LOCATIONS = "{ workspaceOrError { ... on Workspace { locationEntries { loadStatus } } } }"
 _DAEMONS = "{ instance { daemonHealth { allDaemonStatuses { required healthy } } } }"
@@ -82,9 +83,9 @@ def dagster_services(
         ),
         service(
             "dagster-webserver",
-            (str(programs / "dagster-webserver"), "-h", listens, "-p", str(port))
+            (sys.executable, "-m", "wine_quality.webserver", "-h", listens, "-p", str(port))
             + (*workspace, *pool),
-            common,
+            {**common, ALLOWED_HOSTS: settings[ALLOWED_HOSTS]},
             ready=webserver_ready(url),
             after=("dagster-code", *after),
             address=settings["DAGSTER_WEBSERVER_URL"],

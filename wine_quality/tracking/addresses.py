@@ -33,7 +33,8 @@ def configured_uri(key: str) -> str | None:
 
 
 def configured_ui(key: str) -> str | None:
-    """Where people see the server of ``configured_uri``, when that is another address."""
+    """Where people see the server of ``configured_uri``, when that is another address; not where
+    they see embedded stores, of which each version has its own."""
     if os.environ.get(uri_variable(key)):
         return os.environ.get(ui_variable(key)) or None
     return os.environ.get("WINE_QUALITY_MLFLOW_UI") or None

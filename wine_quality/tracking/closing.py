@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 from wine_quality.environments.versions import PROJECT_ROOT, get_version
 from wine_quality.escaping import ShownError
-from wine_quality.home import embedded_store
 from wine_quality.run_tag_names import (
     MLFLOW_EXPERIMENT_TAG,
     MLFLOW_OWNER_TAG,
@@ -31,6 +30,7 @@ from wine_quality.tracking.addresses import (
     allowed_tracking_uri,
     configured_uri,
 )
+from wine_quality.tracking.embedded_store import embedded_uri
 from wine_quality.tracking.run_tags import LEFT, OPEN, RUN_TAG, without_password
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def close_mlflow_run(instance: DagsterInstance, dagster_run_id: str, status: str
     except ValueError as error:
         raise NotClosedError(f"the tag {MLFLOW_VERSION_TAG}: {error}") from None
     experiment = tags[MLFLOW_EXPERIMENT_TAG]
-    if uri != f"sqlite:///{embedded_store(version.key) / 'mlflow.db'}":
+    if uri != embedded_uri(version.key):
         try:
             # Tags can be given at launch; the address is the environment's, not the tag's.
             uri = allowed_tracking_uri(uri, version.key)

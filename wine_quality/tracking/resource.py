@@ -39,7 +39,6 @@ from wine_quality.run_tag_names import (
 )
 from wine_quality.tracking.addresses import allowed_tracking_uri
 from wine_quality.tracking.connection import (
-    EMBEDDED_UI,
     EXPERIMENT,
     MODEL,
     connect,
@@ -103,7 +102,8 @@ class MlflowTracker(CheckedResource):
     ui_url: str = Field(
         default="",
         description="Where people open the MLflow UI, for links. Empty: the server in "
-        f"tracking_uri, else $WINE_QUALITY_MLFLOW_UI, else {EMBEDDED_UI}.",
+        "tracking_uri, else $WINE_QUALITY_MLFLOW_UI; of an embedded store: that of `make up`, "
+        "below Dagster's own address (/mlflow/3/).",
     )
 
     _tracker: Tracker | None = PrivateAttr(default=None)

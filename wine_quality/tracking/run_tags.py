@@ -38,8 +38,16 @@ def run_name(run: DagsterRun) -> str:
 
 def dagster_run_url(run_id: str) -> str:
     """Where people see the run, by ``$DAGSTER_WEBSERVER_URL``."""
+    return absolute_url(f"/runs/{run_id}")
+
+
+def absolute_url(url: str) -> str:
+    """A path below Dagster's address as one that can be opened from anywhere; other URLs, and
+    none, as they are."""
+    if not url.startswith("/"):
+        return url
     webserver = os.environ.get("DAGSTER_WEBSERVER_URL", "http://localhost:5000").rstrip("/")
-    return f"{webserver}/runs/{run_id}"
+    return f"{webserver}{url}"
 
 
 def tags_for_mlflow(run: DagsterRun) -> dict[str, str]:

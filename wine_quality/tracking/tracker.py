@@ -71,7 +71,8 @@ class TrackingSettings:
         experiment_name: Experiment that the runs go to.
         artifact_location: Artifact root for a new experiment; None leaves it to the server.
         model_format: ``skops`` or ``pickle``; MLflow before 3 knows only pickles.
-        ui_url: Address at which a person sees this MLflow.
+        ui_url: Address at which a person sees this MLflow, a path below Dagster's own
+            (``/mlflow/3``), or empty.
     """
 
     version: str
@@ -172,11 +173,16 @@ class Tracker(ABC):
 
     @property
     def run_url(self) -> str:
-        experiment, run = self.experiment_id, self.run_id
-        return f"{self.settings.ui_url}/#/experiments/{experiment}/runs/{run}"
+        """Where the run is seen; empty when no UI shows it."""
+        return self._seen_at(f"experiments/{self.experiment_id}/runs/{self.run_id}")
 
     def model_version_url(self, name: str, version: str) -> str:
-        return f"{self.settings.ui_url}/#/models/{name}/versions/{version}"
+        """Where the version is seen; empty when no UI shows it."""
+        return self._seen_at(f"models/{name}/versions/{version}")
+
+    def _seen_at(self, page: str) -> str:
+        ui = self.settings.ui_url
+        return f"{ui}/#/{page}" if ui else ""
 
     def open_experiment(self) -> str:
         """The experiment's id; it is created when new and restored when it was deleted."""
