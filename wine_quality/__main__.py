@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import sys
+from typing import Any
 
 from wine_quality.data.accumulate import TrainingData
 from wine_quality.deployment.manifests import TARGETS
@@ -31,6 +32,22 @@ def _days(text: str) -> float:
     if not 0 <= number < float("inf"):
         raise argparse.ArgumentTypeError(f"{text!r} is no number of days")
     return number
+
+
+class _OneVersion(argparse.Action):
+    """Refuses a second version, as of MLFLOW=3 and ARGS="--mlflow 2.1.1"."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        before = getattr(namespace, self.dest, None)
+        if before not in (None, values):
+            raise argparse.ArgumentError(self, f"{before} and {values} are two. Give one.")
+        setattr(namespace, self.dest, values)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -112,7 +129,7 @@ def parser() -> argparse.ArgumentParser:
     for command in (run, sweep, promote, rollback, deploy, retention, metrics, serve, image, trust):
         command.add_argument("--tracking-uri", help="MLflow server; default: an embedded store")
     for command in (run, sweep, promote, rollback, deploy, retention):
-        command.add_argument("--config", help="YAML file of run config; the other options win")
+        command.add_argument("--config", help="YAML file of run config; options win over it")
         command.add_argument("--verbose", action="store_true", help="Dagster's whole log")
     forget = commands.add_parser("forget", help="list the files remembered, or forget one")
     forget.add_argument("file", nargs="?", help="its key, name or URL; without it: list them")
@@ -146,6 +163,7 @@ def parser() -> argparse.ArgumentParser:
     ):
         command.add_argument(
             "--mlflow",
+            action=_OneVersion,
             choices=list(MLFLOW_VERSIONS),
             help=f"MLflow version (--config's, else $WINE_QUALITY_MLFLOW, else {DEFAULT_VERSION})",
         )

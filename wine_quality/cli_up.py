@@ -12,7 +12,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from wine_quality.environments.versions import default_version, get_version
+from wine_quality.environments.build import require_built
+from wine_quality.environments.versions import (
+    EnvironmentMissingError,
+    default_version,
+    get_version,
+)
 from wine_quality.home import dagster_home_in_use, home
 from wine_quality.up.lock import AlreadyUpError, only_one
 from wine_quality.up.mlflow_uis import MlflowUis
@@ -24,8 +29,12 @@ DAGSTER_PORT, MLFLOW_PORT = 5000, 5100
 
 def up(options: argparse.Namespace) -> int:
     """Run all of it until Ctrl-C or until a part ends; nothing is left behind."""
-    version = get_version(options.mlflow or default_version())
-    version.require_python()
+    try:
+        version = get_version(options.mlflow or default_version())
+        require_built(version)
+    except (ValueError, EnvironmentMissingError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
     try:
         with only_one([home(), dagster_home_in_use()]) as note_address, _sockets() as sockets:
             dagster = _listen(options.port, DAGSTER_PORT, "Dagster UI")

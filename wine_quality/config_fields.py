@@ -27,7 +27,12 @@ from dagster import (
 from dagster import Enum as EnumType
 from pydantic import BaseModel, ValidationError
 
-from wine_quality.environments.dagster_private import DefinitionConfigSchema, PostProcessingError
+from wine_quality.environments.dagster_private import (
+    DagsterUserCodeProcessError,
+    DefinitionConfigSchema,
+    PostProcessingError,
+    SerializableErrorInfo,
+)
 
 _BOUNDS = {
     "greater_than_equal": "at least {ge}",
@@ -38,8 +43,15 @@ _BOUNDS = {
 }
 
 
-class RefusedValueError(PostProcessingError):
-    """A line for each field that was refused, which begins with the field's name."""
+class RefusedValueError(PostProcessingError, DagsterUserCodeProcessError):
+    """A line for each field that was refused, which begins with the field's name.
+
+    Dagster shows the message of the second base class as it is, and no traceback.
+    """
+
+    def __init__(self, message: str) -> None:
+        shown = SerializableErrorInfo(message=message, stack=[], cls_name=type(self).__name__)
+        DagsterUserCodeProcessError.__init__(self, message, user_code_process_error_infos=[shown])
 
 
 class CheckedConfig(Config):

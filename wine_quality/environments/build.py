@@ -14,7 +14,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from wine_quality.environments.install import Environment, Report, building, install
-from wine_quality.environments.versions import DEFAULT_VERSION, PROJECT_ROOT, MlflowVersion
+from wine_quality.environments.versions import (
+    DEFAULT_VERSION,
+    PROJECT_ROOT,
+    EnvironmentMissingError,
+    MlflowVersion,
+)
 
 BUILD_ON_FIRST_USE = "WINE_QUALITY_BUILD_ENVIRONMENTS"
 """``0``: a version that is not built fails the run. Images set it, which are not to change."""
@@ -64,6 +69,22 @@ def is_complete(version: MlflowVersion) -> bool:
 def builds_on_first_use() -> bool:
     """Whether a run may build the environment of the version that it picks."""
     return os.environ.get(BUILD_ON_FIRST_USE, "1").strip() not in ("0", "false", "no", "off")
+
+
+def require_built(version: MlflowVersion) -> Path:
+    """The interpreter of a version, which a command on a terminal builds first if need be.
+
+    Raises:
+        EnvironmentMissingError: it is not built, and may not or cannot be; says why.
+    """
+    if builds_on_first_use() and not version.is_resident:
+        try:
+            build(version)
+        except RuntimeError as error:
+            raise EnvironmentMissingError(
+                f"MLflow {version.key} was picked, but: {error}"
+            ) from error
+    return version.require_python()
 
 
 def has_spark(version: MlflowVersion) -> bool:

@@ -57,6 +57,7 @@ def main() -> int:
         recon_job_from_origin,
         serialize_value,
     )
+    from wine_quality.environments.run_failures import present_error
 
     startup.preload(_LATER_IMPORTS)
     plan_arguments = sys.stdin.read()
@@ -105,6 +106,10 @@ def main() -> int:
                 events.flush()
         except (KeyboardInterrupt, DagsterExecutionInterruptedError):
             return 130
+        except Exception:
+            # The run's failure shows it with its traceback; the terminal is spared of that.
+            events.write(serialize_value(present_error()) + "\n")
+            return 1
     return 0
 
 

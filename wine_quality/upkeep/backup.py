@@ -63,7 +63,7 @@ def back_up(services: DataServices, folder: Path, say: Callable[[str], None]) ->
             _dump(services, database, snapshot, path)
             dumps[database] = {"bytes": path.stat().st_size, "sha256": sha256_of(path)}
             say(f"{database}: {dumps[database]['bytes']} bytes")
-    key = _keep_signing_key(folder)
+    signing_key = _keep_signing_key(folder)
     number = size = 0
     with (folder / OBJECTS).open("w") as index:
         for place, key, content in _objects(services):
@@ -80,7 +80,7 @@ def back_up(services: DataServices, folder: Path, say: Callable[[str], None]) ->
         "ended": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "apart_milliseconds": round(1000 * apart, 1),
         "versions": _versions(services),
-        "signing_key": key,
+        "signing_key": signing_key,
         "databases": dumps,
         "objects": {"number": number, "bytes": size, "sha256": sha256_of(folder / OBJECTS)},
     }
