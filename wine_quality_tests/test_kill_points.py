@@ -5,6 +5,7 @@ it can be re-executed unless it is done. At every event: ``make kills``.
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -67,10 +68,11 @@ COLUMNS = [
 @pytest.mark.skipif(RESULTS not in os.environ, reason="make kills: it takes an hour")
 @pytest.mark.parametrize(("key", "process", "who"), COLUMNS)
 def test_every_event(home, mlflow_server, tmp_path: Path, key, process, who):
-    """A column of the table, which is written after each."""
+    """A column of the table, which is written after each kill."""
     uri = mlflow_server(MLFLOW_VERSIONS[key]).uri
     given = (MLFLOW_VERSIONS[process], "kill_points", tmp_path / who, key, uri, who)
-    lines = warm_process(*given, seconds=3 * 3600)
     child = "" if process == key else ", steps in the executor's child"
-    write_kill_table(Path(os.environ[RESULTS]), f"MLflow {key}: the {who}{child}", lines)
+    column = f"MLflow {key}: the {who}{child}"
+    write = partial(write_kill_table, Path(os.environ[RESULTS]), column)
+    lines = warm_process(*given, seconds=3 * 3600, each=write)
     assert [one for one in lines if one["broken"]] == []
