@@ -7,6 +7,8 @@ import io
 import re
 from typing import TYPE_CHECKING
 
+from wine_quality.escaping import ShownError
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -16,7 +18,7 @@ MAX_HEADER = 100_000
 _SHOWN = 80
 
 
-class DataFormatError(Exception):
+class DataFormatError(ShownError):
     """The content is not a CSV of wines; the message says why."""
 
 

@@ -42,6 +42,7 @@ from wine_quality.environments.version_choice import (
     version_of_process,
 )
 from wine_quality.environments.versions import MlflowVersion
+from wine_quality.policy.fields import check_fields
 from wine_quality.tracking.lifecycle import note_interruption, runs_whole_plan
 
 if TYPE_CHECKING:
@@ -69,6 +70,10 @@ def choose_for(plan_context: PlanOrchestrationContext) -> ChosenVersion | None:
     )
 
 
+class PlanProcessDiedError(RuntimeError):
+    """The child process ended before its steps did; the message says how."""
+
+
 class MlflowEnvironmentExecutor(Executor):
     """Runs the plan in process, or in one child process of the picked environment."""
 
@@ -86,6 +91,10 @@ class MlflowEnvironmentExecutor(Executor):
         try:
             for event in _execute(plan_context, execution_plan, self.retries):
                 yield with_reason_first(event)
+        except (KeyboardInterrupt, DagsterExecutionInterruptedError):
+            # It may have come before there was a step, or a resource, to notice it.
+            note_interruption(plan_context.instance, plan_context.run_id)
+            raise
         except Exception as error:
             if plan_context.raise_on_error:
                 raise
@@ -96,6 +105,7 @@ def _execute(
     plan_context: PlanOrchestrationContext, plan: ExecutionPlan, retries: RetryMode
 ) -> Iterator[DagsterEvent]:
     check_config_variables(plan_context.run_config)
+    check_fields(plan_context.run_config)
     chosen = choose_for(plan_context)
     version = chosen.version if chosen else None
     if chosen and chosen.followed:
@@ -222,7 +232,7 @@ def _report_death(
     except NotClosedError as problem:
         closed = f"The MLflow run is still open: {problem}. The sensor mlflow_run_closer goes on."
     yield DagsterEvent.engine_event(plan_context, closed, EngineEventData(error=error))
-    raise RuntimeError(message)
+    raise PlanProcessDiedError(message)
 
 
 @executor(name="mlflow_environment")

@@ -16,6 +16,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
 from pathlib import Path
@@ -33,6 +34,7 @@ SIGNING_KEY = "signing.key"
 HISTORY = "history"
 INTERRUPTED = "a backup that was interrupted or is still being made"
 _CHUNK = 1 << 20
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 _REPORT = 1000
 
 
@@ -108,6 +110,9 @@ def sha256_of(path: Path) -> str:
 
 
 def object_path(folder: Path, digest: str) -> Path:
+    """Raises ``StackError`` for what is no SHA-256 and could name a file elsewhere."""
+    if not _DIGEST.fullmatch(digest):
+        raise StackError(f"{digest[:80]!r} is no SHA-256: the backup's list was changed.")
     return folder / "objects" / digest[:2] / digest
 
 
