@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-import sys
 
 from dagster import InitLoggerContext, LoggerDefinition, colored_console_logger
 
 from wine_quality.escaping import escaped_lines
+from wine_quality.terminal_log import terminal
 
 NAME = "progress"
 
@@ -15,11 +15,15 @@ NAME = "progress"
 class ProgressHandler(logging.Handler):
     """Prints steps and messages; failures are left to whoever prints the result."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._terminal = terminal()
+
     def emit(self, record: logging.LogRecord) -> None:
         try:
             line = _line(record)
             if line is not None:
-                print(escaped_lines(line), file=sys.stderr, flush=True)
+                print(escaped_lines(line), file=self._terminal, flush=True)
         except Exception:
             self.handleError(record)
 

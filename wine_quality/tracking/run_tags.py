@@ -13,14 +13,20 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from wine_quality.environments.versions import PROJECT_ROOT
+from wine_quality.home import running_ui
 from wine_quality.sources.location import redacted
 
 if TYPE_CHECKING:
     from dagster import DagsterRun
 
+USUAL_UI = "http://localhost:5000"
+
 # On the MLflow run.
 RUN_TAG = "dagster.run_id"
 ROOT_TAG = "dagster.root_run_id"
+# What MLflow's UI shows as the description, as Markdown; people write there too.
+NOTE_TAG = "mlflow.note.content"
+_LINK_START = "[Dagster run "
 
 # Values of MLFLOW_STATE_TAG on the Dagster run: OPEN from before the MLflow run is made until it
 # has ended; then the tag says how it ended, or LEFT where another Dagster run had taken it up.
@@ -37,17 +43,38 @@ def run_name(run: DagsterRun) -> str:
 
 
 def dagster_run_url(run_id: str) -> str:
-    """Where people see the run, by ``$DAGSTER_WEBSERVER_URL``."""
+    """Where people see the run, see ``absolute_url``."""
     return absolute_url(f"/runs/{run_id}")
 
 
 def absolute_url(url: str) -> str:
     """A path below Dagster's address as one that can be opened from anywhere; other URLs, and
-    none, as they are."""
+    none, as they are.
+
+    The address is ``$DAGSTER_WEBSERVER_URL``, else that of the `make up` that runs over this home,
+    else where one will be.
+    """
     if not url.startswith("/"):
         return url
-    webserver = os.environ.get("DAGSTER_WEBSERVER_URL", "http://localhost:5000").rstrip("/")
-    return f"{webserver}{url}"
+    webserver = os.environ.get("DAGSTER_WEBSERVER_URL") or running_ui() or USUAL_UI
+    return f"{webserver.rstrip('/')}{url}"
+
+
+def dagster_link(run: DagsterRun) -> str:
+    """The way back to Dagster, for the description of the MLflow run."""
+    what = "of assets" if run.job_name.startswith("__") else f"of the job {run.job_name}"
+    return f"{_LINK_START}{run.run_id[:8]}]({dagster_run_url(run.run_id)}) {what}"
+
+
+def with_dagster_link(note: str, link: str) -> str:
+    """A description with the link to the Dagster run that has the MLflow run now.
+
+    What a person wrote is kept; where they took the link out, it stays out.
+    """
+    if not note:
+        return link
+    first, newline, rest = note.partition("\n")
+    return f"{link}{newline}{rest}" if first.startswith(_LINK_START) else note
 
 
 def tags_for_mlflow(run: DagsterRun) -> dict[str, str]:
@@ -57,6 +84,7 @@ def tags_for_mlflow(run: DagsterRun) -> dict[str, str]:
         ROOT_TAG: run.root_run_id or run.run_id,
         "dagster.run_url": dagster_run_url(run.run_id),
         "dagster.job_name": run.job_name,
+        NOTE_TAG: dagster_link(run),
         "mlflow.user": _user(),
         "mlflow.source.type": "JOB",
         "mlflow.source.name": run.job_name,

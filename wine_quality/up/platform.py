@@ -11,21 +11,29 @@ import json
 import os
 import signal
 import socket
+import sys
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from wine_quality.environments.versions import MlflowVersion
-from wine_quality.home import dagster_home_in_use, home, stores_are_made
-from wine_quality.stack.dagster import daemon_ready, webserver_ready
+from wine_quality.home import dagster_home_in_use, is_up_to_date, up_state
+from wine_quality.stack.dagster import webserver_ready
+from wine_quality.stack.processes import signal_group
 from wine_quality.stack.supervisor import Watchdog
+from wine_quality.tracking.addresses import UIS
+from wine_quality.up.logs import Logs
 from wine_quality.up.mlflow_uis import MlflowUis
 from wine_quality.up.ports import port_of
 from wine_quality.up.processes import Process, environment, python, stop
-from wine_quality.webserver import mlflow_pages
+from wine_quality.up.ready import daemon_ready_since
 
 _POLL_SECONDS = 0.1
 _READY_SECONDS = 300
 _LOCATION = "ml_repository"
+_CODE_SERVER = "Dagster's code server"
+_RESTARTS = 5
 _STORES = "from wine_quality.home import open_dagster; open_dagster().dispose()"
 
 
@@ -51,10 +59,14 @@ class Platform:
         self._processes: list[Process] = []
         self._stopped = asyncio.Event()
         self._began = time.monotonic()
-        self._folder = home() / "up"
-        self._folder.mkdir(parents=True, exist_ok=True)
-        self._state = self._folder / "state.json"
+        self._state = up_state()
+        self._state.parent.mkdir(parents=True, exist_ok=True)
         self._is_ready = False
+        self._restarts = 0
+        self._folder = self._state.parent
+        self._logs = Logs(self._folder, self._url, _show)
+        for key in uis.urls:
+            self._logs.bound(self._folder / f"mlflow-{key}.log")
 
     async def run(self) -> int:
         """Until SIGINT or SIGTERM.
@@ -63,54 +75,72 @@ class Platform:
             ProcessEndedError: a part ended by itself; the others were stopped.
         """
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, self._stopped.set)
         self._note()
         watchdog = Watchdog(self._state)
         mlflow = asyncio.ensure_future(self._uis.serve(self._note))
         running = asyncio.ensure_future(self._run())
+        following = asyncio.ensure_future(self._logs.follow())
         stopped = asyncio.ensure_future(self._stopped.wait())
+        waited = {running, stopped, mlflow, following}
         try:
-            await asyncio.wait({running, stopped, mlflow}, return_when=asyncio.FIRST_COMPLETED)
-            for one in (running, mlflow):
+            await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
+            for one in (running, mlflow, following):
                 if one.done():
                     one.result()
             return 0
         finally:
-            for task in (running, mlflow, stopped):
+            for task in waited:
                 task.cancel()
             await self._stop()
+            self._logs.look()
             self._state.unlink(missing_ok=True)
             watchdog.dismiss()
 
     async def _run(self) -> None:
         variables = self._variables()
-        if not stores_are_made(dagster_home_in_use()):
-            # Before webserver and daemon would, both at once.
-            await self._await_end(self._start("stores", python("-c", _STORES), variables))
         workspace = self._workspace()
-        self._start("Dagster's code server", self._code_server(), variables)
         webserver = python("-m", "wine_quality.webserver", "-w", str(workspace))
+        # It loads its libraries meanwhile.
         webserver += ["--fd", str(self._dagster.fileno()), "--wait-for", str(self._code_socket)]
         self._start("Dagster's webserver", webserver, variables, self._dagster.fileno())
+        if not is_up_to_date(dagster_home_in_use()):
+            # Before the others would, all at once.
+            await self._await_end(self._start("stores", python("-c", _STORES), variables))
+        self._start(_CODE_SERVER, self._code_server(), variables)
         await self._await(self._code_socket.exists, "the code server")
         daemon = python("-m", "dagster._daemon", "run", "-w", str(workspace))
         self._start("Dagster's daemon", daemon, variables)
-        for ready in (webserver_ready(self._url), daemon_ready(self._url)):
+        daemon_is_ready = daemon_ready_since(self._url, time.time())
+        for ready in (webserver_ready(self._url), daemon_is_ready):
             await self._await(ready, "the Dagster UI")
         self._is_ready = True
         self._note()
         self._say()
         while True:
+            self._restart_code_server(variables)
             self._check()
             await asyncio.sleep(_POLL_SECONDS)
+
+    def _restart_code_server(self, variables: dict[str, str]) -> None:
+        """It runs the project's code, which may bring it down; the others wait for it."""
+        [code] = [process for process in self._processes if process.name == _CODE_SERVER]
+        if not code.has_ended() or self._restarts >= _RESTARTS:
+            return
+        self._restarts += 1
+        print(f"{_CODE_SERVER} {code.how_it_ended()}; it is started again.", file=sys.stderr)
+        signal_group(code.pid, signal.SIGKILL)
+        self._processes.remove(code)
+        self._code_socket.unlink(missing_ok=True)
+        self._start(_CODE_SERVER, self._code_server(), variables)
 
     def _variables(self) -> dict[str, str]:
         return environment(
             DAGSTER_HOME=str(dagster_home_in_use()),
             DAGSTER_WEBSERVER_URL=self._url,
             WINE_QUALITY_MLFLOW=self._version.key,
-            **{mlflow_pages.VARIABLE: json.dumps(self._uis.urls)},
+            **{UIS: json.dumps(self._uis.urls)},
         )
 
     def _code_server(self) -> list[str]:
@@ -127,12 +157,12 @@ class Platform:
     def _start(
         self, name: str, command: list[str], variables: dict[str, str], *fds: int
     ) -> Process:
-        process = Process(name, command, variables, pass_fds=fds)
+        process = Process(name, command, variables, self._logs.file_for(name), pass_fds=fds)
         self._processes.append(process)
         self._note()
         return process
 
-    async def _await(self, condition, what: str) -> None:
+    async def _await(self, condition: Callable[[], bool], what: str) -> None:
         while not await asyncio.to_thread(condition):
             self._check()
             if time.monotonic() - self._began > _READY_SECONDS:
@@ -147,7 +177,10 @@ class Platform:
     def _check(self) -> None:
         for process in self._processes:
             if process.has_ended():
-                raise ProcessEndedError(f"{process.name} {process.how_it_ended()}.")
+                raise ProcessEndedError(
+                    f"{process.name} {process.how_it_ended()}. The end of its log "
+                    f"({process.log}):\n{process.last_lines()}"
+                )
 
     async def _stop(self) -> None:
         await asyncio.gather(stop(self._processes), self._uis.stop())
@@ -159,7 +192,7 @@ class Platform:
             f"MLflow UIs: {shown} (each starts when it is opened; {self._url}/mlflow/ lists them)"
         )
         seconds = time.monotonic() - self._began
-        print(f"Ready after {seconds:.1f} s. Ctrl-C stops all.", flush=True)
+        print(f"Ready after {seconds:.1f} s. Ctrl-C stops all. Logs: {self._folder}", flush=True)
 
     def _note(self) -> None:
         """For the watchdog, and for whoever asks what runs."""
@@ -176,3 +209,8 @@ class Platform:
         fresh = self._state.with_suffix(".new")
         fresh.write_text(json.dumps(state, indent=1))
         fresh.rename(self._state)
+
+
+def _show(line: str) -> None:
+    with suppress(OSError):  # nobody may be there to read it any more
+        print(line, flush=True)
