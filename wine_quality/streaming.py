@@ -175,6 +175,8 @@ def _sum_up(
         finally:
             opened.close()
         # Of many some may be empty, as Spark writes them.
+        if len(paths) == 1 and not found[0].file.rows:
+            raise UnreadableFile(f"{paths[0]} has a header and no rows.")
         if not any(one.file.rows for one in found):
             raise UnreadableFile(f"{', '.join(paths[:5])}: no rows in {len(paths)} file(s).")
         return found

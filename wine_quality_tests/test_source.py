@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import socket
 import time
@@ -10,7 +11,8 @@ from dataclasses import replace
 
 import pytest
 
-from wine_quality.data.parse import DataFormatError, parse_wine_csv
+from wine_quality.data.dialect import DataFormatError
+from wine_quality.data.parse import parse_wine_csv
 from wine_quality.data.source import PACKAGED_RED_WINE, SourceError, SourceLimits, read_source
 from wine_quality_tests.web_faults import WINES, WebFaults
 
@@ -61,6 +63,22 @@ def test_a_faulty_server_is_named(web, path, words, tries):
     assert time.monotonic() - started < 30
     assert f"{web.url}/{path}" in str(error.value)
     assert web.requests[path] == tries
+
+
+def test_a_gzipped_file_is_unpacked_whoever_packed_it(web, s3, tmp_path):
+    """As a transfer encoding, as a file over HTTP and S3, and by path."""
+    import boto3
+
+    boto3.client("s3").put_object(Bucket="wines", Key="red.csv.gz", Body=gzip.compress(WINES))
+    (tmp_path / "red.csv.gz").write_bytes(gzip.compress(WINES))
+    plain = parse_wine_csv(WINES, "red")
+    for url in (f"{web.url}/gzip", f"{web.url}/packed", "s3://wines/red.csv.gz"):
+        source = read_source(url, PATIENT)
+        assert parse_wine_csv(source.content, source.url).equals(plain)
+    source = read_source(str(tmp_path / "red.csv.gz"))
+    assert parse_wine_csv(source.content, source.url).equals(plain)
+    with pytest.raises(DataFormatError, match="unpacks to more than the limit of 0.01 MB"):
+        parse_wine_csv(source.content, source.url, max_bytes=10486)
 
 
 @pytest.mark.parametrize(("path", "words"), [("html", "'Please sign in'"), ("empty", "is empty")])

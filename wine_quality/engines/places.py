@@ -6,7 +6,7 @@ import glob
 import os
 import sys
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from wine_quality.data.allowed import check_allowed, check_path
 from wine_quality.data.arrivals import is_text
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 TIMEOUT_SECONDS = 30.0
 _BLOCK_BYTES = 8 << 20
 _PARQUET = (".parquet", ".pq")
-SUFFIXES = (*_PARQUET, ".csv")
+SUFFIXES = (*_PARQUET, ".csv", ".csv.gz", ".tsv", ".tsv.gz")
 
 
 def s3_store(timeout_seconds: float = TIMEOUT_SECONDS) -> S3FileSystem:
@@ -38,12 +38,13 @@ def store_of(paths: Iterable[str]) -> S3FileSystem | None:
 
 
 def is_parquet(path: str) -> bool:
-    return path.endswith(_PARQUET)
+    return path.lower().endswith(_PARQUET)
 
 
 def expand(places: Sequence[str]) -> list[str]:
     """The files that the places name: files, patterns such as ``s3://wines/2024/*.parquet``, and
-    folders or prefixes that end with a slash, whose Parquet and CSV files at any depth are meant.
+    folders or prefixes that end with a slash, whose Parquet and CSV files at any depth are meant
+    (``SUFFIXES``).
 
     Raises:
         UnreadableFile: a place holds no file, cannot be asked, or is not allowed to be read.
@@ -98,7 +99,7 @@ def _is_wines(path: str, place: str) -> bool:
     """Not what Spark and others leave beside their data, such as ``_temporary/`` and ``.crc``."""
     below = path.removeprefix(place.removeprefix("s3://").rstrip("/"))
     hidden = any(part.startswith(("_", ".")) for part in below.split("/"))
-    return path.endswith(SUFFIXES) and not hidden
+    return path.lower().endswith(SUFFIXES) and not hidden
 
 
 def size_and_version(path: str, store: S3FileSystem | None = None) -> tuple[int, str]:
@@ -144,6 +145,13 @@ def first_bytes(path: str, most: int) -> bytes:
         return s3_store().cat_file(path, end=most)
     with open(path, "rb") as file:
         return file.read(most)
+
+
+def open_bytes(path: str, store: S3FileSystem | None = None) -> IO[bytes]:
+    """A file from its beginning. Raises ``OSError``."""
+    if path.startswith("s3://"):
+        return (store or s3_store()).open(path, "rb")
+    return open(path, "rb")
 
 
 def check_versions(versions: dict[str, str]) -> None:

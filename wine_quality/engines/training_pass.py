@@ -117,11 +117,13 @@ def sum_piece(
         if not problems and not broken:
             sums.add(batch.columns)
             sample += RowSample.of(batch.first_row, batch.columns, max(stride, sample.stride))
-        broken += [_located(problem, piece, reader) for problem in problems]
+        broken += problems
         if len(broken) > 1000:
             broken = gather(broken)
         rows += batch.rows
         report(batch.rows)
+    if broken:
+        broken = list(reader.explain(piece, gather(broken)))
     return PieceSums(piece.file, rows, PartSums.of(sums.moments(), membership), sample, broken)
 
 
@@ -156,8 +158,3 @@ def put_together(
         FileSums(replace(file, rows=count), sums, sample)
         for file, count, sums, sample in zip(files, counts, totals, samples, strict=True)
     ]
-
-
-def _located(rule: BrokenRule, piece: Piece, reader: Reader) -> BrokenRule:
-    group = reader.row_group_of(piece, rule.first_row) if piece.row_groups else None
-    return replace(rule, row_group=group)
