@@ -1,7 +1,8 @@
 PYTHON ?= python3
-MLFLOW ?= 3
-PORT ?= 5000
-MLFLOW_PORT ?= 5100
+# Empty unless somebody gives it: then the --config file, $WINE_QUALITY_MLFLOW or the default says.
+MLFLOW ?=
+PORT ?=
+MLFLOW_PORT ?=
 ARGS ?=
 VERSIONS ?= 3
 # Files of tests that run at the same time: much of their time is waiting for servers to start.
@@ -9,63 +10,66 @@ JOBS ?= 2
 SIDE_BY_SIDE = $(if $(filter-out 1,$(JOBS)),-n $(JOBS) --dist loadfile --no-loadscope-reorder)
 ROOT := $(or $(WINE_QUALITY_ENVIRONMENTS),.venvs)
 BIN := $(ROOT)/mlflow-3/bin
+PICKED = $(if $(MLFLOW),--mlflow $(MLFLOW))
+# The version that will run, as far as make knows; a command builds what its file names.
+BUILT = $(or $(MLFLOW),$(WINE_QUALITY_MLFLOW),3)
 BUILD := $(PYTHON) -m wine_quality.environments build
 # PySpark is 400 MB, and nothing without Java.
 JAVA = $(shell command -v java)
 
 .DEFAULT_GOAL := help
-.PHONY: help env envs devenvs run sweep promote rollback deploy serve image trust metrics forget retention gc backup restore up spark stack stack-down stack-env test quick lint audit sbom bench bench-scale fuzz file-matrix faults chaos screenshots browser clean
+.PHONY: help env envs devenvs run sweep promote rollback deploy serve image trust metrics forget retention gc backup restore up spark stack stack-down stack-env test quick lint audit sbom bench bench-scale fuzz file-matrix attack faults chaos screenshots browser clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
-env: ## build the environment of MLFLOW=1.26, 2.1.1 or 3 (the default)
-	@$(BUILD) 3 $(MLFLOW)
+env: ## build the environment of MLFLOW=1.26, 2.1.1 or 3; `make run` builds that of its --config file itself
+	@$(BUILD) $(sort 3 $(BUILT))
 
 envs: ## build the environments of all MLflow versions
 	@$(BUILD) all
 
 run: env ## run the main job with MLFLOW=… (ARGS="--alpha 0.1" passes options on)
-	@$(BIN)/python -m wine_quality run --mlflow $(MLFLOW) $(ARGS)
+	@$(BIN)/python -m wine_quality run $(PICKED) $(ARGS)
 
 sweep: env ## cross-validate a grid, offer the best (ARGS="--alphas 0.01,0.1 --l1-ratios 0.5")
-	@$(BIN)/python -m wine_quality sweep --mlflow $(MLFLOW) $(ARGS)
+	@$(BIN)/python -m wine_quality sweep $(PICKED) $(ARGS)
 
 promote: env ## make the challenger (or VERSION=…) the champion
-	@$(BIN)/python -m wine_quality promote --mlflow $(MLFLOW) $(if $(VERSION),--version $(VERSION)) $(ARGS)
+	@$(BIN)/python -m wine_quality promote $(PICKED) $(if $(VERSION),--version $(VERSION)) $(ARGS)
 
 rollback: env ## withdraw the champion for the one before (or VERSION=…)
-	@$(BIN)/python -m wine_quality rollback --mlflow $(MLFLOW) $(if $(VERSION),--version $(VERSION)) $(ARGS)
+	@$(BIN)/python -m wine_quality rollback $(PICKED) $(if $(VERSION),--version $(VERSION)) $(ARGS)
 
 serve: env ## serve the champion over REST (8080) and gRPC (8081); follows promotions (ARGS="--port 9090")
-	@$(BIN)/python -m wine_quality serve --mlflow $(MLFLOW) $(if $(VERSION),--version $(VERSION)) $(ARGS)
+	@$(BIN)/python -m wine_quality serve $(PICKED) $(if $(VERSION),--version $(VERSION)) $(ARGS)
 
 deploy: env ## write what serves the champion (or VERSION=…), with manifests; ARGS="--target local"
-	@$(BIN)/python -m wine_quality deploy --mlflow $(MLFLOW) $(if $(VERSION),--version $(VERSION)) $(ARGS)
+	@$(BIN)/python -m wine_quality deploy $(PICKED) $(if $(VERSION),--version $(VERSION)) $(ARGS)
 
 image: env ## an image that serves VERSION=champion or a number (ARGS=--no-build: only its context)
-	@$(BIN)/python -m wine_quality image --mlflow $(MLFLOW) --version $(or $(VERSION),champion) $(ARGS)
+	@$(BIN)/python -m wine_quality image $(PICKED) --version $(or $(VERSION),champion) $(ARGS)
 
-trust: env ## note the hash of the files of VERSION=champion or a number that was registered without
-	@$(BIN)/python -m wine_quality trust --mlflow $(MLFLOW) --version $(or $(VERSION),champion) $(ARGS)
+trust: env ## sign VERSION=champion, a number or all, of before there were signatures (ARGS=--yes)
+	@$(BIN)/python -m wine_quality trust $(PICKED) --version $(or $(VERSION),champion) $(ARGS)
 
 metrics: env ## the metrics history: DO=status, upgrade or backfill (MLFLOW=… names the registry)
-	@$(BIN)/python -m wine_quality metrics $(or $(DO),status) --mlflow $(MLFLOW) $(ARGS)
+	@$(BIN)/python -m wine_quality metrics $(or $(DO),status) $(PICKED) $(ARGS)
 
 forget: env ## list the files that runs may train on, or forget FILE=… (key, name or URL)
 	@$(BIN)/python -m wine_quality forget $(if $(FILE),"$(FILE)")
 
 retention: env ## show runs and unpromoted versions older than 90 days (ARGS="--days 30 --delete")
-	@$(BIN)/python -m wine_quality retention --mlflow $(MLFLOW) $(ARGS)
+	@$(BIN)/python -m wine_quality retention $(PICKED) $(ARGS)
 
 gc: env ## show files of runs retired 7 days ago, and files without a run (ARGS="--days 30 --delete")
 	@$(BIN)/python -m wine_quality gc $(ARGS)
 
-up: env ## start the Dagster UI (PORT) and the MLflow UI (MLFLOW_PORT); Ctrl-C stops both
-	@$(BIN)/python -m wine_quality up --mlflow $(MLFLOW) --port $(PORT) --mlflow-port $(MLFLOW_PORT)
+up: env ## start the Dagster UI (PORT) and the MLflow UIs (MLFLOW_PORT and after it); Ctrl-C stops all
+	@$(BIN)/python -m wine_quality up $(PICKED) $(if $(PORT),--port $(PORT)) $(if $(MLFLOW_PORT),--mlflow-port $(MLFLOW_PORT))
 
 spark: env ## add PySpark to the environment of MLFLOW, for training_engine "spark"; it needs Java 17 or 21
-	@$(BUILD) --spark $(MLFLOW)
+	@$(BUILD) --spark $(BUILT)
 
 stack: ## start the whole platform without containers (VERSIONS="3 2.1.1 1.26"; ARGS=--detach)
 	@$(BUILD) --stack 3 $(VERSIONS)
@@ -103,6 +107,9 @@ faults: devenvs ## every cell of the fault matrix, into docs/fault-matrix.md (CE
 
 chaos: devenvs ## the job in a loop while services are killed, for MINUTES=5 (ARGS="--seed 7")
 	@$(BIN)/python -m wine_quality_tests.chaos --minutes $(or $(MINUTES),5) $(ARGS)
+
+attack: devenvs ## attack `make up` and `make stack` as whoever may launch runs would, and print what held
+	@WINE_QUALITY_ATTACKS=all $(BIN)/python -m pytest wine_quality_tests/attacks $(ARGS)
 
 lint: devenvs ## ruff and mypy
 	@$(BIN)/ruff check .

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import sys
+from typing import Any
 
 from wine_quality.data.accumulate import TrainingData
 from wine_quality.deployment.manifests import TARGETS
@@ -31,6 +32,22 @@ def _days(text: str) -> float:
     if not 0 <= number < float("inf"):
         raise argparse.ArgumentTypeError(f"{text!r} is no number of days")
     return number
+
+
+class _OneVersion(argparse.Action):
+    """Refuses a second version, as of MLFLOW=3 and ARGS="--mlflow 2.1.1"."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        before = getattr(namespace, self.dest, None)
+        if before not in (None, values):
+            raise argparse.ArgumentError(self, f"{before} and {values} are two. Give one.")
+        setattr(namespace, self.dest, values)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -102,19 +119,25 @@ def parser() -> argparse.ArgumentParser:
     image.add_argument("--output", help="folder of the build context (build/image/MODEL-VERSION)")
     image.add_argument("--tag", help="of the image (localhost/wine-quality-model:VERSION)")
     image.add_argument("--no-build", action="store_true", help="only write the build context")
-    trust = commands.add_parser("trust", help="note the hash of a version's files that has none")
-    trust.add_argument("--version", default="champion", help="number of a version (champion)")
+    trust = commands.add_parser("trust", help="sign versions from before there were signatures")
+    trust.add_argument("--version", default="champion", help="a number, or all (champion)")
+    trust.add_argument("--yes", action="store_true", help="sign what is shown, without a question")
+    trust.add_argument(
+        "--unknown-runs", action="store_true", help="also of Dagster runs that are not known here"
+    )
     trust.add_argument("--model", help="registered model (ElasticnetWineModel)")
     for command in (run, sweep, promote, rollback, deploy, retention, metrics, serve, image, trust):
         command.add_argument("--tracking-uri", help="MLflow server; default: an embedded store")
     for command in (run, sweep, promote, rollback, deploy, retention):
-        command.add_argument("--config", help="YAML file of run config; the other options win")
+        command.add_argument("--config", help="YAML file of run config; options win over it")
         command.add_argument("--verbose", action="store_true", help="Dagster's whole log")
     forget = commands.add_parser("forget", help="list the files remembered, or forget one")
     forget.add_argument("file", nargs="?", help="its key, name or URL; without it: list them")
     up = commands.add_parser("up", help="start the Dagster and MLflow UIs; Ctrl-C stops both")
-    up.add_argument("--port", type=int, default=5000, help="of the Dagster UI (5000)")
-    up.add_argument("--mlflow-port", type=int, default=5100, help="of the MLflow UI (5100)")
+    up.add_argument("--port", type=int, help="of the Dagster UI (5000, or a free one)")
+    up.add_argument(
+        "--mlflow-port", type=int, help="of the MLflow UI (5100; the other versions' follow)"
+    )
     stack = commands.add_parser("stack", help="the platform as local processes")
     stack.add_argument("action", choices=["up", "down", "status", "env"], help="env: random .env")
     stack.add_argument("--versions", nargs="+", default=[DEFAULT_VERSION], help="MLflow servers")
@@ -140,6 +163,7 @@ def parser() -> argparse.ArgumentParser:
     ):
         command.add_argument(
             "--mlflow",
+            action=_OneVersion,
             choices=list(MLFLOW_VERSIONS),
             help=f"MLflow version (--config's, else $WINE_QUALITY_MLFLOW, else {DEFAULT_VERSION})",
         )

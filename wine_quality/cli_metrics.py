@@ -8,6 +8,7 @@ import subprocess
 import sys
 from datetime import datetime, timedelta, timezone
 
+from wine_quality.environments.build import require_built
 from wine_quality.environments.versions import (
     PROJECT_ROOT,
     EnvironmentMissingError,
@@ -94,7 +95,7 @@ def _print_newest(newest: datetime | None) -> None:
 def _backfill(options: argparse.Namespace) -> int:
     """In the environment of the version whose registry is read."""
     version = get_version(options.mlflow or default_version())
-    command = [str(version.require_python()), "-W", "ignore"]
+    command = [str(require_built(version)), "-W", "ignore"]
     command += ["-m", "wine_quality.metrics_history.backfill", version.key]
     command += [options.tracking_uri or "", options.model or ""]
     environment = {**version.process_variables(), "PYTHONPATH": str(PROJECT_ROOT)}

@@ -10,16 +10,19 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wine_quality.cli_run_config import run_config, version_in_file
 from wine_quality.data.allowed import trust_the_caller
 from wine_quality.environments import startup
+from wine_quality.environments.build import require_built
 from wine_quality.environments.plan_process import PlanProcess
+from wine_quality.environments.version_choice import ChosenVersion, version_to_go_on_with
 from wine_quality.environments.versions import (
     EnvironmentMissingError,
     default_version,
     get_version,
 )
-from wine_quality.home import dagster_home, home, open_dagster
-from wine_quality.reasons import reasons_of
+from wine_quality.home import dagster_home, home, open_dagster, stores_are_made
+from wine_quality.reasons import reasons_of, refusals_of
 from wine_quality.run_tag_names import (
     CLI_TAG,
     MLFLOW_RUN_TAG,
@@ -51,81 +54,8 @@ JOBS = {
     "deploy": "deployment_job",
     "retention": "retention_job",
 }
-# Op that reads the wines in each job that does.
-READERS = {"run": "raw_wine_csv", "sweep": "sweep_data"}
-
-
-def run_config(options: argparse.Namespace) -> dict[str, Any]:
-    """Run config as the Launchpad takes it; options win over the file's fields.
-
-    Raises:
-        ValueError: the file cannot be read, or is not a mapping all the way to a field set here.
-    """
-    config = _config_file(options.config) if options.config else {}
-    reader = READERS.get(options.command, "")
-    for path, value in {
-        ("ops", reader, "config", "csv_url"): options.csv_url,
-        ("ops", reader, "config", "training_data"): options.training_data,
-        ("ops", "sweep_points", "config", "alphas"): options.alphas,
-        ("ops", "sweep_points", "config", "l1_ratios"): options.l1_ratios,
-        ("ops", "sweep_points", "config", "folds"): options.folds,
-        ("ops", "promote_version", "config", "version"): options.promote,
-        ("ops", "return_to_version", "config", "version"): options.return_to,
-        ("ops", "model_deployment", "config", "version"): options.deploy,
-        ("ops", "model_deployment", "config", "target"): options.target,
-        ("ops", "model_deployment", "config", "kubernetes_context"): options.context,
-        ("ops", "remove_old", "config", "days"): options.days,
-        ("ops", "remove_old", "config", "dry_run"): False if options.delete else None,
-        ("resources", "hyperparameters", "config", "alpha"): options.alpha,
-        ("resources", "hyperparameters", "config", "l1_ratio"): options.l1_ratio,
-        ("resources", "training_engine", "config", "engine"): options.training_engine,
-        ("resources", "training_engine", "config", "folds"): _streamed_folds(options),
-        ("resources", "mlflow", "config", "version"): options.mlflow,
-        ("resources", "mlflow", "config", "tracking_uri"): options.tracking_uri,
-        ("resources", "mlflow", "config", "experiment_name"): options.experiment,
-    }.items():
-        if value is not None:
-            node = config
-            for key in path[:-1]:
-                if node.get(key) is None:
-                    node[key] = {}
-                node = node[key]
-                if not isinstance(node, dict):
-                    raise ValueError(f"{options.config}: {key} must be a mapping")
-            node[path[-1]] = value
-    if not options.verbose:
-        config.setdefault("loggers", {"progress": {}})
-    return config
-
-
-def _streamed_folds(options: argparse.Namespace) -> int | None:
-    """What a sweep asks for, the pass over the data must keep."""
-    return options.folds if options.training_engine else None
-
-
-def _config_file(path: str) -> dict[str, Any]:
-    import yaml
-
-    try:
-        content = yaml.safe_load(Path(path).read_text())
-    except OSError as error:
-        raise ValueError(f"--config {path}: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"--config {path} is not YAML: {error}") from error
-    if content is not None and not isinstance(content, dict):
-        raise ValueError(f"--config {path} must hold a mapping, as the Launchpad does")
-    return content or {}
-
-
-def picked_key(config: dict[str, Any]) -> str:
-    """The MLflow version that a run config picks."""
-    mlflow = (config.get("resources") or {}).get("mlflow") or {}
-    key = (mlflow.get("config") or {}).get("version", default_version())
-    if not isinstance(key, str):
-        raise ValueError(
-            f"resources.mlflow.config.version is {key!r}, a number in YAML; put it in quotes"
-        )
-    return get_version(key).key
+# Steps of the commands that go on with an earlier run's model.
+_STEPS = {"deploy": frozenset({"model_deployment"})}
 
 
 def run(options: argparse.Namespace) -> int:
@@ -146,18 +76,21 @@ def _run(options: argparse.Namespace) -> int:
     trust_the_caller()
     try:
         config = run_config(options)
-        version = get_version(picked_key(config))
-        version.require_python()
+        chosen = _chosen_version(options, config)
+        version = chosen.version
+        require_built(version)
     except (ValueError, EnvironmentMissingError) as error:
         print(f"error: {error}", file=sys.stderr)
         return BAD_USE
-    print(f"{DOING[options.command]} with MLflow {version.key} …", flush=True)
+    followed = f", the version of {chosen.followed}" if chosen.followed else ""
+    print(f"{DOING[options.command]} with MLflow {version.key}{followed} …", flush=True)
     if not version.is_resident:
         PlanProcess.start_early(version)
     startup.begin()
-    from dagster import DagsterInvalidConfigError, execute_job, reconstructable
+    from dagster import DagsterInvalidConfigError, reconstructable
 
     from wine_quality import definitions
+    from wine_quality.environments.terminal_run import execute_as_of_code_location
     from wine_quality.tracking.lifecycle import interrupt_cancels
 
     interrupt_cancels.set(True)
@@ -165,12 +98,12 @@ def _run(options: argparse.Namespace) -> int:
     with open_dagster() as instance:
         try:
             job = reconstructable(getattr(definitions, JOBS[options.command]))
-            result = execute_job(job, instance, config, tags=tag)
+            result = execute_as_of_code_location(job, instance, config, tag)
         except KeyboardInterrupt:
             return _report_end(instance, tag, version.key, [])
         except DagsterInvalidConfigError as error:
-            for problem in error.errors:
-                print(f"error: {problem.message}", file=sys.stderr)
+            for refusal in refusals_of(error):
+                print(f"error: {refusal}", file=sys.stderr)
             return BAD_USE
         if result.success:
             if options.command == "run":
@@ -185,6 +118,21 @@ def _run(options: argparse.Namespace) -> int:
                 _print_champion(result)
             return 0
         return _report_end(instance, tag, version.key, reasons_of(result.all_events))
+
+
+def _chosen_version(options: argparse.Namespace, config: dict[str, Any]) -> ChosenVersion:
+    """That which run config names, that of the model a command goes on with, or the default.
+
+    Raises:
+        ValueError: run config names one that there is not.
+    """
+    key, steps = version_in_file(config, options.config), _STEPS.get(options.command)
+    if key is None and steps and stores_are_made(Path(os.environ["DAGSTER_HOME"])):
+        with open_dagster() as instance:
+            followed = version_to_go_on_with(instance, steps)
+        if followed is not None:
+            return followed
+    return ChosenVersion(get_version(key or default_version()))
 
 
 def _report_end(
@@ -224,7 +172,7 @@ def _close_left_open(instance: DagsterInstance, run: DagsterRun, status: str) ->
     except NotClosedError as error:
         return f", its MLflow run is still open ({error}; `make up` goes on trying)"
     tags = under_current_names((instance.get_run_by_id(run.run_id) or run).tags)
-    if MLFLOW_RUN_TAG not in tags:
+    if not tags.get(MLFLOW_RUN_TAG):
         return ", no MLflow run was made"
     return f", MLflow run {tags[MLFLOW_RUN_TAG]} is {tags[MLFLOW_STATE_TAG]}"
 

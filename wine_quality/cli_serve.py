@@ -9,6 +9,7 @@ import socket
 import sys
 from typing import TYPE_CHECKING
 
+from wine_quality.environments.build import require_built
 from wine_quality.environments.own_client import go_on_in
 from wine_quality.environments.versions import (
     EnvironmentMissingError,
@@ -33,7 +34,7 @@ def serve(options: argparse.Namespace) -> int:
     """Until Ctrl-C: 0. 1 when it cannot listen, 2 on bad use."""
     try:
         version = get_version(options.mlflow or default_version())
-        version.require_python()
+        require_built(version)
         if options.every <= 0:
             raise ValueError("--every must be more than 0 seconds")
         if options.version is not None and not options.version.isdigit():

@@ -60,7 +60,9 @@ def _up(options: argparse.Namespace) -> int:
         # A shell that starts this in the background has SIGINT ignored.
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, _interrupt)
-        platform = Platform(options.versions, read_settings())
+        settings = read_settings()
+        _share_signing_key(settings)
+        platform = Platform(options.versions, settings)
         try:
             if platform.postgres:
                 _say(f"PostgreSQL {platform.postgres.version}, data in {platform.postgres.data}")
@@ -90,6 +92,22 @@ def _up(options: argparse.Namespace) -> int:
         finally:
             platform.close()
     return 0
+
+
+def _share_signing_key(settings: dict[str, str]) -> None:
+    """The key of the settings becomes the home's too, for commands on this machine (`make serve`,
+    `make trust`); the home's former one stays accepted."""
+    from wine_quality.tracking.signing_key import FILE_VARIABLE, VARIABLE, SigningKeyError, add_keys
+
+    text, origin = settings[VARIABLE], VARIABLE
+    try:
+        named = os.environ.get(FILE_VARIABLE)
+        if not text and named:
+            text, origin = Path(named).read_text(), named
+        if text:
+            settings[VARIABLE] = ",".join(add_keys(text, origin, sign_with_them=True))
+    except (OSError, SigningKeyError) as error:
+        raise StackError(str(error)) from None
 
 
 def _detached(options: argparse.Namespace) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from wine_quality.environments.build import require_built
 from wine_quality.environments.own_client import go_on_in
 from wine_quality.environments.versions import (
     EnvironmentMissingError,
@@ -26,9 +27,12 @@ def in_own_environment(options: argparse.Namespace) -> MlflowVersion | None:
     use, which was told."""
     try:
         version = get_version(options.mlflow or default_version())
-        version.require_python()
-        if options.version != _CHAMPION and not options.version.isdigit():
-            raise ValueError(f"--version {options.version!r} is neither a number nor {_CHAMPION!r}")
+        require_built(version)
+        words = (_CHAMPION, "all") if options.command == "trust" else (_CHAMPION,)
+        if options.version not in words and not options.version.isdigit():
+            raise ValueError(
+                f"--version {options.version!r} is neither a number nor {' nor '.join(words)}"
+            )
     except (ValueError, EnvironmentMissingError) as error:
         print(f"error: {error}", file=sys.stderr)
         return None

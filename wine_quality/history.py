@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from dagster import ConfigurableResource
 from pydantic import Field
 
+from wine_quality.config_fields import CheckedResource
 from wine_quality.data.remembered import (
     ROWS,
     DamagedObjectError,
@@ -42,7 +42,7 @@ class HistoryError(RuntimeError):
     """The history cannot be read or written; the message says what to do."""
 
 
-class WineHistory(ConfigurableResource):
+class WineHistory(CheckedResource):
     """Remembers each file that kept the data contract; of each file its newest version counts."""
 
     base_path: str = Field(

@@ -36,6 +36,12 @@ def dagster_home() -> Path:
     return folder
 
 
+def dagster_home_in_use() -> Path:
+    """``$DAGSTER_HOME``, else the one in ``home()``."""
+    configured = os.environ.get("DAGSTER_HOME")
+    return Path(configured) if configured else dagster_home()
+
+
 _MADE = ".stores_made"
 
 

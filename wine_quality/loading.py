@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from dagster import Config
 from pydantic import Field
 
+from wine_quality.config_fields import CheckedConfig
 from wine_quality.data.accumulate import ConflictPolicy, FileShare, TrainingData, accumulate
 from wine_quality.data.contract import summarize
 from wine_quality.data.dialect import DataFormatError
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 PACKAGED_NAME = "wine_quality/data/winequality-red.csv"
 
 
-class RawWineCsvConfig(Config):
+class RawWineCsvConfig(CheckedConfig):
     """Where the wines come from, and how long and how much may be read."""
 
     csv_url: str = Field(

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 
 from dagster import DagsterEventType, DagsterRunStatus, RunsFilter
 
+from wine_quality.tracking.lifecycle import is_done, report_done
+
 if TYPE_CHECKING:
     from dagster import DagsterInstance, DagsterRun
 
@@ -25,7 +27,8 @@ _GRACE_SECONDS = 10.0
 
 
 def end_lost_runs(instance: DagsterInstance) -> list[str]:
-    """End the runs whose worker is gone as FAILURE, or CANCELED where that was asked for.
+    """End the runs whose worker is gone: as SUCCESS where all steps had succeeded, CANCELED where
+    that was asked for, else as FAILURE.
 
     Returns:
         The ids of the runs ended.
@@ -78,6 +81,9 @@ def _end(instance: DagsterInstance, run_id: str, worker: int) -> bool:
     run = instance.get_run_by_id(run_id)
     if run is None or run.is_finished:
         return False
+    if is_done(instance, run):
+        report_done(instance, run)
+        return True
     if run.status == DagsterRunStatus.CANCELING:
         instance.report_run_canceled(run)
         return True

@@ -1,8 +1,9 @@
 """Jobs by which a person promotes a version, or returns to the champion before."""
 
-from dagster import Config, Failure, MetadataValue, OpExecutionContext, graph, op
+from dagster import Failure, OpExecutionContext, graph, op
 from pydantic import Field
 
+from wine_quality.config_fields import CheckedConfig
 from wine_quality.tracking.champion import (
     CHALLENGER,
     CHAMPION,
@@ -11,12 +12,14 @@ from wine_quality.tracking.champion import (
     WITHDRAWN_TAG,
     ChampionRegistry,
 )
+from wine_quality.tracking.links import mlflow_link
 from wine_quality.tracking.promotion_note import note_promotion
+from wine_quality.tracking.provenance import UntrustedModelError
 from wine_quality.tracking.resource import MlflowTracker
 from wine_quality.tracking.server_check import server_named
 
 
-class VersionConfig(Config):
+class VersionConfig(CheckedConfig):
     """Which version is meant."""
 
     version: str = Field(default="", description="Number of a version; empty: see the job.")
@@ -36,7 +39,7 @@ def promote_version(
             "in ops.promote_version.config.version.",
             allow_retries=False,
         )
-    _require_version(registry, version)
+    _require_version(mlflow, registry, version)
     before = registry.holder(CHAMPION)
     if before == version:
         context.log.info(f"{registry.name} version {version} is the champion already.")
@@ -69,7 +72,7 @@ def return_to_version(
             "to: make rollback VERSION=…, or ops.return_to_version.config.version.",
             allow_retries=False,
         )
-    _require_version(registry, version)
+    _require_version(mlflow, registry, version)
     # Withdrawn first: a run that is deciding just now must not crown it again.
     registry.tag(current, WITHDRAWN_TAG, f"for {version}")
     registry.give(CHAMPION, version)
@@ -80,9 +83,14 @@ def return_to_version(
     _report(context, mlflow, version, current)
 
 
-def _require_version(registry: ChampionRegistry, version: str) -> None:
+def _require_version(mlflow: MlflowTracker, registry: ChampionRegistry, version: str) -> None:
+    """That it exists and may be served: a champion that nobody may load helps nobody."""
     if not version.isdigit() or registry.version(version) is None:
         raise Failure(f"{registry.name} has no version {version!r}.", allow_retries=False)
+    try:
+        mlflow.tracker.require_trusted(registry.name, version)
+    except UntrustedModelError as error:
+        raise Failure(str(error), allow_retries=False) from error
 
 
 def _report(
@@ -94,7 +102,7 @@ def _report(
             "model": mlflow.registered_model_name,
             "champion": version,
             "before": before or NONE,
-            "champion_version": MetadataValue.url(url),
+            "champion_version": mlflow_link(url),
         }
     )
 

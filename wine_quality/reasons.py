@@ -15,10 +15,33 @@ def reasons_of(events: Iterable[Any]) -> list[str]:
             reasons.append(f"{event.step_key}: {root_of(event.step_failure_data.error)}")
         elif event.is_resource_init_failure:
             reasons.append(root_of(event.engine_event_data.error))
-        elif event.is_job_failure and event.job_failure_data.error and not reasons:
-            # It comes last, and repeats what failed before it.
-            reasons.append(root_of(event.job_failure_data.error))
+        elif event.is_job_failure and not reasons:
+            # It comes last, and repeats what failed before it. Whoever reports the death of a
+            # worker gives no data.
+            data = event.job_failure_data
+            if data is not None and data.error:
+                reasons.append(root_of(data.error))
     return list(dict.fromkeys(reasons))
+
+
+def refusals_of(error: Any) -> list[str]:
+    """Why run config was refused, a sentence for each value.
+
+    Args:
+        error: A ``DagsterInvalidConfigError``.
+
+    Dagster's own message of a value that was refused holds a traceback.
+    """
+    refusals = []
+    for problem in error.errors:
+        place = ".".join(problem.stack.levels)
+        if problem.reason.name != "FAILED_POST_PROCESSING":
+            refusals.append(problem.message)
+        elif problem.error_data.cls_name == "RefusedValueError":
+            refusals += [f"{place}.{value}" for value in root_of(problem.error_data).split("\n")]
+        else:
+            refusals.append(f"{place}: {root_of(problem.error_data)}")
+    return refusals
 
 
 def root_of(error: Any) -> str:

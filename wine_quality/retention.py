@@ -4,7 +4,6 @@ import time
 from datetime import datetime, timezone
 
 from dagster import (
-    Config,
     DefaultScheduleStatus,
     MetadataValue,
     OpExecutionContext,
@@ -17,6 +16,7 @@ from dagster import (
 )
 from pydantic import Field
 
+from wine_quality.config_fields import CheckedConfig
 from wine_quality.time_zone import in_time_zone, time_zone
 from wine_quality.tracking.resource import MlflowTracker
 from wine_quality.tracking.server_check import server_named
@@ -27,7 +27,7 @@ _SHOWN = 200
 _SATURDAY_NIGHT = "0 3 * * 6"
 
 
-class RetentionConfig(Config):
+class RetentionConfig(CheckedConfig):
     """What is old, and whether it goes."""
 
     days: float = Field(

@@ -34,6 +34,7 @@ PROMOTED_BEFORE_TAG = "dagster/wine_quality.promoted_before"
 
 # Nowhere.
 MLFLOW_OWNER_TAG = ".dagster/mlflow.dagster_run_id"
+TRAINED_BY_TAG = ".dagster/mlflow.trained_by"
 PROMOTED_URL_TAG = ".dagster/wine_quality.promoted_url"
 WITHDRAWN_TAG = ".dagster/wine_quality.withdrawn"
 PROMOTED_BY_TAG = ".dagster/wine_quality.promoted_by"

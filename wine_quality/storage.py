@@ -12,15 +12,17 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from dagster import ConfigurableIOManager, InputContext, MetadataValue, OutputContext
+from dagster import InputContext, MetadataValue, OutputContext
 from pydantic import Field
 
+from wine_quality.config_fields import CheckedIOManager
 from wine_quality.data.parquet import read_parquet, write_parquet
 from wine_quality.data.s3 import own_access
+from wine_quality.run_tag_names import MLFLOW_OWNER_TAG, TRAINED_BY_TAG
+from wine_quality.tracking.lifecycle import is_from_failure
 
 if TYPE_CHECKING:
     import pandas as pd
-    from dagster import DagsterRun
     from upath import UPath
 
 _FRAME, _RECORD = ".parquet", ".json"
@@ -34,7 +36,7 @@ class StoreError(RuntimeError):
     """The store of asset values cannot be used; the message names it and says what to do."""
 
 
-class PlainFormatIOManager(ConfigurableIOManager):
+class PlainFormatIOManager(CheckedIOManager):
     """Data frames as Parquet (their ``attrs`` included), dictionaries as JSON.
 
     Both keep every digit of a float. A value lies in ``<base_path>/<asset>/<run id>.<format>``,
@@ -143,14 +145,23 @@ def _place(context: InputContext | OutputContext | None) -> list[str]:
 
 
 def _runs_to_ask(context: InputContext) -> Iterator[str]:
-    """This run, those it re-executes, then whichever materialized the asset last."""
+    """This run, those it re-executes, the one whose training it goes on with, then whichever
+    materialized the asset last: another may have done so since the steps before were given theirs.
+    """
     instance = context.instance
-    run: DagsterRun | None = context.step_context.dagster_run
+    run = instance.get_run_by_id(context.step_context.run_id)
+    goes_on = True
+    trained_by = []
     while run is not None:
         yield run.run_id
+        # Of its own and not copied; one re-executed as a whole is to have what there is now.
+        if goes_on and run.tags.get(MLFLOW_OWNER_TAG) == run.run_id and TRAINED_BY_TAG in run.tags:
+            trained_by.append(run.tags[TRAINED_BY_TAG])
+        goes_on = goes_on and is_from_failure(run)
         run = instance.get_run_by_id(run.parent_run_id) if run.parent_run_id else None
     if not context.has_asset_key:
         return
+    yield from trained_by
     latest = instance.get_latest_materialization_event(context.asset_key)
     if latest is not None:
         yield latest.run_id

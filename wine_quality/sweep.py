@@ -4,14 +4,13 @@ One MLflow run holds the sweep, with a child run for each point; the best point 
 whole training part in it, registered, and challenges the champion.
 """
 
-from typing import Any
+from typing import Annotated, Any
 
 from dagster import (
     AssetCheckResult,
     AssetCheckSeverity,
     AssetMaterialization,
     AssetSpec,
-    Config,
     Failure,
     MetadataValue,
     OpExecutionContext,
@@ -25,16 +24,20 @@ from wine_quality.arrival_tags import arrived_at, data_tags
 from wine_quality.assets import recipe, streamed, trend
 from wine_quality.assets.data import GROUP, OWNERS, check_split, split_wines
 from wine_quality.assets.model import TrainingConfig
+from wine_quality.assets.parts import require_same_split
 from wine_quality.assets.promotion import PromotionConfig, challenge
 from wine_quality.assets.split_config import SplitConfig
 from wine_quality.assets.wine_files import materialization, note_files
+from wine_quality.config_fields import CheckedConfig
 from wine_quality.history import WineHistory
 from wine_quality.loading import RawWineCsvConfig, WinesRefusedError, load_wines
 from wine_quality.metrics_history.resource import MetricsHistory
 from wine_quality.splits.split import split_of
 from wine_quality.tracking.child_runs import ChildRun
+from wine_quality.tracking.links import mlflow_link
 from wine_quality.tracking.resource import MlflowTracker
 from wine_quality.tracking.server_check import server_named
+from wine_quality.tracking.training import KEY, Training
 from wine_quality.training_engine import TrainingEngine
 
 _SOLVER_SEED = 42
@@ -55,21 +58,23 @@ class SweepDataConfig(RawWineCsvConfig, SplitConfig):
     """Which wines, and which of them are held out."""
 
 
-class SweepPoint(Config):
+class SweepPoint(CheckedConfig):
     """One pair of hyperparameters."""
 
-    alpha: float = Field(description="Strength of the penalty, at least 0.")
-    l1_ratio: float = Field(description="Share of L1 in the penalty, 0 to 1.")
+    alpha: float = Field(
+        ge=0, allow_inf_nan=False, description="Strength of the penalty, at least 0."
+    )
+    l1_ratio: float = Field(ge=0, le=1, description="Share of L1 in the penalty, 0 to 1.")
 
 
-class SweepConfig(Config):
+class SweepConfig(CheckedConfig):
     """Which points, and how they are compared."""
 
-    alphas: list[float] = Field(
+    alphas: list[Annotated[float, Field(ge=0, allow_inf_nan=False)]] = Field(
         default=[0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 0.5, 1.0],
         description="Strengths of the penalty; each is tried with each l1_ratio.",
     )
-    l1_ratios: list[float] = Field(
+    l1_ratios: list[Annotated[float, Field(ge=0, le=1)]] = Field(
         default=[0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0],
         description="Shares of L1 in the penalty, 0 to 1: 0 is ridge, 1 is lasso.",
     )
@@ -190,7 +195,7 @@ def sweep_points(
         "sweep": heat_map,
         "best_points": MetadataValue.table([TableRecord(_row(score)) for score in ranked[:_TOP]]),
         "data_sha256": split.data["data_sha256"],
-        "mlflow_run": MetadataValue.url(tracker.run_url),
+        "mlflow_run": mlflow_link(tracker.run_url),
     }
     context.log_event(AssetMaterialization(hyperparameter_sweep.key, metadata=shown))
     context.add_output_metadata(shown)
@@ -200,6 +205,8 @@ def sweep_points(
         "points": len(points),
         "mlflow_run_id": tracker.require_run_id(),
         "mlflow_version": mlflow.version.value,
+        KEY: tracker.require_training().to_json(),
+        "data": dict(split.data),
     }
 
 
@@ -236,9 +243,11 @@ def offer_best(
 ) -> None:
     """Trains the best point on the whole training part, registers it, and has it challenge."""
     recipe.require_same_version(mlflow, sweep_points, "sweep_points")
-    tracker = mlflow.continue_run(context, sweep_points["mlflow_run_id"])
-    picked = (sweep_points["alpha"], sweep_points["l1_ratio"], _SOLVER_SEED)
     split = split_of(sweep_data)
+    # Steps may be re-executed one by one, with other wines than those of the sweep.
+    require_same_split(sweep_points.get("data", {}), split.data, "sweep_points")
+    tracker = mlflow.continue_run(context, Training.required(sweep_points, "sweep_points"))
+    picked = (sweep_points["alpha"], sweep_points["l1_ratio"], _SOLVER_SEED)
     model = recipe.fit_and_log(mlflow, split, picked, config.drift_threshold)
     evaluated = recipe.evaluate_and_log(tracker, split, model.value["model"], training_engine.open)
     _require(context, *model.checks, *evaluated.checks)
@@ -265,11 +274,11 @@ def offer_best(
             **shown,
             **kept,
             **decision.metadata(),
-            "experiment": mlflow.experiment_name,
+            "experiment": tracker.experiment_name,
             "name": name,
             "version": version,
             "mlflow_run_id": tracker.require_run_id(),
-            "model_version": MetadataValue.url(tracker.model_version_url(name, version)),
+            "model_version": mlflow_link(tracker.model_version_url(name, version)),
         }
     )
 

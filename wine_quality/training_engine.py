@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from dagster import ConfigurableResource
 from pydantic import Field
 
+from wine_quality.config_fields import CheckedResource
 from wine_quality.engines.choice import EngineChoice
 
 if TYPE_CHECKING:
     from wine_quality.engines.engine import Engine
 
 
-class TrainingEngine(ConfigurableResource):
+class TrainingEngine(CheckedResource):
     """Reads the wines into memory, or passes over them once, however many there are."""
 
     engine: EngineChoice = Field(

@@ -12,8 +12,10 @@ from dagster import DagsterInstance, asset, materialize
 
 from wine_quality.assets import data, model
 from wine_quality.assets.hyperparameters import Hyperparameters
+from wine_quality.environments.versions import MLFLOW_VERSIONS
 from wine_quality.history import WineHistory
 from wine_quality.metrics_history.resource import MetricsHistory
+from wine_quality.reasons import reasons_of
 from wine_quality.storage import PlainFormatIOManager
 from wine_quality.tracking.resource import MlflowTracker, VersionKey
 from wine_quality.training_engine import TrainingEngine
@@ -67,6 +69,43 @@ def whole_then_part(instance: DagsterInstance, given: dict[str, Any]) -> dict[st
         "metrics": whole.asset_value("evaluation_metrics")["metrics"],
         "refusal": failure.step_failure_data.error.cause.message,
         "dagster_runs": [whole.run_id, part.run_id, other.run_id],
+    }
+
+
+def part_follows(instance: DagsterInstance, given: dict[str, Any]) -> dict[str, Any]:
+    """A part of the graph, with no version in run config, where the resource's is another one."""
+    built = given["mlflow"]
+    others = [key for key in MLFLOW_VERSIONS if key != built.version.value]
+    given["mlflow"] = MlflowTracker(
+        version=VersionKey(others[0]),
+        tracking_uri=built.tracking_uri,
+        experiment_name=built.experiment_name,
+        registered_model_name=built.registered_model_name,
+    )
+
+    def run(asset: Any = None, version: str | None = None) -> Any:
+        config = {"resources": {"mlflow": {"config": {"version": version}}}} if version else {}
+        return materialize(
+            GRAPH,
+            instance=instance,
+            resources=given,
+            selection=[asset] if asset else None,
+            run_config=config,
+            raise_on_error=False,
+        )
+
+    runs = {
+        "whole": run(version=built.version.value),
+        "metrics": run(model.evaluation_metrics),
+        "registered": run(model.registered_model),
+    }
+    other = run(model.evaluation_metrics, others[1])
+    messages = [entry.user_message for entry in instance.all_logs(runs["metrics"].run_id)]
+    return {
+        "success": {name: done.success for name, done in runs.items()},
+        "dagster_runs": [done.run_id for done in runs.values()],
+        "said": [message for message in messages if "goes on with" in message],
+        "other": reasons_of(other.all_events),
     }
 
 

@@ -6,9 +6,12 @@ import pytest
 
 from wine_quality.environments.versions import get_version
 from wine_quality.storage import PlainFormatIOManager, s3_options
+from wine_quality.tracking.embedded_store import embedded_uri
+from wine_quality.tracking.links import mlflow_link
 from wine_quality.tracking.resource import MlflowTracker
 
 OWN, ALL = "http://two:5000", "http://all:5000"
+EMBEDDED = "embedded"
 
 
 @pytest.mark.parametrize(
@@ -28,13 +31,26 @@ OWN, ALL = "http://two:5000", "http://all:5000"
         ({"WINE_QUALITY_MLFLOW_URI_2_1_1": OWN, "WINE_QUALITY_MLFLOW_UI": ALL}, None, OWN, OWN),
         ({"WINE_QUALITY_MLFLOW_URI_1_26": OWN, "MLFLOW_TRACKING_URI": ALL}, None, ALL, ALL),
         ({"WINE_QUALITY_MLFLOW_URI_2_1_1": OWN}, ALL, ALL, ALL),
+        # The embedded store is seen below Dagster's own address, whatever its port will be.
+        ({}, None, EMBEDDED, "/mlflow/2.1.1"),
+        # Where another version's is seen says nothing of this one.
+        ({"WINE_QUALITY_MLFLOW_UI": ALL}, None, EMBEDDED, "/mlflow/2.1.1"),
+        ({"WINE_QUALITY_MLFLOW_UI_2_1_1": OWN}, None, EMBEDDED, OWN),
+        # No UI shows any other file.
+        ({"WINE_QUALITY_ALLOWED_TRACKING_URIS": "*"}, "sqlite:////x.db", "sqlite:////x.db", ""),
     ],
 )
 def test_the_server_of_a_run(home, monkeypatch, variables, given, uri, shown):
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     settings = MlflowTracker(tracking_uri=given)._settings(get_version("2.1.1"))
-    assert (settings.tracking_uri, settings.ui_url) == (uri, shown)
+    expected = embedded_uri("2.1.1") if uri is EMBEDDED else uri
+    assert (settings.tracking_uri, settings.ui_url) == (expected, shown)
+
+
+def test_links_that_cannot_work_are_not_made():
+    assert mlflow_link("/mlflow/3/#/models/a/versions/1").url == "/mlflow/3/#/models/a/versions/1"
+    assert "ui_url" in mlflow_link("").text
 
 
 def test_values_have_keys_of_their_own(home, monkeypatch):

@@ -9,7 +9,7 @@ from wine_quality.environments.config_variables import (
     ForbiddenVariableError,
     check_config_variables,
 )
-from wine_quality.tracking.addresses import ForbiddenServerError, check_tracking_uri
+from wine_quality.tracking.addresses import ForbiddenServerError, allowed_tracking_uri
 
 SECRET = "WINE_QUALITY_ASSETS_SECRET"
 
@@ -69,19 +69,28 @@ def test_a_run_that_names_one_fails_without_its_value(monkeypatch, tmp_path):
 def test_servers_that_run_config_may_not_name(monkeypatch):
     monkeypatch.setenv("WINE_QUALITY_MLFLOW_URI_3", "https://u:pw@mlflow.example.org/")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://other:5000")
-    for uri in ("https://mlflow.example.org", "http://other:5000/"):
-        check_tracking_uri(uri, "3")
+    own = "https://u:pw@mlflow.example.org/"
+    for uri in (
+        own,
+        "https://mlflow.example.org",
+        "https://MLflow.example.org:443/",
+        "https://u:pw@mlflow.example.org",
+    ):
+        assert allowed_tracking_uri(uri, "3") == own
+    assert allowed_tracking_uri("http://other:5000/", "3") == "http://other:5000"
     for uri in (
         "https://evil.test",
         "https://mlflow.example.org.evil.test",
         "https://mlflow.example.org/x",
         "http://mlflow.example.org",
+        "https://u:other@mlflow.example.org",
+        "https://mlflow.example.org?x",
         "sqlite:////etc/x.db",
         "/etc",
     ):
         with pytest.raises(ForbiddenServerError, match=rf"\${TRACKING_URIS} \(now: none\)"):
-            check_tracking_uri(uri, "3")
+            allowed_tracking_uri(uri, "3")
     with pytest.raises(ForbiddenServerError):
-        check_tracking_uri("https://mlflow.example.org", "2.1.1")
+        allowed_tracking_uri("https://mlflow.example.org", "2.1.1")
     monkeypatch.setenv(TRACKING_URIS, "https://evil.test")
-    check_tracking_uri("https://evil.test/", "3")
+    allowed_tracking_uri("https://evil.test/", "3")

@@ -160,7 +160,7 @@ def test_a_model_that_never_answers(api, kubectl):
     endpoint = Endpoint(server.url)
     try:
         with pytest.raises(
-            DeploymentError, match=r"/7/ready was not within 1.5 s: HTTP 404 .*found"
+            DeploymentError, match=r"/7/ready was not within 1.5 s: HTTP 404\. Is the address"
         ):
             apply_to(kubectl, endpoint=endpoint, timeout_seconds=1.5)
     finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 from wine_quality.environments.versions import MLFLOW_VERSIONS, PROJECT_ROOT
 from wine_quality_tests.fault_proxy import FaultProxy
 from wine_quality_tests.servers import await_condition
+from wine_quality_tests.warm_commands import run_command
 
 pytestmark = pytest.mark.slow
 
@@ -99,8 +101,23 @@ def test_the_config_file_picks_the_version(home, tmp_path):
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ('resources: {mlflow: {config: {version: "9.9"}}}', 'unknown MLflow version "9.9"'),
-        ("resources: {mlflow: {config: {version: 3}}}", "put it in quotes"),
+        (
+            'resources: {mlflow: {config: {version: "2.5"}}}',
+            'is "2.5"; it must be one of "1.26", "2.1.1" or "3", in quotes.',
+        ),
+        (
+            "resources: {mlflow: {config: {version: 1.26}}}",
+            'is 1.26, which YAML takes for no text: quote it. It is one of "1.26", "2.1.1" or "3".',
+        ),
+        ("resources: {mlflow: {config: {version: 3}}}", "quote it"),
+        (
+            "ops: {champion_model: {config: {policy: never}}}",
+            '(one of "automatic", "manual") got never',
+        ),
+        (
+            "ops: {train_test_split: {config: {test_fraction: 1}}}",
+            "error: ops.train_test_split.config.test_fraction is 1.0; it must be less than 1",
+        ),
         ("resources: {mlflow: {config: {colour: red}}}", "colour"),
         ("resources: {mlflow: {config: {model_format: onnx}}}", "onnx"),
         ("ops: [1", "is not YAML"),
@@ -119,12 +136,81 @@ def test_bad_config_is_named_in_one_line(home, tmp_path, content, words):
     assert not (home / "mlflow-3").exists()
 
 
+TAKE_A_VERSION = (
+    *("run", "sweep", "promote", "rollback", "serve", "deploy", "image", "trust"),
+    *("metrics", "retention", "up"),
+)
+
+
+@pytest.mark.parametrize("target", TAKE_A_VERSION)
+def test_make_names_a_version_only_where_somebody_did(target, monkeypatch):
+    """Else the --config file, or $WINE_QUALITY_MLFLOW, would never be asked."""
+    for name in ("MLFLOW", "MAKEFLAGS", "MAKELEVEL", "WINE_QUALITY_MLFLOW"):
+        monkeypatch.delenv(name, raising=False)
+
+    def commands(*arguments: str, **environment: str) -> list[str]:
+        done = subprocess.run(
+            ["make", "-n", target, *arguments],
+            capture_output=True,
+            text=True,
+            cwd=PROJECT_ROOT,
+            env={**os.environ, **environment},
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout.splitlines()
+
+    assert not any("--mlflow " in line for line in commands())
+    for given in (commands("MLFLOW=2.1.1"), commands(MLFLOW="2.1.1")):
+        build, command = given
+        assert "--mlflow 2.1.1" in command
+        assert build.split()[-2:] == ["2.1.1", "3"]
+    build, command = commands(WINE_QUALITY_MLFLOW="1.26")
+    assert "--mlflow" not in command.replace("--mlflow-port", "")
+    assert build.split()[-2:] == ["1.26", "3"]
+
+
+def test_two_versions_are_one_too_many(home, tmp_path):
+    config = tmp_path / "run.yaml"
+    config.write_text('resources: {mlflow: {config: {version: "2.1.1"}}}')
+    for name in ("run", "sweep", "promote", "rollback", "deploy", "retention"):
+        done = run_command(name, "--mlflow", "3", "--config", str(config))
+        assert done.returncode == 2, done.stderr
+        assert done.stderr == (
+            f"error: MLFLOW=3 (--mlflow) and {config} (resources.mlflow.config.version: "
+            '"2.1.1") name two MLflow versions. Give one.\n'
+        )
+    done = run_command("serve", "--mlflow", "3", "--mlflow", "2.1.1")
+    assert done.returncode == 2
+    assert "3 and 2.1.1 are two. Give one." in done.stderr
+
+
+@pytest.mark.slow
+def test_the_config_file_decides(home, mlflow_version, tmp_path):
+    """By `make run`, where the version's own client answers; other fields stay the defaults."""
+    config = tmp_path / "run.yaml"
+    config.write_text(f'resources: {{mlflow: {{config: {{version: "{mlflow_version.key}"}}}}}}')
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("MAKE")}
+    environment.update(WINE_QUALITY_MLFLOW="3" if mlflow_version.key != "3" else "1.26")
+    done = subprocess.run(
+        ["make", "run", f"ARGS=--config {config}", f"PYTHON={sys.executable}"],
+        capture_output=True,
+        text=True,
+        cwd=PROJECT_ROOT,
+        env=environment,
+        timeout=200,
+    )
+    assert done.returncode == 0, done.stderr
+    assert re.search(rf"^MLflow client  {re.escape(mlflow_version.client)}", done.stdout, re.M)
+    assert (home / f"mlflow-{mlflow_version.key}" / "mlflow.db").exists()
+
+
 def test_a_missing_environment_names_the_command_that_builds_it(home, tmp_path, monkeypatch):
     """The environments' root holds MLflow 3 alone."""
     root = tmp_path / "environments"
     root.mkdir()
     (root / "mlflow-3").symlink_to(Path(sys.prefix))
     monkeypatch.setenv("WINE_QUALITY_ENVIRONMENTS", str(root))
+    monkeypatch.setenv("WINE_QUALITY_BUILD_ENVIRONMENTS", "0")
     done = subprocess.run(
         [str(root / "mlflow-3/bin/python"), *command("--mlflow", "2.1.1")[1:]],
         capture_output=True,
@@ -146,6 +232,7 @@ def test_a_broken_environment_is_named(home, tmp_path, monkeypatch):
     broken.chmod(0o755)
     (root / "mlflow-3").symlink_to(Path(sys.prefix))
     monkeypatch.setenv("WINE_QUALITY_ENVIRONMENTS", str(root))
+    monkeypatch.setenv("WINE_QUALITY_BUILD_ENVIRONMENTS", "0")
     done = run_cli("--mlflow", "2.1.1")
     assert done.returncode == 1
     assert "ran this plan with MLflow 2.1.1 (pid" in done.stderr

@@ -179,7 +179,7 @@ def test_secrets_are_files_and_stand_nowhere(tmp_path):
     for name, secret in shown["secrets"].items():
         assert secret["file"].endswith(f"/secrets/{name}")
     demo = {value for name, value in read_file(EXAMPLE).items() if name in SECRET}
-    for value in demo - {"postgres", "dagster", "mlflow", "metrics", "wine"}:  # also names
+    for value in demo - {"", "postgres", "dagster", "mlflow", "metrics", "wine"}:  # also names
         assert value not in json.dumps(shown["services"])
         for path in (MLOPS, *DOCKERFILES):
             assert value not in path.read_text()

@@ -15,9 +15,11 @@ from typing import Any
 
 import pytest
 
+from wine_quality.run_tag_names import MLFLOW_EXPERIMENT_TAG, MLFLOW_RUN_TAG
 from wine_quality_tests.dagster_stack import DagsterStack
 from wine_quality_tests.fault_proxy import FaultProxy
 from wine_quality_tests.servers import MlflowServer, await_condition
+from wine_quality_tests.warm_process import KILL_HOOK
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
@@ -30,12 +32,19 @@ ASSETS = [
 ]
 RMSE = 0.7931640229276851
 AT_LOGGING = r"/runs/log-(metric|batch)"
+LAST_STEP_DONE, MLFLOW_ENDED = "champion_model STEP_SUCCESS", "ended as FINISHED"
 AT_REGISTRATION = r"/model-versions/create"
 
 
 @pytest.fixture(scope="module")
 def dagster(tmp_path_factory) -> Iterator[DagsterStack]:
-    stack = DagsterStack(tmp_path_factory.mktemp("platform"), WINE_QUALITY_ALLOWED_ROOTS="/nowhere")
+    folder = tmp_path_factory.mktemp("platform")
+    stack = DagsterStack(
+        folder,
+        WINE_QUALITY_ALLOWED_ROOTS="/nowhere",
+        PYTHONPATH=str(KILL_HOOK),
+        WINE_QUALITY_TESTS_KILL=str(folder),
+    )
     yield stack
     stack.stop()
 
@@ -176,6 +185,49 @@ def test_killed_run_worker_is_closed(dagster, tracked):
     await_condition(lambda: tracked.statuses == ["FAILED"], "the sensor to close the run", 60)
     await_condition(lambda: not any(map(is_running, children)), "the plan process to end", 30)
     assert tracked.versions == 0
+
+
+def test_killed_between_the_last_step_and_success_the_run_is_done(dagster, tracked):
+    """Killed while the MLflow run is open, and when it has ended and Dagster does not know yet."""
+    names = {LAST_STEP_DONE: f"{tracked.name}-open", MLFLOW_ENDED: f"{tracked.name}-ended"}
+    runs = {
+        name: dagster.launch(
+            tracked.config(experiment_name=name, registered_model_name=name),
+            tags={"test/kill": f"worker {when}"},
+        )
+        for when, name in names.items()
+    }
+    for name, run in runs.items():
+        await_condition(lambda run=run: dagster.status(run) == "SUCCESS", f"{name} to count", 120)
+        assert any("All steps had succeeded" in line for line in dagster.messages(run))
+        finished = lambda name=name: tracked.server.statuses(name) == ["FINISHED"]  # noqa: E731
+        await_condition(finished, "its MLflow run to be closed", 60)
+        assert len(tracked.server.versions(name)) == 1
+
+
+def test_a_killed_part_is_closed_in_the_experiment_of_its_training(dagster, tracked):
+    if tracked.key == "1.26":
+        pytest.skip("as 2.1.1, by the same code and an older client")
+    assert dagster.wait(dagster.launch(tracked.config())) == "SUCCESS"
+    elsewhere = f"{tracked.name}-elsewhere"
+    tracked.proxy.hold(AT_LOGGING)
+    part = dagster.launch(tracked.config(experiment_name=elsewhere), assets=["evaluation_metrics"])
+    assert tracked.proxy.held.wait(60), dagster.messages(part)
+    assert tracked.statuses == ["RUNNING"]
+    os.kill(dagster.worker_pid(part), signal.SIGKILL)
+    assert dagster.wait(part) == "FAILURE", dagster.messages(part)
+    await_condition(lambda: tracked.statuses == ["FAILED"], "the sensor to close the run", 60)
+    [tags] = [run["tags"] for run in dagster.runs() if run["runId"] == part]
+    [mlflow_run] = tracked.server.runs(tracked.name)
+    assert tags[MLFLOW_EXPERIMENT_TAG] == tracked.name
+    assert tags[MLFLOW_RUN_TAG] == mlflow_run["info"]["run_id"]
+    said = f"[mlflow_run_closer] MLflow run {tags[MLFLOW_RUN_TAG]} (experiment {tracked.name})"
+    await_condition(lambda: any(said in m for m in dagster.messages(part)), "the run's log", 10)
+    assert tracked.server.runs(elsewhere) == []
+    tracked.proxy.release()
+    again = dagster.reexecute_from_failure(part)
+    assert dagster.wait(again) == "SUCCESS", dagster.messages(again)
+    assert tracked.statuses == ["FINISHED"]
 
 
 def test_killed_plan_process_fails_the_step(dagster, tracked):

@@ -174,8 +174,17 @@ def test_a_letter_cannot_be_given_other_headers(settings_of):
 def test_slack_is_told_without_mentions():
     notice = Notice("<!channel> & co", ("<@U1> *",), (("MLflow <a>", "http://h/#/m?a=1&b"),))
     assert in_mrkdwn(notice) == (
-        "*&lt;!channel&gt; &amp; co*\n&lt;@U1&gt; *\n<http://h/#/m?a=1&b|MLflow &lt;a&gt;>"
+        "*&lt;!channel&gt; &amp; co*\n&lt;@U1&gt; *\n<http://h/#/m?a=1&amp;b|MLflow &lt;a&gt;>"
     )
+
+
+def test_an_address_in_slack_ends_where_it_should():
+    """The name of a model or an experiment may stand in it."""
+    url = "http://h/#/models/x|click> <!channel> <http://evil.example.org|here\n>"
+    said = in_mrkdwn(Notice("promoted", (), (("Model version", url),)))
+    assert said.count("<") == said.count(">") == said.count("|") == 1
+    assert said.endswith("|Model version>")
+    assert "<http://h/#/models/x%7Cclick%3E%20%3C!channel%3E" in said
 
 
 # Delivery

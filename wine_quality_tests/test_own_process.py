@@ -68,6 +68,21 @@ def test_a_part_joins_the_run_that_trained_unless_the_split_is_another(own, post
     assert sorted(postgres.execute(kept, database)) == sorted(rows)
 
 
+def test_a_part_follows_the_version_of_the_model_it_loads(own):
+    """Run config names none, and the resource was built with another."""
+    name, key = f"follows-{uuid.uuid4().hex[:8]}", own.version.key
+    said = own("part_follows", name)
+    assert said["success"] == {"whole": True, "metrics": True, "registered": True}
+    [sentence] = said["said"]
+    assert f"goes on with MLflow {key}, the version of elasticnet_model" in sentence
+    [run] = own.server.runs(name)
+    assert run["info"]["status"] == "FINISHED"
+    assert tags_of(run)["dagster.run_id"] == said["dagster_runs"][2]
+    assert len(own.server.versions(name)) == 1
+    # Named, another version is refused as ever.
+    assert len(said["other"]) == 1
+
+
 def test_a_deleted_experiment_is_restored_and_long_values_are_cut(own):
     name = f"long-{uuid.uuid4().hex[:8]}"
     made = own.server.rest("experiments/create", name=name)["experiment_id"]

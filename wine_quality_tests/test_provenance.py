@@ -5,18 +5,26 @@ The payload makes a file when it is unpickled, which the first test sees; then n
 
 from __future__ import annotations
 
-import json
+import os
 import pickle
 import shutil
 import subprocess
-import urllib.error
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from wine_quality.environments.versions import MLFLOW_VERSIONS
-from wine_quality.tracking.provenance import HASH_TAG, model_sha256
+from wine_quality.environments.versions import MLFLOW_VERSIONS, PROJECT_ROOT
+from wine_quality.tracking.provenance import HASH_TAG, SIGNATURE_TAG, model_sha256
+from wine_quality_tests.attacks.hand_made import (
+    Payload,
+    make_champion,
+    put_payload,
+    register,
+    tags_of,
+)
+from wine_quality_tests.fault_proxy import FaultProxy
+from wine_quality_tests.serving import Serve
 from wine_quality_tests.test_promotion import BEST, POOR, Registry
 from wine_quality_tests.warm_commands import run_command
 
@@ -39,14 +47,6 @@ def registry(request, mlflow_server, tmp_path_factory) -> Iterator[Registry]:
         yield made
 
 
-class Payload:
-    def __init__(self, canary: Path) -> None:
-        self.canary = canary
-
-    def __reduce__(self):
-        return Path.touch, (self.canary,)
-
-
 def files_of(registry: Registry, version: str) -> Path:
     """Where the server keeps the model's files."""
     [found] = [v for v in registry.server.versions(registry.name) if v["version"] == version]
@@ -63,14 +63,6 @@ def forget_record(registry: Registry) -> None:
     for run in registry.server.runs(registry.name):
         for record in registry.server.artifacts.glob(f"*/{run['info']['run_id']}/**/training"):
             shutil.rmtree(record)
-
-
-def put_payload(folder: Path, canary: Path) -> None:
-    """In the place of the estimator, whatever its format was."""
-    described = (folder / "MLmodel").read_text()
-    described = described.replace("model.skops", "model.pkl").replace(": skops", ": cloudpickle")
-    (folder / "MLmodel").write_text(described)
-    (folder / "model.pkl").write_bytes(pickle.dumps(Payload(canary)))
 
 
 def image(registry: Registry, folder: Path, version: str) -> subprocess.CompletedProcess:
@@ -91,49 +83,136 @@ def test_the_payload_would_run(tmp_path):
     assert (tmp_path / "canary").exists()
 
 
-def test_a_version_without_a_hash_is_refused_until_somebody_vouches_for_it(registry, tmp_path):
+def forget_tag(registry: Registry, version: str, key: str) -> None:
     registry.server.rest(
-        "model-versions/delete-tag", "DELETE", name=registry.name, version="1", key=HASH_TAG
+        "model-versions/delete-tag", "DELETE", name=registry.name, version=version, key=key
     )
+
+
+def version_of(registry: Registry, number: str) -> dict:
+    [found] = [v for v in registry.server.versions(registry.name) if v["version"] == number]
+    return found
+
+
+def test_a_version_from_before_is_refused_until_somebody_vouches_for_it(registry, tmp_path):
+    """It has the hash that was noted then, and no signature. Nothing takes its place unasked."""
+    forget_tag(registry, "1", SIGNATURE_TAG)
     done = image(registry, tmp_path, "1")
     assert done.returncode == 1
     assert "make trust VERSION=1" in done.stderr
-    done = command(registry, "trust")
-    assert done.returncode == 0, done.stderr
+    said = registry.train(BEST)
+    assert "version 1 stays the champion, for nobody can compare with it" in said
+    assert "make trust VERSION=1" in said
+    assert (registry.champion, registry.challenger) == ("1", "2")
+    registry.do("promote")
+    assert "make trust VERSION=1" in registry.do("rollback", ok=False)
+    assert registry.champion == "2"
+
+    done = command(registry, "trust", "--version", "all")
+    assert (done.returncode, "Nothing was signed" in done.stderr) == (1, True), done.stderr
     assert model_sha256(files_of(registry, "1")) in done.stdout
+    assert f"{registry.name} version 2," not in done.stdout  # signed already
+    assert SIGNATURE_TAG not in tags_of(version_of(registry, "1"))
+    done = command(registry, "trust", "--version", "all", "--yes")
+    assert done.returncode == 0, done.stderr
+    assert "1 version(s) are signed now" in done.stdout
     assert image(registry, tmp_path, "1").returncode == 0
+    registry.do("rollback")
+    assert registry.champion == "1"
+    assert "Nothing to sign" in command(registry, "trust").stdout
 
 
-def test_a_version_of_another_run_is_refused_whatever_its_tags_say(registry, tmp_path):
-    """Whoever may register may write any tag; the run must be one of this pipeline's, and the
-    files its model."""
-    [first] = registry.server.versions(registry.name)
-    tags = [tag for tag in first["tags"] if tag["key"] == HASH_TAG]
-    experiment = registry.server.runs(registry.name)[0]["info"]["experiment_id"]
-    other = registry.server.rest("runs/create", experiment_id=experiment)["run"]["info"]
-    canary = tmp_path / "canary"
-    foreign = registry.server.artifacts / experiment / other["run_id"] / "artifacts" / "model"
-    shutil.copytree(files_of(registry, "1"), foreign)
-    put_payload(foreign, canary)
-    tags[0]["value"] = model_sha256(foreign)
-    tried = 0
-    for run_id in (other["run_id"], first["run_id"]):
-        source = f"{other['artifact_uri']}/model"
-        try:
-            made = registry.server.rest(
-                "model-versions/create", name=registry.name, source=source, run_id=run_id, tags=tags
-            )["model_version"]
-        except urllib.error.HTTPError as error:
-            assert run_id == first["run_id"], error.read()  # newer servers see that by themselves
-            continue
-        tried += 1
-        done = image(registry, tmp_path, made["version"])
-        assert done.returncode == 1
-        assert "is not of a run of this pipeline" in done.stderr, done.stderr
-        done = command(registry, "trust", "--version", made["version"])
-        assert (done.returncode, "not of a run of this pipeline" in done.stderr) == (1, True)
-    assert tried, json.dumps(first)
+def test_another_key_is_named_and_an_old_one_stays_accepted(registry, tmp_path, monkeypatch):
+    theirs, ours = "0" * 64, "1" * 64
+    monkeypatch.setenv("WINE_QUALITY_SIGNING_KEY", theirs)
+    done = image(registry, tmp_path, "1")
+    assert "it was signed with another key than those in $WINE_QUALITY_SIGNING_KEY" in done.stderr
+    home = Path(os.environ["WINE_QUALITY_HOME"])
+    monkeypatch.setenv("WINE_QUALITY_SIGNING_KEY", f"{ours},{(home / 'signing.key').read_text()}")
+    assert image(registry, tmp_path, "1").returncode == 0
+    monkeypatch.setenv("WINE_QUALITY_SIGNING_KEY", "short")
+    assert "is shorter than 32 characters" in image(registry, tmp_path, "1").stderr
+
+
+def test_a_hand_made_champion_is_nowhere_loaded(registry, tmp_path):
+    """By the server's HTTP API alone: a run that looks like the pipeline's, a pickle, its hash, the
+    role; with no signature, or one copied from a genuine version."""
+    genuine = version_of(registry, "1")
+    files, canary = tmp_path / "files", tmp_path / "canary"
+    shutil.copytree(files_of(registry, "1"), files)
+    put_payload(files, canary)
+    copied = tags_of(genuine)[SIGNATURE_TAG]
+    version = ""
+    for signature, refusal in (
+        ("", "the signature in its tag wine_quality.signature cannot be read"),
+        (copied, "its signature was made for another model, run or files"),
+        (_with_hash(copied, files), "its signature was made for another model, run or files"),
+    ):
+        version = register(registry.server, genuine, files, {SIGNATURE_TAG: signature})
+        assert refusal in image(registry, tmp_path, version).stderr
+    make_champion(registry.server, registry.name, version)
+    assert refusal in registry.do("deploy", ok=False)
+    forget_record(registry)
+    said = registry.train(POOR)
+    assert f"version {version} stays the champion, for nobody can compare with it" in said
+    assert refusal in said
+    assert registry.champion == version
+    assert refusal in registry.do("promote", "--version", version, ok=False)
+    with serving(registry) as server:
+        server.await_said(refusal)
+        assert "serving " not in server.said
+    # Its run has the tags of a genuine one, but Dagster's run knows which one it made.
+    done = command(registry, "trust", "--version", version, "--yes")
+    assert done.returncode == 1, done.stdout
+    assert ("a pickle" in done.stdout) == (registry.key == "3")
+    assert ("does not know that it made" in done.stdout) == (registry.key != "3")
     assert not canary.exists()
+    make_champion(registry.server, registry.name, "1")
+
+
+def _with_hash(signature: str, files: Path) -> str:
+    parts = signature.split(":")
+    return ":".join([*parts[:4], model_sha256(files), *parts[5:]])
+
+
+def serving(registry: Registry) -> Serve:
+    """`make serve` of this model."""
+    home = Path(os.environ["WINE_QUALITY_HOME"])
+    options = ("--model", registry.name, "--tracking-uri", registry.server.uri)
+    return Serve(home, MLFLOW_VERSIONS[registry.key], *options)
+
+
+def test_what_is_changed_before_it_is_registered_is_not_signed(registry, tmp_path):
+    """The signature is of what was trained, not of what the store holds a moment later."""
+    proxy = FaultProxy(registry.server.uri)
+    proxy.hold(r"/model-versions/create")
+    log = tmp_path / "log"
+    training = subprocess.Popen(
+        registry.command("run", uri=proxy.uri),
+        stdout=log.open("wb"),
+        stderr=subprocess.STDOUT,
+        cwd=PROJECT_ROOT,
+    )
+    try:
+        assert proxy.held.wait(90), log.read_text()
+        folder = newest_files(registry)
+        put_payload(folder, tmp_path / "canary")
+        proxy.release()
+        training.wait(90)
+    finally:
+        training.kill()
+        proxy.stop()
+    newest = max(registry.server.versions(registry.name), key=lambda one: int(one["version"]))
+    done = image(registry, tmp_path, newest["version"])
+    assert "is not loaded: its files have the SHA-256" in done.stderr, log.read_text()
+    assert not (tmp_path / "canary").exists()
+
+
+def newest_files(registry: Registry) -> Path:
+    """Of the model that was logged last."""
+    return max(
+        registry.server.artifacts.rglob("MLmodel"), key=lambda one: one.stat().st_mtime
+    ).parent
 
 
 def test_a_tampered_model_is_neither_compared_nor_served(registry, tmp_path):
@@ -143,7 +222,7 @@ def test_a_tampered_model_is_neither_compared_nor_served(registry, tmp_path):
     assert model_sha256(folder) == noted
     # Untouched it is loaded, and better.
     forget_record(registry)
-    assert "stays the champion" in registry.train(POOR)
+    assert "version 1 (RMSE" in registry.train(POOR)
     assert image(registry, tmp_path, "1").returncode == 0
 
     canary = tmp_path / "canary"
@@ -156,8 +235,8 @@ def test_a_tampered_model_is_neither_compared_nor_served(registry, tmp_path):
     assert refused in said
     forget_record(registry)
     said = registry.train(POOR)
-    assert "takes the place of version 1, which cannot be loaded any more" in said
-    newest = max(int(found["version"]) for found in registry.server.versions(registry.name))
-    assert registry.champion == str(newest) != "1"
-    assert command(registry, "trust", "--version", "1").returncode == 1
+    assert "version 1 stays the champion, for nobody can compare with it" in said
+    assert registry.champion == "1"
+    forget_tag(registry, "1", SIGNATURE_TAG)
+    assert command(registry, "trust", "--version", "1", "--yes").returncode == 1
     assert not canary.exists()

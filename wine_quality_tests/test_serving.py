@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,16 @@ import pytest
 
 from wine_quality.data.contract import FEATURES
 from wine_quality.environments.versions import MLFLOW_VERSIONS, PROJECT_ROOT
+from wine_quality.metrics_history.database import VARIABLE
+from wine_quality.serving.backend import _of_prediction_log
 from wine_quality.tracking.champion import CHAMPION
-from wine_quality.tracking.provenance import HASH_TAG, model_sha256
+from wine_quality.tracking.provenance import (
+    SIGNATURE_TAG,
+    model_sha256,
+    require_signature,
+    signature,
+)
+from wine_quality.tracking.signing_key import key_file
 from wine_quality_tests.servers import MlflowServer, await_condition
 from wine_quality_tests.serving import (
     NAME,
@@ -219,8 +228,10 @@ def test_a_model_that_predicts_something_else(registry, home):
     registry.give(CHAMPION, "1")
     one, two = (_files_of(registry, registry.version(number)) for number in "12")
     shutil.copyfile(one / "model.skops", two / "model.skops")
-    # Noted anew, or the hash alone would tell.
-    registry._client.set_model_version_tag(NAME, "2", HASH_TAG, model_sha256(two))
+    # Signed anew, or the hash alone would tell.
+    found = registry.version("2")
+    claims = replace(require_signature(found), files=model_sha256(two))
+    registry._client.set_model_version_tag(NAME, "2", SIGNATURE_TAG, signature(claims))
     with Serve(home, MLFLOW_VERSIONS["3"]) as serve:
         serve.await_version("1")
         registry.give(CHAMPION, "2")
@@ -242,6 +253,7 @@ def test_another_environment_and_a_registry_that_is_away(home, tmp_path, monkeyp
     from mlflow.tracking import MlflowClient
 
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "7")  # for runs, not for looks
+    monkeypatch.setenv("WINE_QUALITY_LOADABLE_FORMATS", "skops,pickle")  # that of 2.1.1
     server = MlflowServer(MLFLOW_VERSIONS["3"], tmp_path / "mlflow")
     try:
         run_job(home, MLFLOW_VERSIONS["3"], "--tracking-uri", server.uri)
@@ -276,12 +288,26 @@ def test_the_server_holds_no_credentials(registry, home):
         "AWS_SECRET_ACCESS_KEY": "canary-aws",
         "MLFLOW_TRACKING_PASSWORD": "canary-mlflow",
         "WINE_QUALITY_ASSETS_SECRET": "canary-assets",
+        "WINE_QUALITY_SIGNING_KEY": f"{key_file().read_text().strip()},{'canary-signing' * 4}",
+        # Predictions are not logged, so that there is nothing to say them to.
+        "PGPASSWORD": "canary-postgres",
+        "PGPASSFILE": "/canary",
     }
     with Serve(home, MLFLOW_VERSIONS["3"], **secrets) as serve:
         serve.await_said("serving ElasticnetWineModel version 2")
         environment = Path(f"/proc/{serve.server_pid}/environ").read_text()
     assert "PYTHONPATH" in environment
     assert "canary" not in environment
+    assert "PGPASS" not in environment
+
+
+def test_the_server_gets_what_its_prediction_log_needs():
+    given = {"PGPASSWORD": "p", "PGUSER": "u", "PGSSLMODE": "require", "PGSERVICEFILE": "/s"}
+    of = lambda url: _of_prediction_log({**given, VARIABLE: url})  # noqa: E731
+    whole = "postgresql://me:mine@db/metrics"
+    assert of("") == {}
+    assert of(whole) == {VARIABLE: whole, "PGSSLMODE": "require"}
+    assert set(of("postgresql://db/metrics")) == {VARIABLE, "PGPASSWORD", "PGUSER", "PGSSLMODE"}
 
 
 def test_predictions_are_logged_and_checked(registry, home, postgres):

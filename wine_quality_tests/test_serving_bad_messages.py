@@ -78,7 +78,12 @@ REQUESTS: dict[str, tuple[Callable[[Any], Any], str, str]] = {
     "a doubled column": (lambda r: r.inputs.append(r.inputs[0]), INVALID, "given twice: 'fixed"),
     "a long name": (alcohol(name="ä" * 50_000), INVALID, "missing: 'alcohol'"),
     "thousands of columns": (
-        lambda r: [r.inputs.add(name=f"{number}") for number in [*range(20_000), 0]],
+        lambda r: [r.inputs.add(name=f"{number}") for number in range(20_000)],
+        INVALID,
+        "more than 1000 fields",
+    ),
+    "hundreds of columns": (
+        lambda r: [r.inputs.add(name=f"{number}") for number in [*range(300), 0]],
         INVALID,
         "given twice: '0'",
     ),

@@ -364,7 +364,9 @@ def test_no_secret_is_anywhere_but_where_it_is_used(stack, runs, tmp_path):
     used_by_the_store = stack.home / "stack" / "s3" / "nanio.toml"
     assert stat.S_IMODE(used_by_the_store.stat().st_mode) == 0o600
     # PostgreSQL's own files hold hashes of passwords, and what was asked of it above.
-    but = {used_by_the_store, stack.home / "stack" / "postgres" / "data"}
+    key = stack.home / "signing.key"
+    assert stat.S_IMODE(key.stat().st_mode) == 0o600
+    but = {used_by_the_store, stack.home / "stack" / "postgres" / "data", key}
     assert list(in_databases(stack)) == []
     assert list(in_files(stack.home, but)) == []
     assert list(in_files(tmp_path / "image", set())) == []

@@ -19,3 +19,7 @@ do
   # The folder is its owner's; the users of the containers read the file that is mounted.
   chmod 444 "secrets/$name"
 done
+# Empty: the code location makes its own.
+sed -n "s/^WINE_QUALITY_SIGNING_KEY=//p" "$env_file" | tail -n 1 | tr -d '\n' \
+  > secrets/WINE_QUALITY_SIGNING_KEY
+chmod 444 secrets/WINE_QUALITY_SIGNING_KEY

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from dagster import (
     AssetExecutionContext,
     AutomationCondition,
-    Config,
     Failure,
     MaterializeResult,
     MetadataValue,
@@ -20,10 +19,13 @@ from pydantic import Field
 
 from wine_quality.assets.data import GROUP, OWNERS
 from wine_quality.assets.manifest_config import ManifestConfig
+from wine_quality.config_fields import CheckedConfig
 from wine_quality.deployment.manifests import SELDON_CORE_V2, TARGETS
 from wine_quality.tracking.champion import CHAMPION
+from wine_quality.tracking.links import mlflow_link
 from wine_quality.tracking.resource import MlflowTracker
 from wine_quality.tracking.server_check import server_named
+from wine_quality.tracking.training import KEY
 
 if TYPE_CHECKING:
     from wine_quality.deployment.manifest_settings import ManifestModel
@@ -35,7 +37,7 @@ NONE, LOCAL = "none", "local"
 TargetKey = Enum("TargetKey", {key: key for key in (NONE, LOCAL, *TARGETS)})  # type: ignore[misc]
 
 
-class DeploymentConfig(Config):
+class DeploymentConfig(CheckedConfig):
     """What is deployed, and where."""
 
     version: str = Field(default="", description="Number of a version. Empty: the champion.")
@@ -111,13 +113,20 @@ def model_deployment(
     deployed = _apply(context, config, written)
     model = fetched.model
     return MaterializeResult(
-        value={"name": name, "version": version, "place": written.place, "deployed_to": deployed},
+        value={
+            "name": name,
+            "version": version,
+            "place": written.place,
+            "deployed_to": deployed,
+            # Of the version, which need not be that of the assets before: see `make rollback`.
+            KEY: tracker.training_of(model.run_id).to_json(),
+        },
         metadata={
             "model": name,
             "version": version,
             "deployed_to": deployed,
             "files": MetadataValue.path(written.place),
-            "model_version": MetadataValue.url(tracker.model_version_url(name, version)),
+            "model_version": mlflow_link(tracker.model_version_url(name, version)),
             "mlflow_run_id": model.run_id,
             "logged_by": f"MLflow {model.mlflow_version}",
             "environment": ", ".join("==".join(pin) for pin in model.packages),

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 
-from dagster import AssetCheckResult, AssetCheckSeverity, Config, asset_check
+from dagster import AssetCheckResult, AssetCheckSeverity, asset_check
 from pydantic import Field
 
 from wine_quality.assets.live_results import bins_table, columns_table, compared
 from wine_quality.assets.served import NothingToCompareError, find_served
+from wine_quality.config_fields import CheckedConfig
 from wine_quality.data.contract import FEATURES
 from wine_quality.metrics_history.evaluation import MetricsHistoryError
 from wine_quality.metrics_history.resource import MetricsHistory
@@ -15,7 +16,7 @@ from wine_quality.tracking.resource import MlflowTracker
 ASSET = "model_deployment"
 
 
-class LiveCheckConfig(Config):
+class LiveCheckConfig(CheckedConfig):
     """Which predictions are compared, and when they differ too much."""
 
     hours: float = Field(

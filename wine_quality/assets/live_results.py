@@ -9,6 +9,7 @@ from dagster import AssetCheckResult, AssetCheckSeverity, MetadataValue, TableRe
 
 from wine_quality.assets.recipe import shown_plot
 from wine_quality.assets.served import Served
+from wine_quality.tracking.links import mlflow_link
 
 if TYPE_CHECKING:
     from wine_quality.training.compare import Shift
@@ -50,7 +51,7 @@ def compared(
             "above_the_threshold": ", ".join(above) or "none",
             "rows": rows,
             "version": served.version.version,
-            "model_version": MetadataValue.url(served.url),
+            "model_version": mlflow_link(served.url),
             "newest": MetadataValue.timestamp(served.version.newest),
             "table": table,
             "histograms": shown_plot("histograms", to_png(shifts_by_bin(plotted, title))),

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from dagster import Config
 from pydantic import Field
 
+from wine_quality.config_fields import CheckedConfig
 from wine_quality.deployment.manifest_settings import ManifestSettings
 
 
-class ManifestConfig(Config):
+class ManifestConfig(CheckedConfig):
     """How the model runs on Kubernetes."""
 
     name: str = Field(

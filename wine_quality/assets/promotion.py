@@ -11,7 +11,6 @@ from dagster import (
     AssetCheckSeverity,
     AssetCheckSpec,
     AssetExecutionContext,
-    Config,
     MaterializeResult,
     MetadataValue,
     OpExecutionContext,
@@ -21,7 +20,9 @@ from dagster import (
 from pydantic import Field
 
 from wine_quality.assets.data import GROUP, OWNERS
-from wine_quality.assets.recipe import require_same_split, require_same_version
+from wine_quality.assets.parts import require_same_split, require_version_of_model
+from wine_quality.assets.recipe import require_same_version
+from wine_quality.config_fields import CheckedConfig
 from wine_quality.splits.split import Split, split_of
 from wine_quality.tracking.champion import (
     CHALLENGER,
@@ -30,10 +31,13 @@ from wine_quality.tracking.champion import (
     OPEN,
     ChampionRegistry,
 )
+from wine_quality.tracking.links import mlflow_link
 from wine_quality.tracking.promotion_note import note_promotion
+from wine_quality.tracking.provenance import UntrustedModelError
 from wine_quality.tracking.resource import MlflowTracker
 from wine_quality.tracking.server_check import server_named
 from wine_quality.tracking.tracker import Tracker
+from wine_quality.tracking.training import KEY, Training
 
 if TYPE_CHECKING:
     from wine_quality.training.fit import LinearModel
@@ -50,7 +54,7 @@ class PromotionPolicy(enum.Enum):
     manual = "manual"
 
 
-class PromotionConfig(Config):
+class PromotionConfig(CheckedConfig):
     """When a challenger becomes the champion."""
 
     policy: PromotionPolicy = Field(
@@ -98,8 +102,9 @@ def champion_model(
     require_same_version(mlflow, elasticnet_model)
     split = split_of(train_test_split)
     require_same_split(elasticnet_model["data"], split.data)
-    tracker = mlflow.continue_run(context, elasticnet_model["mlflow_run_id"])
-    registry = tracker.registry(registered_model["name"])
+    registry = mlflow.tracker.registry(registered_model["name"])
+    require_version_of_model(registry, elasticnet_model, registered_model)
+    tracker = mlflow.continue_run(context, Training.required(elasticnet_model, "elasticnet_model"))
     decision = challenge(
         context,
         config,
@@ -111,13 +116,19 @@ def champion_model(
     )
     context.log.info(decision.reason)
     return MaterializeResult(
-        value={"name": registry.name, "champion": decision.champion, "previous": decision.before},
+        value={
+            "name": registry.name,
+            "champion": decision.champion,
+            "previous": decision.before,
+            # Of the version that challenged, whoever is champion now.
+            KEY: tracker.require_training().to_json(),
+        },
         metadata={
             **decision.metadata(),
-            "mlflow_run": MetadataValue.url(tracker.run_url),
+            "mlflow_run": mlflow_link(tracker.run_url),
             **(
                 {
-                    "champion_version": MetadataValue.url(
+                    "champion_version": mlflow_link(
                         tracker.model_version_url(registry.name, decision.champion)
                     )
                 }
@@ -136,6 +147,7 @@ class Decision:
     Attributes:
         mine: The version that challenged.
         errors: RMSE on the same rows of each version that was compared, in units of quality.
+        untrusted: Why the champion may not be compared with, and so not be replaced; or empty.
     """
 
     mine: str
@@ -143,9 +155,17 @@ class Decision:
     champion: str | None
     errors: dict[str, float]
     reason: str
+    untrusted: str = ""
 
     def check(self, tolerance: float) -> AssetCheckResult:
         """Whether its RMSE is at most ``tolerance`` more than that of the champion before."""
+        if self.untrusted:
+            return AssetCheckResult(
+                check_name=TOLERANCE_CHECK,
+                passed=False,
+                severity=AssetCheckSeverity.WARN,
+                description=self.untrusted,
+            )
         mine = self.errors[self.mine]
         worse = mine - self.errors.get(self.before or self.mine, mine)
         return AssetCheckResult(
@@ -195,12 +215,21 @@ def challenge(
         registry.give(CHALLENGER, mine)
     linear = LinearModel.from_json(json.dumps(model))
     errors = {mine: split.rmse(linear)}
+    untrusted: dict[str, str] = {}
     for _ in range(_ROUNDS):
         known = {mine, *([champion] if champion else []), *registry.rivals(mine, before)}
         for version in sorted(known - set(errors), key=int):
-            error = _error_of(tracker, registry, version, split, linear, context.log.warning)
+            try:
+                error = _error_of(tracker, registry, version, split, linear, context.log.warning)
+            except UntrustedModelError as refusal:
+                untrusted[version] = str(refusal)
+                context.log.warning(str(refusal))
+                continue
             if error is not None:
                 errors[version] = error
+        if champion in untrusted:
+            # It may be what people get, and good. Whoever knows decides.
+            break
         compared = {version: errors[version] for version in known if version in errors}
         best = winner(compared, champion, config.min_improvement) if automatic else None
         if best is None:
@@ -211,8 +240,16 @@ def challenge(
         if champion == best:
             note_promotion(context, tracker, registry.name, best, before)
     registry.tag(mine, DECISION_TAG, "promoted" if champion == mine else "refused")
-    reason = _reason(mine, before, champion, errors, automatic)
-    return Decision(mine, before, champion, errors, reason)
+    refused = untrusted.get(champion or "", "")
+    if refused:
+        reason = (
+            f"version {mine} (RMSE {errors[mine]:.6f}) is the challenger; version {champion} stays "
+            f"the champion, for nobody can compare with it: {refused} To replace it all the same: "
+            f"make promote VERSION={mine}."
+        )
+    else:
+        reason = _reason(mine, before, champion, errors, automatic)
+    return Decision(mine, before, champion, errors, reason, refused)
 
 
 def _error_of(
@@ -223,17 +260,20 @@ def _error_of(
     mine: "LinearModel",
     warn: Callable[[str], None],
 ) -> float | None:
-    """RMSE of a version on the held-out rows; None when it cannot be loaded any more."""
+    """RMSE of a version on the held-out rows; None when it cannot be loaded any more.
+
+    Raises:
+        UntrustedModelError: this pipeline did not register it, or not as it is now.
+    """
     from wine_quality.training.fit import LinearModel
 
     found = registry.version(version)
     if found is None:
         return None
-    plain = tracker.load_training_record(found.run_id)
+    plain = tracker.load_training_record(found)
     if plain is not None:
         return split.rmse(LinearModel.from_json(json.dumps(plain["model"])))
     try:
-        # Registered by other hands.
         shown = len(split.examples("test"))
         if shown < split.test_rows:
             warn(
@@ -241,6 +281,8 @@ def _error_of(
                 f"estimated on a sample of {shown} of the {split.test_rows} test rows."
             )
         return split.rmse_of(lambda rows: tracker.predict(registry.name, version, rows), mine)
+    except UntrustedModelError:
+        raise
     except Exception as error:
         warn(f"{registry.name} version {version} cannot be loaded, so it is passed over: {error}")
         return None

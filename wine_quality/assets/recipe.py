@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,8 @@ from dagster import AssetCheckResult, MetadataValue
 from wine_quality.assets import checks
 from wine_quality.data.contract import FEATURES
 from wine_quality.tracking.champion import CHAMPION
+from wine_quality.tracking.links import mlflow_link
+from wine_quality.tracking.training import KEY
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -68,19 +69,22 @@ def fit_and_log(
     )
     sampled = "" if len(shown) == split.train_rows else "_sample"
     tracker.log_dataset(shown, data["source"], f"wine_quality_train{sampled}")
-    model_uri = tracker.log_model(estimator, shown[list(FEATURES)].head(2))
+    logged = tracker.log_model(estimator, shown[list(FEATURES)].head(2))
     model = LinearModel.of(estimator, FEATURES)
     plain = json.loads(model.to_json())
     predictions = profile_of(model.predict(shown))
-    tracker.log_training_record(
+    record = tracker.log_training_record(
         {"model": plain, "profile": profile(shown), "predictions": predictions}
     )
     return Done(
         value={
             "model": plain,
-            "model_uri": model_uri,
+            "model_uri": logged.uri,
+            "model_sha256": logged.sha256,
+            "record_sha256": record,
             "mlflow_run_id": tracker.require_run_id(),
             "mlflow_version": mlflow.version.value,
+            KEY: tracker.require_training().to_json(),
             "data": data,
         },
         metadata={
@@ -89,8 +93,8 @@ def fit_and_log(
             "nonzero_coefficients": sum(c != 0 for c in model.coefficients),
             "iterations": int(estimator.n_iter_),
             "mlflow_client": tracker.client_version,
-            "mlflow_run": MetadataValue.url(tracker.run_url),
-            "model_uri": model_uri,
+            "mlflow_run": mlflow_link(tracker.run_url),
+            "model_uri": logged.uri,
             "train_rows": split.train_rows,
             "data_sha256": data["data_sha256"],
         },
@@ -100,12 +104,17 @@ def fit_and_log(
 
 def _drift(mlflow: MlflowTracker, train: pd.DataFrame, threshold: float) -> AssetCheckResult:
     """How the training data differs from the champion's."""
+    from wine_quality.tracking.provenance import UntrustedModelError
     from wine_quality.training.compare import population_stability
 
     registry = mlflow.tracker.registry(mlflow.registered_model_name)
     champion = registry.holder(CHAMPION)
     version = registry.version(champion) if champion else None
-    record = mlflow.tracker.load_training_record(version.run_id) if version else None
+    try:
+        record = mlflow.tracker.load_training_record(version) if version else None
+    except UntrustedModelError as error:
+        mlflow.warn(f"The training data is not compared with the champion's: {error}")
+        record = None
     stability = population_stability(train, record["profile"]) if record else None
     return checks.drift_against_champion(stability, champion, threshold)
 
@@ -137,12 +146,16 @@ def evaluate_and_log(
     }
     partly = {} if found.predicted_rows == found.rows else {"mae_rows": found.predicted_rows}
     return Done(
-        value={"metrics": found.metrics, "test_rows": found.rows},
+        value={
+            "metrics": found.metrics,
+            "test_rows": found.rows,
+            KEY: tracker.require_training().to_json(),
+        },
         metadata={
             **found.metrics,
             "test_rows": found.rows,
             **partly,
-            "mlflow_run": MetadataValue.url(tracker.run_url),
+            "mlflow_run": mlflow_link(tracker.run_url),
             **shown,
         },
         checks=[
@@ -170,11 +183,22 @@ def shown_plot(name: str, png: bytes) -> MetadataValue:
 def register(
     mlflow: MlflowTracker, model: dict[str, Any], metrics: dict[str, float], dagster_run_id: str
 ) -> str:
-    """The number of the version of this run's model, made once however often it is asked for."""
-    from wine_quality.tracking.run_tags import git_commit
+    """The number of the version of this run's model, made once however often it is asked for.
 
+    Raises:
+        ValueError: the model is of a time when what was logged was not noted with it.
+    """
+    from wine_quality.tracking.run_tags import git_commit
+    from wine_quality.tracking.tracker import LoggedModel
+
+    if "model_sha256" not in model:
+        raise ValueError(
+            "elasticnet_model was trained before model versions were signed, so nobody knows "
+            "whether its files are still the same. Materialize elasticnet_model again too."
+        )
     return mlflow.tracker.register(
-        model["model_uri"],
+        LoggedModel(model["model_uri"], model["model_sha256"]),
+        model["record_sha256"],
         mlflow.registered_model_name,
         tags={
             "dagster.run_id": dagster_run_id,
@@ -199,18 +223,4 @@ def require_same_version(
             f"{asset} was made with MLflow {model['mlflow_version']} (run "
             f"{model['mlflow_run_id']}), but resources.mlflow.config.version is "
             f'"{picked}". Pick that version, or make {asset} again too.'
-        )
-
-
-def require_same_split(trained_on: Mapping[str, Any], given: Mapping[str, Any]) -> None:
-    """Rows the model was trained on must not count as held out.
-
-    Raises:
-        ValueError: names what differs and what to do.
-    """
-    differing = [key for key in trained_on if trained_on[key] != given.get(key)]
-    if differing:
-        raise ValueError(
-            "elasticnet_model was trained on another split than the train_test_split given now "
-            f"(they differ in {', '.join(differing)}). Materialize elasticnet_model again too."
         )

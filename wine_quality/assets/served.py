@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from wine_quality.metrics_history.database import VARIABLE
 from wine_quality.metrics_history.resource import MetricsHistory
 from wine_quality.tracking.champion import CHAMPION
+from wine_quality.tracking.provenance import UntrustedModelError
 from wine_quality.tracking.resource import MlflowTracker
 
 if TYPE_CHECKING:
@@ -74,7 +75,10 @@ def find_served(mlflow: MlflowTracker, history: MetricsHistory, hours: float) ->
         champion = registry.holder(CHAMPION)
         aside = "" if champion == version.version else f" (the champion is {champion or 'nobody'})"
         said = f"{name} version {version.version}{aside}"
-        record = mlflow.tracker.load_training_record(found.run_id)
+        try:
+            record = mlflow.tracker.load_training_record(found)
+        except UntrustedModelError as error:
+            raise NothingToCompareError(f"Nothing is compared: {error}") from error
         if record is None:
             raise NothingToCompareError(f"Nothing is known of the training of {said}.")
         url = mlflow.tracker.model_version_url(name, version.version)

@@ -1,10 +1,11 @@
 """How the wines are divided, for assets and ops alike."""
 
-from dagster import Config
 from pydantic import Field
 
+from wine_quality.config_fields import CheckedConfig
 
-class SplitConfig(Config):
+
+class SplitConfig(CheckedConfig):
     """How the wines are divided."""
 
     test_fraction: float = Field(default=0.25, gt=0, lt=1, description="Share held out.")

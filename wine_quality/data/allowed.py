@@ -36,6 +36,19 @@ EVERYTHING = {
 _DEFAULTS = {SCHEMES: "https,s3,file", HOSTS: ANY, NETWORKS: "", BUCKETS: ANY, ROOTS: ""}
 
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+# Not for hosts of the internet, though some releases of Python call them global: IANA's registries
+# of special addresses, and what was deprecated and may still be used inside.
+_SPECIAL = [
+    ipaddress.ip_network(network)
+    for network in (
+        *("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16"),
+        *("172.16.0.0/12", "192.0.0.0/24", "192.0.2.0/24", "192.31.196.0/24", "192.52.193.0/24"),
+        *("192.88.99.0/24", "192.168.0.0/16", "192.175.48.0/24", "198.18.0.0/15"),
+        *("198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/3"),
+        *("2001::/23", "2001:db8::/32", "2002::/16", "2620:4f:8000::/48", "3fff::/20"),
+    )
+]
+_PUBLIC_IPV6 = ipaddress.IPv6Network("2000::/3")
 _PATTERN = frozenset("*?[")
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -161,9 +174,16 @@ def allowed_addresses(host: str, port: int, url: str) -> list[str]:
 
 def _may_connect(text: str) -> bool:
     address = _unwrapped(ipaddress.ip_address(text))
-    if address.is_global and not (address.is_multicast or address.is_reserved):
+    if _is_public(address):
         return True
     return any(_contains(network, address) for network in _items(NETWORKS))
+
+
+def _is_public(address: Address) -> bool:
+    """Whether it is of a host on the internet."""
+    if address.version == 6 and address not in _PUBLIC_IPV6:
+        return False
+    return address.is_global and not any(address in network for network in _SPECIAL)
 
 
 def _unwrapped(address: Address) -> Address:

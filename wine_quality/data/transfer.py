@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import re
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
-from urllib.parse import SplitResult, urlsplit, urlunsplit
+from urllib.parse import SplitResult, urlsplit
 
 from wine_quality.deadline import Background, GivenUpError
+from wine_quality.escaping import ShownError
+from wine_quality.sources.location import LocationError, parse_location, redacted
 
 T = TypeVar("T")
-_LONGEST_URL = 4096
 
 
-class SourceError(Exception):
+class SourceError(ShownError):
     """The source cannot be read; the message names it and says what to do."""
 
 
-class PassingFault(Exception):
+class PassingFault(ShownError):
     """A fault that may be gone at the next try."""
 
 
@@ -45,18 +45,13 @@ def split_url(url: str) -> SplitResult:
     """A URL or a path in its parts.
 
     Raises:
-        SourceError: it cannot be taken apart, such as ``http://[``, is too long or no UTF-8.
+        SourceError: clients could read it differently (see ``sources.location``).
     """
-    if len(url) > _LONGEST_URL:
-        raise SourceError(
-            f"{redact_url(url)[:80]}… has {len(url)} characters; a URL may have {_LONGEST_URL}."
-        )
     try:
-        url.encode()  # file names may be any bytes, and logs, tags and hashes are of text
+        parse_location(url)
         return urlsplit(url)
-    except UnicodeEncodeError as error:
-        shown = redact_url(url).encode(errors="backslashreplace").decode()
-        raise SourceError(f"{shown} is not UTF-8. Rename the file.") from error
+    except LocationError as error:
+        raise SourceError(str(error)) from error
     except ValueError as error:
         # Not what the library says of it, which repeats a password.
         raise SourceError(
@@ -65,17 +60,8 @@ def split_url(url: str) -> SplitResult:
 
 
 def redact_url(url: str) -> str:
-    """The URL without user, password and query, which may carry secrets."""
-    # Also where it is no URL of ours, such as jar:file://user:password@host/.
-    url = re.sub(r"://[^/?#]*@", "://", url)
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return re.sub(r"\?.*", "?…", re.sub(r"//.*@", "//", url, flags=re.DOTALL), flags=re.DOTALL)
-    if not parts.scheme:
-        return url
-    host = parts.netloc.rpartition("@")[2]
-    return urlunsplit((parts.scheme, host, parts.path, "…" if parts.query else "", ""))
+    """The URL as it may be shown: without user, password and query, and in printable characters."""
+    return redacted(url)
 
 
 def too_large(url: str, limits: SourceLimits) -> SourceError:

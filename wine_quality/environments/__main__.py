@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import subprocess
 import sys
 
 from wine_quality.environments.build import build, is_current
+from wine_quality.environments.install import BuildError
 from wine_quality.environments.interpreters import InterpreterMissingError
 from wine_quality.environments.versions import MLFLOW_VERSIONS, get_version
 
@@ -37,9 +37,15 @@ def main() -> int:
             print(f"MLflow {key}: {error}", file=sys.stderr)
             if not options.keep_going:
                 return 1
-        except (RuntimeError, ValueError, subprocess.CalledProcessError) as error:
+        except BuildError as error:
+            print(error, file=sys.stderr)
+            return 1
+        except (RuntimeError, ValueError) as error:
             print(f"MLflow {key} was not built: {error}", file=sys.stderr)
             return 1
+        except KeyboardInterrupt:
+            print(f"Interrupted: MLflow {key} is not built.", file=sys.stderr)
+            return 130
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Build the locked environments. Standard library only: nothing is installed yet.
+"""Build the environments of the MLflow versions. Standard library only: nothing is installed yet.
 
 A stamp, written last, says from which lock files an environment was built. One that was
 interrupted has none and is built again; one whose lock file changed is brought up to date.
@@ -6,19 +6,23 @@ interrupted has none and is built again; one whose lock file changed is brought 
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
-import subprocess
+import os
+import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
-from wine_quality.environments.interpreters import find_python, find_uv
+from wine_quality.environments.install import Environment, Report, building, install
 from wine_quality.environments.versions import (
     DEFAULT_VERSION,
     PROJECT_ROOT,
+    EnvironmentMissingError,
     MlflowVersion,
-    environments_root,
 )
+
+BUILD_ON_FIRST_USE = "WINE_QUALITY_BUILD_ENVIRONMENTS"
+"""``0``: a version that is not built fails the run. Images set it, which are not to change."""
 
 _STAMP = "wine_quality.stamp"
 
@@ -45,8 +49,7 @@ def digest(files: list[Path]) -> str:
 
 def is_current(version: MlflowVersion, dev: bool, stack: bool = False, spark: bool = False) -> bool:
     """Whether the environment was built from today's lock files, with what is asked or more."""
-    stamp = version.directory / _STAMP
-    if not stamp.exists() or not version.python.exists():
+    if not is_complete(version):
         return False
     wanted = set()
     for with_spark in {True, spark}:
@@ -55,7 +58,33 @@ def is_current(version: MlflowVersion, dev: bool, stack: bool = False, spark: bo
             wanted.add(digest(lock_files(version, False, stack=True, spark=with_spark)))
             if not stack:
                 wanted.add(digest(lock_files(version, False, spark=with_spark)))
-    return stamp.read_text() in wanted
+    return (version.directory / _STAMP).read_text() in wanted
+
+
+def is_complete(version: MlflowVersion) -> bool:
+    """Whether a build of the environment has come to its end, from whatever lock files."""
+    return (version.directory / _STAMP).exists() and version.python.exists()
+
+
+def builds_on_first_use() -> bool:
+    """Whether a run may build the environment of the version that it picks."""
+    return os.environ.get(BUILD_ON_FIRST_USE, "1").strip() not in ("0", "false", "no", "off")
+
+
+def require_built(version: MlflowVersion) -> Path:
+    """The interpreter of a version, which a command on a terminal builds first if need be.
+
+    Raises:
+        EnvironmentMissingError: it is not built, and may not or cannot be; says why.
+    """
+    if builds_on_first_use() and not version.is_resident:
+        try:
+            build(version)
+        except RuntimeError as error:
+            raise EnvironmentMissingError(
+                f"MLflow {version.key} was picked, but: {error}"
+            ) from error
+    return version.require_python()
 
 
 def has_spark(version: MlflowVersion) -> bool:
@@ -64,43 +93,93 @@ def has_spark(version: MlflowVersion) -> bool:
 
 
 def build(
-    version: MlflowVersion, dev: bool = False, stack: bool = False, spark: bool = False
+    version: MlflowVersion,
+    dev: bool = False,
+    stack: bool = False,
+    spark: bool = False,
+    report: Report | None = None,
 ) -> None:
     """Build or update one environment; nothing happens when it is current.
 
+    Args:
+        report: Gets the progress; None: one line on the terminal. What it raises ends the build.
+
     Raises:
         InterpreterMissingError: no fitting Python.
-        subprocess.CalledProcessError: uv failed; it has said why.
+        BuildError: uv failed.
     """
     spark = spark or has_spark(version)
     if is_current(version, dev, stack, spark):
         return
-    environments_root().mkdir(parents=True, exist_ok=True)
-    with (environments_root() / f".{version.directory.name}.lock").open("w") as guard:
-        fcntl.flock(guard, fcntl.LOCK_EX)
-        if not is_current(version, dev, stack, spark):
+    environment = _environment(version, dev, stack, spark)
+    line = None if report else ProgressLine(environment.title)
+    report = report or line
+    assert report is not None
+    try:
+        with building(environment, report):
+            if is_current(version, dev, stack, spark):
+                return
             # PySpark is added to what is there.
             dev = dev or (spark and is_current(version, dev=True))
             stack = stack or (spark and is_current(version, dev=False, stack=True))
-            _build(version, dev, stack, spark)
+            files = lock_files(version, dev, stack, spark)
+            _build(version, replace(environment, requirements=tuple(files)), report)
+        if line is not None:
+            line.done()
+    finally:
+        if line is not None:
+            line.close()
 
 
-def _build(version: MlflowVersion, dev: bool, stack: bool, spark: bool) -> None:
-    started = time.monotonic()
-    print(f"Building the environment of MLflow {version.key} in {version.directory} …", flush=True)
-    uv = find_uv()
+def _environment(version: MlflowVersion, dev: bool, stack: bool, spark: bool) -> Environment:
+    files = tuple(lock_files(version, dev, stack, spark))
+    return Environment(
+        f"the environment of MLflow {version.key}", version.directory, version.pythons, files
+    )
+
+
+def _build(version: MlflowVersion, environment: Environment, report: Report) -> None:
     stamp = version.directory / _STAMP
     stamp.unlink(missing_ok=True)
-    if not version.python.exists():
-        python = find_python(uv, version.pythons)
-        subprocess.run([*uv, "venv", "--clear", "--python", python, version.directory], check=True)
-    files = lock_files(version, dev, stack, spark)
-    subprocess.run(
-        [*uv, "pip", "sync", "--require-hashes", "--compile-bytecode"]
-        + ["--python", str(version.python), *map(str, files)],
-        check=True,
-    )
-    packages = next((version.directory / "lib").glob("python*/site-packages"))
-    (packages / "wine_quality_project.pth").write_text(f"{PROJECT_ROOT}\n")
-    stamp.write_text(digest(files))
-    print(f"MLflow {version.key} is ready ({time.monotonic() - started:.0f} s).", flush=True)
+    install(environment, report)
+    stamp.write_text(digest(list(environment.requirements)))
+
+
+class ProgressLine:
+    """The progress of a build as one line of a terminal, written over and over.
+
+    Where nobody watches (a pipe, a file) it is one line at the beginning and one at the end.
+    """
+
+    def __init__(self, title: str) -> None:
+        self._title = title
+        self._started = time.monotonic()
+        self._rewrites = sys.stdout.isatty()
+        self._written = 0.0
+        self._begun = False
+
+    def __call__(self, phase: str, seconds: float) -> None:
+        text = f"Building {self._title}"
+        if not self._begun:
+            self._begun = True
+            if not self._rewrites:
+                print(f"{text} …", flush=True)
+        if self._rewrites and time.monotonic() - self._written > 0.2:
+            self._written = time.monotonic()
+            print(f"\r\x1b[2K{text}: {phase} … {seconds:.0f} s", end="", flush=True)
+
+    def done(self) -> None:
+        """Says that the environment is ready, when anything was built."""
+        if self._begun:
+            seconds = time.monotonic() - self._started
+            before = "\r\x1b[2K" if self._rewrites else ""
+            print(
+                f"{before}{self._title[:1].upper()}{self._title[1:]} is ready ({seconds:.0f} s).",
+                flush=True,
+            )
+            self._begun = False
+
+    def close(self) -> None:
+        """Ends a line that was left unfinished."""
+        if self._begun and self._rewrites:
+            print(flush=True)

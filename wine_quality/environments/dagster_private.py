@@ -4,11 +4,26 @@ A Dagster upgrade that moves one of these names fails here, by name, and nowhere
 (``wine_quality_tests/test_dagster_private.py`` lists them).
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from dagster._config.errors import PostProcessingError
+from dagster._core.definitions.definition_config_schema import DefinitionConfigSchema
 from dagster._core.definitions.reconstruct import ReconstructableJob
 from dagster._core.definitions.run_request import DagsterRunReaction
-from dagster._core.errors import DagsterExecutionInterruptedError, DagsterSubprocessError
+from dagster._core.errors import (
+    DagsterExecutionInterruptedError,
+    DagsterSubprocessError,
+    DagsterUserCodeProcessError,
+)
 from dagster._core.events import DagsterEvent, EngineEventData
-from dagster._core.execution.api import ExecuteRunWithPlanIterable, create_execution_plan
+from dagster._core.execution.api import (
+    ExecuteRunWithPlanIterable,
+    create_execution_plan,
+    execute_run,
+)
 from dagster._core.execution.context.system import PlanOrchestrationContext
 from dagster._core.execution.context_creation_job import PlanExecutionContextManager
 from dagster._core.execution.plan.objects import ErrorSource, StepFailureData
@@ -17,13 +32,15 @@ from dagster._core.execution.retries import RetryMode
 from dagster._core.execution.step_dependency_config import StepDependencyConfig
 from dagster._core.executor.base import Executor
 from dagster._core.executor.in_process import InProcessExecutor, inprocess_execution_iterator
+from dagster._core.remote_origin import RemoteRepositoryOrigin
 from dagster._core.run_coordinator.base import SubmitRunContext
 from dagster._core.run_coordinator.queued_run_coordinator import QueuedRunCoordinator
 from dagster._core.system_config.objects import ResolvedRunConfig
+from dagster._core.workspace.load import location_origins_from_yaml_paths
 from dagster._grpc.types import ExecuteStepArgs
 from dagster._serdes import deserialize_value, serialize_value
 from dagster._utils.alert import send_email_via_ssl, send_email_via_starttls
-from dagster._utils.error import SerializableErrorInfo
+from dagster._utils.error import SerializableErrorInfo, serializable_error_info_from_exc_info
 from dagster._utils.hosted_user_process import recon_job_from_origin
 from dagster._utils.interrupts import capture_interrupts, pop_captured_interrupt
 
@@ -32,6 +49,8 @@ __all__ = [
     "DagsterExecutionInterruptedError",
     "DagsterRunReaction",
     "DagsterSubprocessError",
+    "DagsterUserCodeProcessError",
+    "DefinitionConfigSchema",
     "EngineEventData",
     "ErrorSource",
     "ExecuteRunWithPlanIterable",
@@ -41,6 +60,7 @@ __all__ = [
     "InProcessExecutor",
     "PlanExecutionContextManager",
     "PlanOrchestrationContext",
+    "PostProcessingError",
     "QueuedRunCoordinator",
     "ReconstructableJob",
     "ResolvedRunConfig",
@@ -57,5 +77,24 @@ __all__ = [
     "recon_job_from_origin",
     "send_email_via_ssl",
     "send_email_via_starttls",
+    "serializable_error_info_from_exc_info",
     "serialize_value",
+    "workspace_of_files",
+    "execute_run",
+    "RemoteRepositoryOrigin",
+    "location_origins_from_yaml_paths",
 ]
+
+if TYPE_CHECKING:
+    from dagster import DagsterInstance
+
+
+def workspace_of_files(instance: DagsterInstance, files: Sequence[str], version: str) -> Any:
+    """What a webserver shows, to be entered: the code locations that workspace files name."""
+    # Of the webserver alone; every run imports this module.
+    from dagster._core.workspace.context import WorkspaceProcessContext
+    from dagster._core.workspace.load_target import WorkspaceFileTarget
+
+    return WorkspaceProcessContext(
+        instance, version=version, workspace_load_target=WorkspaceFileTarget(paths=files)
+    )

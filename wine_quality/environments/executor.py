@@ -33,8 +33,15 @@ from wine_quality.environments.dagster_private import (
     pop_captured_interrupt,
     serialize_value,
 )
+from wine_quality.environments.first_use import require_environment
 from wine_quality.environments.plan_process import PlanProcess
-from wine_quality.environments.versions import MlflowVersion, get_version
+from wine_quality.environments.run_failures import present_error, run_failed, with_reason_first
+from wine_quality.environments.version_choice import (
+    ChosenVersion,
+    choose_version,
+    version_of_process,
+)
+from wine_quality.environments.versions import MlflowVersion
 from wine_quality.tracking.lifecycle import note_interruption, runs_whole_plan
 
 if TYPE_CHECKING:
@@ -48,14 +55,18 @@ if TYPE_CHECKING:
 _FINISHED = ("STEP_SUCCESS", "STEP_FAILURE", "STEP_SKIPPED")
 
 
-def picked_version(plan_context: PlanOrchestrationContext) -> MlflowVersion | None:
-    """The version in ``resources.mlflow.config.version``, defaults and ``env`` values resolved."""
+def choose_for(plan_context: PlanOrchestrationContext) -> ChosenVersion | None:
+    """The version of this run (``choose_version``); None for a job without the mlflow resource."""
     job_def = plan_context.job.get_definition()
     resources = ResolvedRunConfig.build(job_def, plan_context.run_config).resources
     if "mlflow" not in resources:
         return None
-    picked = resources["mlflow"].config["version"]
-    return get_version(getattr(picked, "value", picked))
+    configured = resources["mlflow"].config["version"]
+    return choose_version(
+        plan_context.instance,
+        plan_context.dagster_run,
+        getattr(configured, "value", configured),
+    )
 
 
 class MlflowEnvironmentExecutor(Executor):
@@ -72,21 +83,38 @@ class MlflowEnvironmentExecutor(Executor):
     def execute(
         self, plan_context: PlanOrchestrationContext, execution_plan: ExecutionPlan
     ) -> Iterator[DagsterEvent]:
-        check_config_variables(plan_context.run_config)
-        version = picked_version(plan_context)
-        if version is None or version.is_resident:
-            runs_whole_plan.set(True)
-            within = InProcessExecutor(retries=self.retries)
-            with startup.one_run():
-                yield from within.execute(plan_context, execution_plan)
-        else:
-            yield from _execute_in_child(plan_context, execution_plan, version)
+        try:
+            for event in _execute(plan_context, execution_plan, self.retries):
+                yield with_reason_first(event)
+        except Exception as error:
+            if plan_context.raise_on_error:
+                raise
+            raise run_failed(present_error()) from error
+
+
+def _execute(
+    plan_context: PlanOrchestrationContext, plan: ExecutionPlan, retries: RetryMode
+) -> Iterator[DagsterEvent]:
+    check_config_variables(plan_context.run_config)
+    chosen = choose_for(plan_context)
+    version = chosen.version if chosen else None
+    if chosen and chosen.followed:
+        yield DagsterEvent.engine_event(plan_context, chosen.sentence)
+    if version is None or version.is_resident:
+        runs_whole_plan.set(True)
+        if version is not None:
+            version_of_process.set((plan_context.run_id, version.key))
+        within = InProcessExecutor(retries=retries)
+        with startup.one_run():
+            yield from within.execute(plan_context, plan)
+    else:
+        yield from _execute_in_child(plan_context, plan, version)
 
 
 def _execute_in_child(
     plan_context: PlanOrchestrationContext, plan: ExecutionPlan, version: MlflowVersion
 ) -> Iterator[DagsterEvent]:
-    version.require_python()
+    require_environment(version, plan_context.log, plan_context.instance, plan_context.run_id)
     if not isinstance(plan_context.job, ReconstructableJob):
         raise RuntimeError(
             f"MLflow {version.key} runs in another process than this one, which needs a job that "
@@ -107,6 +135,7 @@ def _execute_in_child(
     open_steps: dict[str, None] = {}
     closed_steps: set[str] = set()
     interrupted = False
+    failure: SerializableErrorInfo | None = None
     try:
         yield DagsterEvent.engine_event(
             plan_context,
@@ -122,9 +151,12 @@ def _execute_in_child(
                     note_interruption(plan_context.instance, plan_context.run_id)
                     process.interrupt()
                 continue
-            event = deserialize_value(line, DagsterEvent)
-            _note_step(event, open_steps, closed_steps)
-            yield event
+            sent = deserialize_value(line, (DagsterEvent, SerializableErrorInfo))
+            if isinstance(sent, SerializableErrorInfo):
+                failure = sent
+                continue
+            _note_step(sent, open_steps, closed_steps)
+            yield sent
     finally:
         process.stop()
 
@@ -135,6 +167,9 @@ def _execute_in_child(
                 _note_step(entry.dagster_event, open_steps, closed_steps)
     if interrupted:
         raise DagsterExecutionInterruptedError()
+    if failure is not None:
+        yield from _close_steps(plan_context, plan, list(open_steps), failure)
+        raise run_failed(failure)
     unfinished = [key for key in plan.step_keys_to_execute if key not in closed_steps]
     if process.exit_code != 0 and (unfinished or not closed_steps):
         yield from _report_death(plan_context, plan, version, process, list(open_steps))
@@ -148,6 +183,21 @@ def _note_step(event: DagsterEvent, open_steps: dict[str, None], closed: set[str
     elif event.event_type_value in _FINISHED:
         open_steps.pop(event.step_key, None)
         closed.add(event.step_key)
+
+
+def _close_steps(
+    plan_context: PlanOrchestrationContext,
+    plan: ExecutionPlan,
+    open_steps: list[str],
+    error: SerializableErrorInfo,
+) -> Iterator[DagsterEvent]:
+    for key in open_steps:
+        yield DagsterEvent.step_failure_event(
+            step_context=plan_context.for_step(plan.get_executable_step_by_key(key)),
+            step_failure_data=StepFailureData(
+                error=error, user_failure_data=None, error_source=ErrorSource.FRAMEWORK_ERROR
+            ),
+        )
 
 
 def _report_death(
@@ -166,13 +216,7 @@ def _report_death(
         "Its output is in the run's stdout and stderr logs."
     )
     error = SerializableErrorInfo(message=message, stack=[], cls_name="PlanProcessDied")
-    for key in open_steps:
-        yield DagsterEvent.step_failure_event(
-            step_context=plan_context.for_step(plan.get_executable_step_by_key(key)),
-            step_failure_data=StepFailureData(
-                error=error, user_failure_data=None, error_source=ErrorSource.FRAMEWORK_ERROR
-            ),
-        )
+    yield from _close_steps(plan_context, plan, open_steps, error)
     try:
         closed = close_mlflow_run(plan_context.instance, plan_context.run_id, "FAILED")
     except NotClosedError as problem:

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from wine_quality.environments.versions import PROJECT_ROOT, environments_root
@@ -15,8 +16,20 @@ class InterpreterMissingError(RuntimeError):
     """No interpreter that the version's lock file resolves for can be had."""
 
 
-def find_uv() -> list[str]:
+Say = Callable[[str], None]
+Run = Callable[[list[str]], int]
+
+
+def _run_loudly(command: list[str]) -> int:
+    return subprocess.run(command).returncode
+
+
+def find_uv(say: Say = print, run: Run = _run_loudly) -> list[str]:
     """The command that is uv; installs it, locked, beside the environments when it is missing.
+
+    Args:
+        say: Gets a sentence when something takes time.
+        run: Runs a command that takes time; returns its exit code.
 
     Raises:
         RuntimeError: there is neither uv nor pip; the message says what to install.
@@ -29,29 +42,34 @@ def find_uv() -> list[str]:
     folder = environments_root() / "uv"
     uv = folder / "bin" / "uv"
     if not uv.exists():
-        _install_uv(folder)
+        _install_uv(folder, say, run)
     return [str(uv)]
 
 
-def _install_uv(folder: Path) -> None:
-    print("uv is not on this machine; installing it from the package index …", flush=True)
+def _install_uv(folder: Path, say: Say, run: Run) -> None:
+    say("installing uv, which is not on this machine")
     lock = PROJECT_ROOT / "deploy" / "requirements" / "uv.txt"
-    wanted = ["install", "--quiet", "--require-hashes", "-r", str(lock)]
+    wanted = ["install", "--quiet", "--disable-pip-version-check", "--require-hashes"]
+    wanted += ["-r", str(lock)]
     if _answers([sys.executable, "-m", "pip", "--version"]):
         # --target is allowed on externally managed Pythons too.
         command = [sys.executable, "-m", "pip", *wanted, "--target", str(folder), "--upgrade"]
     elif _answers([sys.executable, "-m", "ensurepip", "--version"]):
-        subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+        if run([sys.executable, "-m", "venv", str(folder)]) != 0:
+            raise RuntimeError(f"no environment for uv could be made in {folder}")
         command = [str(folder / "bin" / "python"), "-m", "pip", *wanted]
     else:
         raise RuntimeError(
             "Neither uv nor pip is on this machine. Install one and try again: "
             "apt-get install python3-venv (or python3-pip), or see docs.astral.sh/uv."
         )
-    subprocess.run(command, check=True)
+    if run(command) != 0:
+        raise RuntimeError("uv could not be installed; is the package index reachable?")
 
 
-def find_python(uv: list[str], pythons: tuple[str, ...]) -> str:
+def find_python(
+    uv: list[str], pythons: tuple[str, ...], say: Say = print, run: Run = _run_loudly
+) -> str:
     """An interpreter of one of ``pythons`` (``major.minor``), one already here before a download.
 
     Raises:
@@ -62,8 +80,8 @@ def find_python(uv: list[str], pythons: tuple[str, ...]) -> str:
             if _minor_of(candidate) == wanted:
                 return candidate
     for wanted in pythons:
-        print(f"No Python {wanted} is on this machine; asking uv for one …", flush=True)
-        if subprocess.run([*uv, "python", "install", wanted]).returncode == 0:
+        say(f"asking uv for Python {wanted}, which is not on this machine")
+        if run([*uv, "python", "install", wanted]) == 0:
             found = subprocess.run([*uv, "python", "find", wanted], capture_output=True, text=True)
             if found.returncode == 0:
                 return found.stdout.strip()

@@ -11,10 +11,11 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from dagster import DagsterRun, Field, Map, Permissive, StringSource
+from dagster import DagsterInstance, DagsterRun, Field, Map, Permissive, StringSource
 
 from wine_quality.environments.dagster_private import QueuedRunCoordinator, SubmitRunContext
-from wine_quality.environments.versions import default_version, get_version
+from wine_quality.environments.version_choice import choose_version, named_version
+from wine_quality.environments.versions import get_version
 from wine_quality.run_tag_names import POD_OF_TABLE_TAG, under_current_names
 
 POD_TAG = "dagster-k8s/config"
@@ -70,7 +71,7 @@ class VersionPodRunCoordinator(QueuedRunCoordinator):
         run = context.dagster_run
         written = run.tags.get(POD_TAG)
         if written is None or _digest(written) == under_current_names(run.tags).get(OWN_TAG):
-            version = version_in(run.run_config)
+            version = _version_key(self._instance, run)
             pod = json.dumps({"container_config": self._pods.get(version or "", {})})
             # An empty one too: it takes the place of what a re-execution was given.
             if pod != written and (written is not None or version in self._pods):
@@ -78,18 +79,15 @@ class VersionPodRunCoordinator(QueuedRunCoordinator):
         return super().submit_run(context)
 
 
-def version_in(run_config: Mapping[str, Any]) -> str | None:
-    """``resources.mlflow.config.version``, else the default.
-
-    None for one that stands in a variable of the code location's processes (``env``), which is
-    not known here.
-    """
-    found: Any = run_config
-    for name in ("resources", "mlflow", "config", "version"):
-        found = (found or {}).get(name)
-    if found is None:
-        return default_version()
-    return found if isinstance(found, str) else None
+def _version_key(instance: DagsterInstance, run: DagsterRun) -> str | None:
+    """Of the run. None for one that stands in a variable of the code location's processes
+    (``env``), which is not known here, and for one that there is not."""
+    if isinstance(named_version(run.run_config), Mapping):
+        return None
+    try:
+        return choose_version(instance, run).version.key
+    except ValueError:
+        return None  # the code location refuses it, and says why
 
 
 def _digest(text: str) -> str:

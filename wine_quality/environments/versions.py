@@ -134,9 +134,7 @@ def get_version(key: str) -> MlflowVersion:
         return MLFLOW_VERSIONS[key]
     except KeyError:
         known = ", ".join(f'"{known_key}"' for known_key in MLFLOW_VERSIONS)
-        raise ValueError(
-            f'unknown MLflow version "{key}" in resources.mlflow.config.version; known: {known}'
-        ) from None
+        raise ValueError(f'unknown MLflow version "{key}"; there are {known}') from None
 
 
 def default_version() -> str:

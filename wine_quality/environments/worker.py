@@ -12,6 +12,8 @@ import signal
 import sys
 
 from wine_quality.environments import startup
+from wine_quality.environments.version_choice import version_of_process
+from wine_quality.environments.versions import MLFLOW_VERSIONS
 from wine_quality.tracking.lifecycle import runs_whole_plan
 
 
@@ -55,6 +57,7 @@ def main() -> int:
         recon_job_from_origin,
         serialize_value,
     )
+    from wine_quality.environments.run_failures import present_error
 
     startup.preload(_LATER_IMPORTS)
     plan_arguments = sys.stdin.read()
@@ -63,6 +66,9 @@ def main() -> int:
     runs_whole_plan.set(True)
     arguments = deserialize_value(plan_arguments, ExecuteStepArgs)
     assert arguments.instance_ref is not None and arguments.retry_mode is not None
+    resident = next((v.key for v in MLFLOW_VERSIONS.values() if v.is_resident), None)
+    if resident is not None:
+        version_of_process.set((arguments.run_id, resident))
     with (
         os.fdopen(int(sys.argv[1]), "w", encoding="utf-8") as events,
         DagsterInstance.from_ref(arguments.instance_ref) as instance,
@@ -100,6 +106,10 @@ def main() -> int:
                 events.flush()
         except (KeyboardInterrupt, DagsterExecutionInterruptedError):
             return 130
+        except Exception:
+            # The run's failure shows it with its traceback; the terminal is spared of that.
+            events.write(serialize_value(present_error()) + "\n")
+            return 1
     return 0
 
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 
-from dagster import ConfigurableResource, InitResourceContext
+from dagster import InitResourceContext
 from pydantic import Field
 
+from wine_quality.config_fields import CheckedResource
 from wine_quality.metrics_history.database import VARIABLE, MetricsDatabase, parse_url
 from wine_quality.metrics_history.evaluation import Evaluation, PastValue
 
 
-class MetricsHistory(ConfigurableResource):
+class MetricsHistory(CheckedResource):
     """Keeps the metrics of each registered version in PostgreSQL (TimescaleDB where it is there).
 
     Without an address it keeps nothing, and costs nothing.

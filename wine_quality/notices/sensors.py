@@ -31,6 +31,7 @@ from wine_quality.notices.settings import NoticeSettings
 from wine_quality.notices.texts import failure_notice
 from wine_quality.notices.texts import promotion_notice as text_of_promotion
 from wine_quality.run_tag_names import PROMOTION_NOTICE_TAG, change_tag, runs_tagged
+from wine_quality.tracking.lifecycle import is_done
 from wine_quality.tracking.promotion_note import UNTOLD, Promotion
 
 FAILURE_SENSOR, PROMOTION_SENSOR = "run_failure_notice", "promotion_notice"
@@ -65,8 +66,10 @@ def _failures(settings: NoticeSettings) -> SensorDefinition:
         default_status=DefaultSensorStatus.RUNNING,
         description=f"Tells of each run that failed, by {', '.join(settings.channels)}.",
     )
-    def run_failure_notice(context: RunFailureSensorContext) -> DagsterRunReaction:
+    def run_failure_notice(context: RunFailureSensorContext) -> DagsterRunReaction | SkipReason:
         run = context.dagster_run
+        if is_done(context.instance, run):
+            return SkipReason(f"Run {run.run_id} was done when its worker died.")
         logged = context.instance.all_logs(run.run_id, of_type=_WHY_FAILED)
         notice = failure_notice(run, [e.dagster_event for e in logged if e.dagster_event])
         problem = None

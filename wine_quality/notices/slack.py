@@ -10,6 +10,7 @@ from wine_quality.notices.settings import NoticeSettings
 if TYPE_CHECKING:
     from slack_sdk.errors import SlackApiError
 
+_ENDS_LINK = frozenset("|<>\"'` \n\r\t")
 _PASSING = ("ratelimited", "internal_error", "fatal_error", "request_timeout")
 _ADVICE = {
     "invalid_auth": "check WINE_QUALITY_NOTIFY_SLACK_TOKEN",
@@ -64,9 +65,15 @@ def _told(error: SlackApiError) -> NotSentError:
 
 def in_mrkdwn(notice: Notice) -> str:
     """The notice in Slack's markup. What it quotes can mention nobody and link nowhere."""
-    linked = [f"<{url}|{_escaped(label)}>" for label, url in notice.links]
+    linked = [f"<{_in_link(url)}|{_escaped(label)}>" for label, url in notice.links]
     lines = [f"*{_escaped(notice.title)}*", *map(_escaped, notice.lines), " · ".join(linked)]
     return "\n".join(line for line in lines if line)
+
+
+def _in_link(url: str) -> str:
+    """What would end the address within the link's brackets, percent-encoded; & as Slack has it."""
+    safe = "".join(f"%{ord(sign):02X}" if sign in _ENDS_LINK else sign for sign in url)
+    return safe.replace("&", "&amp;")
 
 
 def _escaped(text: str) -> str:

@@ -11,7 +11,7 @@ from wine_quality.notices.notice import Notice
 from wine_quality.reasons import reasons_of
 from wine_quality.run_tag_names import SOURCE_TAG, under_current_names
 from wine_quality.tracking.promotion_note import Promotion
-from wine_quality.tracking.run_tags import dagster_run_url
+from wine_quality.tracking.run_tags import absolute_url, dagster_run_url
 
 if TYPE_CHECKING:
     from dagster import DagsterRun
@@ -42,7 +42,8 @@ def promotion_notice(run: DagsterRun, promotion: Promotion, events: Iterable[Any
     lines = [said, *_errors(events), *_source(run), f"Decided by {_job(run)}."]
     if not run.is_success:
         lines.append(f"That run ended as {run.status.value} afterwards.")
-    return Notice(title, tuple(lines), (("Model version", promotion.url), *_links(run)))
+    version_link = (("Model version", absolute_url(promotion.url)),) if promotion.url else ()
+    return Notice(title, tuple(lines), (*version_link, *_links(run)))
 
 
 def _job(run: DagsterRun) -> str:

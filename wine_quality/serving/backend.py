@@ -11,11 +11,14 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from wine_quality.deployment.repository import REQUEST, SETTINGS
 from wine_quality.deployment.served_model import UnservableModel
+from wine_quality.metrics_history.database import VARIABLE as URL_VARIABLE
+from wine_quality.serving.runtime.postgres_connection import Address
 
 RESPONSE = "example-response.json"
 """What the training environment predicts for the example, by the run's record."""
@@ -24,8 +27,14 @@ READY_SECONDS = 120.0
 _ANSWER_SECONDS = 30.0
 _DRAIN_SECONDS = 45.0
 # No tracking or storage credentials: a model that is served needs none.
-_PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "WINE_QUALITY_METRICS_URL")
-_PASSED_PREFIXES = ("MLSERVER_", "WINE_QUALITY_SERVE_", "PG")
+_PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR")
+_PASSED_PREFIXES = ("MLSERVER_", "WINE_QUALITY_SERVE_")
+# libpq's, for the prediction log: what its address leaves out, and how it is encrypted.
+_LEFT_OUT = {
+    **{"host": ("PGHOST",), "port": ("PGPORT",), "dbname": ("PGDATABASE",), "user": ("PGUSER",)},
+    "password": ("PGPASSWORD", "PGPASSFILE"),
+}
+_ENCRYPTION = ("PGSSLMODE", "PGSSLROOTCERT", "PGSSLCERT", "PGSSLKEY", "PGSSLCRL")
 
 
 class Backend:
@@ -182,6 +191,7 @@ def _variables(given: Mapping[str, str], place: Path, host: str, grpc: int) -> d
         for name, value in given.items()
         if name in _PASSED_ON or name.startswith(_PASSED_PREFIXES)
     }
+    kept |= _of_prediction_log(given)
     own = {
         "PYTHONPATH": str(place),
         "PYTHONUNBUFFERED": "1",
@@ -190,6 +200,20 @@ def _variables(given: Mapping[str, str], place: Path, host: str, grpc: int) -> d
         "MLSERVER_GRPC_PORT": str(grpc),
     }
     return {**kept, **own}
+
+
+def _of_prediction_log(given: Mapping[str, str]) -> dict[str, str]:
+    """The variables that it needs; none where predictions are not logged."""
+    url = given.get(URL_VARIABLE, "").strip()
+    if not url:
+        return {}
+    try:
+        named = Address.parse(url, URL_VARIABLE).options
+    except ValueError:
+        return {URL_VARIABLE: url}  # the server says what is wrong with it
+    left_out = [names for option, names in _LEFT_OUT.items() if option not in named]
+    names = (URL_VARIABLE, *chain.from_iterable(left_out), *_ENCRYPTION)
+    return {name: given[name] for name in names if name in given}
 
 
 def _alike(predicted: Any, expected: list[float]) -> bool:

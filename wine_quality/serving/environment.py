@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
-import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 from wine_quality.deployment.served_model import UnservableModel
-from wine_quality.environments.interpreters import (
-    InterpreterMissingError,
-    find_python,
-    find_uv,
-)
+from wine_quality.environments.install import BuildError, Environment, building, install
+from wine_quality.environments.interpreters import InterpreterMissingError
 from wine_quality.environments.versions import environments_root
 
 _STAMP = "wine_quality.stamp"
@@ -41,40 +36,42 @@ def serving_python(requirements: str, python: str, say: Callable[[str], None]) -
     interpreter = folder / "bin" / "python"
     if (folder / _STAMP).exists() and interpreter.exists():
         return interpreter
-    environments_root().mkdir(parents=True, exist_ok=True)
-    with (environments_root() / f".{folder.name}.lock").open("w") as guard:
-        fcntl.flock(guard, fcntl.LOCK_EX)
-        if not (folder / _STAMP).exists():
-            _build(folder, requirements, python, say)
+    lock = environments_root() / f"{folder.name}.txt"
+    environment = Environment(
+        f"the serving environment {folder.name}",
+        folder,
+        (python,),
+        (lock,),
+        project=False,
+        keep=False,
+    )
+    report = _Lines(say)
+    try:
+        with building(environment, report):
+            if not (folder / _STAMP).exists():
+                lock.write_text(requirements)
+                say(f"building the serving environment {folder.name} (Python {python}) …")
+                started = time.monotonic()
+                install(environment, report)
+                lock.rename(folder / "requirements.txt")
+                (folder / _STAMP).touch()
+                say(f"the serving environment is ready ({time.monotonic() - started:.0f} s)")
+    except (InterpreterMissingError, BuildError) as error:
+        raise UnservableModel(str(error)) from error
     return interpreter
 
 
-def _build(folder: Path, requirements: str, python: str, say: Callable[[str], None]) -> None:
-    started = time.monotonic()
-    say(f"building the serving environment {folder.name} (Python {python}) …")
-    uv = find_uv()
-    try:
-        interpreter = find_python(uv, (python,))
-        _run([*uv, "venv", "--quiet", "--clear", "--python", interpreter, str(folder)])
-        lock = folder / "requirements.txt"
-        lock.write_text(requirements)
-        _run(
-            [*uv, "pip", "sync", "--quiet", "--require-hashes", "--compile-bytecode"]
-            + ["--python", str(folder / "bin" / "python"), str(lock)]
-        )
-    except InterpreterMissingError as error:
-        raise UnservableModel(str(error)) from error
-    (folder / _STAMP).touch()
-    say(f"the serving environment is ready ({time.monotonic() - started:.0f} s)")
+class _Lines:
+    """Says it when another build has to be waited for, once."""
 
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        self._waits = False
 
-def _run(command: list[str]) -> None:
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode != 0:
-        raise UnservableModel(
-            f"the serving environment could not be built; is the package index reachable?\n"
-            f"{done.stderr.strip()[-2000:]}"
-        )
+    def __call__(self, phase: str, _seconds: float) -> None:
+        if phase.startswith("waiting") and not self._waits:
+            self._waits = True
+            self._say(f"the serving environment: {phase} …")
 
 
 def main() -> int:

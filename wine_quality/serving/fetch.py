@@ -8,12 +8,14 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from wine_quality.deployment.repository import REQUIREMENTS, SERVED, write_repository
 from wine_quality.deployment.requirements import locked
 from wine_quality.deployment.served_model import ServedModel, UnservableModel, read_model
 from wine_quality.serving.backend import RESPONSE
 from wine_quality.tracking.provenance import UntrustedModelError
+from wine_quality.tracking.signing_key import SigningKeyError
 from wine_quality.tracking.tracker import Tracker
 
 
@@ -40,20 +42,23 @@ def fetch(tracker: Tracker, name: str, version: str, folder: Path) -> Fetched:
             files = tracker.download_version(name, version, Path(temporary))
         except FileNotFoundError as error:
             raise UnservableModel(f"{name} version {version}: {error}") from error
-        except UntrustedModelError as error:
+        except (UntrustedModelError, SigningKeyError) as error:
             raise UnservableModel(str(error)) from error
         model = read_model(files, name, version, found.run_id or "")
         folder.mkdir(parents=True, exist_ok=True)
         place = write_repository(model, files, locked(model), folder)
-    expected = _expected(tracker, model)
+    expected = _expected(tracker, found, model)
     if expected:
         (place / RESPONSE).write_text(json.dumps(expected))
     return Fetched(model, place)
 
 
-def _expected(tracker: Tracker, model: ServedModel) -> list[float]:
+def _expected(tracker: Tracker, found: Any, model: ServedModel) -> list[float]:
     """What the model as it was trained, in plain numbers, says of its example; or nothing."""
-    record = tracker.load_training_record(model.run_id)
+    try:
+        record = tracker.load_training_record(found)
+    except UntrustedModelError as error:
+        raise UnservableModel(str(error)) from error
     if record is None or not model.example:
         return []
     import pandas as pd

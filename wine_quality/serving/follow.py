@@ -15,6 +15,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
 
+from wine_quality.deployment.repository import SERVED
 from wine_quality.deployment.served_model import UnservableModel
 from wine_quality.serving.backend import Backend
 from wine_quality.serving.fetch import environment_of, fetch, forget_all_but
@@ -46,6 +47,15 @@ class Registry:
 
     def fetch(self, version: str, folder: Path) -> Path:
         return fetch(self._connected(), self.name, version, folder).place
+
+    def is_of(self, version: str, place: Path) -> bool:
+        """Whether a model repository is of that version: another server counts alike.
+
+        Raises:
+            UntrustedModelError: the version is not signed by this code location.
+        """
+        claims = self._connected().require_trusted(self.name, version)
+        return json.loads((place / SERVED).read_text())["run_id"] == claims.mlflow_run_id
 
     def _connected(self) -> Tracker:
         if self._tracker is None:
@@ -116,8 +126,13 @@ class Follower:
         """A ready backend of the version that is wanted; None when nothing changes."""
         early = self._start_early()
         try:
-            version = self._wanted(early)
-            if early is not None and version == early.version:
+            version, answered = self._wanted(early)
+            # Another server counts its versions alike, and tags may have been changed.
+            if (
+                early is not None
+                and version == early.version
+                and (not answered or self._registry.is_of(version, early.place))
+            ):
                 early.await_ready()
                 early, ready = None, early
                 return ready
@@ -138,19 +153,20 @@ class Follower:
             self._failed, self._retry_at = version, time.monotonic() + self._pause
             raise
 
-    def _wanted(self, early: Backend | None) -> str:
+    def _wanted(self, early: Backend | None) -> tuple[str, bool]:
+        """The version, and whether the registry said so."""
         try:
             version = self._registry.wanted()
         except Exception as error:
             if early is None:
                 raise
             self._say(f"the registry does not answer ({error}); serving what was served")
-            return early.version
+            return early.version, False
         if version is None:
             raise UnservableModel(
                 f"{self._registry.name} has no champion; waiting for one (`make run` makes one)."
             )
-        return version
+        return version, True
 
     def _start_early(self) -> Backend | None:
         """At the first look, what was served last: it loads while the registry is asked, and

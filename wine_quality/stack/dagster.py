@@ -19,6 +19,7 @@ from wine_quality.stack.service import (
 )
 from wine_quality.stack.settings import FOLDER
 from wine_quality.stack.tracking import reached
+from wine_quality.webserver.guard import VARIABLE as ALLOWED_HOSTS
 
 _LOCATIONS = "{ workspaceOrError { ... on Workspace { locationEntries { loadStatus } } } }"
 _DAEMONS = "{ instance { daemonHealth { allDaemonStatuses { required healthy } } } }"
@@ -82,9 +83,9 @@ def dagster_services(
         ),
         service(
             "dagster-webserver",
-            (str(programs / "dagster-webserver"), "-h", listens, "-p", str(port))
+            (sys.executable, "-m", "wine_quality.webserver", "-h", listens, "-p", str(port))
             + (*workspace, *pool),
-            common,
+            {**common, ALLOWED_HOSTS: settings[ALLOWED_HOSTS]},
             ready=webserver_ready(url),
             after=("dagster-code", *after),
             address=settings["DAGSTER_WEBSERVER_URL"],
@@ -110,6 +111,8 @@ def _code_variables(settings: Mapping[str, str]) -> dict[str, str]:
         "WINE_QUALITY_ASSETS": f"s3://{settings['ASSETS_BUCKET']}/assets",
         "WINE_QUALITY_ASSETS_KEY": settings["WINE_QUALITY_ASSETS_KEY"],
         "WINE_QUALITY_ASSETS_SECRET": settings["WINE_QUALITY_ASSETS_SECRET"],
+        "WINE_QUALITY_SIGNING_KEY": settings["WINE_QUALITY_SIGNING_KEY"],
+        "WINE_QUALITY_LOADABLE_FORMATS": settings["WINE_QUALITY_LOADABLE_FORMATS"],
         "WINE_QUALITY_ASSETS_ENDPOINT": settings["AWS_ENDPOINT_URL"],
         "WINE_QUALITY_ASSETS_REGION": settings["AWS_DEFAULT_REGION"],
         # Sources, watched places and the history lie in the same store, by the same user.

@@ -26,6 +26,7 @@ SECRETS = (
     "MINIO_ROOT_PASSWORD",
     "WINE_QUALITY_ASSETS_KEY",
     "WINE_QUALITY_ASSETS_SECRET",
+    "WINE_QUALITY_SIGNING_KEY",
     "PROXY_PASSWORD",
 )
 # The MLflow servers use the store's first user.
@@ -82,7 +83,8 @@ def read_settings() -> dict[str, str]:
 def _forbid_public_demo(values: Mapping[str, str], example: Mapping[str, str], path: Path) -> None:
     if is_loopback(values["BIND_ADDRESS"]):
         return
-    demo = [name for name in SECRETS if values[name] == example[name]]
+    # An empty one is no demo value: the home's own key is used.
+    demo = [name for name in SECRETS if values[name] and values[name] == example[name]]
     if demo:
         raise StackError(
             f"BIND_ADDRESS is {values['BIND_ADDRESS']}, but {', '.join(demo)} in {path} have the "
@@ -92,7 +94,7 @@ def _forbid_public_demo(values: Mapping[str, str], example: Mapping[str, str], p
     if values["PROXY_TLS"] == "off":
         raise StackError(
             f"BIND_ADDRESS is {values['BIND_ADDRESS']}, but without TLS everybody on the way reads "
-            "the password. Set PROXY_TLS=internal or files (deploy/SECURITY.md), or "
+            "the password. Set PROXY_TLS=internal or files (SECURITY.md), or "
             "BIND_ADDRESS=127.0.0.1."
         )
 

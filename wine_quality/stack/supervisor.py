@@ -68,7 +68,7 @@ class Supervisor:
         self._file = folder / "state.json"
         self._began = time.monotonic()
         self._stopping = False
-        self._watchdog = _Watchdog(self._file)
+        self._watchdog = Watchdog(self._file)
 
     def start(self) -> None:
         """Return when everything is ready.
@@ -191,7 +191,7 @@ class Supervisor:
         fresh.rename(self._file)
 
 
-class _Watchdog:
+class Watchdog:
     """A small process that ends the groups in ``state.json`` when this one is killed.
 
     The kernel signals our children then, but not theirs: gunicorn's workers would stay.

@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 
 from wine_quality.data.allowed import ANY, TRACKING_URIS
+from wine_quality.escaping import ShownError
+from wine_quality.sources.location import Location, LocationError, parse_location, redacted
 
 
 def _of_version(name: str, key: str) -> str:
@@ -31,33 +33,56 @@ def configured_uri(key: str) -> str | None:
 
 
 def configured_ui(key: str) -> str | None:
-    """Where people see the server of ``configured_uri``, when that is another address."""
+    """Where people see the server of ``configured_uri``, when that is another address; not where
+    they see embedded stores, of which each version has its own."""
     if os.environ.get(uri_variable(key)):
         return os.environ.get(ui_variable(key)) or None
     return os.environ.get("WINE_QUALITY_MLFLOW_UI") or None
 
 
-class ForbiddenServerError(RuntimeError):
+class ForbiddenServerError(ShownError, RuntimeError):
     """The server is not one that runs may go to; the message says what allows it."""
 
 
-def check_tracking_uri(uri: str, key: str) -> None:
-    """Whether a run of a version may be told to go to ``uri``: clients send it the credentials of
-    the environment, and other addresses than those of servers are files of this machine.
+def allowed_tracking_uri(uri: str, key: str) -> str:
+    """The address that a run of a version goes to when it is told ``uri``: clients send it the
+    credentials of the environment, and other addresses than those of servers are files.
+
+    Returns:
+        The address as the environment has it, never the text that was given; only where every
+        server is allowed (the command line), another one is returned as it was given.
 
     Raises:
-        ForbiddenServerError: it is neither what the environment configures nor allowed by it.
+        ForbiddenServerError: it is neither what the environment configures nor allowed by it, or
+            no address that every client reads alike.
     """
-    from wine_quality.tracking.run_tags import without_password
-
-    known = (configured_uri(key) or "", os.environ.get("MLFLOW_TRACKING_URI", ""))
+    field = "resources.mlflow.config.tracking_uri"
+    try:
+        wanted = parse_location(uri)
+    except LocationError as error:
+        raise ForbiddenServerError(f"{field}: {error}") from error
+    own = (configured_uri(key) or "", os.environ.get("MLFLOW_TRACKING_URI", ""))
     listed = os.environ.get(TRACKING_URIS, "")
-    allowed = [one.strip() for one in (*known, *listed.split(",")) if one.strip()]
-    wanted = without_password(uri).rstrip("/")
-    if ANY in allowed or wanted in (without_password(one).rstrip("/") for one in allowed):
-        return
+    allowed = [one.strip() for one in (*own, *listed.split(",")) if one.strip()]
+    for known in allowed:
+        if known != ANY and _same_server(wanted, known):
+            return known
+    if ANY in allowed:
+        return uri
     raise ForbiddenServerError(
-        f"resources.mlflow.config.tracking_uri is {without_password(uri)}, which is not the server "
-        f"of MLflow {key} here. Whoever runs the platform allows it by ${TRACKING_URIS} (now: "
-        f"{listed or 'none'}), in the environment of the code location."
+        f"{field} is {redacted(uri)}, which is not the server of MLflow {key} here, or has another "
+        f"user or password. Whoever runs the platform allows it by ${TRACKING_URIS} (now: "
+        f"{redacted(listed) or 'none'}), in the environment of the code location."
     )
+
+
+def _same_server(wanted: Location, known: str) -> bool:
+    try:
+        other = parse_location(known)
+    except LocationError:
+        return False
+    if wanted.has_credentials and (wanted.user, wanted.password) != (other.user, other.password):
+        return False
+    if wanted.query or other.query or not wanted.host:
+        return wanted.text == other.text
+    return wanted.server == other.server

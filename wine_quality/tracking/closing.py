@@ -1,20 +1,24 @@
 """Close an MLflow run whose own process is gone, with the client of the version that opened it.
 
-``python -m wine_quality.tracking.closing URI EXPERIMENT DAGSTER_RUN_ID STATUS`` is the part that
-runs in that version's environment.
+``python -m wine_quality.tracking.closing URI EXPERIMENT MLFLOW_RUN_ID DAGSTER_RUN_ID STATUS`` is
+the part that runs in that version's environment; it answers with JSON.
 """
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
 from wine_quality.environments.versions import PROJECT_ROOT, get_version
-from wine_quality.home import embedded_store
+from wine_quality.escaping import ShownError
 from wine_quality.run_tag_names import (
     MLFLOW_EXPERIMENT_TAG,
     MLFLOW_OWNER_TAG,
+    MLFLOW_RUN_TAG,
     MLFLOW_STATE_TAG,
     MLFLOW_URI_TAG,
     MLFLOW_VERSION_TAG,
@@ -23,20 +27,52 @@ from wine_quality.run_tag_names import (
 )
 from wine_quality.tracking.addresses import (
     ForbiddenServerError,
-    check_tracking_uri,
+    allowed_tracking_uri,
     configured_uri,
 )
-from wine_quality.tracking.run_tags import OPEN, RUN_TAG, without_password
+from wine_quality.tracking.embedded_store import embedded_uri
+from wine_quality.tracking.run_tags import LEFT, OPEN, RUN_TAG, without_password
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance, DagsterRun
 
 _SECONDS = 25
 _PROBE_SECONDS = 3
+_EXPERIMENTS_AT_ONCE = 100
+NOT_MADE = "none"
+"""State of a Dagster run that made no MLflow run, or whose MLflow run is deleted."""
 
 
-class NotClosedError(RuntimeError):
+class NotClosedError(ShownError, RuntimeError):
     """The MLflow run could not be closed now; the message says why."""
+
+
+@dataclass(frozen=True)
+class Closed:
+    """What was found of a Dagster run on the MLflow server, and done.
+
+    Attributes:
+        mlflow_run_id: The run that was closed, or that another Dagster run holds; empty: there is
+            none in any experiment.
+        experiment: Its name.
+        holder: The Dagster run that has taken it up meanwhile, and to which it was left; or empty.
+    """
+
+    mlflow_run_id: str = ""
+    experiment: str = ""
+    holder: str = ""
+
+    def describe(self, status: str, uri: str) -> str:
+        """In a sentence."""
+        if not self.mlflow_run_id:
+            return (
+                f"There was no MLflow run to close: none of {without_password(uri)}, in any "
+                "experiment, is of this Dagster run."
+            )
+        run = f"MLflow run {self.mlflow_run_id} (experiment {self.experiment})"
+        if self.holder:
+            return f"{run} is left to Dagster run {self.holder}, which has taken it up meanwhile."
+        return f"{run} ended as {status}."
 
 
 def is_open(run: DagsterRun) -> bool:
@@ -59,19 +95,22 @@ def close_mlflow_run(instance: DagsterInstance, dagster_run_id: str, status: str
         return "No MLflow run was left open."
     uri = tracking_uri_of(run)
     tags = under_current_names(run.tags)
-    version = get_version(tags[MLFLOW_VERSION_TAG])
+    try:
+        version = get_version(tags[MLFLOW_VERSION_TAG])
+    except ValueError as error:
+        raise NotClosedError(f"the tag {MLFLOW_VERSION_TAG}: {error}") from None
     experiment = tags[MLFLOW_EXPERIMENT_TAG]
-    if uri != f"sqlite:///{embedded_store(version.key) / 'mlflow.db'}":
+    if uri != embedded_uri(version.key):
         try:
-            # Tags can be given at launch.
-            check_tracking_uri(uri, version.key)
+            # Tags can be given at launch; the address is the environment's, not the tag's.
+            uri = allowed_tracking_uri(uri, version.key)
         except ForbiddenServerError as error:
             raise NotClosedError(str(error)) from error
     _require_answer(uri)
     try:
         answer = subprocess.run(
             [str(version.require_python()), "-W", "ignore", "-m", __name__]
-            + [uri, experiment, run.run_id, status],
+            + [uri, experiment, run.tags.get(MLFLOW_RUN_TAG, ""), run.run_id, status],
             env={
                 **version.process_variables(),
                 "PYTHONPATH": str(PROJECT_ROOT),
@@ -88,9 +127,14 @@ def close_mlflow_run(instance: DagsterInstance, dagster_run_id: str, status: str
         raise NotClosedError(f"{without_password(uri)} gave no answer in {_SECONDS} s") from None
     if answer.returncode != 0:
         raise NotClosedError(answer.stderr.strip()[-500:])
-    said = answer.stdout.strip()
-    change_tag(instance, run.run_id, MLFLOW_STATE_TAG, said.rpartition(" ")[2].strip("."))
-    return said
+    closed = Closed(**json.loads(answer.stdout.splitlines()[-1]))
+    noted = {MLFLOW_RUN_TAG: closed.mlflow_run_id}
+    if closed.experiment:
+        noted[MLFLOW_EXPERIMENT_TAG] = closed.experiment
+    instance.add_run_tags(run.run_id, noted)
+    state = LEFT if closed.holder else status if closed.mlflow_run_id else NOT_MADE
+    change_tag(instance, run.run_id, MLFLOW_STATE_TAG, state)
+    return closed.describe(status, uri)
 
 
 def tracking_uri_of(run: DagsterRun) -> str:
@@ -115,28 +159,81 @@ def _require_answer(uri: str) -> None:
         ) from None
 
 
-def main(uri: str, experiment_name: str, dagster_run_id: str, status: str) -> str:
-    """End every running MLflow run that this Dagster run was the last to hold, and its children.
+def main(uri: str, experiment: str, mlflow_run_id: str, dagster_run_id: str, status: str) -> Closed:
+    """End every MLflow run that this Dagster run was the last to hold, and its children.
 
-    A re-execution that resumed the run has put its own id into the tag; it is left alone.
+    A run that another Dagster run has taken up since has the other's id in its tag, and is left
+    alone.
+
+    Args:
+        experiment: Name of the one to look in first; all others follow when nothing is there.
+        mlflow_run_id: As noted on the Dagster run; may be empty, or that of the run before.
     """
     from mlflow.tracking import MlflowClient
 
     from wine_quality.tracking.child_runs import end_running_children
 
     client = MlflowClient(uri)
-    experiment = client.get_experiment_by_name(experiment_name)
-    found = experiment and client.search_runs(
-        [experiment.experiment_id], f"tags.`{RUN_TAG}` = '{dagster_run_id}'"
-    )
-    if experiment is None or not found:
-        return "There was no MLflow run to close: none."
+    found = _runs_of(client, experiment, dagster_run_id)
     for run in found:
-        end_running_children(client, experiment.experiment_id, run.info.run_id, status)
-        if run.info.status == "RUNNING":
+        end_running_children(client, run.info.experiment_id, run.info.run_id, status)
+        # Also one that had been taken up and not yet set to RUNNING.
+        if run.info.status != status:
             client.set_terminated(run.info.run_id, status)
-    return f"MLflow run {found[0].info.run_id} ended as {status}."
+    if found:
+        return Closed(found[0].info.run_id, _name_of(client, found[0]))
+    return _held_by_another(client, mlflow_run_id, dagster_run_id) or Closed()
+
+
+def _runs_of(client: Any, experiment: str, dagster_run_id: str) -> list[Any]:
+    """Its MLflow runs, in the experiment that was noted or else in any."""
+    wanted = f"tags.`{RUN_TAG}` = '{dagster_run_id}'"
+    noted = client.get_experiment_by_name(experiment)
+    found = list(client.search_runs([noted.experiment_id], wanted)) if noted else []
+    if found:
+        return found
+    others = [other.experiment_id for other in _experiments(client)]
+    return [
+        run
+        for start in range(0, len(others), _EXPERIMENTS_AT_ONCE)
+        for run in client.search_runs(others[start : start + _EXPERIMENTS_AT_ONCE], wanted)
+    ]
+
+
+def _experiments(client: Any) -> Iterator[Any]:
+    """All that are not deleted."""
+    # 1.26 has only the one, MLflow 2 and 3 only the other.
+    ask = getattr(client, "search_experiments", None) or client.list_experiments
+    token = None
+    while True:
+        page = ask(page_token=token)
+        yield from page
+        token = page.token
+        if not token:
+            return
+
+
+def _held_by_another(client: Any, mlflow_run_id: str, dagster_run_id: str) -> Closed | None:
+    """The run that was noted, where another Dagster run has it now."""
+    from mlflow.exceptions import MlflowException
+
+    if not mlflow_run_id:
+        return None
+    try:
+        run = client.get_run(mlflow_run_id)
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return None
+        raise
+    holder = run.data.tags.get(RUN_TAG, "")
+    if holder in ("", dagster_run_id):
+        return None
+    return Closed(mlflow_run_id, _name_of(client, run), holder)
+
+
+def _name_of(client: Any, run: Any) -> str:
+    return client.get_experiment(run.info.experiment_id).name
 
 
 if __name__ == "__main__":
-    print(main(*sys.argv[1:5]))
+    print(json.dumps(asdict(main(*sys.argv[1:6]))))

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import importlib
+import os
 import re
 from collections.abc import Callable
 
 from wine_quality.deployment.served_model import PACKAGES
 from wine_quality.environments.versions import MlflowVersion
 from wine_quality.home import embedded_store
-from wine_quality.tracking.addresses import configured_ui, configured_uri
+from wine_quality.tracking.addresses import configured_ui, configured_uri, ui_variable
+from wine_quality.tracking.embedded_store import ARTIFACTS, embedded_uri, prepare
 from wine_quality.tracking.run_tags import without_password
 from wine_quality.tracking.server_check import check_server
 from wine_quality.tracking.tracker import Tracker, TrackingSettings
 
 EXPERIMENT = "wine_quality_experiment1"
 MODEL = "ElasticnetWineModel"
-EMBEDDED_UI = "http://localhost:5100"
 MODEL_PACKAGES = ("mlflow", *PACKAGES)
 
 
@@ -39,8 +40,8 @@ def tracking_settings(
     if not uri:
         store = embedded_store(version.key)
         store.mkdir(parents=True, exist_ok=True)
-        uri = f"sqlite:///{store / 'mlflow.db'}"
-        artifacts = str(store / "artifacts")
+        uri = embedded_uri(version.key)
+        artifacts = str(store / ARTIFACTS)
     return TrackingSettings(
         version=version.key,
         tracking_uri=uri,
@@ -62,6 +63,8 @@ def connect(
         TrackingServerError: no server, or one that does not fit.
     """
     _require_client(version)
+    if settings.tracking_uri == embedded_uri(version.key):
+        prepare(version.key)
     check_server(settings.tracking_uri, version)
     module, _, name = version.backend.partition(":")
     tracker: Tracker = getattr(importlib.import_module(module), name)(settings, warn)
@@ -69,12 +72,19 @@ def connect(
 
 
 def _shown_at(uri: str, version: MlflowVersion, was_given: bool) -> str:
-    """Where people see what goes to ``uri``: not always the address that Dagster uses."""
-    server = without_password(uri) if uri.startswith("http") else None
-    beside = configured_ui(version.key)
-    if server and was_given:
-        beside = None  # that of another server
-    return beside or server or EMBEDDED_UI
+    """Where people see what goes to ``uri``: not always the address that Dagster uses.
+
+    An embedded store is seen below Dagster's own address, wherever `make up` has it: the links that
+    are kept lead there also later, on other ports. Empty for a store that no UI shows.
+    """
+    if uri.startswith("http"):
+        # The one that stands beside another server is not that of this one.
+        beside = None if was_given else configured_ui(version.key)
+        return beside or without_password(uri)
+    beside = os.environ.get(ui_variable(version.key))
+    if beside:
+        return beside
+    return f"/mlflow/{version.key}" if uri == embedded_uri(version.key) else ""
 
 
 def locked_requirements(version: MlflowVersion) -> tuple[str, ...]:
@@ -97,8 +107,8 @@ def _require_client(version: MlflowVersion) -> None:
     resident = re.sub(r"\s", "", installed("mlflow"))
     if not resident.startswith(version.client):
         raise RuntimeError(
-            f'resources.mlflow.config.version is "{version.key}", but this process holds MLflow '
-            f"{resident}, and one Python holds one MLflow. Launch the job (UI, `dagster job "
-            "launch` or `make run`), whose executor picks the environment, or call "
-            f"materialize() from {version.python}."
+            f"this run is to use MLflow {version.key}, but its process holds MLflow {resident}, "
+            "and one Python holds one MLflow. Launch the job (UI, `dagster job launch` or `make "
+            "run`), whose executor picks the environment, or call materialize() from "
+            f"{version.python}."
         )

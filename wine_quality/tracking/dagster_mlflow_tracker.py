@@ -34,7 +34,7 @@ class DagsterMlflowTracker(Tracker):
         mlflow.end_run()
         context = self.init_context.replace_config(
             {
-                "experiment_name": self.settings.experiment_name,
+                "experiment_name": self.experiment_name,
                 "mlflow_tracking_uri": self.settings.tracking_uri,
                 "parent_run_id": None,
                 "mlflow_run_id": run_id,
@@ -46,7 +46,7 @@ class DagsterMlflowTracker(Tracker):
         self._resource = mlflow_tracking.resource_fn(context)
         self._mlflow = next(self._resource)
 
-    def log_model(self, model: BaseEstimator, example: pd.DataFrame) -> str:
+    def _log_model(self, model: BaseEstimator, example: pd.DataFrame) -> str:
         import mlflow.sklearn
         from mlflow.models.signature import infer_signature
 

@@ -24,7 +24,7 @@ class ExplicitRunTracker(Tracker):
         mlflow.end_run()
         mlflow.start_run(run_id=run_id)
 
-    def log_model(self, model: BaseEstimator, example: pd.DataFrame) -> str:
+    def _log_model(self, model: BaseEstimator, example: pd.DataFrame) -> str:
         import mlflow.sklearn
 
         arguments: dict[str, Any] = {

@@ -6,7 +6,12 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from wine_quality.run_tag_names import MLFLOW_OWNER_TAG, MLFLOW_RUN_TAG, under_current_names
+from wine_quality.run_tag_names import (
+    MLFLOW_OWNER_TAG,
+    MLFLOW_RUN_TAG,
+    TRAINED_BY_TAG,
+    under_current_names,
+)
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance, DagsterRun, EventLogEntry
@@ -32,10 +37,14 @@ class Resumption:
     Attributes:
         run_id: Its id, when it was noted on the Dagster run.
         made_by: The Dagster run that may have made one and died before noting its id.
+        is_same_run: Whether another process of the same Dagster run opened it.
+        trained_by: The Dagster run that trained what that process went on with.
     """
 
     run_id: str | None = None
     made_by: str | None = None
+    is_same_run: bool = False
+    trained_by: str | None = None
 
 
 def resumption_of(instance: DagsterInstance, run: DagsterRun) -> Resumption:
@@ -43,13 +52,19 @@ def resumption_of(instance: DagsterInstance, run: DagsterRun) -> Resumption:
     re-execution from failure."""
     tags = under_current_names((instance.get_run_by_id(run.run_id) or run).tags)
     if tags.get(MLFLOW_OWNER_TAG) == run.run_id:
-        return Resumption(tags.get(MLFLOW_RUN_TAG), run.run_id)
-    if run.tags.get(_RESUME_TAG) == "true" and run.parent_run_id:
+        trained_by = tags.get(TRAINED_BY_TAG)
+        return Resumption(tags.get(MLFLOW_RUN_TAG) or None, run.run_id, True, trained_by)
+    if is_from_failure(run) and run.parent_run_id:
         parent = instance.get_run_by_id(run.parent_run_id)
         tags = under_current_names(parent.tags) if parent is not None else {}
         if MLFLOW_OWNER_TAG in tags:
-            return Resumption(tags.get(MLFLOW_RUN_TAG), tags[MLFLOW_OWNER_TAG])
+            return Resumption(tags.get(MLFLOW_RUN_TAG) or None, tags[MLFLOW_OWNER_TAG])
     return Resumption()
+
+
+def is_from_failure(run: DagsterRun) -> bool:
+    """Whether it re-executes what its parent run left undone."""
+    return run.tags.get(_RESUME_TAG) == "true"
 
 
 def is_canceling(instance: DagsterInstance, run: DagsterRun) -> bool:
@@ -76,6 +91,8 @@ def final_status(instance: DagsterInstance, run: DagsterRun) -> str | None:
 
     failures = instance.all_logs(run.run_id, of_type=DagsterEventType.STEP_FAILURE)
     steps_left = _steps_left(instance, run)
+    if not steps_left and not failures:
+        return "FINISHED"  # also when somebody asked for its end meanwhile: see is_done
     if (
         steps_left
         and not failures
@@ -88,7 +105,44 @@ def final_status(instance: DagsterInstance, run: DagsterRun) -> str | None:
         note_interruption(instance, run.run_id)
     if is_canceling(instance, run):
         return "KILLED"
-    return "FAILED" if failures or steps_left else "FINISHED"
+    return "FAILED"
+
+
+def broken_off_status(instance: DagsterInstance, run: DagsterRun, error: BaseException) -> str:
+    """FINISHED, FAILED or KILLED, where an exception ended what the run was doing."""
+    if is_done(instance, run):
+        return "FINISHED"
+    if isinstance(error, GeneratorExit):
+        return "KILLED" if is_canceling(instance, run) else "FAILED"
+    return "FAILED" if isinstance(error, Exception) else "KILLED"
+
+
+def is_done(instance: DagsterInstance, run: DagsterRun) -> bool:
+    """Whether all that the run was to do is done: every planned step has ended well.
+
+    Such a run counts as SUCCESS and its MLflow run as FINISHED, whatever ends their processes
+    afterwards: nothing is left that a re-execution could do.
+    """
+    from dagster import DagsterEventType
+
+    if not planned_steps(instance, run) or _steps_left(instance, run):
+        return False
+    return not instance.all_logs(run.run_id, of_type=DagsterEventType.STEP_FAILURE)
+
+
+def report_done(instance: DagsterInstance, run: DagsterRun) -> None:
+    """Have Dagster count a run as SUCCESS, in its log too."""
+    from dagster import DagsterEvent, DagsterEventType
+
+    instance.report_dagster_event(
+        DagsterEvent(
+            event_type_value=DagsterEventType.RUN_SUCCESS.value,
+            job_name=run.job_name,
+            message="All steps had succeeded when the process of this run ended, so the run counts "
+            "as done.",
+        ),
+        run_id=run.run_id,
+    )
 
 
 def _is_interruption(entry: EventLogEntry) -> bool:

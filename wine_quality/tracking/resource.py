@@ -7,7 +7,6 @@ from typing import Any
 
 from dagster import (
     AssetExecutionContext,
-    ConfigurableResource,
     DagsterInstance,
     DagsterRun,
     InitResourceContext,
@@ -15,6 +14,13 @@ from dagster import (
 )
 from pydantic import Field, PrivateAttr
 
+from wine_quality.config_fields import CheckedResource
+from wine_quality.environments.version_choice import (
+    TRAINING_STEPS,
+    choose_version,
+    named_version,
+    version_of_process,
+)
 from wine_quality.environments.versions import (
     DEFAULT_VERSION,
     MLFLOW_VERSIONS,
@@ -28,11 +34,11 @@ from wine_quality.run_tag_names import (
     MLFLOW_STATE_TAG,
     MLFLOW_URI_TAG,
     MLFLOW_VERSION_TAG,
+    TRAINED_BY_TAG,
     change_tag,
 )
-from wine_quality.tracking.addresses import check_tracking_uri
+from wine_quality.tracking.addresses import allowed_tracking_uri
 from wine_quality.tracking.connection import (
-    EMBEDDED_UI,
     EXPERIMENT,
     MODEL,
     connect,
@@ -40,13 +46,14 @@ from wine_quality.tracking.connection import (
 )
 from wine_quality.tracking.lifecycle import (
     Resumption,
+    broken_off_status,
     final_status,
-    is_canceling,
     planned_steps,
     resumption_of,
 )
 from wine_quality.tracking.promotion_note import disown_promotion
 from wine_quality.tracking.run_tags import (
+    LEFT,
     OPEN,
     RUN_TAG,
     run_name,
@@ -55,9 +62,8 @@ from wine_quality.tracking.run_tags import (
 )
 from wine_quality.tracking.server_check import server_named
 from wine_quality.tracking.tracker import Tracker, TrackingSettings
+from wine_quality.tracking.training import PartsOfTwoTrainingsError, Training
 
-# Steps that open an MLflow run; others go on with the one that trained what they were given.
-TRAINING_STEPS = {"elasticnet_model", "sweep_points"}
 # Dagster's config enums go by name; here name and value are the version table's key.
 VersionKey = enum.Enum("VersionKey", {key: key for key in MLFLOW_VERSIONS})  # type: ignore[misc]
 
@@ -69,7 +75,7 @@ class ModelFormat(enum.Enum):
     pickle = "pickle"
 
 
-class MlflowTracker(ConfigurableResource):
+class MlflowTracker(CheckedResource):
     """Tracks each run in MLflow with the client of the version picked."""
 
     version: VersionKey = Field(
@@ -96,7 +102,8 @@ class MlflowTracker(ConfigurableResource):
     ui_url: str = Field(
         default="",
         description="Where people open the MLflow UI, for links. Empty: the server in "
-        f"tracking_uri, else $WINE_QUALITY_MLFLOW_UI, else {EMBEDDED_UI}.",
+        "tracking_uri, else $WINE_QUALITY_MLFLOW_UI; of an embedded store: that of `make up`, "
+        "below Dagster's own address (/mlflow/3/).",
     )
 
     _tracker: Tracker | None = PrivateAttr(default=None)
@@ -109,25 +116,44 @@ class MlflowTracker(ConfigurableResource):
             raise RuntimeError("the mlflow resource is only usable inside a Dagster run")
         return self._tracker
 
+    def warn(self, text: str) -> None:
+        """Into the log of the run."""
+        self._warn(text)
+
     @contextmanager
     def yield_for_execution(self, context: InitResourceContext) -> Iterator["MlflowTracker"]:
+        yield from self._of_run(context)._track(context)
+
+    def _of_run(self, context: InitResourceContext) -> "MlflowTracker":
+        """This, or a copy with the version that the run follows as run config names none."""
+        run, instance, log = context.dagster_run, context.instance, context.log
+        assert run is not None and instance is not None and log is not None
+        if named_version(run.run_config) is not None:
+            return self
+        run_id, key = version_of_process.get() or (None, "")
+        if run_id != run.run_id:
+            chosen = choose_version(instance, run, self.version.value)
+            key = chosen.version.key
+            if chosen.followed:
+                log.info(chosen.sentence)
+        return self.model_copy(update={"version": VersionKey(key)})
+
+    def _track(self, context: InitResourceContext) -> Iterator["MlflowTracker"]:
         run, instance, log = context.dagster_run, context.instance, context.log
         assert run is not None and instance is not None and log is not None
         tracker: Any = self.connect(log.warning)
         tracker.init_context = context
         self._tracker, self._log, self._warn = tracker, log.info, log.warning
         try:
-            if _trains(instance, run) or resumption_of(instance, run).run_id:
+            resumption = resumption_of(instance, run)
+            if _trains(instance, run) or resumption.is_same_run:
                 with server_named():
-                    self._open_run(instance, run, resumption_of(instance, run))
+                    self._open_run(instance, run, resumption)
             yield self
-        except GeneratorExit:
-            # The run is given up; a failing step does not come by here.
-            self._end(instance, run, "KILLED" if is_canceling(instance, run) else "FAILED")
-            raise
         except BaseException as error:
-            # Opening failed, or Ctrl-C (no Exception) came.
-            self._end(instance, run, "FAILED" if isinstance(error, Exception) else "KILLED")
+            # The run is given up, opening failed, or Ctrl-C (no Exception) came; a failing step
+            # does not come by here.
+            self._end(instance, run, broken_off_status(instance, run, error))
             raise
         else:
             self._end(instance, run, final_status(instance, run))
@@ -140,31 +166,64 @@ class MlflowTracker(ConfigurableResource):
         return connect(version, self._settings(version), warn)
 
     def continue_run(
-        self, context: OpExecutionContext | AssetExecutionContext, run_id: str
+        self, context: OpExecutionContext | AssetExecutionContext, training: Training
     ) -> Tracker:
-        """The tracker, on the run that trained the model an asset was given."""
-        if self.tracker.run_id is None:
-            self._open_run(context.instance, context.run, Resumption(run_id))
+        """The tracker, on the run that trained the model an asset was given.
+
+        Raises:
+            PartsOfTwoTrainingsError: an earlier step of this run went on with another.
+            MlflowRunGoneError: that run is not on the server, or was deleted.
+        """
+        opened = self.tracker.run_id
+        if opened is None:
+            self._open_run(
+                context.instance, context.run, Resumption(training.mlflow_run_id), training
+            )
+        elif opened != training.mlflow_run_id:
+            raise PartsOfTwoTrainingsError(
+                f"This Dagster run goes on with MLflow run {opened}, but the step was given parts "
+                f"of another training: {training}. Launch it again."
+            )
         return self.tracker
 
-    def _open_run(self, instance: DagsterInstance, run: DagsterRun, resumption: Resumption) -> None:
-        """Open the MLflow run of this Dagster run, noted on the Dagster run before and after."""
+    def _open_run(
+        self,
+        instance: DagsterInstance,
+        run: DagsterRun,
+        resumption: Resumption,
+        training: Training | None = None,
+    ) -> None:
+        """Open the MLflow run of this Dagster run, noted on the Dagster run before and after.
+
+        Args:
+            training: That the run goes on with; None when it is to train itself.
+        """
         tracker = self.tracker
-        noted = {
-            MLFLOW_URI_TAG: without_password(tracker.settings.tracking_uri),
-            MLFLOW_VERSION_TAG: tracker.settings.version,
-            MLFLOW_EXPERIMENT_TAG: tracker.settings.experiment_name,
-            MLFLOW_OWNER_TAG: run.run_id,
-            MLFLOW_STATE_TAG: OPEN,
-            **disown_promotion(run),
-        }
-        instance.add_run_tags(run.run_id, noted)
         run_id = resumption.run_id
         if run_id is None and resumption.made_by is not None:
             run_id = tracker.find_run(RUN_TAG, resumption.made_by)
+        if run_id is not None:
+            tracker.locate(run_id)
+        trained_by = training.dagster_run_id if training else resumption.trained_by
+        instance.add_run_tags(
+            run.run_id,
+            {
+                MLFLOW_URI_TAG: without_password(tracker.settings.tracking_uri),
+                MLFLOW_VERSION_TAG: tracker.settings.version,
+                MLFLOW_EXPERIMENT_TAG: tracker.experiment_name,
+                # Empty in place of the one that a re-execution's tags were copied with.
+                MLFLOW_RUN_TAG: run_id or "",
+                MLFLOW_OWNER_TAG: run.run_id,
+                TRAINED_BY_TAG: trained_by or run.run_id,
+                MLFLOW_STATE_TAG: OPEN,
+                **disown_promotion(run),
+            },
+        )
         tracker.open(run_id, run_name(run), tags_for_mlflow(run))
         opened = tracker.require_run_id()
-        instance.add_run_tags(run.run_id, {MLFLOW_RUN_TAG: opened})
+        tracker.training = training or tracker.training_of(opened, trained_by or run.run_id)
+        if run_id is None:
+            instance.add_run_tags(run.run_id, {MLFLOW_RUN_TAG: opened})
         tracker.activate(opened)
 
     def _end(self, instance: DagsterInstance, run: DagsterRun, status: str | None) -> None:
@@ -173,23 +232,30 @@ class MlflowTracker(ConfigurableResource):
         if tracker.run_id is None:
             return
         try:
-            tracker.end(status)
+            holder = tracker.end(status)
         except Exception as error:
             self._warn(
                 f"MLflow run {tracker.run_id} could not be ended as {status}: {error} "
                 "The sensor mlflow_run_closer ends it when the server answers."
             )
             return
-        if status is not None:
-            change_tag(instance, run.run_id, MLFLOW_STATE_TAG, status)
+        if status is None:
+            return
+        change_tag(instance, run.run_id, MLFLOW_STATE_TAG, LEFT if holder else status)
+        if holder:
+            self._log(
+                f"MLflow run {tracker.run_id} is left to Dagster run {holder}, which has taken it "
+                "up meanwhile."
+            )
+        else:
             self._log(f"MLflow run {tracker.run_id} ended as {status}.")
 
     def _settings(self, version: MlflowVersion) -> TrackingSettings:
-        if self.tracking_uri:
-            check_tracking_uri(self.tracking_uri, version.key)
+        # The environment's own address, not the text that was given, goes to MLflow's client.
+        given = self.tracking_uri
         return tracking_settings(
             version,
-            self.tracking_uri,
+            allowed_tracking_uri(given, version.key) if given else None,
             experiment_name=self.experiment_name,
             model_format=self.model_format.value,
             ui_url=self.ui_url,

@@ -11,9 +11,9 @@ import os
 import subprocess
 from functools import lru_cache
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit, urlunsplit
 
 from wine_quality.environments.versions import PROJECT_ROOT
+from wine_quality.sources.location import redacted
 
 if TYPE_CHECKING:
     from dagster import DagsterRun
@@ -22,10 +22,11 @@ if TYPE_CHECKING:
 RUN_TAG = "dagster.run_id"
 ROOT_TAG = "dagster.root_run_id"
 
-# Value of MLFLOW_STATE_TAG on the Dagster run from before the MLflow run is made until it has
-# ended; then the tag says how it ended. Dagster copies a run's tags to its re-executions:
-# MLFLOW_OWNER_TAG tells whose the others are.
+# Values of MLFLOW_STATE_TAG on the Dagster run: OPEN from before the MLflow run is made until it
+# has ended; then the tag says how it ended, or LEFT where another Dagster run had taken it up.
+# Dagster copies a run's tags to its re-executions: MLFLOW_OWNER_TAG tells whose the others are.
 OPEN = "open"
+LEFT = "left to another run"
 
 
 def run_name(run: DagsterRun) -> str:
@@ -37,8 +38,16 @@ def run_name(run: DagsterRun) -> str:
 
 def dagster_run_url(run_id: str) -> str:
     """Where people see the run, by ``$DAGSTER_WEBSERVER_URL``."""
+    return absolute_url(f"/runs/{run_id}")
+
+
+def absolute_url(url: str) -> str:
+    """A path below Dagster's address as one that can be opened from anywhere; other URLs, and
+    none, as they are."""
+    if not url.startswith("/"):
+        return url
     webserver = os.environ.get("DAGSTER_WEBSERVER_URL", "http://localhost:5000").rstrip("/")
-    return f"{webserver}/runs/{run_id}"
+    return f"{webserver}{url}"
 
 
 def tags_for_mlflow(run: DagsterRun) -> dict[str, str]:
@@ -81,8 +90,5 @@ def git_commit() -> str:
 
 
 def without_password(uri: str) -> str:
-    """The URI as it may be shown: no user, no password."""
-    parts = urlsplit(uri)
-    if "@" not in parts.netloc:
-        return uri
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    """The URI as it may be shown, and noted: no user, no password, printable characters."""
+    return redacted(uri)

@@ -7,6 +7,7 @@ A back end only says how a run is opened and how its model is logged; all else g
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 import os
@@ -21,13 +22,22 @@ from typing import TYPE_CHECKING, Any
 
 from wine_quality.tracking.champion import ChampionRegistry
 from wine_quality.tracking.child_runs import ChildRuns, end_running_children
+from wine_quality.tracking.loadable import loadable_formats, require_loadable
 from wine_quality.tracking.provenance import (
     HASH_TAG,
+    NO_RECORD,
+    SIGNATURE_TAG,
+    Claims,
+    UntrustedModelError,
+    hashed_uploads,
     model_sha256,
-    require_hash,
+    require_files,
     require_own_run,
+    require_signature,
+    signature,
 )
-from wine_quality.tracking.run_tags import RUN_TAG
+from wine_quality.tracking.run_tags import RUN_TAG, without_password
+from wine_quality.tracking.training import MlflowRunGoneError, Training
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -61,7 +71,8 @@ class TrackingSettings:
         experiment_name: Experiment that the runs go to.
         artifact_location: Artifact root for a new experiment; None leaves it to the server.
         model_format: ``skops`` or ``pickle``; MLflow before 3 knows only pickles.
-        ui_url: Address at which a person sees this MLflow.
+        ui_url: Address at which a person sees this MLflow, a path below Dagster's own
+            (``/mlflow/3``), or empty.
     """
 
     version: str
@@ -71,6 +82,19 @@ class TrackingSettings:
     model_format: str
     ui_url: str
     requirements: tuple[str, ...] = field(default=())
+
+
+@dataclass(frozen=True)
+class LoggedModel:
+    """A model that was logged.
+
+    Attributes:
+        sha256: See ``model_sha256``: of its files as they were before they left this process, for
+            whoever reaches the artifact store may change them at once.
+    """
+
+    uri: str
+    sha256: str
 
 
 class Tracker(ABC):
@@ -91,9 +115,13 @@ class Tracker(ABC):
         self._warn = warn
         mlflow.set_tracking_uri(settings.tracking_uri)
         self.client = MlflowClient()
-        self._records: dict[str, dict[str, Any] | None] = {}
+        self._records: dict[str, bytes | None] = {}
         self.run_id: str | None = None
         self.experiment_id: str | None = None
+        self.experiment_name = settings.experiment_name
+        """Of the run that is open, which may have been made under another than that of now."""
+        self.training: Training | None = None
+        self._owner: str | None = None
         self._has_children = False
 
     @property
@@ -116,6 +144,28 @@ class Tracker(ABC):
             )
         return self.run_id
 
+    def require_training(self) -> Training:
+        """The training that the open run is of."""
+        if self.training is None:
+            raise RuntimeError("no MLflow run is open")
+        return self.training
+
+    def training_of(self, run_id: str, dagster_run_id: str = "") -> Training:
+        """The training tracked in a run of this server."""
+        uri = without_password(self.settings.tracking_uri)
+        return Training(run_id, self.settings.version, uri, dagster_run_id)
+
+    def logged_metrics(self, run_id: str) -> dict[str, float]:
+        """The latest metrics of a run; none of one that is not on the server."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return dict(self.client.get_run(run_id).data.metrics)
+        except MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                return {}
+            raise
+
     def run_started(self) -> datetime:
         """When MLflow says that the run began; a run that is taken up again keeps its time."""
         milliseconds = self.client.get_run(self.require_run_id()).info.start_time
@@ -123,11 +173,16 @@ class Tracker(ABC):
 
     @property
     def run_url(self) -> str:
-        experiment, run = self.experiment_id, self.run_id
-        return f"{self.settings.ui_url}/#/experiments/{experiment}/runs/{run}"
+        """Where the run is seen; empty when no UI shows it."""
+        return self._seen_at(f"experiments/{self.experiment_id}/runs/{self.run_id}")
 
     def model_version_url(self, name: str, version: str) -> str:
-        return f"{self.settings.ui_url}/#/models/{name}/versions/{version}"
+        """Where the version is seen; empty when no UI shows it."""
+        return self._seen_at(f"models/{name}/versions/{version}")
+
+    def _seen_at(self, page: str) -> str:
+        ui = self.settings.ui_url
+        return f"{ui}/#/{page}" if ui else ""
 
     def open_experiment(self) -> str:
         """The experiment's id; it is created when new and restored when it was deleted."""
@@ -165,16 +220,51 @@ class Tracker(ABC):
 
         A new run gets its tags in the request that makes it: whatever dies afterwards, it can be
         found by them.
+
+        Raises:
+            MlflowRunGoneError: ``run_id`` is not there to be taken up.
         """
-        self.experiment_id = self.open_experiment()
+        self._owner = tags.get(RUN_TAG)
         cut = {key: self._cut("tag", key, value, TAG_LIMIT) for key, value in tags.items()}
         if run_id is None:
+            self.experiment_id = self.open_experiment()
             made = self.client.create_run(self.experiment_id, tags={"mlflow.runName": name, **cut})
             self.run_id = made.info.run_id
             self._remove_ghost_runs(tags)
         else:
+            self.locate(run_id)
             self.run_id = run_id
             self.set_tags(cut)
+
+    def locate(self, run_id: str) -> None:
+        """Take the experiment of a run for that of this tracker, whatever the settings say.
+
+        Raises:
+            MlflowRunGoneError: there is no such run on this server, or it was deleted.
+        """
+        from mlflow.exceptions import MlflowException
+
+        try:
+            run = self.client.get_run(run_id)
+            experiment = self.client.get_experiment(run.info.experiment_id)
+            if experiment.lifecycle_stage == "deleted":
+                self._warn(f"MLflow experiment {experiment.name!r} was deleted; restoring it.")
+                self.client.restore_experiment(experiment.experiment_id)
+                run = self.client.get_run(run_id)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            raise MlflowRunGoneError(
+                f"MLflow run {run_id} is not on {without_password(self.settings.tracking_uri)}, "
+                "where resources.mlflow.config looks for it. Pick the server that it was tracked "
+                "on, or materialize elasticnet_model and what follows again."
+            ) from error
+        if run.info.lifecycle_stage == "deleted":
+            raise MlflowRunGoneError(
+                f"MLflow run {run_id} was deleted. Restore it (mlflow runs restore --run-id "
+                f"{run_id}), or materialize elasticnet_model and what follows again."
+            )
+        self.experiment_id, self.experiment_name = experiment.experiment_id, experiment.name
 
     def _remove_ghost_runs(self, tags: Mapping[str, str]) -> None:
         """Runs that a request made whose answer was lost: MLflow's client sent it again."""
@@ -192,8 +282,26 @@ class Tracker(ABC):
     def activate(self, run_id: str) -> None:
         """Make it the active run of MLflow's fluent calls, its status RUNNING."""
 
+    def log_model(self, model: BaseEstimator, example: pd.DataFrame) -> LoggedModel:
+        """Log the fitted estimator under ``model``, with ``example`` rows."""
+        import mlflow.tracking.fluent
+
+        # In MLflow 3 by the client, before by the fluent function.
+        owner: Any = mlflow.tracking.fluent
+        name = "log_artifacts"
+        if hasattr(self.client, "log_model_artifacts"):
+            owner, name = type(self.client), "log_model_artifacts"
+        with hashed_uploads(owner, name) as uploads:
+            uri = self._log_model(model, example)
+        if len(uploads) != 1:
+            raise RuntimeError(
+                f"MLflow {self.client_version} uploaded {len(uploads)} folders by {name} for one "
+                "model, so what it logged cannot be signed"
+            )
+        return LoggedModel(uri, uploads[0])
+
     @abstractmethod
-    def log_model(self, model: BaseEstimator, example: pd.DataFrame) -> str:
+    def _log_model(self, model: BaseEstimator, example: pd.DataFrame) -> str:
         """Log the fitted estimator under ``model`` and return its model URI."""
 
     def log_dataset(self, frame: pd.DataFrame, source: str, name: str) -> None:  # noqa: B027
@@ -238,20 +346,41 @@ class Tracker(ABC):
         writer.writerows(rows)
         self._log_file(path, text.getvalue().encode())
 
-    def log_training_record(self, record: Mapping[str, Any]) -> None:
-        """The model in plain numbers and what its training data looked like.
+    def log_training_record(self, record: Mapping[str, Any]) -> str:
+        """The model in plain numbers and what its training data looked like; returns its SHA-256.
 
         By this a later run compares with it, whatever environment trained it.
         """
-        self._log_file(TRAINING_RECORD, json.dumps(record, indent=1).encode())
+        content = json.dumps(record, indent=1).encode()
+        self._log_file(TRAINING_RECORD, content)
+        return _sha256(content)
 
-    def load_training_record(self, run_id: str) -> dict[str, Any] | None:
-        """What ``log_training_record`` left in a run; None when it left none, or that is gone.
+    def load_training_record(self, found: Any) -> dict[str, Any] | None:
+        """What ``log_training_record`` left in a version's run; None when it left none, or that
+        is gone.
+
+        Args:
+            found: The model version, as the client gives it.
 
         Raises:
+            UntrustedModelError: the version is not signed, or it was with another record.
             Exception: MLflow's or its artifact store's own, when they do not answer: a champion
                 that cannot be asked for now is not one that is gone.
         """
+        claims = require_signature(found)
+        content = self._record_of(claims.mlflow_run_id)
+        if content is None:
+            return None
+        if _sha256(content) != claims.record:
+            raise UntrustedModelError(
+                f"{found.name} version {found.version} is not compared with: the record of its "
+                f"training ({TRAINING_RECORD} of run {claims.mlflow_run_id}) is not the one that "
+                "was there when it was registered. Restore it from a backup, or make another "
+                "version the champion (make rollback)."
+            )
+        return json.loads(content)
+
+    def _record_of(self, run_id: str) -> bytes | None:
         if run_id not in self._records:
             there = self._is_there(run_id, TRAINING_RECORD)
             self._records[run_id] = self._read_record(run_id) if there else None
@@ -271,16 +400,12 @@ class Tracker(ABC):
             raise
         return any(found.path == path for found in beside)
 
-    def _read_record(self, run_id: str) -> dict[str, Any] | None:
+    def _read_record(self, run_id: str) -> bytes:
         from mlflow.artifacts import download_artifacts
 
         uri = f"runs:/{run_id}/{TRAINING_RECORD}"
         with tempfile.TemporaryDirectory() as folder:
-            local = Path(download_artifacts(artifact_uri=uri, dst_path=folder))
-            try:
-                return json.loads(local.read_text())
-            except ValueError:
-                return None
+            return Path(download_artifacts(artifact_uri=uri, dst_path=folder)).read_bytes()
 
     def predict(self, name: str, version: str, features: pd.DataFrame) -> Any:
         """What a registered version predicts, by MLflow's own loading of it.
@@ -306,31 +431,65 @@ class Tracker(ABC):
             Exception: MLflow's or its artifact store's own, when they do not answer.
         """
         found = self.client.get_model_version(name, version)
+        claims = require_signature(found)
+        require_own_run(self.client, found)
         files = self._download(found, folder)
-        require_hash(found, files)
+        require_files(found, files, claims.files)
+        require_loadable(f"{name} version {version}", files, self.loadable_formats)
         return files
 
-    def note_hash(self, name: str, version: str) -> str:
-        """Note the hash of a version's files as they are now; nothing of them is loaded.
+    def require_trusted(self, name: str, version: str) -> Claims:
+        """That a version is signed, without its files.
 
         Raises:
-            UntrustedModelError: it is not of a run of this pipeline, or has another hash already.
+            UntrustedModelError: it is not.
+        """
+        return require_signature(self.client.get_model_version(name, version))
+
+    @property
+    def loadable_formats(self) -> frozenset[str]:
+        """Of model files, see ``tracking.loadable``."""
+        return loadable_formats(self.settings.version, self.settings.model_format)
+
+    def claims_of(self, found: Any) -> tuple[Claims, str]:
+        """What a signature of the version would say, by its files and its run as they are now;
+        nothing of them is loaded.
+
+        Returns:
+            The claims, and the format of its estimator.
+
+        Raises:
+            UntrustedModelError: it is of no run of this pipeline, its files are not those whose
+                hash was noted, or it is of a format that may not be loaded.
             FileNotFoundError: the version's files are gone.
         """
-        found = self.client.get_model_version(name, version)
+        run = require_own_run(self.client, found)
+        title = f"{found.name} version {found.version}"
         with tempfile.TemporaryDirectory() as folder:
             files = self._download(found, Path(folder))
             if HASH_TAG in found.tags:
-                require_hash(found, files)
-            noted = model_sha256(files)
-        self.client.set_model_version_tag(name, version, HASH_TAG, noted)
-        return noted
+                require_files(found, files, found.tags[HASH_TAG])
+            kind = require_loadable(title, files, self.loadable_formats)
+            content = self._record_of(found.run_id)
+            claims = Claims(
+                model=found.name,
+                mlflow_run_id=found.run_id,
+                mlflow_version=self.settings.version,
+                dagster_run_id=run.data.tags[RUN_TAG],
+                files=model_sha256(files),
+                record=NO_RECORD if content is None else _sha256(content),
+            )
+        return claims, kind
+
+    def sign(self, found: Any, claims: Claims) -> None:
+        """Have a version carry this code location's signature."""
+        for key, value in ((HASH_TAG, claims.files), (SIGNATURE_TAG, signature(claims))):
+            self.client.set_model_version_tag(found.name, found.version, key, value)
 
     def _download(self, found: Any, folder: Path) -> Path:
         """Not by ``models:/<name>/<version>``, which says it anew."""
         from mlflow.artifacts import download_artifacts
 
-        require_own_run(self.client, found)
         self._require_files(found.name, found.version)
         return Path(download_artifacts(artifact_uri=found.source, dst_path=str(folder)))
 
@@ -360,8 +519,19 @@ class Tracker(ABC):
             artifact_path = None if parent == "." else parent
             self.client.log_artifact(self.require_run_id(), str(local), artifact_path)
 
-    def register(self, model_uri: str, name: str, tags: Mapping[str, str], description: str) -> str:
-        """A model version of this run; the one it already has when called again.
+    def register(
+        self,
+        model: LoggedModel,
+        record: str,
+        name: str,
+        tags: Mapping[str, str],
+        description: str,
+    ) -> str:
+        """A model version of this run, signed; the one it already has when called again.
+
+        Args:
+            record: SHA-256 of the run's training record.
+            tags: Of the version; ``RUN_TAG`` must be among them.
 
         Returns:
             The version number as MLflow writes it.
@@ -370,7 +540,10 @@ class Tracker(ABC):
         self._create_registered_model(name)
         if not self._versions_of(run_id, name):
             cut = {key: self._cut("model tag", key, text, TAG_LIMIT) for key, text in tags.items()}
-            self.create_version(name, model_uri, {**cut, HASH_TAG: self._hash(model_uri)})
+            version, files = self.settings.version, model.sha256
+            signed = signature(Claims(name, run_id, version, tags[RUN_TAG], files, record))
+            marks = {HASH_TAG: files, SIGNATURE_TAG: signed}
+            self.create_version(name, model.uri, {**cut, **marks})
         # Asked again: MLflow's client sends a request again whose answer was lost.
         version, *ghosts = self._versions_of(run_id, name)
         for ghost in ghosts:
@@ -389,13 +562,6 @@ class Tracker(ABC):
         ]
         return [str(number) for number in sorted(mine, key=int)]
 
-    def _hash(self, model_uri: str) -> str:
-        """Of the files that were logged, as the store gives them back."""
-        from mlflow.artifacts import download_artifacts
-
-        with tempfile.TemporaryDirectory() as folder:
-            return model_sha256(Path(download_artifacts(artifact_uri=model_uri, dst_path=folder)))
-
     def create_version(self, name: str, model_uri: str, tags: dict[str, str]) -> Any:
         """A new version whose files are those of this run's ``model`` folder."""
         run = self.client.get_run(self.require_run_id())
@@ -411,17 +577,28 @@ class Tracker(ABC):
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
 
-    def end(self, status: str | None) -> None:
-        """End the run as FINISHED, FAILED or KILLED; None leaves it RUNNING for other processes."""
+    def end(self, status: str | None) -> str | None:
+        """End the run as FINISHED, FAILED or KILLED; None leaves it RUNNING for other processes.
+
+        Returns:
+            The Dagster run that has taken it up meanwhile, and to which it is left; else None.
+        """
         import mlflow
 
         with _impatient() if status != "FINISHED" else nullcontext():
+            if status is not None and self.run_id is not None:
+                now = self.client.get_run(self.run_id)
+                holder = now.data.tags.get(RUN_TAG)
+                if self._owner and holder and holder != self._owner:
+                    mlflow.end_run(now.info.status)
+                    return holder
             # Takes it off the fluent calls' stack, which would end it as FINISHED at exit.
             mlflow.end_run(status or "RUNNING")
             if self.run_id is not None and status is not None:
                 if self._has_children and self.experiment_id is not None:
                     end_running_children(self.client, self.experiment_id, self.run_id, status)
                 self.client.set_terminated(self.run_id, status)
+        return None
 
     def _cut(self, kind: str, key: str, value: Any, limit: int) -> str:
         text = str(value)
@@ -429,6 +606,10 @@ class Tracker(ABC):
             return text
         self._warn(f"{kind} {key!r} has {len(text)} characters; cut to MLflow's {limit}.")
         return text[: limit - 1] + "…"
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 @contextmanager

@@ -6,8 +6,9 @@ names is there when the objects are copied; what came later is more than needed,
 nothing has to be stopped for it. Only `make gc`, which removes files, waits its turn.
 
 In the folder: ``databases/NAME.dump`` (pg_dump, custom format), ``objects/ab/abcd…`` by SHA-256,
-``objects.jsonl`` (place, key, size, sha256) and, last, ``manifest.json``. A folder without a
-manifest is no backup.
+``objects.jsonl`` (place, key, size, sha256), ``signing.key``, by which the model versions are
+trusted wherever this is restored, and, last, ``manifest.json``. A folder without a manifest is no
+backup.
 """
 
 from __future__ import annotations
@@ -22,11 +23,13 @@ from typing import Any, BinaryIO
 
 from wine_quality.home import home
 from wine_quality.stack.settings import StackError
+from wine_quality.tracking.signing_key import key_file
 from wine_quality.upkeep.data_services import DataServices
 from wine_quality.upkeep.moment import one_moment
 
 FORMAT = 1
 MANIFEST, OBJECTS = "manifest.json", "objects.jsonl"
+SIGNING_KEY = "signing.key"
 HISTORY = "history"
 INTERRUPTED = "a backup that was interrupted or is still being made"
 _CHUNK = 1 << 20
@@ -60,6 +63,7 @@ def back_up(services: DataServices, folder: Path, say: Callable[[str], None]) ->
             _dump(services, database, snapshot, path)
             dumps[database] = {"bytes": path.stat().st_size, "sha256": sha256_of(path)}
             say(f"{database}: {dumps[database]['bytes']} bytes")
+    key = _keep_signing_key(folder)
     number = size = 0
     with (folder / OBJECTS).open("w") as index:
         for place, key, content in _objects(services):
@@ -76,6 +80,7 @@ def back_up(services: DataServices, folder: Path, say: Callable[[str], None]) ->
         "ended": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "apart_milliseconds": round(1000 * apart, 1),
         "versions": _versions(services),
+        "signing_key": key,
         "databases": dumps,
         "objects": {"number": number, "bytes": size, "sha256": sha256_of(folder / OBJECTS)},
     }
@@ -83,6 +88,15 @@ def back_up(services: DataServices, folder: Path, say: Callable[[str], None]) ->
     fresh.write_text(json.dumps(manifest, indent=1))
     fresh.rename(folder / MANIFEST)
     return manifest
+
+
+def _keep_signing_key(folder: Path) -> str | None:
+    """Copy the home's, for its owner's eyes only; its hash, or None when there is none."""
+    if not key_file().exists():
+        return None
+    with os.fdopen(os.open(folder / SIGNING_KEY, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
+        file.write(key_file().read_text())
+    return sha256_of(folder / SIGNING_KEY)
 
 
 def sha256_of(path: Path) -> str:

@@ -10,12 +10,14 @@ from typing import Any
 
 from wine_quality.stack.platform import stack_folder
 from wine_quality.stack.settings import StackError
+from wine_quality.tracking.signing_key import add_keys
 from wine_quality.upkeep.backup import (
     FORMAT,
     HISTORY,
     INTERRUPTED,
     MANIFEST,
     OBJECTS,
+    SIGNING_KEY,
     history_folder,
     listed,
     object_path,
@@ -50,6 +52,8 @@ def verify(folder: Path) -> dict[str, Any]:
     for name, said in manifest["databases"].items():
         _require_hash(folder / "databases" / f"{name}.dump", said["sha256"])
     _require_hash(folder / OBJECTS, manifest["objects"]["sha256"])
+    if manifest.get("signing_key"):  # not in backups from before there were signatures
+        _require_hash(folder / SIGNING_KEY, manifest["signing_key"])
     for line in _lines(folder):
         _require_hash(object_path(folder, line["sha256"]), line["sha256"])
     return manifest
@@ -76,6 +80,10 @@ def restore(
             f"the stack is not empty ({found}); ARGS=--overwrite replaces what is there, all of it."
         )
     marker.write_text(str(folder))
+    if manifest.get("signing_key"):
+        text = (folder / SIGNING_KEY).read_text()
+        add_keys(text, str(folder / SIGNING_KEY), sign_with_them=False)
+        say("the key that its model versions are signed with is accepted here")
     _write_objects(services, folder, say)
     owners = dict(services.databases())
     # MLflow's before Dagster's, which points at it.

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import requests
 
 from wine_quality.environments.versions import PROJECT_ROOT
+from wine_quality_tests.notice_servers import SlackStandIn
 from wine_quality_tests.servers import await_condition, dying_with_us, free_port
 
 CHROMIUM_FLAGS = [
@@ -58,23 +58,32 @@ class Up:
     watched: Path
     process: subprocess.Popen[bytes]
     log: Path
+    slack: SlackStandIn
 
 
 @pytest.fixture(scope="module")
-def up(chromium, postgres, tmp_path_factory) -> Iterator[Up]:
+def home(tmp_path_factory) -> Path:
+    """Where ``make up`` starts; a module that needs one with runs in it has its own."""
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="module")
+def up(chromium, postgres, home, tmp_path_factory) -> Iterator[Up]:
     folder = tmp_path_factory.mktemp("up")
     ports = free_port(), free_port()
     watched = folder / "arriving"
     watched.mkdir()
+    slack = SlackStandIn()
     environment = {
         **os.environ,
-        "WINE_QUALITY_HOME": str(folder / "home"),
+        "WINE_QUALITY_HOME": str(home),
         "WINE_QUALITY_METRICS_URL": postgres.url(postgres.create_database()),
         "WINE_QUALITY_WATCH_PLACE": str(watched),
         "WINE_QUALITY_WATCH_INTERVAL_SECONDS": "5",
         "WINE_QUALITY_WATCH_SETTLE_SECONDS": "0.5",
         "WINE_QUALITY_WATCH_ALPHA": "0.001",
         "WINE_QUALITY_WATCH_L1_RATIO": "0.2",
+        **slack.variables(),
     }
     for name in ("DAGSTER_HOME", "MLFLOW_TRACKING_URI"):
         environment.pop(name, None)
@@ -90,21 +99,15 @@ def up(chromium, postgres, tmp_path_factory) -> Iterator[Up]:
     urls = [f"http://localhost:{port}" for port in ports]
     try:
         await_condition(
-            lambda: process.poll() is not None or all(map(_answers, urls)), "the UIs", READY_SECONDS
+            lambda: process.poll() is not None or "Ready" in log.read_text(), "it", READY_SECONDS
         )
         assert process.poll() is None, log.read_text()[-3000:]
-        yield Up(urls[0], urls[1], folder / "home", watched, process, log)
+        yield Up(urls[0], urls[1], home, watched, process, log, slack)
     finally:
         if process.poll() is None:
             process.send_signal(signal.SIGINT)
             process.wait(60)
-
-
-def _answers(url: str) -> bool:
-    try:
-        return requests.get(url, timeout=5).ok
-    except requests.RequestException:
-        return False
+        slack.stop()
 
 
 @pytest.fixture(scope="module")
@@ -125,9 +128,9 @@ def screenshot(page, tmp_path):
     """Saves what the page shows; into the README's folder when ``make screenshots`` asks."""
     folder = Path(SCREENSHOTS) if SCREENSHOTS else tmp_path
 
-    def save(name: str) -> None:
+    def save(name: str, shown=page) -> None:
         # What is still loading or fading in would make every picture another one.
-        page.wait_for_timeout(1500 if SCREENSHOTS else 0)
-        page.screenshot(path=str(folder / f"{name}.png"))
+        shown.wait_for_timeout(1500 if SCREENSHOTS else 0)
+        shown.screenshot(path=str(folder / f"{name}.png"))
 
     return save

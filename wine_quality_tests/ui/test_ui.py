@@ -78,8 +78,8 @@ def test_the_raw_data_shows_its_contract(page, up, screenshot):
 
 def test_the_link_leads_to_the_mlflow_run(page, up, screenshot):
     page.goto(f"{up.dagster}/assets/registered_model")
-    link = page.locator(f"a[href^='{up.mlflow}/#/experiments/']").first
-    page.goto(link.get_attribute("href"))
+    link = page.locator("a[href^='/mlflow/3/#/experiments/']").first
+    page.goto(up.dagster + link.get_attribute("href"))
     page.get_by_text("Finished").wait_for()
     page.get_by_text("ElasticnetWineModel").first.wait_for()
     page.get_by_text("dagster.run_url").first.wait_for()
@@ -88,8 +88,8 @@ def test_the_link_leads_to_the_mlflow_run(page, up, screenshot):
 
 def test_the_link_leads_to_the_model_version(page, up, screenshot):
     page.goto(f"{up.dagster}/assets/registered_model")
-    link = page.locator(f"a[href^='{up.mlflow}/#/models/']").first
-    page.goto(link.get_attribute("href"))
+    link = page.locator("a[href^='/mlflow/3/#/models/']").first
+    page.goto(up.dagster + link.get_attribute("href"))
     page.get_by_text("rmse 0.793164, mae 0.627195, r2 0.108626").wait_for()
     screenshot("model-version")
 
@@ -152,8 +152,8 @@ def test_a_sweep_from_the_launchpad(page, up, screenshot):
     assert plot.evaluate("image => image.naturalWidth") == 600
     screenshot("sweep")
     page.keyboard.press("Escape")
-    link = page.locator(f"a[href^='{up.mlflow}/#/experiments/']").first.get_attribute("href")
-    page.goto(link.partition("/runs/")[0] + "/runs")
+    link = page.locator("a[href^='/mlflow/3/#/experiments/']").first.get_attribute("href")
+    page.goto(up.dagster + link.partition("/runs/")[0] + "/runs")
     page.get_by_text("wine_quality_sweep-").first.wait_for()
     # The children of the newest run.
     page.locator("[data-testid='expander-button'], .ag-cell button").first.click()

@@ -20,7 +20,7 @@ case $BIND_ADDRESS in
     fi
     if [ "$PROXY_TLS" = off ]; then
       echo "BIND_ADDRESS is $BIND_ADDRESS, but without TLS everybody on the way reads the password." \
-        "Set PROXY_TLS=internal or files (deploy/SECURITY.md), or BIND_ADDRESS=127.0.0.1." >&2
+        "Set PROXY_TLS=internal or files (SECURITY.md), or BIND_ADDRESS=127.0.0.1." >&2
       exit 1
     fi
     ;;

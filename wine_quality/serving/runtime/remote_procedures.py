@@ -22,7 +22,9 @@ from mlserver.grpc.converters import ModelMetadataResponseConverter
 from mlserver.grpc.servicers import InferenceServicer
 
 from .columns import BadRequest, shortened
+from .limits import most_rows
 from .payload import inference_request
+from .request_size import require_small_message
 from .tensors import from_message
 
 CONNECTION_SECONDS = 10
@@ -105,10 +107,15 @@ def add_to_server(servicer: Any, server: Any) -> None:
 
 def _answering(method: Callable[[Any, Any], Awaitable[Any]], wanted: Any) -> Any:
     read = GetMessageClass(wanted).FromString
+    most, infers = most_rows(), wanted.name == "ModelInferRequest"
 
     async def answer(content: bytes, context: Any) -> Any:
         try:
+            if infers:
+                require_small_message(content, most)
             request = read(content)
+        except BadRequest as error:
+            return await context.abort(grpc.StatusCode.INVALID_ARGUMENT, _cut(str(error)))
         except DecodeError:
             code, said = grpc.StatusCode.INVALID_ARGUMENT, f"the message is no {wanted.name}"
             return await context.abort(code, said)

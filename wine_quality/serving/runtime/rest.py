@@ -17,8 +17,9 @@ from starlette.routing import Route
 
 from .columns import BadRequest
 from .http_protocol import RequestProtocol, error_body
-from .limits import most_bytes
+from .limits import most_bytes, most_rows
 from .payload import inference_request
+from .request_size import require_small_json
 from .tensors import from_json
 
 _INFER = ("/v2/models/{model_name}/infer", "/v2/models/{model_name}/versions/{version}/infer")
@@ -52,7 +53,8 @@ class RestServer(RESTServer):
         ]
         for path in _INFER:
             routes.insert(0, Route(path, self._infer, methods=["POST"]))
-        self._most_bytes = most_bytes()
+        self._most_bytes, self._most_rows = most_bytes(), most_rows()
+        self._model_registry = data_plane._model_registry
         self._app.add_exception_handler(Exception, _internal_error)
         self._app.add_exception_handler(HTTPException, _http_error)
         self._app.add_exception_handler(RequestValidationError, _no_such_body)
@@ -73,7 +75,9 @@ class RestServer(RESTServer):
         try:
             # Before MLServer counts it by its name: an unknown one would stay in its metrics.
             await self._data_plane.model_ready(name, version)
-            received = from_json(await self._body(request))
+            body = await self._body(request)
+            require_small_json(body, await self._most_values(name, version))
+            received = from_json(body)
             answer = await self._data_plane.infer(inference_request(received), name, version)
         except Refused as error:
             return _error(error.status, str(error))
@@ -84,6 +88,11 @@ class RestServer(RESTServer):
         except ClientDisconnect:
             return _error(400, "the client went away")
         return Response(_rendered(answer), media_type="application/json")
+
+    async def _most_values(self, name: str, version: str | None) -> int:
+        """Numbers of the largest request to a model."""
+        model = await self._model_registry.get_model(name, version)
+        return self._most_rows * max(1, len(model.inputs or []))
 
     async def _body(self, request: Request) -> bytes:
         """The body, unpacked; neither form of it is larger than the limit."""

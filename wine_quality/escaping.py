@@ -1,0 +1,40 @@
+"""Text from outside as it may be shown: in logs, errors, metadata, notices and on terminals.
+
+A file name may hold a newline, which forges a line of a log, or an escape sequence, which a
+terminal obeys. The characters are shown, not dropped: whoever looks for the file needs its name.
+"""
+
+from __future__ import annotations
+
+_KEPT_IN_LINES = "\n\t"
+
+
+def escaped(text: object) -> str:
+    """In one line, of printable characters: all others as ``\\n``, ``\\x1b``, ``\\u202e``.
+
+    Text without such characters stays as it is, so doing it twice changes nothing more.
+    """
+    plain = str(text)
+    if plain.isprintable():
+        return plain
+    return "".join(one if one.isprintable() else _code(one) for one in plain)
+
+
+def escaped_lines(text: object) -> str:
+    """As ``escaped``, with line breaks and tabs kept: for text of several lines, such as
+    a traceback."""
+    plain = str(text)
+    return "".join(
+        one if one.isprintable() or one in _KEPT_IN_LINES else _code(one) for one in plain
+    )
+
+
+def _code(character: str) -> str:
+    return character.encode("unicode_escape", "backslashreplace").decode()
+
+
+class ShownError(Exception):
+    """Base of errors whose message quotes text from outside: it is escaped, line breaks too."""
+
+    def __init__(self, message: object = "") -> None:
+        super().__init__(escaped(message))

@@ -1,0 +1,95 @@
+"""Which training a value comes from: one identity, held by all that follows from a training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+KEY = "training"
+"""Under which a value (a dictionary) holds it."""
+
+
+class PartsOfTwoTrainingsError(ValueError):
+    """A step was given parts of two trainings; the message names both and says what to do."""
+
+
+class MlflowRunGoneError(RuntimeError):
+    """The MLflow run that a step goes on with is not on the server, or was deleted."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """One fit of a model, tracked in one MLflow run.
+
+    Attributes:
+        mlflow_run_id: Unique over all servers; this alone tells two trainings apart.
+        mlflow_version: Key in the version table; empty where a value of an older checkout does
+            not say.
+        tracking_uri: Of the MLflow server or store, without password; empty as above.
+        dagster_run_id: That fitted the model; empty as above.
+    """
+
+    mlflow_run_id: str
+    mlflow_version: str = ""
+    tracking_uri: str = ""
+    dagster_run_id: str = ""
+
+    @classmethod
+    def of(cls, value: Mapping[str, Any]) -> Training | None:
+        """The training that an asset's value is of; None where it does not say."""
+        if KEY in value:
+            return cls(**value[KEY])
+        # Stored by an older checkout.
+        run_id = value.get("mlflow_run_id") or value.get("run_id")
+        return cls(run_id, value.get("mlflow_version", "")) if run_id else None
+
+    @classmethod
+    def required(cls, value: Mapping[str, Any], part: str) -> Training:
+        """As ``of``.
+
+        Args:
+            part: The asset or op that handed the value on.
+
+        Raises:
+            ValueError: the value names no training.
+        """
+        found = cls.of(value)
+        if found is None:
+            raise ValueError(f"{part} does not say of which training it is. Materialize it again.")
+        return found
+
+    def to_json(self) -> dict[str, str]:
+        return asdict(self)
+
+    def __str__(self) -> str:
+        more = [
+            f"MLflow {self.mlflow_version}" if self.mlflow_version else "",
+            f"at {self.tracking_uri}" if self.tracking_uri else "",
+            f"trained by Dagster run {self.dagster_run_id}" if self.dagster_run_id else "",
+        ]
+        said = ", ".join(filter(None, more))
+        return f"MLflow run {self.mlflow_run_id}" + (f" ({said})" if said else "")
+
+
+def require_one_training(
+    reference: str, parts: Mapping[str, Mapping[str, Any]], again: str
+) -> None:
+    """That all parts which say of which training they are say the same.
+
+    Args:
+        reference: The part that the others are held against.
+        parts: What a step was given, by the asset or op that handed it on.
+        again: What to materialize, as a sentence.
+
+    Raises:
+        PartsOfTwoTrainingsError: two of them are of two trainings.
+    """
+    mine = Training.required(parts[reference], reference)
+    for part, value in parts.items():
+        other = Training.of(value)
+        if other is not None and other.mlflow_run_id != mine.mlflow_run_id:
+            raise PartsOfTwoTrainingsError(
+                f"{part} and {reference} are of two trainings: {part} is of {other}, {reference} "
+                f"is of {mine}. {again}"
+            )

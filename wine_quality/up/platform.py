@@ -1,0 +1,180 @@
+"""What `make up` runs: code server, webserver and daemon of Dagster, the MLflow UIs beside them.
+
+The code server is Dagster's own that can load code anew ("Reload" in the UI). The webserver loads
+its libraries meanwhile; the daemon follows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import time
+from pathlib import Path
+
+from wine_quality.data.allowed import EVERYTHING
+from wine_quality.environments.versions import MlflowVersion
+from wine_quality.home import dagster_home_in_use, home, stores_are_made
+from wine_quality.stack.dagster import daemon_ready, webserver_ready
+from wine_quality.stack.supervisor import Watchdog
+from wine_quality.up.mlflow_uis import MlflowUis
+from wine_quality.up.ports import port_of
+from wine_quality.up.processes import Process, environment, python, stop
+from wine_quality.webserver import mlflow_pages
+
+_POLL_SECONDS = 0.1
+_READY_SECONDS = 300
+_LOCATION = "ml_repository"
+_STORES = "from wine_quality.home import open_dagster; open_dagster().dispose()"
+
+
+class ProcessEndedError(RuntimeError):
+    """One of the processes ended by itself; the message names it."""
+
+
+class Platform:
+    """
+    Args:
+        version: Of the runs that name none.
+        dagster: The socket of the Dagster UI.
+        sockets: A folder that only this user may enter.
+    """
+
+    def __init__(
+        self, version: MlflowVersion, dagster: socket.socket, uis: MlflowUis, sockets: Path
+    ) -> None:
+        self._version, self._dagster, self._uis = version, dagster, uis
+        self._code_socket = sockets / "code.sock"
+        self._sockets = sockets
+        self._url = f"http://localhost:{port_of(dagster)}"
+        self._processes: list[Process] = []
+        self._stopped = asyncio.Event()
+        self._began = time.monotonic()
+        self._folder = home() / "up"
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._state = self._folder / "state.json"
+        self._is_ready = False
+
+    async def run(self) -> int:
+        """Until SIGINT or SIGTERM.
+
+        Raises:
+            ProcessEndedError: a part ended by itself; the others were stopped.
+        """
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._stopped.set)
+        self._note()
+        watchdog = Watchdog(self._state)
+        mlflow = asyncio.ensure_future(self._uis.serve(self._note))
+        running = asyncio.ensure_future(self._run())
+        stopped = asyncio.ensure_future(self._stopped.wait())
+        try:
+            await asyncio.wait({running, stopped, mlflow}, return_when=asyncio.FIRST_COMPLETED)
+            for one in (running, mlflow):
+                if one.done():
+                    one.result()
+            return 0
+        finally:
+            for task in (running, mlflow, stopped):
+                task.cancel()
+            await self._stop()
+            self._state.unlink(missing_ok=True)
+            watchdog.dismiss()
+
+    async def _run(self) -> None:
+        variables = self._variables()
+        if not stores_are_made(dagster_home_in_use()):
+            # Before webserver and daemon would, both at once.
+            await self._await_end(self._start("stores", python("-c", _STORES), variables))
+        workspace = self._workspace()
+        self._start("Dagster's code server", self._code_server(), variables)
+        webserver = python("-m", "wine_quality.webserver", "-w", str(workspace))
+        webserver += ["--fd", str(self._dagster.fileno()), "--wait-for", str(self._code_socket)]
+        self._start("Dagster's webserver", webserver, variables, self._dagster.fileno())
+        await self._await(self._code_socket.exists, "the code server")
+        daemon = python("-m", "dagster._daemon", "run", "-w", str(workspace))
+        self._start("Dagster's daemon", daemon, variables)
+        for ready in (webserver_ready(self._url), daemon_ready(self._url)):
+            await self._await(ready, "the Dagster UI")
+        self._is_ready = True
+        self._note()
+        self._say()
+        while True:
+            self._check()
+            await asyncio.sleep(_POLL_SECONDS)
+
+    def _variables(self) -> dict[str, str]:
+        return environment(
+            **{name: value for name, value in EVERYTHING.items() if name not in os.environ},
+            DAGSTER_HOME=str(dagster_home_in_use()),
+            DAGSTER_WEBSERVER_URL=self._url,
+            WINE_QUALITY_MLFLOW=self._version.key,
+            **{mlflow_pages.VARIABLE: json.dumps(self._uis.urls)},
+        )
+
+    def _code_server(self) -> list[str]:
+        command = ["-m", "dagster", "code-server", "start", "-s", str(self._code_socket)]
+        command += ["-m", "wine_quality.definitions", "-a", "defs", "--location-name", _LOCATION]
+        return python(*command, "--inject-env-vars-from-instance")
+
+    def _workspace(self) -> Path:
+        server = {"socket": str(self._code_socket), "location_name": _LOCATION}
+        file = self._sockets / "workspace.yaml"
+        file.write_text(json.dumps({"load_from": [{"grpc_server": server}]}))  # JSON is YAML
+        return file
+
+    def _start(
+        self, name: str, command: list[str], variables: dict[str, str], *fds: int
+    ) -> Process:
+        process = Process(name, command, variables, pass_fds=fds)
+        self._processes.append(process)
+        self._note()
+        return process
+
+    async def _await(self, condition, what: str) -> None:
+        while not await asyncio.to_thread(condition):
+            self._check()
+            if time.monotonic() - self._began > _READY_SECONDS:
+                raise ProcessEndedError(f"{what} is not ready after {_READY_SECONDS} s")
+            await asyncio.sleep(_POLL_SECONDS)
+
+    async def _await_end(self, process: Process) -> None:
+        while not process.has_ended():
+            await asyncio.sleep(_POLL_SECONDS)
+        self._processes.remove(process)
+
+    def _check(self) -> None:
+        for process in self._processes:
+            if process.has_ended():
+                raise ProcessEndedError(f"{process.name} {process.how_it_ended()}.")
+
+    async def _stop(self) -> None:
+        await asyncio.gather(stop(self._processes), self._uis.stop())
+
+    def _say(self) -> None:
+        print(f"Dagster UI: {self._url}")
+        shown = ", ".join(f"{key}: {url}" for key, url in self._uis.urls.items())
+        print(
+            f"MLflow UIs: {shown} (each starts when it is opened; {self._url}/mlflow/ lists them)"
+        )
+        seconds = time.monotonic() - self._began
+        print(f"Ready after {seconds:.1f} s. Ctrl-C stops all.", flush=True)
+
+    def _note(self) -> None:
+        """For the watchdog, and for whoever asks what runs."""
+        processes = [*self._processes, *self._uis.processes()]
+        services = {p.name: {"pid": p.pid, "signal": int(signal.SIGINT)} for p in processes}
+        state = {
+            "pid": os.getpid(),
+            "dagster": self._url,
+            "mlflow": self._uis.urls,
+            "ready": self._is_ready,
+            "services": services,
+            "temporary": [str(self._sockets)],
+        }
+        fresh = self._state.with_suffix(".new")
+        fresh.write_text(json.dumps(state, indent=1))
+        fresh.rename(self._state)

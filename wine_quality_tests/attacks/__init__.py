@@ -1,0 +1,1 @@
+"""Attacks by whoever may launch runs, reaches the MLflow server or the model server."""

@@ -1,0 +1,91 @@
+"""The fronts, started when they are first attacked, and the table of what came of it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from wine_quality.data.source import PACKAGED_RED_WINE
+from wine_quality.environments.versions import DEFAULT_VERSION, MLFLOW_VERSIONS
+from wine_quality_tests.attacks.fronts import LocalStack, Up
+from wine_quality_tests.attacks.listeners import HttpListener, PostgresListener
+from wine_quality_tests.attacks.table import World
+from wine_quality_tests.servers import free_port
+
+ALL = os.environ.get("WINE_QUALITY_ATTACKS") == "all"
+FRONTS = ("up", "stack") if ALL else ("up",)
+VERSIONS = [key for key, version in MLFLOW_VERSIONS.items() if version.python.exists()]
+RESULTS = pytest.StashKey[dict[str, tuple[str, str]]]()
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """What came of each attack, and what was not tried."""
+    rows = []
+    for report in (one for kind in terminalreporter.stats.values() for one in kind):
+        said = dict(getattr(report, "user_properties", ()))
+        if "attack" in said and report.when == "call":
+            rows.append((said["attack"], said["front"], report.outcome, said.get("said", "")))
+    if not rows:
+        return
+    terminalreporter.section("attacks")
+    width = max(len(attack) for attack, *_ in rows)
+    for attack, front, outcome, said in sorted(rows):
+        verdict = {"passed": "held", "failed": "FELL"}.get(outcome, outcome)
+        terminalreporter.write_line(f"{attack:<{width}}  {front:<6} {verdict:<5} {said[:140]}")
+    if not any(map(shutil.which, ("docker", "podman"))):
+        terminalreporter.write_line("compose: not attacked, there is no container engine here")
+    if not ALL:
+        terminalreporter.write_line("a part of them; `make attack` tries all, on the stack too")
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory) -> Iterator[World]:
+    folder = tmp_path_factory.mktemp("attacker")
+    for name in ("loot", "kept", "delivered"):
+        (folder / name).mkdir()
+    # Services that gave up root, PostgreSQL and the like, could write there too.
+    (folder / "loot").chmod(0o777)
+    (folder / "kept" / "file").write_text("stays")
+    (folder / "delivered" / "linked.csv").symlink_to("/etc/passwd")
+    made = World(
+        http=HttpListener(),
+        postgres=PostgresListener(),
+        loot=folder / "loot",
+        kept=folder / "kept",
+        delivered=folder / "delivered",
+        # Nobody listens: what is refused by its form need not be reached.
+        mlflow=f"127.0.0.1:{free_port()}",
+    )
+    several = made.delivered / "several"
+    several.mkdir()
+    shutil.copy(PACKAGED_RED_WINE, several / "good.csv")
+    shutil.copy(PACKAGED_RED_WINE, several / "evil\n\x1b[31mERROR forged\x1b[0m.csv")
+    (several / "passwd.csv").symlink_to("/etc/passwd")
+    yield made
+    made.http.stop()
+    made.postgres.stop()
+
+
+@pytest.fixture(scope="session")
+def up(tmp_path_factory, world) -> Iterator[Up]:
+    running = Up(tmp_path_factory.mktemp("up") / "home", world.delivered)
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory, world) -> Iterator[LocalStack]:
+    versions = VERSIONS if ALL else [DEFAULT_VERSION]
+    # Its processes that are not root must reach it.
+    folder = tmp_path_factory.mktemp("stack")
+    for parent in (folder, *folder.parents):
+        if parent.owner() == folder.owner() and parent != Path("/"):
+            parent.chmod(parent.stat().st_mode | 0o011)
+    running = LocalStack(folder / "home", world.delivered, versions)
+    yield running
+    running.stop()

@@ -1,0 +1,123 @@
+"""What is attacked: `make up` and `make stack` as they are started, with secrets around them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Protocol
+
+import requests
+
+from wine_quality.data.allowed import EVERYTHING
+from wine_quality.environments.versions import PROJECT_ROOT
+from wine_quality_tests.canaries import MARK, canaries
+from wine_quality_tests.dagster_stack import READY_SECONDS, DagsterStack
+from wine_quality_tests.servers import await_condition, dying_with_us, free_port
+from wine_quality_tests.stack_client import Stack
+
+_RUN = """query R($run: ID!) { runOrError(runId: $run) { ... on Run { status } }
+  logsForRun(runId: $run) { ... on EventConnection { events {
+    __typename
+    ... on MessageEvent { message }
+    ... on ErrorEvent { error { message stack causes { message stack } } } } } } }"""
+
+SECRETS = {
+    "MLFLOW_TRACKING_USERNAME": f"{MARK}-user",
+    "MLFLOW_TRACKING_PASSWORD": f"{MARK}-mlflow",
+    "PGPASSWORD": f"{MARK}-postgres",
+    "AWS_ACCESS_KEY_ID": f"{MARK}AWSKEY",
+    "AWS_SECRET_ACCESS_KEY": f"{MARK}-aws",
+    "WINE_QUALITY_SIGNING_KEY": f"{MARK}-signing".ljust(64, "x"),
+    "WINE_QUALITY_NOTIFY_SLACK_TOKEN": f"{MARK}-slack",
+}
+
+
+class Front(Protocol):
+    """A running platform."""
+
+    home: Path
+    url: str
+    environment: dict[str, str]
+
+    def launch(self, config: dict[str, Any], assets: list[str] | None, job: str | None) -> str: ...
+
+    def wait(self, run_id: str, seconds: float) -> str: ...
+
+    def graphql(self, query: str, **variables: Any) -> Any: ...
+
+
+def log_of(front: Front, run_id: str) -> str:
+    """All that the run's log shows to whoever may see it, traces included."""
+    return str(front.graphql(_RUN, run=run_id))
+
+
+def environment(home: Path, delivered: Path) -> dict[str, str]:
+    """Of this process without what it trusts, and with the secrets."""
+    dropped = {*EVERYTHING, "DAGSTER_HOME", "MLFLOW_TRACKING_URI", "WINE_QUALITY_METRICS_URL"}
+    kept = {name: value for name, value in os.environ.items() if name not in dropped}
+    return {
+        **kept,
+        **SECRETS,
+        "WINE_QUALITY_HOME": str(home),
+        "WINE_QUALITY_ALLOWED_ROOTS": str(delivered),
+    }
+
+
+class Up(DagsterStack):
+    """`make up`."""
+
+    def __init__(self, home: Path, delivered: Path) -> None:
+        self.home = home
+        self.environment = environment(home, delivered)
+        home.mkdir(parents=True)
+        port, self.mlflow_port = free_port(), free_port()
+        self.url = f"http://127.0.0.1:{port}"
+        self._log = home / "up.log"
+        command = [sys.executable, "-m", "wine_quality", "up", "--port", str(port)]
+        self._process = subprocess.Popen(
+            dying_with_us(*command, "--mlflow-port", str(self.mlflow_port)),
+            stdout=self._log.open("wb"),
+            stderr=subprocess.STDOUT,
+            env=self.environment,
+            cwd=PROJECT_ROOT,
+            start_new_session=True,
+        )
+        try:
+            await_condition(self._is_ready, "make up", 2 * READY_SECONDS)
+        except AssertionError as error:
+            self.stop()
+            raise AssertionError(self._log.read_text()[-3000:]) from error
+
+    def _is_ready(self) -> bool:
+        query = "{ workspaceOrError { ... on Workspace { locationEntries { loadStatus } } } }"
+        assert self._process.poll() is None, self._log.read_text()[-3000:]
+        try:
+            entries = self.graphql(query)["workspaceOrError"]["locationEntries"]
+        except (requests.RequestException, AssertionError):
+            return False
+        return [entry["loadStatus"] for entry in entries] == ["LOADED"]
+
+    def stop(self) -> None:
+        self._process.terminate()
+        try:
+            self._process.wait(60)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+class LocalStack(Stack):
+    """`make stack`."""
+
+    def __init__(self, home: Path, delivered: Path, versions: list[str]) -> None:
+        super().__init__(home, versions, **canaries())
+        given = environment(home, delivered)
+        # As the stack's own commands see it; the code server gets what the stack gives it.
+        self.environment = {**given, **canaries()}
+        home.mkdir(parents=True)
+        self.up()
+
+    def stop(self) -> None:
+        self.down()

@@ -1,0 +1,90 @@
+"""The tables of kill points and of orders of parts, as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from wine_quality.tracking.run_tags import git_commit
+
+_ORDER_HEAD = """# Every order in which parts of two trainings can be materialized
+
+After the whole job (training A), the assets in the first column were materialized with other
+settings (training B), and then those in the second. `split`, `model`, `metrics`, `registered` and
+`champion` are `train_test_split` to `champion_model`; `raw_wine_csv` gives nothing to any of them
+but the split. What each step did was held against the rule: one that is given parts of two
+trainings stops and names both. First runs that leave the same behind share a line.
+
+Made by `make orders` at commit {commit}: {count} runs on MLflow 3, {wrong} against the rule.
+
+| first | then | what came of it |
+|---|---|---|
+"""
+_KILL_HEAD = """# A kill at every event of a run's log
+
+The job was killed (SIGKILL) right after the event was stored: its worker, or the executor's child
+process, which runs the steps of another MLflow version. A minute's work of the platform later
+Dagster and MLflow were asked what the run is; one that is a FAILURE was re-executed from failure.
+Nothing may disagree, no MLflow run or version be made twice, no version be of another run, and the
+re-execution has to end as SUCCESS.
+
+**F→S**: FAILURE and FAILED; re-executed from failure: SUCCESS and FINISHED, one MLflow run, one
+version. **S**: all steps had succeeded, so SUCCESS and FINISHED; nothing to re-execute. **–**:
+there is no child yet, or any more. **✗**: an invariant is broken.
+
+Made by `make kills` at commit {commit}: {count} kills, {wrong} broken.
+"""
+
+
+def order_table(came: Sequence[Mapping[str, Any]]) -> str:
+    """What ``part_orders`` printed with ``all``."""
+    wrong = sum(bool(one["broken"]) for one in came)
+    lines = [_ORDER_HEAD.format(commit=git_commit()[:12], count=len(came), wrong=wrong)]
+    for one in came:
+        first = ", ".join(one["first"]) or "–"
+        lines.append(f"| {first} | {'+'.join(one['second'])} | {_what_came(one)} |\n")
+    return "".join(lines)
+
+
+def _what_came(one: Mapping[str, Any]) -> str:
+    if one["broken"]:
+        return f"✗ {one['broken']}"
+    refused = [part for part, made in one["made"].items() if not made]
+    stopped = list(one["failed"])
+    if not refused:
+        return "all made"
+    made = [part for part, made in one["made"].items() if made]
+    return f"{', '.join(stopped)} stops" + (f"; made: {', '.join(made)}" if made else "")
+
+
+def kill_table(columns: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
+    """What ``kill_points`` printed, by the name of a column."""
+    cells = {name: {int(c["when"]): c for c in lines[1:]} for name, lines in columns.items()}
+    every = [cell for column in cells.values() for cell in column.values()]
+    killed = [cell for cell in every if _cell(cell) != "–"]
+    wrong = sum(bool(cell["broken"]) for cell in every)
+    text = [_KILL_HEAD.format(commit=git_commit()[:12], count=len(killed), wrong=wrong)]
+    for name, lines in columns.items():
+        text.append(f"\n## {name}\n\n| | event | |\n|---|---|---|\n")
+        for number, event in enumerate(lines[0]["events"], 1):
+            if number in cells[name]:
+                shown = _cell(cells[name][number])
+                text.append(f"| {number} | {_short(event)} | {shown} |\n")
+    return "".join(text)
+
+
+def _cell(cell: Mapping[str, Any]) -> str:
+    if cell["broken"]:
+        return f"✗ {'; '.join(cell['broken'])}"
+    if not cell["killed"]:
+        return "–"
+    return "F→S" if cell["ended"] == "FAILURE" else "S"
+
+
+def _short(event: str) -> str:
+    """Step and type; of a line of the log its beginning."""
+    step, kind, *text = event.split(" ")
+    if kind in ("LOG", "ENGINE_EVENT"):
+        words = [word for word in text if "/" not in word and not any(map(str.isdigit, word))]
+        return f"{step} {kind}: {' '.join(words[:7])}".strip().replace("|", "/")
+    return f"{step} {kind}".strip()
