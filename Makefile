@@ -124,6 +124,7 @@ sbom: env ## a bill of materials (CycloneDX) for each image, into build/sbom
 
 bench: devenvs ## against plain scripts, listings and `mlflow models serve`; the stack's start, memory and load
 	@$(BIN)/python -m wine_quality_tests.benchmark $(ARGS)
+	@$(BIN)/python -m wine_quality_tests.bench_launch
 	@$(BIN)/python -m wine_quality_tests.bench_sweep
 	@$(BIN)/python -m wine_quality_tests.bench_tick
 	@$(BIN)/python -m wine_quality_tests.bench_serving

@@ -21,7 +21,13 @@ from wine_quality.environments.versions import (
     default_version,
     get_version,
 )
-from wine_quality.home import dagster_home, home, open_dagster, stores_are_made
+from wine_quality.home import (
+    dagster_home,
+    home,
+    open_dagster,
+    running_ui,
+    stores_are_made,
+)
 from wine_quality.reasons import reasons_of, refusals_of
 from wine_quality.run_tag_names import (
     CLI_TAG,
@@ -29,6 +35,7 @@ from wine_quality.run_tag_names import (
     MLFLOW_STATE_TAG,
     under_current_names,
 )
+from wine_quality.tracking.run_tags import absolute_url, dagster_run_url
 from wine_quality.training.evaluate import METRICS
 
 if TYPE_CHECKING:
@@ -193,8 +200,14 @@ MLflow client  {value["mlflow_client"]}""")
     print(f"""model          {value["name"]} version {value["version"]}
 champion       {value["decision"]}
 
-Open both UIs: make up MLFLOW={key}
-(Dagster on http://localhost:5000, MLflow on http://localhost:5100, data in {home()})""")
+{_where_to_look(result.run_id, value["mlflow_run"], key)}""")
+
+
+def _where_to_look(run_id: str, mlflow_run: str, key: str) -> str:
+    """Links where a UI runs over this home, else how to start one."""
+    if running_ui():
+        return f"Dagster: {dagster_run_url(run_id)}\nMLflow:  {absolute_url(mlflow_run)}"
+    return f"Open both UIs: make up MLFLOW={key}\n(data in {home()})"
 
 
 def _print_sweep(result: Any, key: str) -> None:

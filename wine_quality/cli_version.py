@@ -13,6 +13,7 @@ from wine_quality.environments.versions import (
     default_version,
     get_version,
 )
+from wine_quality.policy.names import check_model_name
 
 if TYPE_CHECKING:
     import argparse
@@ -33,6 +34,8 @@ def in_own_environment(options: argparse.Namespace) -> MlflowVersion | None:
             raise ValueError(
                 f"--version {options.version!r} is neither a number nor {' nor '.join(words)}"
             )
+        if options.model:
+            check_model_name(options.model, "--model")
     except (ValueError, EnvironmentMissingError) as error:
         print(f"error: {error}", file=sys.stderr)
         return None

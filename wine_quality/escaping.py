@@ -30,6 +30,8 @@ def escaped_lines(text: object) -> str:
 
 
 def _code(character: str) -> str:
+    if "\udc80" <= character <= "\udcff":  # a byte of a file name that is not UTF-8
+        return f"\\x{ord(character) - 0xDC00:02x}"
     return character.encode("unicode_escape", "backslashreplace").decode()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,7 +27,10 @@ from wine_quality.data.remembered import (
     write_version,
 )
 from wine_quality.data.transfer import redact_url
+from wine_quality.escaping import ShownError
 from wine_quality.home import home
+from wine_quality.policy.places import check_place
+from wine_quality.policy.settings import ForbiddenConfigError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,7 +42,7 @@ _TRIES = 5
 _LATEST = 10**17 - 1
 
 
-class HistoryError(RuntimeError):
+class HistoryError(ShownError, RuntimeError):
     """The history cannot be read or written; the message says what to do."""
 
 
@@ -53,7 +57,11 @@ class WineHistory(CheckedResource):
 
     @property
     def base(self) -> str:
-        return self.base_path or os.environ.get("WINE_QUALITY_HISTORY") or str(home() / "history")
+        try:
+            given = check_place(self.base_path, "resources.wine_history.config.base_path")
+        except ForbiddenConfigError as error:
+            raise HistoryError(f"the history cannot be used: {error}") from error
+        return given or os.environ.get("WINE_QUALITY_HISTORY") or str(home() / "history")
 
     def remember(
         self, url: str, frame: pd.DataFrame, arrived: float | None = None
@@ -140,6 +148,7 @@ class WineHistory(CheckedResource):
         Raises:
             HistoryError: nothing, or its object is damaged.
         """
+        require_key(key)
         with self.store() as (store, root):
             versions = list_versions(store, root, key)
             if not versions:
@@ -148,6 +157,7 @@ class WineHistory(CheckedResource):
 
     def forget(self, key: str) -> None:
         """Delete all versions of a file."""
+        require_key(key)
         with self.store() as (store, root):
             for version in list_versions(store, root, key):
                 delete_version(store, version)
@@ -194,6 +204,12 @@ def _read_file(store: AbstractFileSystem, version: Version) -> RememberedFile:
 
     with told_as_damaged(version):
         return read_sums(store, version).file
+
+
+def require_key(key: str) -> None:
+    """Raises ``HistoryError`` for what is no key of a file, and could name another folder."""
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]*", key) or ".." in key:
+        raise HistoryError(f"{key!r} is no key of a remembered file.")
 
 
 @contextmanager

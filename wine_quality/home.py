@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,6 +35,21 @@ def dagster_home() -> Path:
         link.unlink(missing_ok=True)
         link.symlink_to(PROJECT_ROOT / "dagster.yaml")
     return folder
+
+
+def up_state() -> Path:
+    """Where `make up` over this home notes its addresses and processes while it runs."""
+    return home() / "up" / "state.json"
+
+
+def running_ui() -> str | None:
+    """The Dagster UI's address of the `make up` that runs over this home."""
+    try:
+        state = json.loads(up_state().read_text())
+        os.kill(state["pid"], 0)  # what a machine that went down left is not removed
+        return str(state["dagster"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def dagster_home_in_use() -> Path:

@@ -2,8 +2,9 @@
 
 Run workers are processes beside the code server, which says when one of them dies. It does not
 when it is killed together with them, nor ever again after PostgreSQL was away at the moment when it
-looked; then such runs would stay STARTED, and their MLflow runs RUNNING, for ever. Sensors run in
-the code server too, where the workers' processes can be seen.
+looked; then such runs would stay STARTED, and their MLflow runs RUNNING, for ever. The same holds
+for workers that a warm process forked, and for that process. Sensors run in the code server, where
+the workers' processes can be seen.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from dagster import DagsterEventType, DagsterRunStatus, RunsFilter
 
+from wine_quality.execution.worker_process import WorkerProcess
 from wine_quality.tracking.lifecycle import is_done, report_done
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
 # Dagster's name of the code server that has the worker; runs elsewhere (pods, terminals) lack it.
 _BESIDE_CODE_SERVER = ".dagster/grpc_info"
+_PROGRAMS = (b"multiprocessing.spawn", b"wine_quality.execution.warm_server")
 _GRACE_SECONDS = 10.0
 """The code server itself looks every 5 s, and says more of how a worker ended."""
 
@@ -38,6 +41,11 @@ def end_lost_runs(instance: DagsterInstance) -> list[str]:
     )
     lost, claimed = [], set()
     for run in unfinished:  # the newest first: a number may have been a lost worker's before
+        forked = WorkerProcess.of_run(run.run_id, run.tags)
+        if forked is not None:
+            if not forked.is_running() and _end(instance, run.run_id, forked.pid):
+                lost.append(run.run_id)
+            continue
         if _BESIDE_CODE_SERVER not in run.tags:
             continue
         worker = _worker_of(instance, run)
@@ -60,7 +68,7 @@ def _worker_of(instance: DagsterInstance, run: DagsterRun) -> int | None:
 
 
 def is_worker(pid: int) -> bool:
-    """Whether a process lives and is one that the code server started for a run."""
+    """Whether a process lives and is one that the code server, or a warm one, started for a run."""
     process = Path("/proc") / str(pid)
     if not Path("/proc/self").exists():
         return True  # no Linux: nobody can tell
@@ -69,7 +77,7 @@ def is_worker(pid: int) -> bool:
         command = (process / "cmdline").read_bytes()
     except OSError:
         return False
-    return state not in "ZX" and b"multiprocessing.spawn" in command
+    return state not in "ZX" and any(program in command for program in _PROGRAMS)
 
 
 def _end(instance: DagsterInstance, run_id: str, worker: int) -> bool:
@@ -89,7 +97,7 @@ def _end(instance: DagsterInstance, run_id: str, worker: int) -> bool:
         return True
     instance.report_run_failed(
         run,
-        f"The run worker (process {worker}) is gone, perhaps with the code server that started it "
+        f"The run worker (process {worker}) is gone, perhaps with the process that started it "
         "or because PostgreSQL did not answer it. Re-execute the run from failure.",
     )
     return True

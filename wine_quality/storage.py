@@ -18,6 +18,7 @@ from pydantic import Field
 from wine_quality.config_fields import CheckedIOManager
 from wine_quality.data.parquet import read_parquet, write_parquet
 from wine_quality.data.s3 import own_access
+from wine_quality.policy.places import check_place
 from wine_quality.run_tag_names import MLFLOW_OWNER_TAG, TRAINED_BY_TAG
 from wine_quality.tracking.lifecycle import is_from_failure
 
@@ -81,7 +82,8 @@ class PlainFormatIOManager(CheckedIOManager):
 
         from wine_quality.home import home
 
-        base = self.base_path or os.environ.get("WINE_QUALITY_ASSETS") or str(home() / "assets")
+        given = check_place(self.base_path, "resources.io_manager.config.base_path")
+        base = given or os.environ.get("WINE_QUALITY_ASSETS") or str(home() / "assets")
         return UPath(base, **(s3_options() if base.startswith("s3://") else {}))
 
     def _path(self, place: Sequence[str], run_id: str, suffix: str) -> UPath:

@@ -59,6 +59,7 @@ def look_at(
     Returns:
         What ``raw_wine_csv`` hands on: ``engine``, ``source``, ``training_data``, and ``files``
         (``path``, ``bytes``, ``version``, ``rows``), none when only what came before is used.
+        ``left_out`` are files of the place that may not be read (``path``, ``reason``).
 
     Raises:
         WinesRefusedError: there is no such file, or its columns are not the contract's.
@@ -68,6 +69,7 @@ def look_at(
         "training_data": config.training_data.value,
         "source": redact_url(config.csv_url) if config.csv_url else PACKAGED_NAME,
         "files": [],
+        "left_out": [],
     }
     accumulated = config.training_data == TrainingData.accumulated
     if accumulated and not config.csv_url and history.all_keys():
@@ -87,7 +89,8 @@ def look_at(
             ]
         finally:
             opened.close()
-    return {**looked, "files": files}
+    left_out = [one._asdict() for one in opened.left_out]
+    return {**looked, "files": files, "left_out": left_out}
 
 
 def pass_over(

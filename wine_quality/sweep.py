@@ -136,6 +136,7 @@ def _streamed(
     from wine_quality.streaming import look_at, pass_over
 
     looked = look_at(config, engine, history)
+    streamed.warn_of_left_out(looked["left_out"], context.log.warning)
     membership = Membership(config.test_fraction, engine.folds, config.seed)
     done = pass_over(looked, membership, engine, history, context.log.info, arrived)
     data = done.split.data

@@ -37,10 +37,13 @@ class TrainingEngine(CheckedResource):
     )
     spark_master: str = Field(
         default="local[*]",
-        description="spark: master URL, such as spark://host:7077; local[*] for this machine.",
+        description="spark: local[*] for this machine, or a master that "
+        "$WINE_QUALITY_ALLOWED_SPARK_MASTERS lists, such as spark://host:7077.",
     )
     spark_options: dict[str, str] = Field(
-        default={}, description='spark: properties, such as {"spark.executor.memory": "4g"}.'
+        default={},
+        description='spark: sizes and numbers, such as {"spark.executor.memory": "4g"}; other '
+        "properties are allowed by $WINE_QUALITY_ALLOWED_SPARK_OPTIONS.",
     )
 
     @property
@@ -60,7 +63,10 @@ class TrainingEngine(CheckedResource):
             return DuckDBEngine(places, self.threads, self.memory_limit)
         if self.engine == EngineChoice.spark:
             from wine_quality.engines.spark_engine import SparkEngine
+            from wine_quality.policy.spark import check_master, check_options
 
+            check_master(self.spark_master)
+            check_options(self.spark_options)
             return SparkEngine(places, self.spark_master, self.spark_options)
         raise ValueError(
             "these wines were streamed, and resources.training_engine.config.engine is "

@@ -1,4 +1,4 @@
-"""A real Dagster: webserver and daemon as processes, runs through DefaultRunLauncher."""
+"""A real Dagster: webserver and daemon as processes, runs through the project's launcher."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import requests
 from dagster import DagsterInstance
 
 from wine_quality.environments.versions import PROJECT_ROOT
+from wine_quality.execution.warm_client import WarmServers
 from wine_quality_tests.servers import await_condition, dying_with_us, free_port
 
 READY_SECONDS = 90
@@ -60,6 +61,7 @@ class DagsterStack:
         with DagsterInstance.from_config(str(self.dagster_home)) as instance:
             assert instance.get_runs_count() == 0
             instance.all_instigator_state()
+        self.warm = WarmServers.of_home(self.dagster_home)
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
         self._folder = home
@@ -94,10 +96,11 @@ class DagsterStack:
         return self._processes[name].pid
 
     def kill_daemon(self) -> None:
-        """As a machine that goes down does; the code server it started dies with it."""
+        """As a machine that goes down does; what it started dies with it, runs included."""
         process = self._processes.pop("daemon")
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+        self.warm.stop(grace_seconds=0)
 
     def runs(self) -> list[dict[str, Any]]:
         """Status and tags of every run, the newest first."""
@@ -148,6 +151,7 @@ class DagsterStack:
             except ProcessLookupError:
                 pass
             process.wait()
+        self.warm.stop(grace_seconds=0)
 
     def graphql(self, query: str, **variables: Any) -> Any:
         answer = requests.post(
@@ -213,7 +217,7 @@ class DagsterStack:
         return lines
 
     def worker_pid(self, run_id: str) -> int:
-        """The process that DefaultRunLauncher started for the run."""
+        """The process that was started for the run."""
         for line in self.messages(run_id):
             found = re.search(r"Started process for run \(pid: (\d+)\)", line)
             if found:

@@ -15,7 +15,7 @@ from wine_quality.data.allowed import EVERYTHING, ForbiddenSource, check_allowed
 from wine_quality.data.arrivals import list_arrivals
 from wine_quality.data.source import PACKAGED_RED_WINE, SourceError, SourceLimits, read_source
 from wine_quality.engines.batches import UnreadableFile
-from wine_quality.engines.places import expand
+from wine_quality.engines.places import expand, find_files
 from wine_quality_tests.web_faults import WINES, WebFaults
 
 QUICK = SourceLimits(timeout_seconds=5, total_seconds=20, attempts=1, retry_seconds=0.01)
@@ -246,10 +246,38 @@ def test_patterns_and_folders_of_streaming_engines(tmp_path, monkeypatch):
     ):
         with pytest.raises(UnreadableFile, match=allowed.ROOTS):
             expand([place])
+
+
+@pytest.mark.parametrize("place", ["/", "/*.parquet"], ids=["folder", "pattern"])
+def test_what_is_forbidden_among_streamed_files_is_left_out(tmp_path, monkeypatch, place):
+    """One link beside good files kept all of them from being read."""
+    inside, outside = tmp_path / "wines", tmp_path / "others"
+    for folder in (inside, outside):
+        folder.mkdir()
+        (folder / "a.parquet").write_bytes(b"wines")
+    monkeypatch.setenv(allowed.ROOTS, str(inside))
     (inside / "b.parquet").symlink_to(outside / "a.parquet")
-    for place in (f"{inside}/", f"{inside}/*.parquet"):
-        with pytest.raises(UnreadableFile, match=allowed.ROOTS):
-            expand([place])
+    (inside / "c\n\x1b[31m.parquet").symlink_to("/etc/passwd")
+    (inside / "d.parquet").symlink_to(inside / "nothing")
+    os.mkfifo(inside / "e.parquet")
+    Path(os.fsdecode(bytes(inside / "f") + b"\xff.parquet")).write_bytes(b"wines")
+    found = find_files([f"{inside}{place}"])
+    assert found.paths == [str(inside / "a.parquet")]
+    reasons = {one.path.rpartition("/")[2]: one.reason for one in found.left_out}
+    assert sorted(reasons) == [
+        "b.parquet",
+        r"c\n\x1b[31m.parquet",
+        "d.parquet",
+        "e.parquet",
+        r"f\xff.parquet",
+    ]
+    assert allowed.ROOTS in reasons["b.parquet"] and "UTF-8" in reasons[r"f\xff.parquet"]
+    assert all(text.isprintable() for one in found.left_out for text in one)
+    with pytest.raises(UnreadableFile, match=allowed.ROOTS):
+        expand([str(inside / "b.parquet")])
+    (inside / "a.parquet").unlink()
+    with pytest.raises(UnreadableFile, match="names no file that can be read"):
+        expand([f"{inside}{place}"])
 
 
 def test_buckets(s3, monkeypatch):

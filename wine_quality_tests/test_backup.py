@@ -169,6 +169,10 @@ def test_a_backup_of_a_stack_at_work_is_restored_into_an_empty_one(homes, tmp_pa
             # Every version that is registered has its files.
             numbers = [number for (number,) in new.query(database_of(key), "MLFLOW", VERSIONS)]
             assert predictions(new, key, *numbers)[0] == predicted[key]
+            # Trusted by this home, which had no key or another one.
+            image = ("image", "--no-build", "--output", str(tmp_path / f"image-{key}"))
+            served = do(new, *image, "--mlflow", key, "--tracking-uri", new.mlflow(key))
+            assert served.returncode == 0, served.stderr
             assert new.status(ended[key].run_id) == "SUCCESS"
     finally:
         new.down()

@@ -60,7 +60,7 @@ def test_several_at_once_in_an_empty_home(tmp_path, mlflow_version):
     assert len(set(places)) == 4
     assert all(place.startswith(str(folder / "artifacts")) for place in places)
     assert not [name for name in tables(folder / "mlflow.db") if name.startswith("_alembic")]
-    assert sorted(os.listdir(folder)) == [".preparing.lock", "artifacts", "mlflow.db"]
+    assert {*os.listdir(folder)} - {"artifacts"} == {".preparing.lock", "mlflow.db"}
 
 
 def test_a_store_that_an_older_commit_has_spoilt_is_mended(tmp_path, mlflow_version):
@@ -85,4 +85,4 @@ def test_one_that_was_killed_leaves_nothing_in_the_way(tmp_path, mlflow_version)
     (folder / "mlflow.new").write_bytes(b"half a database")
     (folder / "mlflow.new-journal").write_bytes(b"half a journal")
     clients(mlflow_version, tmp_path, 1)
-    assert sorted(os.listdir(folder)) == [".preparing.lock", "artifacts", "mlflow.db"]
+    assert {*os.listdir(folder)} - {"artifacts"} == {".preparing.lock", "mlflow.db"}

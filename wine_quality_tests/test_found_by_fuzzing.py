@@ -18,7 +18,7 @@ from wine_quality.data.transfer import SourceError, SourceLimits, redact_url
 from wine_quality.engines.batches import UnreadableFile
 from wine_quality.engines.membership import Membership
 from wine_quality.engines.parquet_reader import ParquetReader
-from wine_quality.engines.places import expand
+from wine_quality.engines.places import find_files
 from wine_quality.engines.training_pass import sum_files
 from wine_quality.history import WineHistory
 from wine_quality.loading import RawWineCsvConfig, WinesRefusedError, load_wines
@@ -211,8 +211,9 @@ def test_a_name_that_is_not_utf_8_stops_no_other(tmp_path, tick):
     found = tick()
     assert len(found.run_requests) == 1
     assert r"\xff.csv has a name that is not UTF-8: rename it." in tick(found.cursor).skip_message
-    with pytest.raises(UnreadableFile, match=r"\\xff.csv is not UTF-8"):
-        expand([f"{tmp_path}/"])
+    found = find_files([f"{tmp_path}/"])
+    assert found.paths == [str(tmp_path / "a.csv")]
+    assert r"\xff.csv is not UTF-8" in found.left_out[0].reason
 
 
 @pytest.mark.parametrize(

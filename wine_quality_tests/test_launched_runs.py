@@ -1,4 +1,4 @@
-"""Runs launched through a real webserver, daemon and DefaultRunLauncher, for each version.
+"""Runs launched through a real webserver, daemon and the project's launcher, for each version.
 
 A proxy before the MLflow server holds the run at a chosen request, so that "in mid-run" is a
 place and not a matter of timing.
@@ -45,6 +45,14 @@ def dagster(tmp_path_factory) -> Iterator[DagsterStack]:
         PYTHONPATH=str(KILL_HOOK),
         WINE_QUALITY_TESTS_KILL=str(folder),
     )
+    yield stack
+    stack.stop()
+
+
+@pytest.fixture(scope="module")
+def without_warm_processes(tmp_path_factory) -> Iterator[DagsterStack]:
+    """Each run in a new process of the code server, which starts another for 1.26 and 2.1.1."""
+    stack = DagsterStack(tmp_path_factory.mktemp("cold"), WINE_QUALITY_WARM_MINUTES="0")
     yield stack
     stack.stop()
 
@@ -174,6 +182,12 @@ def test_terminate_ends_killed(dagster, tracked):
     assert tracked.versions == 0
 
 
+def test_a_launcher_without_warm_processes(without_warm_processes, tracked):
+    run = without_warm_processes.launch(tracked.config())
+    assert_success(without_warm_processes, tracked, run)
+    assert without_warm_processes.warm.pids() == {}
+
+
 def test_killed_run_worker_is_closed(dagster, tracked):
     tracked.proxy.hold(AT_LOGGING)
     run = dagster.launch(tracked.config())
@@ -230,9 +244,10 @@ def test_a_killed_part_is_closed_in_the_experiment_of_its_training(dagster, trac
     assert tracked.statuses == ["FINISHED"]
 
 
-def test_killed_plan_process_fails_the_step(dagster, tracked):
-    if tracked.key == "3":
-        pytest.skip("MLflow 3 runs in the run worker itself")
+@pytest.mark.parametrize("mlflow_version", ["1.26", "2.1.1"], indirect=True)
+def test_killed_plan_process_fails_the_step(without_warm_processes, tracked):
+    """MLflow 3 runs in the run worker itself."""
+    dagster = without_warm_processes
     tracked.proxy.hold(AT_LOGGING)
     run = dagster.launch(tracked.config())
     assert tracked.proxy.held.wait(60), dagster.messages(run)

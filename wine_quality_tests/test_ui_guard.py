@@ -13,9 +13,9 @@ from collections.abc import Iterator
 import pytest
 import uvicorn
 
+from wine_quality.tracking.addresses import UIS
 from wine_quality.webserver.guard import VARIABLE, allowed_hosts, refusal
 from wine_quality.webserver.layer import GuardedApplication
-from wine_quality.webserver.mlflow_pages import VARIABLE as UIS
 from wine_quality.webserver.mlflow_pages import WithMlflowPages
 from wine_quality_tests.servers import await_condition
 

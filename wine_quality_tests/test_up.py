@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import socket
@@ -17,6 +18,7 @@ import pytest
 import requests
 
 from wine_quality.environments.versions import PROJECT_ROOT, get_version
+from wine_quality.stack.dagster import webserver_ready
 from wine_quality.up.http_head import MalformedRequestError, RequestHead
 from wine_quality.up.lock import AlreadyUpError, only_one
 from wine_quality.up.mlflow_ui import IDLE_VARIABLE
@@ -177,21 +179,22 @@ def test_a_version_that_is_not_built_is_named(home, monkeypatch):
 @pytest.mark.slow
 def test_a_server_starts_when_asked_and_ends_when_idle(home, mlflow_version, monkeypatch):
     monkeypatch.setenv(IDLE_VARIABLE, "2")
-    search = {"max_results": 10}
+    default = {"experiment_id": 0}
 
     async def ask() -> None:
         async with _serving() as (uis, url):
-            place = f"{url(mlflow_version.key)}/ajax-api/2.0/mlflow/experiments/search"
+            place = f"{url(mlflow_version.key)}/ajax-api/2.0/mlflow/experiments/get"
             for _ in range(2):
                 assert uis.processes() == []
                 # Both at once, of which one server comes.
-                asked = [asyncio.to_thread(requests.get, place, params=search) for _ in range(2)]
+                asked = [asyncio.to_thread(requests.get, place, params=default) for _ in range(2)]
                 for answer in await asyncio.gather(*asked):
-                    assert answer.json()["experiments"][0]["name"] == "Default"
+                    assert answer.json()["experiment"]["name"] == "Default"
                 [process] = uis.processes()
                 while uis.processes():
                     await asyncio.sleep(0.05)
-                assert process.has_ended()
+                while not process.has_ended():
+                    await asyncio.sleep(0.05)
             assert (home / f"mlflow-{mlflow_version.key}" / "mlflow.db").stat().st_size
 
     asyncio.run(asyncio.wait_for(ask(), 150))
@@ -224,6 +227,7 @@ def test_one_beside_a_run_in_an_empty_home(tmp_path):
         names = {found["name"] for found in requests.get(url).json()["experiments"]}
         assert "wine_quality_experiment1" in names
         assert f"Dagster UI: http://localhost:{port}\n" in log.read_text()
+        _kill_code_server(home, f"http://localhost:{port}")
         # As a machine's out-of-memory killer does.
         started.send_signal(signal.SIGKILL)
         started.wait(20)
@@ -231,6 +235,29 @@ def test_one_beside_a_run_in_an_empty_home(tmp_path):
     finally:
         started.kill()
         started.wait(20)
+
+
+def _kill_code_server(home: Path, url: str) -> None:
+    """It is started again, and the UI shows its code as before."""
+
+    def pid() -> int:
+        state = json.loads((home / "up" / "state.json").read_text())
+        return state["services"]["Dagster's code server"]["pid"]
+
+    killed = pid()
+    os.killpg(killed, signal.SIGKILL)
+    await_condition(lambda: pid() != killed, "another code server", 20)
+    await_condition(webserver_ready(url), "its code", 60)
+    await_condition(lambda: _reload(url) == "RepositoryLocation", "a reload", 60)
+
+
+def _reload(url: str) -> str:
+    """What the UI's button does."""
+    query = """mutation { reloadRepositoryLocation(repositoryLocationName: "ml_repository") {
+        ... on WorkspaceLocationEntry { locationOrLoadError { __typename } } } }"""
+    answer = requests.post(f"{url}/graphql", json={"query": query}, timeout=60).json()
+    entry = answer["data"]["reloadRepositoryLocation"]
+    return (entry.get("locationOrLoadError") or {}).get("__typename", "")
 
 
 def _answers(url: str) -> bool:

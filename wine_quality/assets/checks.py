@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from dagster import AssetCheckResult, AssetCheckSeverity, AssetCheckSpec, MetadataValue
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import pandas as pd
 
@@ -19,6 +19,11 @@ DATA_CONTRACT = AssetCheckSpec(
     asset="raw_wine_csv",
     blocking=True,
     description="Eleven named numeric columns and quality; nothing missing; sane ranges.",
+)
+ALL_FILES_READ = AssetCheckSpec(
+    "all_files_read",
+    asset="raw_wine_csv",
+    description="No file of the place was left out: links to elsewhere, what may not be read.",
 )
 ROWS_KEEP_CONTRACT = AssetCheckSpec(
     "rows_keep_contract",
@@ -58,6 +63,21 @@ BEATS_MEAN = AssetCheckSpec(
 
 def data_contract(passed: bool, said: str) -> AssetCheckResult:
     return AssetCheckResult(check_name=DATA_CONTRACT.name, passed=passed, description=said)
+
+
+def all_files_read(left_out: Sequence[Mapping[str, str]]) -> AssetCheckResult:
+    """A warning when some are not; ``left_out`` has ``path`` and ``reason`` of each."""
+    said = (
+        f"{len(left_out)} file(s) were left out, such as {left_out[0]['path']}: "
+        if left_out
+        else ""
+    )
+    return AssetCheckResult(
+        check_name=ALL_FILES_READ.name,
+        passed=not left_out,
+        severity=AssetCheckSeverity.WARN,
+        description=f"{said}{left_out[0]['reason']}" if left_out else "Every file of the place.",
+    )
 
 
 def rows_kept_before() -> AssetCheckResult:

@@ -55,7 +55,7 @@ def column_schema(*more: TableColumn) -> TableSchema:
     owners=OWNERS,
     code_version="1",
     metadata={"dagster/column_schema": column_schema()},
-    check_specs=[checks.DATA_CONTRACT],
+    check_specs=[checks.DATA_CONTRACT, checks.ALL_FILES_READ],
 )
 def raw_wine_csv(
     context: AssetExecutionContext,
@@ -68,7 +68,8 @@ def raw_wine_csv(
     Streaming engines only look at the files here: their rows are read by ``train_test_split``.
     """
     if training_engine.is_streaming:
-        yield from streamed.raw_files(config, training_engine, wine_history)
+        warn = context.log.warning
+        yield from streamed.raw_files(config, training_engine, wine_history, warn)
         return
     tag_run = partial(context.instance.add_run_tags, context.run_id)
     arrived = arrived_at(context.run.tags, config.csv_url) if config.csv_url else None
@@ -88,6 +89,7 @@ def raw_wine_csv(
             f"No file arrived; the {len(wines.files)} remembered kept the contract when they did."
         )
     yield checks.data_contract(True, said)
+    yield checks.all_files_read(())
     yield from _file_history(context, wines)
     yield MaterializeResult(
         value=wines.frame,

@@ -158,6 +158,7 @@ def _write(config: DeploymentConfig, fetched: "Fetched", key: str, temporary: Pa
     from wine_quality.deployment.manifest_settings import ManifestModel
     from wine_quality.deployment.place import copy_into, deployments
     from wine_quality.deployment.repository import REQUIREMENTS, SETTINGS
+    from wine_quality.policy.names import inside
     from wine_quality.storage import s3_options
 
     model = fetched.model
@@ -165,6 +166,8 @@ def _write(config: DeploymentConfig, fetched: "Fetched", key: str, temporary: Pa
     remote = "://" in base
     # Registries of several MLflow versions number their versions alike.
     place = f"{base}/mlflow-{key}/{model.name}/{model.version}"
+    if not remote:
+        inside(Path(base), f"mlflow-{key}", model.name, model.version)
     requirements = (fetched.place / REQUIREMENTS).read_bytes()
     described = ManifestModel(
         name=model.name,

@@ -11,7 +11,7 @@ from wine_quality.assets.parts import require_metrics_of_model, require_same_spl
 from wine_quality.config_fields import CheckedConfig
 from wine_quality.metrics_history.resource import MetricsHistory
 from wine_quality.splits.split import split_of
-from wine_quality.tracking.links import mlflow_link
+from wine_quality.tracking.links import mlflow_link, which_mlflow
 from wine_quality.tracking.resource import MlflowTracker
 from wine_quality.tracking.server_check import server_named
 from wine_quality.tracking.training import KEY, Training
@@ -81,7 +81,13 @@ def evaluation_metrics(
     )
 
 
-@asset(group_name=GROUP, kinds={"mlflow"}, owners=OWNERS, code_version="1")
+@asset(
+    group_name=GROUP,
+    kinds={"mlflow"},
+    owners=OWNERS,
+    code_version="1",
+    metadata=which_mlflow(),
+)
 @server_named()
 def registered_model(
     context: AssetExecutionContext,

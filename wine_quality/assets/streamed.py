@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from dagster import (
@@ -31,7 +31,10 @@ if TYPE_CHECKING:
 
 
 def raw_files(
-    config: RawWineCsvConfig, engine: TrainingEngine, history: WineHistory
+    config: RawWineCsvConfig,
+    engine: TrainingEngine,
+    history: WineHistory,
+    warn: Callable[[str], None],
 ) -> Iterator[Any]:
     """Which files there are, and that their columns keep the contract."""
     from wine_quality.streaming import look_at
@@ -48,6 +51,7 @@ def raw_files(
     if not files:
         said = "No file arrived; those remembered kept the contract when they did."
     yield checks.data_contract(True, said)
+    yield warn_of_left_out(looked["left_out"], warn)
     counts = [file["rows"] for file in files]
     yield MaterializeResult(
         value=looked,
@@ -58,8 +62,25 @@ def raw_files(
             "bytes": sum(file["bytes"] for file in files),
             **({} if None in counts or not files else {"dagster/row_count": sum(counts)}),
             "files_shown": _files_table(files),
+            **_left_out_shown(looked["left_out"]),
         },
     )
+
+
+def warn_of_left_out(
+    left_out: Sequence[Mapping[str, str]], warn: Callable[[str], None]
+) -> AssetCheckResult:
+    """Into the log, and as a check: what of the place is not trained on."""
+    for one in left_out[:FILES_SHOWN]:
+        warn(f"Left out: {one['path']}: {one['reason']}")
+    return checks.all_files_read(left_out)
+
+
+def _left_out_shown(left_out: Sequence[Mapping[str, str]]) -> dict[str, Any]:
+    if not left_out:
+        return {}
+    records = [TableRecord(dict(one)) for one in left_out[:FILES_SHOWN]]
+    return {"files_left_out": len(left_out), "left_out": MetadataValue.table(records)}
 
 
 def _files_table(files: Sequence[Mapping[str, Any]]) -> TableMetadataValue:

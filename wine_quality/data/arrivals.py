@@ -23,6 +23,7 @@ from wine_quality.data.transfer import (
     with_retries,
     within_deadline,
 )
+from wine_quality.escaping import escaped
 
 UNFINISHED = (".tmp", ".part", ".partial", ".crdownload", ".swp", "~")
 """Ends of names under which programs write what they rename when it is whole."""
@@ -157,9 +158,7 @@ class _Names:
 
     def passed_over(self) -> tuple[PassedOver, ...]:
         return tuple(
-            PassedOver(
-                reason, count, os.fsencode(name).decode(errors="backslashreplace")[:_NAME_SHOWN]
-            )
+            PassedOver(reason, count, escaped(name)[:_NAME_SHOWN])
             for reason, (count, name) in self._passed.items()
         )
 

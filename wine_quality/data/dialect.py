@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from wine_quality.data.contract import COLUMNS, plain_name
 from wine_quality.data.file_kinds import other_kind
+from wine_quality.escaping import ShownError
 
 MAX_COLUMNS = 1000
 MAX_HEADER = 100_000
@@ -28,7 +29,7 @@ _KNOWN = frozenset(map(plain_name, COLUMNS))
 _ENOUGH = len(_KNOWN) // 2
 
 
-class DataFormatError(Exception):
+class DataFormatError(ShownError):
     """The content is not a CSV of wines; the message says why."""
 
 

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 from wine_quality.data.contract import COLUMNS, Violation, check_contract, conform, summarize
 from wine_quality.data.dialect import HEAD_BYTES, DataFormatError, Dialect, detect_dialect
 from wine_quality.data.records import NAMES, find_violations, read_records
+from wine_quality.escaping import ShownError
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-class BrokenContractError(Exception):
+class BrokenContractError(ShownError):
     """Values or columns that are against the contract.
 
     Attributes:

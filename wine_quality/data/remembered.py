@@ -24,6 +24,7 @@ from urllib.parse import urlunsplit
 from wine_quality.data.parquet import read_parquet, write_parquet
 from wine_quality.data.source import local_path_of, path_of
 from wine_quality.data.transfer import split_url
+from wine_quality.escaping import ShownError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,7 +35,7 @@ ROWS, SUMS = "parquet", "sums.json"
 _HASH_LENGTH = 16
 
 
-class DamagedObjectError(Exception):
+class DamagedObjectError(ShownError):
     """An object is not what was stored under its name."""
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
 from wine_quality.deployment.pods import GRPC_PORT, HTTP_PORT, METRICS_PORT, USER
 from wine_quality.deployment.repository import REQUIREMENTS
 from wine_quality.deployment.served_model import ServedModel
+from wine_quality.escaping import escaped
+from wine_quality.policy.names import inside
 
 # The patch release that the platform's images are built from; others by their minor.
 _BASES = {"3.11": "3.11.15"}
@@ -29,12 +32,12 @@ RUN useradd --uid {user} --user-group --no-create-home --home-dir /tmp \\
     --shell /usr/sbin/nologin wine
 COPY --from=build /opt/serving /opt/serving
 COPY models/ /mnt/models/
-LABEL org.opencontainers.image.title="{title}" \\
-      wine_quality.run_id="{run_id}" \\
-      wine_quality.mlflow_version="{mlflow_version}"
+LABEL org.opencontainers.image.title={title_quoted} \\
+      wine_quality.run_id={run_id} \\
+      wine_quality.mlflow_version={mlflow_version}
 # Only /tmp is written to: the rest may be read-only.
 ENV PATH=/opt/serving/bin:$PATH \\
-    PYTHONPATH=/mnt/models/{name} \\
+    PYTHONPATH={folder} \\
     HOME=/tmp \\
     PYTHONDONTWRITEBYTECODE=1 \\
     PYTHONUNBUFFERED=1 \\
@@ -67,7 +70,7 @@ def write_context(model: ServedModel, place: Path, folder: Path) -> Path:
     """
     making = folder.with_name(f".{folder.name}.making")
     shutil.rmtree(making, ignore_errors=True)
-    shutil.copytree(place, making / "models" / model.name)
+    shutil.copytree(place, inside(making / "models", model.name))
     shutil.copyfile(place / REQUIREMENTS, making / REQUIREMENTS)
     (making / "Dockerfile").write_text(dockerfile(model))
     shutil.rmtree(folder, ignore_errors=True)
@@ -77,15 +80,22 @@ def write_context(model: ServedModel, place: Path, folder: Path) -> Path:
 
 def dockerfile(model: ServedModel) -> str:
     """Of a slim Python; no root user, a health check, MLServer as entry point."""
+    title = escaped(f"{model.name} version {model.version}")
     return _DOCKERFILE.format(
-        title=f"{model.name} version {model.version}",
-        name=model.name,
+        title=title,
+        title_quoted=_quoted(title),
+        folder=_quoted(f"/mnt/models/{model.name}"),
         tag=image_tag(model),
-        run_id=model.run_id,
-        mlflow_version=model.mlflow_version,
+        run_id=_quoted(model.run_id),
+        mlflow_version=_quoted(model.mlflow_version),
         python=_BASES.get(model.python, model.python),
         user=USER,
         http=HTTP_PORT,
         grpc=GRPC_PORT,
         metrics=METRICS_PORT,
     )
+
+
+def _quoted(text: str) -> str:
+    """One value of a Dockerfile, whatever is in it."""
+    return '"' + re.sub(r'(["\\$])', r"\\\1", escaped(text)) + '"'

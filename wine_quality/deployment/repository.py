@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from wine_quality.deployment.served_model import ServedModel, UnservableModel
+from wine_quality.policy.names import BadNameError, inside
 
 RUNTIME = Path(__file__).parents[1] / "serving" / "runtime"
 RUNTIME_NAME = "wine_quality_runtime"
@@ -32,10 +33,14 @@ def write_repository(model: ServedModel, files: Path, requirements: str, folder:
         The model's folder, with ``model-settings.json``.
 
     Raises:
-        UnservableModel: the estimator's file is missing.
+        UnservableModel: the estimator's file is missing, or the model's name is no folder's.
     """
-    place = folder / model.name
-    making = folder / f".{model.name}.making"
+    try:
+        # Both are removed below: no name, and no link, may have another folder meant.
+        place = inside(folder, model.name)
+        making = inside(folder, f".{model.name}.making")
+    except BadNameError as error:
+        raise UnservableModel(str(error)) from error
     shutil.rmtree(making, ignore_errors=True)
     making.mkdir(parents=True)
     try:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from wine_quality.escaping import ShownError
+
 PACKAGES = ("scikit-learn", "numpy", "scipy", "pandas", "cloudpickle", "skops")
 """What a model is trained with and served with, by its requirements.txt."""
 
@@ -20,7 +22,7 @@ _DATATYPES = {
 _EXAMPLE = "input_example.json"
 
 
-class UnservableModel(ValueError):
+class UnservableModel(ShownError, ValueError):
     """The version cannot be served as it is; the message says why and what to do."""
 
 
@@ -88,7 +90,7 @@ def read_model(folder: Path, name: str, version: str, run_id: str) -> ServedMode
                 "be served"
             )
         file = str(sklearn["pickled_model"])
-        if Path(file).name != file:
+        if Path(file).name != file or file == "..":
             raise UnservableModel(f"{title}: its estimator lies outside of its folder ({file!r})")
         return ServedModel(
             name=name,

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from wine_quality.escaping import ShownError
+
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
@@ -25,7 +27,7 @@ ROWS_PER_PIECE = 1 << 20
 _REASON = 300
 
 
-class UnreadableFile(Exception):
+class UnreadableFile(ShownError):
     """A file that cannot be read to its end, or that is not what it was when the pass began."""
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from wine_quality.data.contract import COLUMNS, Violation, check_column_names, summarize
 from wine_quality.engines.batches import Batch, SourceFile
+from wine_quality.escaping import ShownError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -52,7 +53,7 @@ class BrokenRule:
         return f"{where} in {self.count} row(s), first in row {self.first_row + 1}{group}"
 
 
-class ContractBroken(Exception):
+class ContractBroken(ShownError):
     """Files that break the data contract; nothing of them was stored."""
 
     def __init__(self, broken: Sequence[BrokenRule]) -> None:

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from wine_quality.engines.batches import Reader, SourceFile
 from wine_quality.engines.membership import Membership
-from wine_quality.engines.places import expand, is_parquet
+from wine_quality.engines.places import LeftOut, find_files, is_parquet
 from wine_quality.engines.scoring_pass import TestScores, score_test_part
 from wine_quality.engines.threads import Progress
 from wine_quality.engines.training_pass import FileSums, sum_files
@@ -21,10 +21,12 @@ class Engine(Protocol):
     Attributes:
         name: As ``training_engine`` calls it.
         files: As they were when the engine opened them.
+        left_out: Files of a folder or pattern that are not read, and why.
     """
 
     name: str
     files: Sequence[SourceFile]
+    left_out: Sequence[LeftOut]
 
     def sum_files(self, membership: Membership, progress: Progress | None = None) -> list[FileSums]:
         """See ``training_pass.sum_files``."""
@@ -68,7 +70,7 @@ class DuckDBEngine:
         from wine_quality.engines.parquet_reader import ParquetReader
 
         self._threads = threads or len(os.sched_getaffinity(0))
-        paths = expand(places)
+        paths, self.left_out = find_files(places)
         self._reader: Reader
         if all(path.startswith("s3://") and is_parquet(path) for path in paths):
             self._reader = ParquetReader(paths)

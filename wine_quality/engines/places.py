@@ -6,13 +6,14 @@ import glob
 import os
 import sys
 from collections.abc import Iterable, Sequence
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, NamedTuple
 
 from wine_quality.data.allowed import check_allowed, check_path
 from wine_quality.data.arrivals import is_text
 from wine_quality.data.s3 import s3_options
 from wine_quality.data.transfer import SourceError
 from wine_quality.engines.batches import UnreadableFile
+from wine_quality.escaping import escaped
 
 if TYPE_CHECKING:
     from s3fs import S3FileSystem
@@ -41,15 +42,38 @@ def is_parquet(path: str) -> bool:
     return path.lower().endswith(_PARQUET)
 
 
+class LeftOut(NamedTuple):
+    """A file among others that is not read, and why; both as they may be shown."""
+
+    path: str
+    reason: str
+
+
+class Found(NamedTuple):
+    """``paths`` are to be read; ``left_out`` are not, and whoever reads the others says so."""
+
+    paths: list[str]
+    left_out: Sequence[LeftOut]
+
+
 def expand(places: Sequence[str]) -> list[str]:
+    """The paths of ``find_files``. Raises as that does."""
+    return find_files(places).paths
+
+
+def find_files(places: Sequence[str]) -> Found:
     """The files that the places name: files, patterns such as ``s3://wines/2024/*.parquet``, and
     folders or prefixes that end with a slash, whose Parquet and CSV files at any depth are meant
     (``SUFFIXES``).
 
+    Whoever may put a file into a folder must not be able to keep the others from being read: what
+    is forbidden among many is left out. One that is named by itself is refused.
+
     Raises:
-        UnreadableFile: a place holds no file, cannot be asked, or is not allowed to be read.
+        UnreadableFile: a place holds no file that may be read, or cannot be asked.
     """
     paths: list[str] = []
+    left_out: list[LeftOut] = []
     for place in places:
         try:
             found = _of_s3(place) if place.startswith("s3://") else _of_disk(place)
@@ -57,17 +81,40 @@ def expand(places: Sequence[str]) -> list[str]:
             raise UnreadableFile(str(error)) from error
         except _faults() as error:
             raise UnreadableFile(f"{place} cannot be listed: {_keys_hint(error)}") from error
-        unnamed = [path for path in found if not is_text(path)]
-        if unnamed:
-            shown = os.fsencode(unnamed[0]).decode(errors="backslashreplace")
-            raise UnreadableFile(f"{shown} is not UTF-8. Rename the file.")
-        if not found:
+        good = []
+        for path in found:
+            reason = _against(path)
+            if reason:
+                left_out.append(LeftOut(escaped(path), reason))
+            else:
+                good.append(path)
+        if found == [place] and left_out and not good:
+            raise UnreadableFile(left_out[-1].reason)
+        if not good:
+            why = f" {left_out[-1].reason}" if found and left_out else ""
             raise UnreadableFile(
-                f"{place} names no file. Check the path, and its pattern; a folder or an s3:// "
-                f"prefix ends with a slash, and its files with {', '.join(SUFFIXES)}."
+                f"{place} names no file that can be read.{why} Check the path, and its pattern; a "
+                "folder or an s3:// prefix ends with a slash, and its files with "
+                f"{', '.join(SUFFIXES)}."
             )
-        paths += sorted(found)
-    return list(dict.fromkeys(paths))
+        paths += sorted(good)
+    return Found(list(dict.fromkeys(paths)), left_out)
+
+
+def _against(path: str) -> str:
+    """Why a file that was found is not read, or nothing."""
+    if not is_text(path):
+        return f"{escaped(path)} is not UTF-8. Rename the file."
+    try:
+        if path.startswith("s3://"):
+            check_allowed(path)
+        else:
+            check_path(path)  # it may be a link
+    except SourceError as error:
+        return str(error)
+    if not path.startswith("s3://") and not os.path.isfile(path):
+        return f"{escaped(path)} is no regular file, or a link to nothing."
+    return ""
 
 
 def _of_s3(place: str) -> list[str]:
@@ -85,14 +132,10 @@ def _of_disk(place: str) -> list[str]:
     if os.path.isdir(place):
         folders = os.walk(place)
         paths = [os.path.join(folder, name) for folder, _, names in folders for name in names]
-        found = [path for path in paths if _is_wines(path, place)]
-    elif os.path.isfile(place):
-        found = [place]  # also one whose name would be a pattern
-    else:
-        found = [path for path in glob.glob(place) if os.path.isfile(path)]
-    for path in found:
-        check_path(path)  # it may be a link
-    return found
+        return [path for path in paths if _is_wines(path, place)]
+    if os.path.isfile(place):
+        return [place]  # also one whose name would be a pattern
+    return [path for path in glob.glob(place) if not os.path.isdir(path)]
 
 
 def _is_wines(path: str, place: str) -> bool:

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from wine_quality.engines.batches import UnreadableFile
 from wine_quality.engines.membership import Membership
-from wine_quality.engines.places import expand
+from wine_quality.engines.places import find_files
 from wine_quality.engines.scoring_pass import TestScores
 from wine_quality.engines.spark_pass import reader_of, score_on, sum_on
 from wine_quality.engines.threads import Progress
@@ -55,7 +55,8 @@ class SparkEngine:
             UnreadableFile: a place names no file, or one cannot be opened.
         """
         self._master, self._options = master, dict(options or {})
-        self._reader = reader_of(expand(places))
+        paths, self.left_out = find_files(places)
+        self._reader = reader_of(paths)
         self.files = self._reader.files
 
     def sum_files(self, membership: Membership, progress: Progress | None = None) -> list[FileSums]:

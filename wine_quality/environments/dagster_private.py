@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from dagster._config.errors import PostProcessingError
+from dagster._core.code_pointer import ModuleCodePointer
 from dagster._core.definitions.definition_config_schema import DefinitionConfigSchema
 from dagster._core.definitions.reconstruct import ReconstructableJob
 from dagster._core.definitions.run_request import DagsterRunReaction
@@ -32,19 +33,24 @@ from dagster._core.execution.retries import RetryMode
 from dagster._core.execution.step_dependency_config import StepDependencyConfig
 from dagster._core.executor.base import Executor
 from dagster._core.executor.in_process import InProcessExecutor, inprocess_execution_iterator
+from dagster._core.instance.ref import InstanceRef
+from dagster._core.launcher.base import CheckRunHealthResult, LaunchRunContext, WorkerStatus
 from dagster._core.remote_origin import RemoteRepositoryOrigin
 from dagster._core.run_coordinator.base import SubmitRunContext
 from dagster._core.run_coordinator.queued_run_coordinator import QueuedRunCoordinator
 from dagster._core.system_config.objects import ResolvedRunConfig
 from dagster._core.workspace.load import location_origins_from_yaml_paths
+from dagster._grpc.impl import core_execute_run
 from dagster._grpc.types import ExecuteStepArgs
 from dagster._serdes import deserialize_value, serialize_value
+from dagster._utils import get_run_crash_explanation
 from dagster._utils.alert import send_email_via_ssl, send_email_via_starttls
 from dagster._utils.error import SerializableErrorInfo, serializable_error_info_from_exc_info
 from dagster._utils.hosted_user_process import recon_job_from_origin
 from dagster._utils.interrupts import capture_interrupts, pop_captured_interrupt
 
 __all__ = [
+    "CheckRunHealthResult",
     "DagsterEvent",
     "DagsterExecutionInterruptedError",
     "DagsterRunReaction",
@@ -58,6 +64,9 @@ __all__ = [
     "ExecutionPlan",
     "Executor",
     "InProcessExecutor",
+    "InstanceRef",
+    "LaunchRunContext",
+    "ModuleCodePointer",
     "PlanExecutionContextManager",
     "PlanOrchestrationContext",
     "PostProcessingError",
@@ -69,9 +78,12 @@ __all__ = [
     "StepDependencyConfig",
     "StepFailureData",
     "SubmitRunContext",
+    "WorkerStatus",
     "capture_interrupts",
+    "core_execute_run",
     "create_execution_plan",
     "deserialize_value",
+    "get_run_crash_explanation",
     "inprocess_execution_iterator",
     "pop_captured_interrupt",
     "recon_job_from_origin",

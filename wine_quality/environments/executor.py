@@ -42,6 +42,7 @@ from wine_quality.environments.version_choice import (
     version_of_process,
 )
 from wine_quality.environments.versions import MlflowVersion
+from wine_quality.policy.fields import check_fields
 from wine_quality.tracking.lifecycle import note_interruption, runs_whole_plan
 
 if TYPE_CHECKING:
@@ -96,6 +97,7 @@ def _execute(
     plan_context: PlanOrchestrationContext, plan: ExecutionPlan, retries: RetryMode
 ) -> Iterator[DagsterEvent]:
     check_config_variables(plan_context.run_config)
+    check_fields(plan_context.run_config)
     chosen = choose_for(plan_context)
     version = chosen.version if chosen else None
     if chosen and chosen.followed:

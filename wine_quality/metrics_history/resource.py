@@ -11,6 +11,7 @@ from pydantic import Field
 from wine_quality.config_fields import CheckedResource
 from wine_quality.metrics_history.database import VARIABLE, MetricsDatabase, parse_url
 from wine_quality.metrics_history.evaluation import Evaluation, PastValue
+from wine_quality.policy.databases import allowed_metrics_url
 
 
 class MetricsHistory(CheckedResource):
@@ -21,9 +22,9 @@ class MetricsHistory(CheckedResource):
 
     url: str = Field(
         default="",
-        description="postgresql://… of the metrics database. Empty: $WINE_QUALITY_METRICS_URL, "
-        "else no history is kept. What is written here stays readable: passwords belong into the "
-        "variable.",
+        description="postgresql://host:5432/database of the metrics database. Empty: "
+        "$WINE_QUALITY_METRICS_URL, else no history is kept. Others than that one are allowed by "
+        "$WINE_QUALITY_ALLOWED_METRICS_URLS, where their passwords belong, too.",
     )
 
     @property
@@ -76,4 +77,7 @@ class MetricsHistory(CheckedResource):
 
     @property
     def _address(self) -> str:
-        return (self.url or os.environ.get(VARIABLE, "")).strip()
+        """The environment's own text, also when run config names that database."""
+        if self.url.strip():
+            return allowed_metrics_url(self.url.strip())
+        return os.environ.get(VARIABLE, "").strip()

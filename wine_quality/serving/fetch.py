@@ -13,6 +13,12 @@ from typing import Any
 from wine_quality.deployment.repository import REQUIREMENTS, SERVED, write_repository
 from wine_quality.deployment.requirements import locked
 from wine_quality.deployment.served_model import ServedModel, UnservableModel, read_model
+from wine_quality.policy.names import (
+    BadNameError,
+    check_model_name,
+    check_run_id,
+    check_version_number,
+)
 from wine_quality.serving.backend import RESPONSE
 from wine_quality.tracking.provenance import UntrustedModelError
 from wine_quality.tracking.signing_key import SigningKeyError
@@ -34,9 +40,17 @@ def fetch(tracker: Tracker, name: str, version: str, folder: Path) -> Fetched:
         UnservableModel: there is no such version, its files are gone, damaged or not what this
             pipeline registered, or it is a model that cannot be served.
     """
-    found = tracker.registry(name).version(version)
-    if found is None:
-        raise UnservableModel(f"{name} has no version {version}")
+    try:
+        # Whoever may write to the registry chooses them, and they become folders.
+        check_model_name(name)
+        check_version_number(version)
+        found = tracker.registry(name).version(version)
+        if found is None:
+            raise UnservableModel(f"{name} has no version {version}")
+        if found.run_id:
+            check_run_id(found.run_id)
+    except BadNameError as error:
+        raise UnservableModel(str(error)) from error
     with tempfile.TemporaryDirectory() as temporary:
         try:
             files = tracker.download_version(name, version, Path(temporary))

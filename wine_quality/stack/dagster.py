@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -9,6 +11,7 @@ from urllib.parse import quote
 
 from wine_quality.data.allowed import EVERYTHING
 from wine_quality.environments.versions import PROJECT_ROOT
+from wine_quality.execution.warm_client import RUN_VARIABLES
 from wine_quality.home import home
 from wine_quality.stack.service import (
     Service,
@@ -23,6 +26,10 @@ from wine_quality.webserver.guard import VARIABLE as ALLOWED_HOSTS
 
 _LOCATIONS = "{ workspaceOrError { ... on Workspace { locationEntries { loadStatus } } } }"
 _DAEMONS = "{ instance { daemonHealth { allDaemonStatuses { required healthy } } } }"
+_LAUNCHERS = (
+    "module: dagster.core.launcher\n  class: DefaultRunLauncher",
+    "module: wine_quality.execution.warm_launcher\n  class: WarmRunLauncher",
+)
 _SAME_FOR_ALL = ("DB", "USER", "PASSWORD")
 
 
@@ -47,9 +54,7 @@ def dagster_services(
     url = f"http://{reached(listens)}:{port}"
     logs = folder / "compute_logs"
     logs.mkdir(parents=True, exist_ok=True)
-    link = folder / "dagster.yaml"
-    link.unlink(missing_ok=True)
-    link.symlink_to(FOLDER / "dagster.yaml")
+    _write_instance(folder / "dagster.yaml")
     common = {
         "DAGSTER_HOME": str(folder),
         "DAGSTER_POSTGRES_HOST": settings["POSTGRES_HOST"],
@@ -62,6 +67,8 @@ def dagster_services(
         "DAGSTER_CODE_PORT": str(code_port),
     }
     code = {**common, **tracking, **_code_variables(settings)}
+    code_environment = with_home(folder / "homes" / "dagster-code", code)
+    launching = {RUN_VARIABLES: str(_write_variables(folder, code_environment))}
     workspace = ("-w", str(FOLDER / "workspace.yaml"))
     programs = Path(sys.executable).parent
 
@@ -85,7 +92,7 @@ def dagster_services(
             "dagster-webserver",
             (sys.executable, "-m", "wine_quality.webserver", "-h", listens, "-p", str(port))
             + (*workspace, *pool),
-            {**common, ALLOWED_HOSTS: settings[ALLOWED_HOSTS]},
+            {**common, **launching, ALLOWED_HOSTS: settings[ALLOWED_HOSTS]},
             ready=webserver_ready(url),
             after=("dagster-code", *after),
             address=settings["DAGSTER_WEBSERVER_URL"],
@@ -93,12 +100,30 @@ def dagster_services(
         service(
             "dagster-daemon",
             (str(programs / "dagster-daemon"), "run", *workspace),
-            common,
+            {**common, **launching},
             ready=daemon_ready(url),
             # The webserver makes the tables.
             after=("dagster-webserver",),
         ),
     ]
+
+
+def _write_instance(path: Path) -> None:
+    """The containers' instance, but with runs forked from warm processes, which they lack."""
+    text = (FOLDER / "dagster.yaml").read_text()
+    before, after = _LAUNCHERS
+    assert before in text
+    path.unlink(missing_ok=True)  # a link, in stacks from before
+    path.write_text(text.replace(before, after))
+
+
+def _write_variables(folder: Path, variables: Mapping[str, str]) -> Path:
+    """The environment of runs, for whoever launches them: the daemon has no access to the data."""
+    path = folder / "run_variables.json"
+    path.unlink(missing_ok=True)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        json.dump(variables, file)
+    return path
 
 
 def _code_variables(settings: Mapping[str, str]) -> dict[str, str]:

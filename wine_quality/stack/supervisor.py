@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from wine_quality.execution.warm_client import WarmServers
 from wine_quality.stack.processes import (
     group_lives,
     signal_group,
@@ -62,7 +63,8 @@ class Supervisor:
         state: dict[str, Any],
     ) -> None:
         self._all = {service.name: _Running(service) for service in services}
-        self._say, self._state = say, state
+        self._dagster_home = folder / "dagster"
+        self._say, self._state = say, {**state, "dagster_home": str(self._dagster_home)}
         self.logs = folder / "logs"
         self.logs.mkdir(parents=True, exist_ok=True)
         self._file = folder / "state.json"
@@ -158,6 +160,9 @@ class Supervisor:
                 if running.process is not None:
                     running.process.wait()
                     running.process = None
+            if together is needing:
+                # Runs, which are in no service's group: they outlive a daemon that restarts.
+                WarmServers.of_home(self._dagster_home).stop(grace_seconds=0)
         self._file.unlink(missing_ok=True)
         self._watchdog.dismiss()
 

@@ -10,6 +10,7 @@ import signal
 import sys
 from pathlib import Path
 
+from wine_quality.execution.warm_client import WarmServers
 from wine_quality.stack.processes import stop_groups
 from wine_quality.stack.supervisor import groups_in
 
@@ -24,6 +25,8 @@ def main(state: Path) -> int:
     except FileNotFoundError:
         return 0  # all was stopped in order
     stop_groups(groups_in(left))
+    if "dagster_home" in left:
+        WarmServers.of_home(Path(left["dagster_home"])).stop(grace_seconds=0)
     for folder in left.get("temporary", []):
         shutil.rmtree(folder, ignore_errors=True)
     state.unlink(missing_ok=True)

@@ -12,6 +12,12 @@ from wine_quality.data.allowed import ANY, TRACKING_URIS
 from wine_quality.escaping import ShownError
 from wine_quality.sources.location import Location, LocationError, parse_location, redacted
 
+UIS = "WINE_QUALITY_MLFLOW_UIS"
+"""Set by `make up`: JSON of where the MLflow UI of each version's embedded store is."""
+
+WHICH_MLFLOW = "/mlflow/"
+"""The page of `make up` that lists them, below Dagster's address."""
+
 
 def _of_version(name: str, key: str) -> str:
     return f"{name}_{key.replace('.', '_')}"

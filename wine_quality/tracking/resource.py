@@ -27,6 +27,8 @@ from wine_quality.environments.versions import (
     MlflowVersion,
     get_version,
 )
+from wine_quality.policy.names import check_experiment_name, check_model_name
+from wine_quality.policy.places import check_link
 from wine_quality.run_tag_names import (
     MLFLOW_EXPERIMENT_TAG,
     MLFLOW_OWNER_TAG,
@@ -251,6 +253,10 @@ class MlflowTracker(CheckedResource):
             self._log(f"MLflow run {tracker.run_id} ended as {status}.")
 
     def _settings(self, version: MlflowVersion) -> TrackingSettings:
+        field = "resources.mlflow.config"
+        check_model_name(self.registered_model_name, f"{field}.registered_model_name")
+        check_experiment_name(self.experiment_name, f"{field}.experiment_name")
+        check_link(self.ui_url, f"{field}.ui_url")
         # The environment's own address, not the text that was given, goes to MLflow's client.
         given = self.tracking_uri
         return tracking_settings(

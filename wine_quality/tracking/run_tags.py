@@ -13,10 +13,13 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from wine_quality.environments.versions import PROJECT_ROOT
+from wine_quality.home import running_ui
 from wine_quality.sources.location import redacted
 
 if TYPE_CHECKING:
     from dagster import DagsterRun
+
+USUAL_UI = "http://localhost:5000"
 
 # On the MLflow run.
 RUN_TAG = "dagster.run_id"
@@ -37,17 +40,21 @@ def run_name(run: DagsterRun) -> str:
 
 
 def dagster_run_url(run_id: str) -> str:
-    """Where people see the run, by ``$DAGSTER_WEBSERVER_URL``."""
+    """Where people see the run, see ``absolute_url``."""
     return absolute_url(f"/runs/{run_id}")
 
 
 def absolute_url(url: str) -> str:
     """A path below Dagster's address as one that can be opened from anywhere; other URLs, and
-    none, as they are."""
+    none, as they are.
+
+    The address is ``$DAGSTER_WEBSERVER_URL``, else that of the `make up` that runs over this home,
+    else where one will be.
+    """
     if not url.startswith("/"):
         return url
-    webserver = os.environ.get("DAGSTER_WEBSERVER_URL", "http://localhost:5000").rstrip("/")
-    return f"{webserver}{url}"
+    webserver = os.environ.get("DAGSTER_WEBSERVER_URL") or running_ui() or USUAL_UI
+    return f"{webserver.rstrip('/')}{url}"
 
 
 def tags_for_mlflow(run: DagsterRun) -> dict[str, str]:

@@ -11,22 +11,27 @@ import json
 import os
 import signal
 import socket
+import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from wine_quality.data.allowed import EVERYTHING
 from wine_quality.environments.versions import MlflowVersion
-from wine_quality.home import dagster_home_in_use, home, stores_are_made
+from wine_quality.home import dagster_home_in_use, stores_are_made, up_state
 from wine_quality.stack.dagster import daemon_ready, webserver_ready
+from wine_quality.stack.processes import signal_group
 from wine_quality.stack.supervisor import Watchdog
+from wine_quality.tracking.addresses import UIS
 from wine_quality.up.mlflow_uis import MlflowUis
 from wine_quality.up.ports import port_of
 from wine_quality.up.processes import Process, environment, python, stop
-from wine_quality.webserver import mlflow_pages
 
 _POLL_SECONDS = 0.1
 _READY_SECONDS = 300
 _LOCATION = "ml_repository"
+_CODE_SERVER = "Dagster's code server"
+_RESTARTS = 5
 _STORES = "from wine_quality.home import open_dagster; open_dagster().dispose()"
 
 
@@ -52,10 +57,10 @@ class Platform:
         self._processes: list[Process] = []
         self._stopped = asyncio.Event()
         self._began = time.monotonic()
-        self._folder = home() / "up"
-        self._folder.mkdir(parents=True, exist_ok=True)
-        self._state = self._folder / "state.json"
+        self._state = up_state()
+        self._state.parent.mkdir(parents=True, exist_ok=True)
         self._is_ready = False
+        self._restarts = 0
 
     async def run(self) -> int:
         """Until SIGINT or SIGTERM.
@@ -64,7 +69,7 @@ class Platform:
             ProcessEndedError: a part ended by itself; the others were stopped.
         """
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, self._stopped.set)
         self._note()
         watchdog = Watchdog(self._state)
@@ -90,7 +95,7 @@ class Platform:
             # Before webserver and daemon would, both at once.
             await self._await_end(self._start("stores", python("-c", _STORES), variables))
         workspace = self._workspace()
-        self._start("Dagster's code server", self._code_server(), variables)
+        self._start(_CODE_SERVER, self._code_server(), variables)
         webserver = python("-m", "wine_quality.webserver", "-w", str(workspace))
         webserver += ["--fd", str(self._dagster.fileno()), "--wait-for", str(self._code_socket)]
         self._start("Dagster's webserver", webserver, variables, self._dagster.fileno())
@@ -103,8 +108,21 @@ class Platform:
         self._note()
         self._say()
         while True:
+            self._restart_code_server(variables)
             self._check()
             await asyncio.sleep(_POLL_SECONDS)
+
+    def _restart_code_server(self, variables: dict[str, str]) -> None:
+        """It runs the project's code, which may bring it down; the others wait for it."""
+        [code] = [process for process in self._processes if process.name == _CODE_SERVER]
+        if not code.has_ended() or self._restarts >= _RESTARTS:
+            return
+        self._restarts += 1
+        print(f"{_CODE_SERVER} {code.how_it_ended()}; it is started again.", file=sys.stderr)
+        signal_group(code.pid, signal.SIGKILL)
+        self._processes.remove(code)
+        self._code_socket.unlink(missing_ok=True)
+        self._start(_CODE_SERVER, self._code_server(), variables)
 
     def _variables(self) -> dict[str, str]:
         return environment(
@@ -112,7 +130,7 @@ class Platform:
             DAGSTER_HOME=str(dagster_home_in_use()),
             DAGSTER_WEBSERVER_URL=self._url,
             WINE_QUALITY_MLFLOW=self._version.key,
-            **{mlflow_pages.VARIABLE: json.dumps(self._uis.urls)},
+            **{UIS: json.dumps(self._uis.urls)},
         )
 
     def _code_server(self) -> list[str]:
@@ -134,7 +152,7 @@ class Platform:
         self._note()
         return process
 
-    async def _await(self, condition, what: str) -> None:
+    async def _await(self, condition: Callable[[], bool], what: str) -> None:
         while not await asyncio.to_thread(condition):
             self._check()
             if time.monotonic() - self._began > _READY_SECONDS:

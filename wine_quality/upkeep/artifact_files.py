@@ -7,6 +7,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+from wine_quality.escaping import escaped
+
 _AT_ONCE = 1000
 """So many S3 deletes in one request."""
 
@@ -70,6 +72,8 @@ class FolderFiles:
     def remove(self, keys: Iterable[str]) -> None:
         for key in keys:
             path = self._folder / key
+            if not path.parent.resolve().is_relative_to(self._folder.resolve()):
+                raise RuntimeError(f"{escaped(path)} leads out of {self._folder}: nothing goes.")
             path.unlink(missing_ok=True)
             for parent in path.parents:
                 if parent == self._folder or any(parent.iterdir()):

@@ -16,6 +16,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
 from pathlib import Path
@@ -33,6 +34,7 @@ SIGNING_KEY = "signing.key"
 HISTORY = "history"
 INTERRUPTED = "a backup that was interrupted or is still being made"
 _CHUNK = 1 << 20
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 _REPORT = 1000
 
 
@@ -63,7 +65,7 @@ def back_up(services: DataServices, folder: Path, say: Callable[[str], None]) ->
             _dump(services, database, snapshot, path)
             dumps[database] = {"bytes": path.stat().st_size, "sha256": sha256_of(path)}
             say(f"{database}: {dumps[database]['bytes']} bytes")
-    key = _keep_signing_key(folder)
+    signing_key = _keep_signing_key(folder)
     number = size = 0
     with (folder / OBJECTS).open("w") as index:
         for place, key, content in _objects(services):
@@ -80,7 +82,7 @@ def back_up(services: DataServices, folder: Path, say: Callable[[str], None]) ->
         "ended": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "apart_milliseconds": round(1000 * apart, 1),
         "versions": _versions(services),
-        "signing_key": key,
+        "signing_key": signing_key,
         "databases": dumps,
         "objects": {"number": number, "bytes": size, "sha256": sha256_of(folder / OBJECTS)},
     }
@@ -108,6 +110,9 @@ def sha256_of(path: Path) -> str:
 
 
 def object_path(folder: Path, digest: str) -> Path:
+    """Raises ``StackError`` for what is no SHA-256 and could name a file elsewhere."""
+    if not _DIGEST.fullmatch(digest):
+        raise StackError(f"{digest[:80]!r} is no SHA-256: the backup's list was changed.")
     return folder / "objects" / digest[:2] / digest
 
 

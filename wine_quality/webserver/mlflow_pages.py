@@ -17,15 +17,12 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 from wine_quality.environments.versions import MLFLOW_VERSIONS, MlflowVersion
 from wine_quality.home import embedded_store
-from wine_quality.tracking.addresses import configured_uri
+from wine_quality.tracking.addresses import UIS, WHICH_MLFLOW, configured_uri
 from wine_quality.tracking.run_tags import without_password
 from wine_quality.webserver.guard import LOOPBACK
 from wine_quality.webserver.layer import Application, Receive, Scope, Send, respond
 
-VARIABLE = "WINE_QUALITY_MLFLOW_UIS"
-"""JSON of what is known when the webserver starts: the URL of the MLflow UI of each version."""
-
-PREFIX = "/mlflow"
+PREFIX = WHICH_MLFLOW.rstrip("/")
 _PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>MLflow</title>
 <style>body {{ font: 15px/1.5 system-ui, sans-serif; margin: 3em; color: #222 }}
 table {{ border-collapse: collapse }} th, td {{ text-align: left; padding: .4em 1.5em .4em 0;
@@ -46,7 +43,7 @@ class WithMlflowPages:
 
     def __init__(self, application: Application) -> None:
         self._application = application
-        self._shown_at: dict[str, str] = json.loads(os.environ.get(VARIABLE) or "{}")
+        self._shown_at: dict[str, str] = json.loads(os.environ.get(UIS) or "{}")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope["path"]

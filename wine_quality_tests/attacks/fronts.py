@@ -29,6 +29,7 @@ SECRETS = {
     "PGPASSWORD": f"{MARK}-postgres",
     "AWS_ACCESS_KEY_ID": f"{MARK}AWSKEY",
     "AWS_SECRET_ACCESS_KEY": f"{MARK}-aws",
+    "WINE_QUALITY_ASSETS_SECRET": f"{MARK}-assets",
     "WINE_QUALITY_SIGNING_KEY": f"{MARK}-signing".ljust(64, "x"),
     "WINE_QUALITY_NOTIFY_SLACK_TOKEN": f"{MARK}-slack",
 }

@@ -96,7 +96,7 @@ ATTACKS = [
     ),
     Attack(
         "{env: …}: a password as the name of an experiment",
-        lambda w: resource("mlflow", experiment_name={"env": "MLFLOW_TRACKING_PASSWORD"}),
+        lambda w: resource("mlflow", experiment_name={"env": "WINE_QUALITY_ASSETS_SECRET"}),
         "WINE_QUALITY_ALLOWED_CONFIG_VARIABLES",
         is_quick=True,
     ),
@@ -155,12 +155,12 @@ ATTACKS = [
     Attack(
         "base_path of values: by a protocol of fsspec's",
         lambda w: resource("io_manager", base_path=f"reference://{w.loot}/refs.json"),
-        "WINE_QUALITY_ALLOWED_OUTPUTS",
+        "io_manager.config.base_path is .* must be a folder or s3://",
     ),
     Attack(
         "base_path of the history: a web server",
         lambda w: resource("wine_history", base_path=f"http://127.0.0.1:{w.http.port}/history"),
-        "WINE_QUALITY_ALLOWED_OUTPUTS",
+        "wine_history.config.base_path is .* must be a folder or s3://",
     ),
     Attack(
         "metrics_history.url: another host gets the password",

@@ -44,15 +44,9 @@ class Try:
 class Tries:
     """Launches them, and knows how each ended."""
 
-    def __init__(self, front: Front, world: World) -> None:
+    def __init__(self, front: Front, world: World, cases: list[tuple[Attack, str]]) -> None:
         self._front, self._world = front, world
-        self._begun: dict[tuple[str, str], str | Try] = {}
-
-    def launch_all(self, name: str) -> None:
-        for case in CASES:
-            front, attack, version = case.values
-            if front == name:
-                self._begun[attack.name, version] = self._launch(attack, version)
+        self._begun = {(a.name, version): self._launch(a, version) for a, version in cases}
 
     def _launch(self, attack: Attack, version: str) -> str | Try:
         config = _with_version(attack.config(self._world), version)
@@ -63,7 +57,13 @@ class Tries:
             return Try("refused", str(refusal))
 
     def of(self, attack: Attack, version: str) -> Try:
-        begun = self._begun[attack.name, version]
+        return self._ended(self._begun[attack.name, version])
+
+    def await_all(self) -> None:
+        for begun in self._begun.values():
+            self._ended(begun)
+
+    def _ended(self, begun: str | Try) -> Try:
         if isinstance(begun, Try):
             return begun
         status = self._front.wait(begun, RUN_SECONDS)
@@ -77,14 +77,22 @@ def _with_version(config: dict[str, Any], version: str) -> dict[str, Any]:
     return made
 
 
+def _parameters(item: pytest.Item) -> dict[str, Any]:
+    return getattr(getattr(item, "callspec", None), "params", {})
+
+
 @pytest.fixture(scope="session")
 def tries(request, world) -> Any:
     made: dict[str, Tries] = {}
 
     def of(name: str) -> Tries:
         if name not in made:
-            made[name] = Tries(request.getfixturevalue(name), world)
-            made[name].launch_all(name)
+            picked = [
+                (case["attack"], case["version"])
+                for case in map(_parameters, request.session.items)
+                if case.get("front") == name and "attack" in case
+            ]
+            made[name] = Tries(request.getfixturevalue(name), world, picked)
         return made[name]
 
     return of
@@ -114,11 +122,7 @@ def test_nothing_has_left(request, tries, world: World, front: str, record_prope
     """After all of them: by the network, in files that an attacker chose, in logs."""
     record_property("attack", "what left, by all of these together")
     record_property("front", front)
-    made = tries(front)
-    for case in CASES:
-        name, attack, version = case.values
-        if name == front:
-            made.of(attack, version)
+    tries(front).await_all()
     assert [text for text in world.http.got if MARK in text or "uthorization" in text] == []
     assert world.postgres.got == []
     assert [path.name for path in world.loot.iterdir()] == []

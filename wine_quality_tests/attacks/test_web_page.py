@@ -20,26 +20,39 @@ PARAMS = {
     "mode": "default",
     "runConfigData": {},
 }
-REQUESTS = {
+HEADERS = {
     "a page of another origin": {"Origin": "https://evil.example"},
     "a form of another origin": {"Origin": "null", "Sec-Fetch-Site": "cross-site"},
     "a page of another port": {"Origin": "http://127.0.0.1:1", "Sec-Fetch-Site": "same-site"},
+    "a link that is followed": {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"},
     "a rebound name": {"Host": "evil.example"},
+}
+# What a browser sends without asking the server first, and what it sends when both are one to it.
+WAYS = {
+    "text/plain": ("POST", {"Content-Type": "text/plain"}),
+    "GET": ("GET", {}),
+    "JSON": ("POST", {"Content-Type": "application/json"}),
 }
 
 
 @pytest.mark.parametrize("front", FRONTS)
-@pytest.mark.parametrize("name", REQUESTS)
-def test_it_launches_nothing(request, front: str, name: str, record_property):
-    record_property("attack", f"{name} launches a run")
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("name", HEADERS)
+def test_it_launches_nothing(request, front: str, name: str, way: str, record_property):
+    record_property("attack", f"{name} launches a run by {way}")
     record_property("front", front)
     running = request.getfixturevalue(front)
-    answer = requests.post(
+    method, kind = WAYS[way]
+    asked = {"query": _LAUNCH, "variables": json.dumps({"params": PARAMS})}
+    in_body = way == "JSON"
+    answer = requests.request(
+        method,
         f"{running.url}/graphql",
-        data=json.dumps({"query": _LAUNCH, "variables": {"params": PARAMS}}),
-        headers={"Content-Type": "text/plain", **REQUESTS[name]},
+        params=None if in_body else asked,
+        data=json.dumps(asked | {"variables": {"params": PARAMS}}) if in_body else "x",
+        headers={**kind, **HEADERS[name]},
         timeout=60,
     )
     assert answer.status_code in (400, 403, 421), answer.text[:500]
-    assert "runId" not in answer.text
+    assert "runId" not in answer.text and "No GraphQL query found" not in answer.text
     record_property("said", f"{answer.status_code} {answer.text[:100]}")

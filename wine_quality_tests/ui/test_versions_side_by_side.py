@@ -83,6 +83,8 @@ def test_the_notices_lead_to_the_same_pages(up, page, figures):
 
 
 def test_a_page_says_which_mlflow_holds_what(up, page, screenshot):
+    page.goto(f"{up.dagster}/assets/registered_model?view=overview")
+    page.locator("a[href='/mlflow/']").first.wait_for()
     page.goto(f"{up.dagster}/mlflow/")
     for key in ALPHAS:
         row = page.locator("tr", has_text=str(up.home / f"mlflow-{key}")).first

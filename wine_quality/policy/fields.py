@@ -1,0 +1,141 @@
+"""Every field of run config that takes text, and what holds it.
+
+A field either has a check here, which runs before anything else of a run; or it is checked where it
+is used; or it can name neither a host, a path, a command nor a variable, for the reason given. The
+tests walk all config schemas of the code location: a new field without an entry fails them.
+Numbers, truths and choices of a list need none. ``{env: NAME}`` is looked at in all of them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from wine_quality.policy import databases, names, places, spark
+from wine_quality.policy.settings import ForbiddenConfigError
+
+Check = Callable[[Any, str], object]
+"""Gets the value and the field's name; raises when it is not allowed."""
+
+_SOURCE = "data.allowed.check_allowed, at each hop and each file that is opened"
+_QUANTITY = "deployment.quantities takes a number with a unit, and nothing else"
+_KUBERNETES = "deployment.manifest_settings takes names of Kubernetes, no host, path or command"
+_SECRET = (
+    "the name of a Secret in the cluster, which only the image gets that the policy has checked; "
+    + _KUBERNETES
+)
+_EXAMPLE = "text of secret.example.yaml, which nobody applies or connects to"
+_MANIFESTS = "ops.model_deployment.config.manifests"
+
+CHECKED: Mapping[str, Check] = {
+    "ops.model_deployment.config.base_path": places.check_output,
+    "ops.model_deployment.config.endpoint": places.check_endpoint,
+    "ops.model_deployment.config.local_server": places.check_endpoint,
+    "ops.model_deployment.config.version": lambda value, field: (
+        not value or names.check_version_number(value, field)
+    ),
+    f"{_MANIFESTS}.image": places.check_image,
+    "ops.promote_version.config.version": lambda value, field: (
+        not value or names.check_version_number(value, field)
+    ),
+    "ops.return_to_version.config.version": lambda value, field: (
+        not value or names.check_version_number(value, field)
+    ),
+    "resources.io_manager.config.base_path": places.check_output,
+    "resources.metrics_history.config.url": lambda value, _field: (
+        not value or databases.allowed_metrics_url(value)
+    ),
+    "resources.mlflow.config.experiment_name": names.check_experiment_name,
+    "resources.mlflow.config.registered_model_name": names.check_model_name,
+    "resources.mlflow.config.ui_url": places.check_link,
+    "resources.training_engine.config.spark_master": lambda value, _field: spark.check_master(
+        value
+    ),
+    "resources.training_engine.config.spark_options": lambda value, _field: spark.check_options(
+        value
+    ),
+    "resources.wine_history.config.base_path": places.check_output,
+}
+"""Checked before the run begins, by this table."""
+
+CHECKED_WHERE_USED: Mapping[str, str] = {
+    "ops.raw_wine_csv.config.csv_url": _SOURCE,
+    "ops.sweep_data.config.csv_url": _SOURCE,
+    "resources.mlflow.config.tracking_uri": "tracking.addresses.allowed_tracking_uri, which knows "
+    "the MLflow version that was picked and hands on the environment's own address",
+}
+"""Checked by the function that is named."""
+
+HARMLESS: Mapping[str, str] = {
+    "execution.config": "the executor takes no config",
+    "loggers.console.config.log_level": "Dagster takes the name of a level",
+    "loggers.console.config.name": "the name of a logger, shown in lines of the log",
+    "loggers.progress.config": "the logger takes no config",
+    "ops": "Dagster refuses names of ops that are not of the job",
+    "ops.evaluation_metrics.config": "the asset takes no config",
+    "ops.registered_model.config": "the asset takes no config",
+    "ops.model_deployment.config.endpoint_headers": "requests refuses line breaks in headers, and "
+    "they go to the checked endpoint only",
+    "ops.model_deployment.config.kubernetes_context": "a context of the operator's own kubeconfig; "
+    "kubectl gets it as the value of one option",
+    f"{_MANIFESTS}.cpu_limit": _QUANTITY,
+    f"{_MANIFESTS}.cpu_request": _QUANTITY,
+    f"{_MANIFESTS}.environment_secret": _SECRET,
+    f"{_MANIFESTS}.image_pull_policy": "one of three words",
+    f"{_MANIFESTS}.kserve_mode": "one of three words",
+    f"{_MANIFESTS}.labels": _KUBERNETES,
+    f"{_MANIFESTS}.memory_limit": _QUANTITY,
+    f"{_MANIFESTS}.memory_request": _QUANTITY,
+    f"{_MANIFESTS}.name": _KUBERNETES,
+    f"{_MANIFESTS}.namespace": "a namespace that the operator's context may write to; "
+    + _KUBERNETES,
+    f"{_MANIFESTS}.seldon_v1_predictor": _KUBERNETES,
+    f"{_MANIFESTS}.seldon_v2_model_memory": _QUANTITY,
+    f"{_MANIFESTS}.seldon_v2_server_config": _KUBERNETES,
+    f"{_MANIFESTS}.storage_endpoint": _EXAMPLE,
+    f"{_MANIFESTS}.storage_provider": _EXAMPLE,
+    f"{_MANIFESTS}.storage_region": _EXAMPLE,
+    f"{_MANIFESTS}.storage_secret": _SECRET,
+    "resources": "Dagster refuses names of resources that are not of the job",
+    "resources.training_engine.config.memory_limit": "DuckDB takes a size, as a value, not as SQL",
+}
+"""Why no check is needed."""
+
+
+def check_fields(run_config: Mapping[str, Any]) -> None:
+    """Hold each field that run config gives against its check.
+
+    Raises:
+        ForbiddenConfigError: one is not allowed; the message names it, and the setting.
+    """
+    for field, check in CHECKED.items():
+        value = _value_at(run_config, field.split("."))
+        if value is None:
+            continue
+        try:
+            check(_plain(value), field)
+        except names.BadNameError as error:
+            raise ForbiddenConfigError(str(error)) from error
+
+
+def _value_at(config: Any, path: list[str]) -> Any:
+    for part in path:
+        if not isinstance(config, Mapping):
+            return None
+        config = config.get(part)
+    return config
+
+
+def _plain(value: Any) -> Any:
+    """With the values of variables, which were allowed before."""
+    if isinstance(value, Mapping):
+        if set(value) == {"env"}:
+            return os.environ.get(str(value["env"]), "")
+        return {str(key): _plain(one) for key, one in value.items()}
+    return value
+
+
+def all_fields() -> Iterator[str]:
+    """Names of all fields that are listed."""
+    yield from (*CHECKED, *CHECKED_WHERE_USED, *HARMLESS)

@@ -1,0 +1,32 @@
+"""The settings that widen what run config may reach, and how one is refused."""
+
+from __future__ import annotations
+
+import os
+
+from wine_quality.data.allowed import ANY
+from wine_quality.escaping import ShownError
+from wine_quality.sources.location import redacted
+
+
+class ForbiddenConfigError(ShownError, RuntimeError):
+    """Run config names what it may not; the message names the field, and the setting that allows
+    it, if any does."""
+
+
+def allowed_items(variable: str) -> list[str]:
+    """What a setting lists, separated by commas."""
+    return [one.strip() for one in os.environ.get(variable, "").split(",") if one.strip()]
+
+
+def allows_any(variable: str) -> bool:
+    return ANY in allowed_items(variable)
+
+
+def forbidden(field: str, value: str, why: str, variable: str) -> ForbiddenConfigError:
+    """Field, value and reason in one sentence, and the setting in another."""
+    listed = redacted(os.environ.get(variable, "")) or "none"
+    return ForbiddenConfigError(
+        f"{field} is {redacted(value)[:200]!r}: {why}. Whoever runs the platform allows it by "
+        f"${variable} (now: {listed}), in the environment of the code location."
+    )
