@@ -35,6 +35,7 @@ from wine_quality.run_tag_names import (
     MLFLOW_STATE_TAG,
     under_current_names,
 )
+from wine_quality.terminal_log import TerminalLog, terminal_log
 from wine_quality.tracking.run_tags import absolute_url, dagster_run_url
 from wine_quality.training.evaluate import METRICS
 
@@ -68,9 +69,10 @@ _STEPS = {"deploy": frozenset({"model_deployment"})}
 def run(options: argparse.Namespace) -> int:
     """Execute the job; 0 when it succeeded, 1 when it failed, 2 on bad use, 130 on Ctrl-C."""
     # A shell that starts this in the background has SIGINT ignored.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGINT, _interrupt)
     try:
-        return _run(options)
+        with terminal_log(options.command) as log:
+            return _run(options, log)
     except KeyboardInterrupt:
         print("\nInterrupted before the run began.", file=sys.stderr)
         return INTERRUPTED
@@ -78,7 +80,23 @@ def run(options: argparse.Namespace) -> int:
         PlanProcess.discard_early()
 
 
-def _run(options: argparse.Namespace) -> int:
+_interrupted = False
+
+
+def _interrupt(*_: object) -> None:
+    """As Python's own handler; and what swallows the exception, such as an import, is not the end
+    of it."""
+    global _interrupted
+    _interrupted = True
+    raise KeyboardInterrupt
+
+
+def _stop_if_interrupted() -> None:
+    if _interrupted:
+        raise KeyboardInterrupt
+
+
+def _run(options: argparse.Namespace, log: TerminalLog) -> int:
     os.environ.setdefault("DAGSTER_HOME", str(dagster_home()))
     trust_the_caller()
     try:
@@ -103,11 +121,12 @@ def _run(options: argparse.Namespace) -> int:
     interrupt_cancels.set(True)
     tag = {CLI_TAG: uuid.uuid4().hex}
     with open_dagster() as instance:
+        _stop_if_interrupted()
         try:
             job = reconstructable(getattr(definitions, JOBS[options.command]))
             result = execute_as_of_code_location(job, instance, config, tag)
         except KeyboardInterrupt:
-            return _report_end(instance, tag, version.key, [])
+            return _report_end(instance, tag, version.key, [], log)
         except DagsterInvalidConfigError as error:
             for refusal in refusals_of(error):
                 print(f"error: {refusal}", file=sys.stderr)
@@ -124,7 +143,7 @@ def _run(options: argparse.Namespace) -> int:
             else:
                 _print_champion(result)
             return 0
-        return _report_end(instance, tag, version.key, reasons_of(result.all_events))
+        return _report_end(instance, tag, version.key, reasons_of(result.all_events), log)
 
 
 def _chosen_version(options: argparse.Namespace, config: dict[str, Any]) -> ChosenVersion:
@@ -143,7 +162,11 @@ def _chosen_version(options: argparse.Namespace, config: dict[str, Any]) -> Chos
 
 
 def _report_end(
-    instance: DagsterInstance, tag: dict[str, str], key: str, reasons: list[str]
+    instance: DagsterInstance,
+    tag: dict[str, str],
+    key: str,
+    reasons: list[str],
+    log: TerminalLog,
 ) -> int:
     """Close what is still open and say how the run ended and what to do next."""
     from dagster import DagsterRunStatus, RunsFilter
@@ -168,6 +191,9 @@ def _report_end(
     for reason in reasons:
         print(f"  {reason}", file=sys.stderr)
     print(f"Its log: make up MLFLOW={key}, or again with ARGS=--verbose.", file=sys.stderr)
+    printed = log.keep()
+    if printed:
+        print(printed, file=sys.stderr)
     return 1
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-import sys
 
 from dagster import InitLoggerContext, LoggerDefinition
+
+from wine_quality.terminal_log import terminal
 
 NAME = "progress"
 
@@ -13,11 +14,15 @@ NAME = "progress"
 class ProgressHandler(logging.Handler):
     """Prints steps and messages; failures are left to whoever prints the result."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._terminal = terminal()
+
     def emit(self, record: logging.LogRecord) -> None:
         try:
             line = _line(record)
             if line is not None:
-                print(line, file=sys.stderr, flush=True)
+                print(line, file=self._terminal, flush=True)
         except Exception:
             self.handleError(record)
 

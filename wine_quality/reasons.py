@@ -45,7 +45,7 @@ def refusals_of(error: Any) -> list[str]:
 
 
 def root_of(error: Any) -> str:
-    """The message under Dagster's own wrappings, without its class's module."""
+    """The message under Dagster's own wrappings, without the class of our own errors."""
     while error.cause is not None and (error.cls_name or "").startswith("Dagster"):
         error = error.cause
-    return re.sub(r"^(\w+\.)+\w+: ", "", error.message.strip())
+    return re.sub(r"^((\w+\.)+\w+|ValueError): ", "", error.message.strip())

@@ -180,8 +180,10 @@ def sweep_points(
         }
     )
     children = tracker.child_runs()
+    child_runs = mlflow_link(tracker.experiment_url(children.experiment_id))
     with children.writing(map(_child, scores), context.log.info):
-        heat_map = recipe.log_plot(tracker, "sweep", plots.sweep_errors(scores, best))
+        large = plots.sweep_errors(scores, best)
+        drawn = recipe.show_plots(tracker, {"sweep": (large, _small(scores))}, "sweep_plot")
         tracker.log_table("sweep/points.csv", _table(scores))
     tracker.log_metrics({"cv_rmse": best.mean, "cv_rmse_std": best.std})
     ranked = sorted(scores, key=lambda score: score.mean)
@@ -193,10 +195,11 @@ def sweep_points(
         "best_l1_ratio": best.point.l1_ratio,
         "cv_rmse": best.mean,
         "cv_rmse_std": best.std,
-        "sweep": heat_map,
+        **drawn,
         "best_points": MetadataValue.table([TableRecord(_row(score)) for score in ranked[:_TOP]]),
         "data_sha256": split.data["data_sha256"],
         "mlflow_run": mlflow_link(tracker.run_url),
+        "mlflow_child_runs": child_runs,
     }
     context.log_event(AssetMaterialization(hyperparameter_sweep.key, metadata=shown))
     context.add_output_metadata(shown)
@@ -221,6 +224,24 @@ def _child(score: Any) -> ChildRun:
             "fold_rmse": score.fold_rmse,
         },
     )
+
+
+def _small(scores: list[Any]) -> str:
+    """The lowest error at each alpha, in the order of alpha."""
+    from wine_quality.training import small_plots
+
+    lowest: dict[float, float] = {}
+    for score in scores:
+        alpha = score.point.alpha
+        lowest[alpha] = min(score.mean, lowest.get(alpha, score.mean))
+    alphas = sorted(lowest)
+    errors = [lowest[alpha] for alpha in alphas]
+    first, last = f"lowest cv_rmse at alpha {alphas[0]:.3g}", f"{alphas[-1]:.3g}"
+    # Some 10 characters a point: of a long list, those that are told apart at this size.
+    step = -(-len(alphas) // 50)
+    best = errors.index(min(errors))
+    shown = sorted({*range(0, len(errors), step), best, len(errors) - 1})
+    return small_plots.line([errors[n] for n in shown], first, last, [shown.index(best)])
 
 
 def _row(score: Any) -> dict[str, float]:

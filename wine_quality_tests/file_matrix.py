@@ -119,6 +119,8 @@ READ = (
         [_commas(line).replace(";", ",") for line in _QUOTED])),
     Case("numbers with exponents", text([HEADER, *(row.replace("0.9978", "9.978e-1")
                                                    for row in ROWS)])),
+    Case("digits apart by `_`, as in SQL and Python (`9_4` is 94)", text(
+        [HEADER, *(row.replace(";34;", ";3_4;") for row in ROWS)])),
     Case("gzip", gzip.compress(_RED), suffix=".csv.gz"),
     Case("gzip of another name", gzip.compress(_RED)),
     Case("gzip in two parts", gzip.compress(text(PLAIN[:5])) + gzip.compress(text(PLAIN[5:]))),

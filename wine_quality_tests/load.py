@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from wine_quality.environments.versions import PROJECT_ROOT
+from wine_quality.tracking.child_runs import children_experiment
 from wine_quality_tests.bench_stack import proportional_mib
 from wine_quality_tests.dagster_stack import ENDED, DagsterStack
 from wine_quality_tests.servers import MlflowServer
@@ -142,7 +143,7 @@ def sweep_points(
     )
     taken = time.monotonic() - began
     assert done.returncode == 0, done.stdout + done.stderr
-    runs = list(every_run(server, name))
+    runs = [*every_run(server, name), *every_run(server, children_experiment(name))]
     children = [run for run in runs if "mlflow.parentRunId" in tags_of(run)]
     assert len(children) == points and len(runs) == points + 1
     assert {run["info"]["status"] for run in runs} == {"FINISHED"}

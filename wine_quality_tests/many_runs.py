@@ -42,14 +42,16 @@ def age(server: MlflowServer, name: str, *, versions: str = "1=1", runs: str = "
         )
 
 
-def make_run(registry: Registry, status: str = "FINISHED", **tags: str) -> str:
+def make_run(
+    registry: Registry, status: str = "FINISHED", experiment_name: str = "", **tags: str
+) -> str:
     """A run of the experiment, with the pipeline's tag unless ``tags`` are given; its id."""
-    server = registry.server
-    found = server.runs(registry.name)
+    server, name = registry.server, experiment_name or registry.name
+    found = server.runs(name)
     if found:
         experiment = found[0]["info"]["experiment_id"]
     else:
-        experiment = server.rest("experiments/create", name=registry.name)["experiment_id"]
+        experiment = server.rest("experiments/create", name=name)["experiment_id"]
     now = int(time.time() * 1000)
     named = tags or {"dagster.run_id": uuid.uuid4().hex}
     run = server.rest(

@@ -16,6 +16,9 @@ from dagster import (
 
 from wine_quality.definitions import defs
 from wine_quality.storage import PlainFormatIOManager
+from wine_quality.tracking.resource import MlflowTracker
+
+NOWHERE = "http://127.0.0.1:9"
 
 
 def _over_all_assets(name: str, **arguments: Any) -> JobDefinition:
@@ -61,3 +64,27 @@ def numbers() -> JobDefinition:
         resources={"io_manager": PlainFormatIOManager()},
         executor=defs.executor,
     ).resolve_job_def("numbers")
+
+
+@asset
+def failing() -> None:
+    raise ValueError("what was wrong. Do this.")
+
+
+def failing_step() -> JobDefinition:
+    """One asset, which fails in its own words."""
+    return Definitions(
+        assets=[failing],
+        jobs=[define_asset_job("failing_step", AssetSelection.all())],
+        executor=defs.executor,
+    ).resolve_job_def("failing_step")
+
+
+def failing_resource() -> JobDefinition:
+    """A resource that refuses: nobody listens at that address."""
+    return Definitions(
+        assets=defs.assets,
+        jobs=[define_asset_job("failing_resource", AssetSelection.assets("elasticnet_model"))],
+        resources={**(defs.resources or {}), "mlflow": MlflowTracker(tracking_uri=NOWHERE)},
+        executor=defs.executor,
+    ).resolve_job_def("failing_resource")

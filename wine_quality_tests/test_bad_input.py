@@ -95,7 +95,7 @@ def test_a_bad_file(fails, tmp_path: Path, fault):
         ("html", "is an HTML page titled 'Please sign in'"),
         ("hang", "no answer within 0.5 s, after 2 attempt(s)"),
         ("endless", "larger than the limit of 1 MB"),
-        ("columns", "has 1000000 columns; at most 1000 are read"),
+        ("columns", "has more than 1000 columns"),
     ],
 )
 def test_a_bad_web_server(fails, web, tmp_path: Path, path, words):
@@ -126,9 +126,18 @@ def test_bad_hyperparameters(home, option, value, words):
     assert words in sentence
 
 
-def test_an_unreachable_server_is_named(home):
-    done = run_command("run", "--tracking-uri", "http://127.0.0.1:9")
+def test_an_unreachable_server_is_named(home, mlflow_version):
+    """In a sentence; what the process of that version prints goes to a file that is named."""
+    key = mlflow_version.key
+    done = run_command("run", "--mlflow", key, "--tracking-uri", "http://127.0.0.1:9")
     assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    lines = [line for line in done.stderr.splitlines() if line.strip()]
+    named = [line for line in lines if line.startswith("What else was printed: ")]
+    assert all(Path(line.partition(": ")[2]).stat().st_size for line in named)
+    own = [line for line in lines if "in its own environment" in line]
+    # The sentence, what became of the run, and where its log is.
+    assert len(lines) == 3 + len(named) + len(own), done.stderr
     assert (
         "the MLflow tracking server http://127.0.0.1:9 (resources.mlflow.config.tracking_uri) "
         "cannot be used: [Errno 111] Connection refused. Start it, or correct tracking_uri."

@@ -96,7 +96,9 @@ def test_two_runs_at_once_and_a_backfill(home, mlflow_version, mlflow_server, po
         assert "plots/rmse_trend.png" in [file["path"] for file in plots["files"]]
     for own in homes:
         metadata, everything = _materialized(own)
-        assert metadata["rmse_trend"].value.startswith("![rmse_trend](data:image/png;base64,")
+        assert metadata["rmse_trend"].value.startswith("![rmse_trend](<data:image/svg")
+        png = "![rmse_trend](data:image/png;base64,"
+        assert metadata["rmse_trend_plot"].value.startswith(png)
         assert metadata["metrics_history"].value == f"127.0.0.1:{postgres.port}/{database}"
         for secret in (PASSWORD, QUOTED):
             assert secret not in everything + "".join(said)

@@ -19,6 +19,7 @@ import pytest
 from wine_quality.cli_gc import sqlite_reader
 from wine_quality.environments.versions import MLFLOW_VERSIONS, PROJECT_ROOT
 from wine_quality.tracking.champion import DECISION_TAG, PREVIOUS_TAG, WITHDRAWN_TAG
+from wine_quality.tracking.child_runs import children_experiment
 from wine_quality.upkeep.artifact_files import FolderFiles
 from wine_quality.upkeep.purge import carry_out, plan_purge
 from wine_quality_tests.fault_proxy import FaultProxy
@@ -52,8 +53,9 @@ def numbers(registry: Registry) -> list[int]:
     return sorted(int(found["version"]) for found in registry.server.versions(registry.name))
 
 
-def left(registry: Registry) -> set[str]:
-    return {run["info"]["run_id"] for run in registry.server.runs(registry.name)}
+def left(registry: Registry, experiment: str = "") -> set[str]:
+    runs = registry.server.runs(experiment or registry.name)
+    return {run["info"]["run_id"] for run in runs}
 
 
 @pytest.mark.parametrize("mlflow_version", ["1.26", "3"], indirect=True)
@@ -156,10 +158,15 @@ def log_model(registry: Registry, run: str) -> str | None:
 
 def test_a_run_goes_with_those_below_it_also_after_an_interruption(newest):
     parent = make_version(newest)
-    children = {make_run(newest, **{PARENT: parent}) for _ in range(3)}
+    apart = children_experiment(newest.name)
+    # One as older commits wrote them, in the experiment of the runs.
+    children = {make_run(newest, **{PARENT: parent})}
+    children |= {make_run(newest, experiment_name=apart, **{PARENT: parent}) for _ in range(2)}
     unfinished = make_version(newest)
-    running = make_run(newest, **{PARENT: unfinished})
+    running = make_run(newest, experiment_name=apart, **{PARENT: unfinished})
+    theirs = make_run(newest, experiment_name=apart)  # nobody's child
     age(newest.server, newest.name)
+    age(newest.server, apart)
     newest.server.rest("runs/update", run_id=running, status="RUNNING")
     proxy = FaultProxy(newest.server.uri)
     try:
@@ -181,9 +188,10 @@ def test_a_run_goes_with_those_below_it_also_after_an_interruption(newest):
     assert process.returncode == 130, said
     # The version first, the parent last: what is left can be found again.
     assert numbers(newest) == [2]
-    assert parent in left(newest) and not children <= left(newest)
+    assert parent in left(newest) and not children <= left(newest) | left(newest, apart)
     assert "1 runs and 0 versions are removed" in newest.do("retention", "--delete")
-    assert left(newest) == {unfinished, running}
+    assert left(newest) == {unfinished}
+    assert left(newest, apart) == {running, theirs}
     # Marked, and no more than that.
     tags = newest.server.rest(f"runs/get?run_id={parent}", "GET")["run"]["data"]["tags"]
     assert "wine_quality.retired" in [tag["key"] for tag in tags]

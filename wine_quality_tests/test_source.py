@@ -77,8 +77,8 @@ def test_a_gzipped_file_is_unpacked_whoever_packed_it(web, s3, tmp_path):
         assert parse_wine_csv(source.content, source.url).equals(plain)
     source = read_source(str(tmp_path / "red.csv.gz"))
     assert parse_wine_csv(source.content, source.url).equals(plain)
-    with pytest.raises(DataFormatError, match="unpacks to more than the limit of 0.01 MB"):
-        parse_wine_csv(source.content, source.url, max_bytes=10486)
+    with pytest.raises(DataFormatError, match="unpacks to more than the limit of 0.00976562 MB"):
+        parse_wine_csv(source.content, source.url, max_bytes=10240)
 
 
 @pytest.mark.parametrize(("path", "words"), [("html", "'Please sign in'"), ("empty", "is empty")])
@@ -90,7 +90,7 @@ def test_an_answer_that_is_no_csv_is_named(web, path, words):
 
 def test_a_million_columns_are_refused_before_pandas_sees_them(web):
     source = read_source(f"{web.url}/columns", SourceLimits())
-    with pytest.raises(DataFormatError, match="has 1000000 columns; at most 1000"):
+    with pytest.raises(DataFormatError, match="has more than 1000 columns"):
         parse_wine_csv(source.content, source.url)
 
 

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from wine_quality.environments.versions import MLFLOW_VERSIONS, PROJECT_ROOT, MlflowVersion
+from wine_quality.tracking.child_runs import children_experiment
 from wine_quality_tests.dagster_stack import DagsterStack
 from wine_quality_tests.fault_proxy import FaultProxy
 from wine_quality_tests.servers import MlflowServer, await_condition
@@ -75,11 +76,14 @@ class Sweep:
     def runs(self) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         """The parent, and its children as they are."""
         parents, children = [], []
-        for run in self.server.runs(self.name):
+        apart = self.server.runs(children_experiment(self.name))
+        for run in [*self.server.runs(self.name), *apart]:
             tags = {tag["key"]: tag["value"] for tag in run["data"]["tags"]}
             run["tags"] = tags
             (children if "mlflow.parentRunId" in tags else parents).append(run)
         [parent] = parents
+        # Not in the way of the runs.
+        assert children == apart
         for child in children:
             assert child["tags"]["mlflow.parentRunId"] == parent["info"]["run_id"]
         return parent, children

@@ -54,7 +54,7 @@ def compared(
             "model_version": mlflow_link(served.url),
             "newest": MetadataValue.timestamp(served.version.newest),
             "table": table,
-            "histograms": shown_plot("histograms", to_png(shifts_by_bin(plotted, title))),
+            "histograms": shown_plot({"histograms": to_png(shifts_by_bin(plotted, title))}),
         },
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -130,22 +131,24 @@ def evaluate_and_log(
         open_engine: For the second pass over wines that are not in memory.
     """
     from wine_quality.splits.split import SCALE
-    from wine_quality.training import plots
+    from wine_quality.training import plots, small_plots
     from wine_quality.training.fit import LinearModel
 
     linear = LinearModel.from_json(json.dumps(model))
     found = split.evaluate(linear, open_engine)
     tracker.log_metrics(found.metrics)
-    shown = {
-        name: log_plot(tracker, name, figure)
-        for name, figure in {
-            "predicted_against_actual": plots.predicted_against_actual(
-                found.actual, found.predicted
+    pairs = found.actual, found.predicted
+    shown = show_plots(
+        tracker,
+        {
+            "residuals": (plots.residuals(*pairs), small_plots.residuals(*pairs)),
+            "predicted_against_actual": (
+                plots.predicted_against_actual(*pairs),
+                small_plots.predicted_against_actual(*pairs),
             ),
-            "residuals": plots.residuals(found.actual, found.predicted),
-            "coefficients": plots.coefficients(linear),
-        }.items()
-    }
+            "coefficients": (plots.coefficients(linear), small_plots.coefficients(linear)),
+        },
+    )
     partly = {} if found.predicted_rows == found.rows else {"mae_rows": found.predicted_rows}
     return Done(
         value={
@@ -155,10 +158,10 @@ def evaluate_and_log(
         },
         metadata={
             **found.metrics,
+            **shown,
             "test_rows": found.rows,
             **partly,
             "mlflow_run": mlflow_link(tracker.run_url),
-            **shown,
         },
         checks=[
             checks.predictions_in_scale(found, SCALE),
@@ -167,19 +170,34 @@ def evaluate_and_log(
     )
 
 
-def log_plot(tracker: Tracker, name: str, figure: Any) -> MetadataValue:
-    """The figure into the MLflow run, and as Dagster's UI shows it."""
-    from wine_quality.training import plots
+def show_plots(
+    tracker: Tracker, figures: Mapping[str, tuple[Any, str]], together: str = "plots"
+) -> dict[str, MetadataValue]:
+    """The figures into the MLflow run, and as Dagster's UI shows them.
 
-    png = plots.to_png(figure)
-    tracker.log_figure(png, f"plots/{name}.png")
-    return shown_plot(name, png)
+    Args:
+        figures: By name, matplotlib's figure and a small SVG of the same, which the asset's page
+            shows at once.
+        together: Name of the entry that shows all of them large, behind one click.
+    """
+    from wine_quality.training import plots, small_plots
+
+    shown, large = {}, {}
+    for name, (figure, svg) in figures.items():
+        large[name] = plots.to_png(figure)
+        tracker.log_figure(large[name], f"plots/{name}.png")
+        shown[name] = MetadataValue.md(small_plots.as_markdown(name, svg))
+    return {**shown, together: shown_plot(large)}
 
 
-def shown_plot(name: str, png: bytes) -> MetadataValue:
-    """A picture as Dagster's UI shows it."""
-    encoded = base64.b64encode(png).decode()
-    return MetadataValue.md(f"![{name}](data:image/png;base64,{encoded})")
+def shown_plot(pictures: Mapping[str, bytes]) -> MetadataValue:
+    """PNGs, by name, as Dagster's UI shows them behind "[Show Markdown]"."""
+    return MetadataValue.md(
+        "\n\n".join(
+            f"![{name}](data:image/png;base64,{base64.b64encode(png).decode()})"
+            for name, png in pictures.items()
+        )
+    )
 
 
 def register(
@@ -190,9 +208,11 @@ def register(
     Raises:
         ValueError: the model is of a time when what was logged was not noted with it.
     """
-    from wine_quality.tracking.run_tags import git_commit
+    from wine_quality.tracking.run_tags import absolute_url, git_commit
     from wine_quality.tracking.tracker import LoggedModel
 
+    job = absolute_url("/locations/ml_repository/jobs/wine_quality_model")
+    champion = absolute_url("/assets/champion_model")
     if "model_sha256" not in model:
         raise ValueError(
             "elasticnet_model was trained before model versions were signed, so nobody knows "
@@ -208,6 +228,11 @@ def register(
             "git_commit": git_commit(),
         },
         description=", ".join(f"{key} {value:.6f}" for key, value in metrics.items()),
+        of_model=(
+            "Predicts the quality of a wine (0 to 10) from eleven measurements: an elastic net. "
+            f"Versions are made by Dagster, in [wine_quality_model]({job}) and its like; which of "
+            f"them is the champion is decided by the asset [champion_model]({champion})."
+        ),
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from wine_quality.assets.recipe import log_plot
+from wine_quality.assets.recipe import show_plots
 from wine_quality.metrics_history.evaluation import Evaluation, MetricsHistoryError
 from wine_quality.tracking.champion import CHAMPION
 
@@ -37,6 +37,7 @@ def log_trend(
     """
     if not history.is_kept:
         return {}
+    from wine_quality.training import small_plots
     from wine_quality.training.trend import TrendPoint, metric_trend
 
     tracker, name = mlflow.tracker, mlflow.registered_model_name
@@ -70,10 +71,16 @@ def log_trend(
         data=model["data"]["data_sha256"],
         champion=champion is not None and champion.run_id == run_id,
     )
-    figure = metric_trend(
-        [*points[-SHOWN + 1 :], mine], f"RMSE of {name} over time", "RMSE (score)"
+    points = [*points[-SHOWN + 1 :], mine]
+    figure = metric_trend(points, f"RMSE of {name} over time", "RMSE (score)")
+    small = small_plots.line(
+        [point.value for point in points],
+        f"{METRIC} of {points[0].label}",
+        mine.label,
+        dots=[n for n, point in enumerate(points) if point.champion or point is mine],
     )
-    return {f"{METRIC}_trend": log_plot(tracker, f"{METRIC}_trend", figure)}
+    trend = f"{METRIC}_trend"
+    return show_plots(tracker, {trend: (figure, small)}, together=f"{trend}_plot")
 
 
 def keep(

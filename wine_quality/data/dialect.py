@@ -181,13 +181,11 @@ def _check_above(above: list[str], header_line: int, name: str) -> None:
 
 
 def _names_of(header: str, separator: str, name: str) -> tuple[str, ...]:
-    count = header.count(separator) + 1
-    if count > MAX_COLUMNS:
-        raise DataFormatError(f"{name} has {count} columns; at most {MAX_COLUMNS} are read.")
+    if header.count(separator) >= MAX_COLUMNS:
+        raise DataFormatError(f"{name} has more than {MAX_COLUMNS} columns.")
     if len(header) > MAX_HEADER:
         raise DataFormatError(
-            f"{name} has a first line of {len(header)} characters; the header may have "
-            f"{MAX_HEADER}. Begin the file with the names of its columns."
+            f"{name} has a first line of more than {MAX_HEADER} characters. Begin the file with the names of its columns."
         )
     names = split_line(header.rstrip(), separator)
     while len(names) > 1 and not names[-1]:

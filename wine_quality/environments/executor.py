@@ -70,6 +70,10 @@ def choose_for(plan_context: PlanOrchestrationContext) -> ChosenVersion | None:
     )
 
 
+class PlanProcessDiedError(RuntimeError):
+    """The child process ended before its steps did; the message says how."""
+
+
 class MlflowEnvironmentExecutor(Executor):
     """Runs the plan in process, or in one child process of the picked environment."""
 
@@ -87,6 +91,10 @@ class MlflowEnvironmentExecutor(Executor):
         try:
             for event in _execute(plan_context, execution_plan, self.retries):
                 yield with_reason_first(event)
+        except (KeyboardInterrupt, DagsterExecutionInterruptedError):
+            # It may have come before there was a step, or a resource, to notice it.
+            note_interruption(plan_context.instance, plan_context.run_id)
+            raise
         except Exception as error:
             if plan_context.raise_on_error:
                 raise
@@ -169,12 +177,13 @@ def _execute_in_child(
                 _note_step(entry.dagster_event, open_steps, closed_steps)
     if interrupted:
         raise DagsterExecutionInterruptedError()
+    unfinished = [key for key in plan.step_keys_to_execute if key not in closed_steps]
+    if process.exit_code == 0 or (closed_steps and not unfinished):
+        return
     if failure is not None:
         yield from _close_steps(plan_context, plan, list(open_steps), failure)
         raise run_failed(failure)
-    unfinished = [key for key in plan.step_keys_to_execute if key not in closed_steps]
-    if process.exit_code != 0 and (unfinished or not closed_steps):
-        yield from _report_death(plan_context, plan, version, process, list(open_steps))
+    yield from _report_death(plan_context, plan, version, process, list(open_steps))
 
 
 def _note_step(event: DagsterEvent, open_steps: dict[str, None], closed: set[str]) -> None:
@@ -224,7 +233,7 @@ def _report_death(
     except NotClosedError as problem:
         closed = f"The MLflow run is still open: {problem}. The sensor mlflow_run_closer goes on."
     yield DagsterEvent.engine_event(plan_context, closed, EngineEventData(error=error))
-    raise RuntimeError(message)
+    raise PlanProcessDiedError(message)
 
 
 @executor(name="mlflow_environment")

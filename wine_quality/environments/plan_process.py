@@ -13,11 +13,15 @@ from wine_quality.environments.versions import PROJECT_ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from wine_quality.environments.versions import MlflowVersion
 
 GRACE_SECONDS = 30.0
 """How long an interrupted child may take to close its MLflow run before it is killed."""
+
+TERMINAL_FD = "WINE_QUALITY_TERMINAL_FD"
+"""Names the file descriptor of the terminal to a child whose own output goes to a file."""
 
 _POLL_SECONDS = 0.05
 
@@ -29,6 +33,8 @@ class PlanProcess:
     """
 
     _started_early: PlanProcess | None = None
+    output: Path | None = None
+    """The file that children print into; None: where this process prints."""
 
     def __init__(self, version: MlflowVersion) -> None:
         python = version.require_python()
@@ -38,17 +44,27 @@ class PlanProcess:
         paths = [str(PROJECT_ROOT), *filter(None, [variables.get("PYTHONPATH")])]
         variables["PYTHONPATH"] = os.pathsep.join(paths)
         variables["WINE_QUALITY_PARENT_PID"] = str(os.getpid())
+        given, printed = [events_of_child], None
+        if PlanProcess.output is not None:
+            printed = PlanProcess.output.open("ab")
+            given.append(os.dup(2))
+            variables[TERMINAL_FD] = str(given[-1])
         try:
             self._process = subprocess.Popen(
                 [str(python), "-m", "wine_quality.environments.worker", str(events_of_child)],
                 stdin=subprocess.PIPE,
+                stdout=printed,
+                stderr=printed,
                 env=variables,
-                pass_fds=(events_of_child,),
+                pass_fds=tuple(given),
                 # A session of its own: Ctrl-C reaches the child once, through interrupt().
                 start_new_session=True,
             )
         finally:
-            os.close(events_of_child)
+            for descriptor in given:
+                os.close(descriptor)
+            if printed is not None:
+                printed.close()
         self._deadline: float | None = None
 
     @classmethod

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from wine_quality.environments.dagster_private import (
     RemoteRepositoryOrigin,
+    capture_interrupts,
     execute_run,
     location_origins_from_yaml_paths,
+    pop_captured_interrupt,
 )
 from wine_quality.environments.versions import PROJECT_ROOT
 
@@ -38,13 +40,17 @@ def execute_as_of_code_location(
         DagsterInvalidConfigError: the run config does not fit the job; no run was made.
     """
     definition = job.get_definition()
-    run = instance.create_run_for_job(
-        job_def=definition,
-        run_config=run_config,
-        tags={**definition.run_tags, **tags},
-        remote_job_origin=_repository().get_job_origin(definition.name),
-        job_code_origin=job.get_python_origin(),
-    )
+    # Ctrl-C in the middle of what is written to the database would be told by its driver.
+    with capture_interrupts():
+        run = instance.create_run_for_job(
+            job_def=definition,
+            run_config=run_config,
+            tags={**definition.run_tags, **tags},
+            remote_job_origin=_repository().get_job_origin(definition.name),
+            job_code_origin=job.get_python_origin(),
+        )
+    if pop_captured_interrupt():
+        raise KeyboardInterrupt
     return execute_run(job, run, instance)
 
 

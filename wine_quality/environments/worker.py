@@ -114,6 +114,9 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    code = main()
+    try:
+        code = main()
+    except KeyboardInterrupt:
+        code = 130  # before there was a run to interrupt; the parent says it
     startup.end()
     sys.exit(code)

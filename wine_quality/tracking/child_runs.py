@@ -1,5 +1,9 @@
 """Runs below an MLflow run: the points of a sweep.
 
+They are in an experiment of their own, beside that of the run: a hundred of them would fill the
+first page of its runs, whatever is folded there. Older commits wrote them into the run's own
+experiment; whoever looks for children looks in both.
+
 Each child is made, filled by one ``log_batch`` and ended, in a thread of its own: an interruption
 comes to the main thread, so the child that is just being written is finished and no other begun.
 Whatever kills the whole process may leave one RUNNING; ``end_running_children`` finds it.
@@ -17,6 +21,9 @@ from typing import Any
 PARENT_TAG = "mlflow.parentRunId"
 NAME_TAG = "mlflow.runName"
 _PAGE = 1000
+_APART = "/sweeps"
+# Of PostgreSQL's column in all versions.
+_NAME_LIMIT = 256
 # A person who waits wants to see that it goes on.
 _REPORT_SECONDS = 5.0
 _GRACE_SECONDS = 3.0
@@ -36,12 +43,31 @@ class ChildRun:
     metrics: Mapping[str, Sequence[float]]
 
 
-class ChildRuns:
-    """Writes the children of one MLflow run."""
+def children_experiment(experiment_name: str) -> str:
+    """The name of the experiment that the children of its runs are in."""
+    apart = experiment_name + _APART
+    return apart if len(apart) <= _NAME_LIMIT else experiment_name
 
-    def __init__(self, client: Any, experiment_id: str, parent_id: str) -> None:
+
+def experiments_with_children(client: Any, experiment_id: str) -> list[str]:
+    """Ids of the experiments that may hold children of the runs of one."""
+    name = client.get_experiment(experiment_id).name
+    apart = client.get_experiment_by_name(children_experiment(name))
+    return list(dict.fromkeys([experiment_id, *([apart.experiment_id] if apart else [])]))
+
+
+class ChildRuns:
+    """Writes the children of one MLflow run.
+
+    Args:
+        experiment_id: Of the parent.
+        apart_id: Of the experiment that the children go to.
+    """
+
+    def __init__(self, client: Any, experiment_id: str, apart_id: str, parent_id: str) -> None:
         self._client = client
-        self._experiment_id = experiment_id
+        self._parents_experiment = experiment_id
+        self.experiment_id = apart_id
         self._parent_id = parent_id
 
     @contextmanager
@@ -66,7 +92,7 @@ class ChildRuns:
         from mlflow.entities import Metric, Param
 
         run = self._client.create_run(
-            self._experiment_id, tags={PARENT_TAG: self._parent_id, NAME_TAG: child.name}
+            self.experiment_id, tags={PARENT_TAG: self._parent_id, NAME_TAG: child.name}
         )
         now = int(time.time() * 1000)
         self._client.log_batch(
@@ -81,7 +107,7 @@ class ChildRuns:
         self._client.set_terminated(run.info.run_id)
 
     def _finished_names(self) -> set[str]:
-        found = _children(self._client, self._experiment_id, self._parent_id, "FINISHED")
+        found = _children(self._client, self._parents_experiment, self._parent_id, "FINISHED")
         return {run.data.tags.get(NAME_TAG, "") for run in found}
 
 
@@ -140,9 +166,10 @@ def end_running_children(client: Any, experiment_id: str, parent_id: str, status
 
 def _children(client: Any, experiment_id: str, parent_id: str, status: str) -> Iterator[Any]:
     token = None
+    experiments = experiments_with_children(client, experiment_id)
     wanted = f"tags.`{PARENT_TAG}` = '{parent_id}' and attributes.status = '{status}'"
     while True:
-        page = client.search_runs([experiment_id], wanted, max_results=_PAGE, page_token=token)
+        page = client.search_runs(experiments, wanted, max_results=_PAGE, page_token=token)
         yield from page
         token = page.token
         if not token:

@@ -24,6 +24,9 @@ USUAL_UI = "http://localhost:5000"
 # On the MLflow run.
 RUN_TAG = "dagster.run_id"
 ROOT_TAG = "dagster.root_run_id"
+# What MLflow's UI shows as the description, as Markdown; people write there too.
+NOTE_TAG = "mlflow.note.content"
+_LINK_START = "[Dagster run "
 
 # Values of MLFLOW_STATE_TAG on the Dagster run: OPEN from before the MLflow run is made until it
 # has ended; then the tag says how it ended, or LEFT where another Dagster run had taken it up.
@@ -57,6 +60,23 @@ def absolute_url(url: str) -> str:
     return f"{webserver.rstrip('/')}{url}"
 
 
+def dagster_link(run: DagsterRun) -> str:
+    """The way back to Dagster, for the description of the MLflow run."""
+    what = "of assets" if run.job_name.startswith("__") else f"of the job {run.job_name}"
+    return f"{_LINK_START}{run.run_id[:8]}]({dagster_run_url(run.run_id)}) {what}"
+
+
+def with_dagster_link(note: str, link: str) -> str:
+    """A description with the link to the Dagster run that has the MLflow run now.
+
+    What a person wrote is kept; where they took the link out, it stays out.
+    """
+    if not note:
+        return link
+    first, newline, rest = note.partition("\n")
+    return f"{link}{newline}{rest}" if first.startswith(_LINK_START) else note
+
+
 def tags_for_mlflow(run: DagsterRun) -> dict[str, str]:
     """What the MLflow run says of the Dagster run that made it."""
     return {
@@ -64,6 +84,7 @@ def tags_for_mlflow(run: DagsterRun) -> dict[str, str]:
         ROOT_TAG: run.root_run_id or run.run_id,
         "dagster.run_url": dagster_run_url(run.run_id),
         "dagster.job_name": run.job_name,
+        NOTE_TAG: dagster_link(run),
         "mlflow.user": _user(),
         "mlflow.source.type": "JOB",
         "mlflow.source.name": run.job_name,

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wine_quality.tracking.champion import ChampionRegistry
-from wine_quality.tracking.child_runs import ChildRuns, end_running_children
+from wine_quality.tracking.child_runs import ChildRuns, children_experiment, end_running_children
 from wine_quality.tracking.loadable import loadable_formats, require_loadable
 from wine_quality.tracking.provenance import (
     HASH_TAG,
@@ -36,7 +36,12 @@ from wine_quality.tracking.provenance import (
     require_signature,
     signature,
 )
-from wine_quality.tracking.run_tags import RUN_TAG, without_password
+from wine_quality.tracking.run_tags import (
+    NOTE_TAG,
+    RUN_TAG,
+    with_dagster_link,
+    without_password,
+)
 from wine_quality.tracking.training import MlflowRunGoneError, Training
 
 if TYPE_CHECKING:
@@ -184,23 +189,32 @@ class Tracker(ABC):
         ui = self.settings.ui_url
         return f"{ui}/#/{page}" if ui else ""
 
-    def open_experiment(self) -> str:
-        """The experiment's id; it is created when new and restored when it was deleted."""
-        name = self.settings.experiment_name
+    def experiment_url(self, experiment_id: str) -> str:
+        """Where an experiment is seen; empty when no UI shows it."""
+        return self._seen_at(f"experiments/{experiment_id}")
+
+    def open_experiment(self, name: str | None = None, note: str | None = None) -> str:
+        """An experiment's id; it is created when new and restored when it was deleted.
+
+        Args:
+            name: None: that of the runs.
+            note: Its description when it is made.
+        """
+        name = name or self.settings.experiment_name
         experiment = self.client.get_experiment_by_name(name)
         if experiment is None:
-            return self._create_experiment(name)
+            return self._create_experiment(name, {NOTE_TAG: note} if note else {})
         if experiment.lifecycle_stage == "deleted":
             self._warn(f"MLflow experiment {name!r} was deleted; restoring it.")
             self.client.restore_experiment(experiment.experiment_id)
         return experiment.experiment_id
 
-    def _create_experiment(self, name: str) -> str:
+    def _create_experiment(self, name: str, tags: Mapping[str, str]) -> str:
         from mlflow.exceptions import MlflowException
 
         try:
             return self.client.create_experiment(
-                name, self.settings.artifact_location, EXPERIMENT_TAGS
+                name, self.settings.artifact_location, {**EXPERIMENT_TAGS, **tags}
             )
         except MlflowException as error:
             # Another run made it in this moment.
@@ -234,7 +248,13 @@ class Tracker(ABC):
         else:
             self.locate(run_id)
             self.run_id = run_id
+            if NOTE_TAG in cut:
+                cut[NOTE_TAG] = with_dagster_link(self._note(), cut[NOTE_TAG])
             self.set_tags(cut)
+
+    def _note(self) -> str:
+        """The run's description as it is."""
+        return self.client.get_run(self.require_run_id()).data.tags.get(NOTE_TAG, "")
 
     def locate(self, run_id: str) -> None:
         """Take the experiment of a run for that of this tracker, whatever the settings say.
@@ -509,7 +529,15 @@ class Tracker(ABC):
         """Writes runs below this one; ``end`` leaves none of them RUNNING."""
         assert self.experiment_id is not None
         self._has_children = True
-        return ChildRuns(self.client, self.experiment_id, self.require_run_id())
+        parents = self.experiment_name
+        name = children_experiment(parents)
+        note = f"Children of the runs of [{parents}](#/experiments/{self.experiment_id})."
+        apart = self.open_experiment(name, note)
+        link = f"[Its child runs](#/experiments/{apart}) are in the experiment {name}."
+        there = self._note()
+        if link not in there:
+            self.client.set_tag(self.require_run_id(), NOTE_TAG, f"{there}\n\n{link}".lstrip())
+        return ChildRuns(self.client, self.experiment_id, apart, self.require_run_id())
 
     def _log_file(self, path: str, content: bytes) -> None:
         with tempfile.TemporaryDirectory() as folder:
@@ -526,18 +554,21 @@ class Tracker(ABC):
         name: str,
         tags: Mapping[str, str],
         description: str,
+        of_model: str = "",
     ) -> str:
         """A model version of this run, signed; the one it already has when called again.
 
         Args:
             record: SHA-256 of the run's training record.
             tags: Of the version; ``RUN_TAG`` must be among them.
+            description: Of the version.
+            of_model: Description of the registered model, if this makes it.
 
         Returns:
             The version number as MLflow writes it.
         """
         run_id = self.require_run_id()
-        self._create_registered_model(name)
+        self._create_registered_model(name, of_model)
         if not self._versions_of(run_id, name):
             cut = {key: self._cut("model tag", key, text, TAG_LIMIT) for key, text in tags.items()}
             version, files = self.settings.version, model.sha256
@@ -568,11 +599,11 @@ class Tracker(ABC):
         source = f"{run.info.artifact_uri}/{MODEL_FOLDER}"
         return self.client.create_model_version(name, source, run.info.run_id, tags)
 
-    def _create_registered_model(self, name: str) -> None:
+    def _create_registered_model(self, name: str, description: str) -> None:
         from mlflow.exceptions import MlflowException
 
         try:
-            self.client.create_registered_model(name)
+            self.client.create_registered_model(name, description=description)
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise

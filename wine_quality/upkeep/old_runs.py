@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
-from wine_quality.tracking.child_runs import PARENT_TAG
+from wine_quality.tracking.child_runs import PARENT_TAG, experiments_with_children
 from wine_quality.tracking.run_tags import RUN_TAG
 from wine_quality.upkeep.kept_versions import Versions, look_at_versions, may_go
 
@@ -73,6 +73,7 @@ class Retention:
         say: Callable[[str], None],
     ) -> None:
         self._client, self._experiment_id, self._model = client, experiment_id, model
+        self._with_children = experiments_with_children(client, experiment_id)
         self._before, self._say = before, say
 
     def plan(self) -> Plan:
@@ -91,6 +92,8 @@ class Retention:
                 if not self._is_old(run):
                     busy.add(parent)
                 continue
+            if run.info.experiment_id != self._experiment_id:
+                continue  # somebody's own, among the children
             seen += 1
             if RUN_TAG in run.data.tags and self._is_old(run):
                 name = run.data.tags.get("mlflow.runName", "")
@@ -142,7 +145,7 @@ class Retention:
         token = None
         while True:
             page = self._client.search_runs(
-                [self._experiment_id],
+                self._with_children,
                 f"attributes.start_time < {self._before}",
                 max_results=_PAGE,
                 order_by=["attributes.start_time ASC"],
@@ -211,7 +214,7 @@ class Retention:
         wanted = f"tags.`{PARENT_TAG}` = '{run_id}'"
         while True:
             page = self._client.search_runs(
-                [self._experiment_id], wanted, max_results=_PAGE, page_token=token
+                self._with_children, wanted, max_results=_PAGE, page_token=token
             )
             found += [run.info.run_id for run in page]
             token = page.token

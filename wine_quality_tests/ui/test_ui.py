@@ -61,9 +61,15 @@ def test_the_materialization_tells_what_happened(page, up, screenshot):
     page.goto(f"{up.dagster}/assets/evaluation_metrics")
     for figure in ("0.7931640229276851", "0.6271946374319586", "0.10862644997792614"):
         page.get_by_text(figure).first.wait_for()
+    # The plots at once, and all of them large behind one click.
+    for plot in ("residuals", "predicted_against_actual", "coefficients"):
+        small = page.locator(f"img[alt='{plot}'][src^='data:image/svg']")
+        small.wait_for()
+        assert small.evaluate("image => image.complete && image.naturalWidth") == 300
+    small.scroll_into_view_if_needed()
     screenshot("materialization")
     page.get_by_text("[Show Markdown]").first.click()
-    plot = page.locator("img[src^='data:image/png']")
+    plot = page.locator("img[alt='residuals'][src^='data:image/png']")
     plot.wait_for()
     assert plot.evaluate("image => image.naturalWidth") == 600
     screenshot("plot")
@@ -134,8 +140,9 @@ def test_a_new_file_becomes_the_champion(page, up, screenshot):
     screenshot("new-champion")
     page.goto(f"{up.dagster}/assets/evaluation_metrics")
     page.get_by_text("rmse_trend").first.wait_for()
+    page.locator("img[alt='rmse_trend'][src^='data:image/svg']").scroll_into_view_if_needed()
     page.get_by_text("[Show Markdown]").last.click()
-    page.locator("img[alt='rmse_trend']").wait_for()
+    page.locator("img[alt='rmse_trend'][src^='data:image/png']").wait_for()
     screenshot("rmse-trend")
 
 
@@ -146,6 +153,7 @@ def test_a_sweep_from_the_launchpad(page, up, screenshot):
     await_condition(lambda: _run_statuses(up) == ["SUCCESS"] * 3, "the sweep", 120)
     page.goto(f"{up.dagster}/assets/hyperparameter_sweep")
     page.get_by_text("0.0003").first.wait_for()
+    page.locator("img[alt='sweep'][src^='data:image/svg']").wait_for()
     page.get_by_text("[Show Markdown]").first.click()
     plot = page.locator("img[src^='data:image/png']")
     plot.wait_for()

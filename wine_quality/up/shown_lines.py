@@ -1,0 +1,94 @@
+"""Which lines of what Dagster prints are shown on the terminal of `make up`, and how.
+
+Dagster prints each event of each run and each tick of each sensor: some two lines a second. People
+at the terminal see one line when a run starts and one when it ends, notices, warnings and errors.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+_RECORD = re.compile(
+    r"^\d{4}-\d\d-\d\d (?P<time>\d\d:\d\d:\d\d)\S*(?: [+-]\d{4})? - (?P<logger>\S+) - "
+    r"(?P<level>[A-Z]+) - (?P<text>.*)$"
+)
+_OF_RUN = re.compile(r"^(?P<job>\S+) - (?P<run>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}) - ")
+_RUN_EVENT = re.compile(r"\bRUN_(?P<kind>START|SUCCESS|FAILURE|CANCELED) - (?P<message>.*)$")
+_STEP_EVENT = re.compile(r"\b(STEP|HOOK|RESOURCE_INIT)_[A-Z_]+ - ")
+_PLAIN = re.compile(r"^(WARNING|ERROR|CRITICAL):\s+(?P<text>.*)$")
+# What a sensor of ours logs: the notices.
+_NOTICE = re.compile(r"^__repository__ - (?P<sensor>\w+_notice) - (?P<title>.*)$")
+_NEVER_RUN = re.compile(r" - Dependencies for step ")
+_REPEAT_SECONDS = 60.0
+_LENGTH = 400
+
+
+class ShownLines:
+    """Picks lines of one process, in their order.
+
+    Args:
+        url: Of the Dagster UI, for links to runs.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._started: dict[str, float] = {}
+        self._said: dict[str, float] = {}
+        self._failed = float("-inf")
+
+    def shown(self, line: str) -> str | None:
+        """The line as people see it; None when it is only for the log file."""
+        line = _COLOUR.sub("", line).rstrip()
+        record = _RECORD.match(line)
+        if record is None:
+            plain = _PLAIN.match(line)
+            return self._once(plain["text"]) if plain else None
+        notice = _NOTICE.match(record["text"])
+        if notice is not None:
+            return self._notice(record, notice["sensor"], notice["title"])
+        run = _OF_RUN.match(record["text"])
+        if run is not None:
+            return self._of_run(record, run["job"], run["run"])
+        return self._warning(record, record["logger"], record["text"])
+
+    def _of_run(self, record: re.Match[str], job: str, run: str) -> str | None:
+        title = f"{'materialize' if job.startswith('__') else job} {run[:8]}"
+        event = _RUN_EVENT.search(record["text"])
+        if event is None:
+            if _STEP_EVENT.search(record["text"]) or _NEVER_RUN.search(record["text"]):
+                return None  # the run's end says it
+            return self._warning(record, title, record["text"].rpartition(f"{run} - ")[2])
+        if event["kind"] == "START":
+            self._started[run] = time.monotonic()
+            return f"{record['time']} {title} started"
+        began = self._started.pop(run, None)
+        after = f" after {time.monotonic() - began:.0f} s" if began is not None else ""
+        if event["kind"] == "SUCCESS":
+            return f"{record['time']} {title} succeeded{after}"
+        if event["kind"] == "FAILURE":
+            self._failed = time.monotonic()
+        how = "was cancelled" if event["kind"] == "CANCELED" else "failed"
+        reason = f": {event['message']}" if event["kind"] == "FAILURE" else ""
+        return f"{record['time']} {title} {how}{after}{reason[:_LENGTH]}  {self._url}/runs/{run}"
+
+    def _notice(self, record: re.Match[str], sensor: str, title: str) -> str | None:
+        if "failure" in sensor and time.monotonic() - self._failed < _REPEAT_SECONDS:
+            return None  # the run itself has said it
+        return f"{record['time']} {title[:_LENGTH]}"
+
+    def _warning(self, record: re.Match[str], who: str, text: str) -> str | None:
+        if record["level"] not in ("WARNING", "ERROR", "CRITICAL"):
+            return None
+        said = self._once(f"{record['level'].lower()}: {who}: {text}"[:_LENGTH])
+        return f"{record['time']} {said}" if said else None
+
+    def _once(self, text: str) -> str | None:
+        """None for what was said a moment ago: a sensor that fails does so every few seconds."""
+        now = time.monotonic()
+        self._said = {key: at for key, at in self._said.items() if now - at < _REPEAT_SECONDS}
+        if text in self._said:
+            return None
+        self._said[text] = now
+        return text

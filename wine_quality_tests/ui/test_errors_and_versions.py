@@ -1,0 +1,109 @@
+"""In a browser, on each version: what people see of a run that failed, of one that is refused, and
+of one that goes on with another's model without naming its version."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+import requests
+import yaml
+
+from wine_quality_tests.servers import await_condition
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+
+RMSE = "0.7931640229276851"
+NOWHERE = "http://127.0.0.1:9"
+SENTENCE = (
+    f"the MLflow tracking server {NOWHERE} (resources.mlflow.config.tracking_uri) cannot be used: "
+    "[Errno 111] Connection refused. Start it, or correct tracking_uri."
+)
+LAUNCHPAD = "{}/locations/ml_repository/jobs/{}/playground/setup?config={}"
+
+
+def mlflow(**fields: Any) -> dict[str, Any]:
+    return {"resources": {"mlflow": {"config": fields}}}
+
+
+def open_launchpad(page, up, config: dict[str, Any], job: str = "wine_quality_model") -> None:
+    page.goto(LAUNCHPAD.format(up.dagster, job, quote(yaml.safe_dump(config))))
+
+
+def launch(page, up, config: dict[str, Any]) -> str:
+    """The run, when it has ended."""
+    before = {run["runId"] for run in runs(up)}
+    open_launchpad(page, up, config)
+    page.get_by_text("No errors").wait_for()
+    page.get_by_role("button", name="Launch Run").click()
+    return ended(up, before)["runId"]
+
+
+def ended(up, before: set[str]) -> dict[str, str]:
+    """The run that has come since, when it has ended."""
+
+    def look() -> dict[str, str] | None:
+        new = [run for run in runs(up) if run["runId"] not in before]
+        return new[0] if new and new[0]["status"] in ("SUCCESS", "FAILURE") else None
+
+    await_condition(lambda: look() is not None, "the run to end", 120)
+    run = look()
+    assert run is not None
+    return run
+
+
+def runs(up) -> list[dict[str, str]]:
+    """The newest first."""
+    query = "{ runsOrError { ... on Runs { results { runId status } } } }"
+    answer = requests.post(f"{up.dagster}/graphql", json={"query": query}, timeout=30)
+    return answer.json()["data"]["runsOrError"]["results"]
+
+
+def failure_row(page, up, run_id: str):
+    """What the run's page says beside RUN_FAILURE, with nothing clicked."""
+    page.goto(f"{up.dagster}/runs/{run_id}")
+    page.get_by_text("RUN_FAILURE").first.wait_for()
+    return page.locator("div", has=page.get_by_text("RUN_FAILURE", exact=True)).last.locator(
+        "xpath=.."
+    )
+
+
+def test_a_part_of_the_graph_follows_the_version_of_its_model(page, up, mlflow_version, screenshot):
+    key = mlflow_version.key
+    launch(page, up, mlflow(version=key))
+    before = {run["runId"] for run in runs(up)}
+    page.goto(f"{up.dagster}/assets/evaluation_metrics")
+    page.get_by_role("button", name="Materialize", exact=True).click()
+    run = ended(up, before)
+    page.goto(f"{up.dagster}/runs/{run['runId']}")
+    page.get_by_text(f"goes on with MLflow {key}, the version of elasticnet_model").first.wait_for()
+    screenshot(f"follows-{key}")
+    assert run["status"] == "SUCCESS"
+    page.goto(f"{up.dagster}/assets/evaluation_metrics")
+    page.get_by_text(RMSE).first.wait_for()
+    page.get_by_text(run["runId"][:8]).first.wait_for()
+
+
+def test_the_run_failure_says_why(page, up, mlflow_version, screenshot):
+    run_id = launch(page, up, mlflow(version=mlflow_version.key, tracking_uri=NOWHERE))
+    row = failure_row(page, up, run_id)
+    screenshot(f"run-failure-resource-{mlflow_version.key}")
+    assert SENTENCE in row.inner_text()
+    assert "resource_fn" not in row.inner_text()
+
+
+def test_bad_values_are_refused_before_there_is_a_run(page, up, screenshot):
+    before = runs(up)
+    bad = {"resources": {"hyperparameters": {"config": {"alpha": -1}}}}
+    open_launchpad(page, up, bad)
+    page.get_by_text("No errors").wait_for()
+    page.get_by_role("button", name="Launch Run").click()
+    page.get_by_text("alpha is -1.0; it must be at least 0").first.wait_for()
+    screenshot("refused")
+    open_launchpad(page, up, mlflow(version="2.5"))
+    page.get_by_text('(one of "1.26", "2.1.1", "3"; quote it)').first.wait_for()
+    screenshot("unknown-version")
+    open_launchpad(page, up, mlflow(version=1.26))
+    page.get_by_text('(one of "1.26", "2.1.1", "3"; quote it)').first.wait_for()
+    assert runs(up) == before

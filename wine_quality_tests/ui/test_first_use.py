@@ -1,0 +1,74 @@
+"""Versions that are not built, picked at the UI: uv builds them, and the run's page says so."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from wine_quality.environments import build
+from wine_quality.environments.versions import (
+    DEFAULT_VERSION,
+    MLFLOW_VERSIONS,
+    environments_root,
+    get_version,
+)
+from wine_quality_tests.servers import await_condition
+from wine_quality_tests.ui.test_runs_of_commands import LAUNCH, ask, runs_of, tags_of
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+OTHERS = [
+    version.key
+    for version in MLFLOW_VERSIONS.values()
+    if version.key != DEFAULT_VERSION and version.python.exists()
+]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory) -> Iterator[Path]:
+    """With environments beside it, of which only the default version's is built."""
+    root = tmp_path_factory.mktemp("environments")
+    built = get_version(DEFAULT_VERSION).directory.resolve()
+    (root / built.name).symlink_to(built)
+    before = os.environ.get("WINE_QUALITY_ENVIRONMENTS")
+    os.environ["WINE_QUALITY_ENVIRONMENTS"] = str(root)
+    yield tmp_path_factory.mktemp("home")
+    del os.environ["WINE_QUALITY_ENVIRONMENTS"]
+    if before is not None:
+        os.environ["WINE_QUALITY_ENVIRONMENTS"] = before
+
+
+def test_a_version_that_is_not_built_is_built_by_the_run(page, up, screenshot):
+    launched = {}
+    for key in OTHERS:
+        selector = {
+            "repositoryLocationName": "ml_repository",
+            "repositoryName": "__repository__",
+            "jobName": "wine_quality_model",
+        }
+        config = {"resources": {"mlflow": {"config": {"version": key}}}}
+        said = ask(up, LAUNCH, run={"selector": selector, "runConfigData": config})
+        launched[key] = said["launchRun"]["run"]["runId"]
+    for key, run in launched.items():
+        page.goto(f"{up.dagster}/runs/{run}")
+        page.get_by_text(f"Building the environment of MLflow {key}").first.wait_for()
+        screenshot(f"first-use-{key}")
+
+    def ended() -> bool:
+        statuses = [run["status"] for run in runs_of(up, "wine_quality_model")]
+        assert "FAILURE" not in statuses
+        return statuses == ["SUCCESS"] * len(OTHERS)
+
+    await_condition(ended, "the runs", 600)
+    found = {
+        tags_of(run)["mlflow/version"]: run["runId"] for run in runs_of(up, "wine_quality_model")
+    }
+    assert found == launched
+    for key, run in launched.items():
+        assert build.is_complete(get_version(key))
+        assert (environments_root() / f"build-mlflow-{key}.log").exists()
+        page.goto(f"{up.dagster}/runs/{run}")
+        page.get_by_text(f"The environment of MLflow {key} is ready").first.wait_for()
