@@ -185,7 +185,8 @@ def _names_of(header: str, separator: str, name: str) -> tuple[str, ...]:
         raise DataFormatError(f"{name} has more than {MAX_COLUMNS} columns.")
     if len(header) > MAX_HEADER:
         raise DataFormatError(
-            f"{name} has a first line of more than {MAX_HEADER} characters. Begin the file with the names of its columns."
+            f"{name} has a first line of more than {MAX_HEADER} characters. Begin the file "
+            "with the names of its columns."
         )
     names = split_line(header.rstrip(), separator)
     while len(names) > 1 and not names[-1]:
