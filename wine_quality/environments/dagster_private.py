@@ -38,6 +38,7 @@ from dagster._core.launcher.base import CheckRunHealthResult, LaunchRunContext, 
 from dagster._core.remote_origin import RemoteRepositoryOrigin
 from dagster._core.run_coordinator.base import SubmitRunContext
 from dagster._core.run_coordinator.queued_run_coordinator import QueuedRunCoordinator
+from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 from dagster._core.system_config.objects import ResolvedRunConfig
 from dagster._core.workspace.load import location_origins_from_yaml_paths
 from dagster._grpc.impl import core_execute_run
@@ -75,6 +76,7 @@ __all__ = [
     "ResolvedRunConfig",
     "RetryMode",
     "SerializableErrorInfo",
+    "SqliteEventLogStorage",
     "StepDependencyConfig",
     "StepFailureData",
     "SubmitRunContext",
@@ -110,3 +112,21 @@ def workspace_of_files(instance: DagsterInstance, files: Sequence[str], version:
     return WorkspaceProcessContext(
         instance, version=version, workspace_load_target=WorkspaceFileTarget(paths=files)
     )
+
+
+# What Dagster itself imports when a run begins, on sqlite and on PostgreSQL.
+RUN_MODULES = (
+    "dagster._core.execution.plan.active",
+    "dagster._core.instance.factory",
+    "dagster._core.instance.runs.run_domain",
+    "dagster._core.run_coordinator.queued_run_coordinator",
+    "dagster._core.scheduler.scheduler",
+    "dagster._core.secrets.env_file",
+    "dagster._core.storage.event_log.sqlite.sqlite_event_log",
+    "dagster._core.storage.local_compute_log_manager",
+    "dagster._core.storage.runs.sqlite.sqlite_run_storage",
+    "dagster._core.storage.schedules.sqlite.sqlite_schedule_storage",
+    "dagster._core.storage.sqlite_storage",
+    "dagster._daemon.controller",
+    "dagster_postgres",
+)
