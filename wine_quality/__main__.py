@@ -221,6 +221,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    code = main()
-    startup.end()
+    try:
+        code = main()
+        startup.end()
+    except KeyboardInterrupt:
+        print("\nInterrupted.", file=sys.stderr)
+        code = 130
     sys.exit(code)

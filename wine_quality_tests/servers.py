@@ -48,7 +48,7 @@ def await_condition(condition: Callable[[], bool], what: str, seconds: float = 9
 class MlflowServer:
     """sqlite behind it, artifacts proxied (``--serve-artifacts``)."""
 
-    def __init__(self, version: MlflowVersion, folder: Path) -> None:
+    def __init__(self, version: MlflowVersion, folder: Path, **variables: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         port = free_port()
         self.version = version
@@ -64,7 +64,7 @@ class MlflowServer:
             dying_with_us(*command),
             stdout=self.log.open("wb"),
             stderr=subprocess.STDOUT,
-            env={**version.process_variables(), "HOME": str(folder)},
+            env={**version.process_variables(), "HOME": str(folder), **variables},
             cwd=folder,
             start_new_session=True,
         )

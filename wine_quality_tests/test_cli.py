@@ -226,6 +226,27 @@ def test_a_missing_environment_names_the_command_that_builds_it(home, tmp_path, 
     assert "Build it with: make env MLFLOW=2.1.1" in done.stderr
 
 
+@pytest.mark.parametrize("name", ["run", "image"])
+def test_ctrl_c_in_a_build_is_a_sentence(home, tmp_path, name):
+    root = tmp_path / "environments"
+    root.mkdir()
+    (root / "mlflow-3").symlink_to(Path(sys.prefix))
+    log = tmp_path / "log"
+    process = subprocess.Popen(
+        [str(root / "mlflow-3/bin/python"), "-m", "wine_quality", name, "--mlflow", "2.1.1"],
+        stdout=log.open("wb"),
+        stderr=subprocess.STDOUT,
+        cwd=PROJECT_ROOT,
+        env={**os.environ, "WINE_QUALITY_ENVIRONMENTS": str(root)},
+    )
+    await_condition(lambda: "Building" in log.read_text(), "the build")
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) == 130, log.read_text()
+    said = [line for line in log.read_text().splitlines() if line]
+    assert said[-1].startswith("Interrupted")
+    assert len(said) <= 3, said
+
+
 def test_a_broken_environment_is_named(home, tmp_path, monkeypatch):
     """Its process dies before it takes the plan."""
     root = tmp_path / "environments"

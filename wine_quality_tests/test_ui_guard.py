@@ -11,13 +11,16 @@ import threading
 from collections.abc import Iterator
 
 import pytest
+import requests
 import uvicorn
 
+from wine_quality.environments.versions import MLFLOW_VERSIONS
+from wine_quality.stack.tracking import guard_variables
 from wine_quality.tracking.addresses import UIS
 from wine_quality.webserver.guard import VARIABLE, allowed_hosts, refusal
 from wine_quality.webserver.layer import GuardedApplication
 from wine_quality.webserver.mlflow_pages import WithMlflowPages
-from wine_quality_tests.servers import await_condition
+from wine_quality_tests.servers import MlflowServer, await_condition
 
 QUERY = json.dumps({"query": "mutation { launch }"})
 JSON = {"Content-Type": "application/json"}
@@ -202,3 +205,29 @@ def test_other_paths_below_it(site):
     assert site.ask("GET", "/mlflowers", {})[1] == "reached"
     status, text, _ = site.ask("GET", "/mlflow/", {})
     assert status == 200 and "Which MLflow holds what" in text
+
+
+def _status(uri: str, headers: dict[str, str]) -> tuple[int, str]:
+    body = json.dumps({"name": "somebody's"})
+    answer = requests.post(
+        f"{uri}/api/2.0/mlflow/experiments/create", body, headers=headers, timeout=30
+    )
+    return answer.status_code, answer.text
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("key", [v.key for v in MLFLOW_VERSIONS.values() if not v.is_guarded])
+def test_the_stacks_older_mlflow_servers_have_it(key, tmp_path):
+    version = MLFLOW_VERSIONS[key]
+    if not version.python.exists():
+        pytest.skip(f"no environment of MLflow {key}")
+    server = MlflowServer(version, tmp_path, **guard_variables(version, {VARIABLE: "wine"}))
+    try:
+        page = {"Content-Type": "text/plain", "Origin": "https://evil.example"}
+        assert _status(server.uri, page)[0] == 403
+        assert _status(server.uri, {"Host": "evil.example"})[0] == 403
+        assert _status(server.uri, {"Host": "wine"})[0] == 200
+        # What the clients ask, with nothing of a browser.
+        assert server.get("experiments/get?experiment_id=1")["experiment"]["name"] == "somebody's"
+    finally:
+        server.stop()

@@ -177,12 +177,13 @@ def _execute_in_child(
                 _note_step(entry.dagster_event, open_steps, closed_steps)
     if interrupted:
         raise DagsterExecutionInterruptedError()
+    unfinished = [key for key in plan.step_keys_to_execute if key not in closed_steps]
+    if process.exit_code == 0 or (closed_steps and not unfinished):
+        return
     if failure is not None:
         yield from _close_steps(plan_context, plan, list(open_steps), failure)
         raise run_failed(failure)
-    unfinished = [key for key in plan.step_keys_to_execute if key not in closed_steps]
-    if process.exit_code != 0 and (unfinished or not closed_steps):
-        yield from _report_death(plan_context, plan, version, process, list(open_steps))
+    yield from _report_death(plan_context, plan, version, process, list(open_steps))
 
 
 def _note_step(event: DagsterEvent, open_steps: dict[str, None], closed: set[str]) -> None:

@@ -60,6 +60,11 @@ class MlflowVersion:
         return Path(sys.prefix).resolve() == self.directory.resolve()
 
     @property
+    def is_guarded(self) -> bool:
+        """Whether its server looks at Host and Origin, and runs in uvicorn; else in gunicorn."""
+        return int(self.client.partition(".")[0]) >= 3
+
+    @property
     def build_command(self) -> str:
         return f"make env MLFLOW={self.key}"
 

@@ -6,10 +6,11 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from wine_quality.environments.versions import MlflowVersion
+from wine_quality.environments.versions import PROJECT_ROOT, MlflowVersion
 from wine_quality.stack.objects import aws_variables
 from wine_quality.stack.service import Service, http_answers, with_home
 from wine_quality.stack.settings import FOLDER
+from wine_quality.webserver.guard import VARIABLE as ALLOWED_HOSTS
 
 _SERVE = FOLDER / "mlflow" / "serve.sh"
 _FROM_SETTINGS = (
@@ -46,6 +47,7 @@ def mlflow_service(
         "MLFLOW_POSTGRES_DB": f"mlflow_{underscored(version)}",
         "MLFLOW_HOST": listens,
         "MLFLOW_PORT": str(port),
+        **guard_variables(version, settings),
         "PATH": f"{version.require_python().parent}{os.pathsep}{os.environ['PATH']}",
     }
     return Service(
@@ -57,6 +59,17 @@ def mlflow_service(
         after=after,
         address=f"http://{seen}:{port}",
     )
+
+
+def guard_variables(version: MlflowVersion, settings: Mapping[str, str]) -> dict[str, str]:
+    """MLflow 3 looks at hosts and origins itself; the older ones answer any web page."""
+    if version.is_guarded:
+        return {}
+    return {
+        "GUNICORN_CMD_ARGS": "--config python:wine_quality.webserver.gunicorn_guard",
+        "PYTHONPATH": str(PROJECT_ROOT),
+        ALLOWED_HOSTS: settings[ALLOWED_HOSTS],
+    }
 
 
 def reached(listens: str) -> str:

@@ -168,7 +168,7 @@ class MlflowUi:
         return Process(f"mlflow-{version.key}", command, variables, self._log)
 
     def _address(self) -> list[str]:
-        if self._is_uvicorn:
+        if self.version.is_guarded:
             # It names host and port all the same.
             place = ["--host", "127.0.0.1", "--port", "0"]
             return [*place, f"--uvicorn-opts=--uds={self._wanted}"]
@@ -177,11 +177,7 @@ class MlflowUi:
 
     @property
     def _path(self) -> Path:
-        return self._wanted if self._is_uvicorn else Path(f"{self._wanted}:1")
-
-    @property
-    def _is_uvicorn(self) -> bool:
-        return int(self.version.client.partition(".")[0]) >= 3
+        return self._wanted if self.version.is_guarded else Path(f"{self._wanted}:1")
 
     def _why(self, what: str) -> str:
         lines = self._log.read_text(errors="replace").strip()[-1000:] if self._log.exists() else ""

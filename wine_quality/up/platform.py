@@ -19,13 +19,14 @@ from pathlib import Path
 from wine_quality.data.allowed import EVERYTHING
 from wine_quality.environments.versions import MlflowVersion
 from wine_quality.home import dagster_home_in_use, stores_are_made, up_state
-from wine_quality.stack.dagster import daemon_ready, webserver_ready
+from wine_quality.stack.dagster import webserver_ready
 from wine_quality.stack.processes import signal_group
 from wine_quality.stack.supervisor import Watchdog
 from wine_quality.tracking.addresses import UIS
 from wine_quality.up.mlflow_uis import MlflowUis
 from wine_quality.up.ports import port_of
 from wine_quality.up.processes import Process, environment, python, stop
+from wine_quality.up.ready import daemon_ready_since
 
 _POLL_SECONDS = 0.1
 _READY_SECONDS = 300
@@ -91,18 +92,20 @@ class Platform:
 
     async def _run(self) -> None:
         variables = self._variables()
-        if not stores_are_made(dagster_home_in_use()):
-            # Before webserver and daemon would, both at once.
-            await self._await_end(self._start("stores", python("-c", _STORES), variables))
         workspace = self._workspace()
-        self._start(_CODE_SERVER, self._code_server(), variables)
         webserver = python("-m", "wine_quality.webserver", "-w", str(workspace))
+        # It loads its libraries meanwhile.
         webserver += ["--fd", str(self._dagster.fileno()), "--wait-for", str(self._code_socket)]
         self._start("Dagster's webserver", webserver, variables, self._dagster.fileno())
+        if not stores_are_made(dagster_home_in_use()):
+            # Before the others would, all at once.
+            await self._await_end(self._start("stores", python("-c", _STORES), variables))
+        self._start(_CODE_SERVER, self._code_server(), variables)
         await self._await(self._code_socket.exists, "the code server")
         daemon = python("-m", "dagster._daemon", "run", "-w", str(workspace))
         self._start("Dagster's daemon", daemon, variables)
-        for ready in (webserver_ready(self._url), daemon_ready(self._url)):
+        daemon_is_ready = daemon_ready_since(self._url, time.time())
+        for ready in (webserver_ready(self._url), daemon_is_ready):
             await self._await(ready, "the Dagster UI")
         self._is_ready = True
         self._note()

@@ -84,6 +84,7 @@ def up(chromium, postgres, home, tmp_path_factory) -> Iterator[Up]:
         "WINE_QUALITY_WATCH_ALPHA": "0.001",
         "WINE_QUALITY_WATCH_L1_RATIO": "0.2",
         **slack.variables(),
+        "WINE_QUALITY_NOTIFY": "log,slack",
     }
     for name in ("DAGSTER_HOME", "MLFLOW_TRACKING_URI"):
         environment.pop(name, None)
