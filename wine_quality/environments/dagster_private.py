@@ -38,7 +38,6 @@ from dagster._core.launcher.base import CheckRunHealthResult, LaunchRunContext, 
 from dagster._core.remote_origin import RemoteRepositoryOrigin
 from dagster._core.run_coordinator.base import SubmitRunContext
 from dagster._core.run_coordinator.queued_run_coordinator import QueuedRunCoordinator
-from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 from dagster._core.system_config.objects import ResolvedRunConfig
 from dagster._core.workspace.load import location_origins_from_yaml_paths
 from dagster._grpc.impl import core_execute_run
@@ -76,7 +75,6 @@ __all__ = [
     "ResolvedRunConfig",
     "RetryMode",
     "SerializableErrorInfo",
-    "SqliteEventLogStorage",
     "StepDependencyConfig",
     "StepFailureData",
     "SubmitRunContext",

@@ -9,23 +9,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
-
-from wine_quality.environments.dagster_private import SqliteEventLogStorage
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance
     from sqlalchemy.engine import Connection, Engine
 
 
-class KeptConnectionsStorage(SqliteEventLogStorage):
-    """Dagster's storage, with one engine and one connection for each database that it opens."""
+class _KeptConnections:
+    """Before Dagster's class: one engine and one connection for each database that it opens."""
 
     _engines: dict[str, Engine]
+    _db_lock: Any
+    _initdb: Any
+    _initialized_dbs: set[str]
+    conn_string_for_shard: Any
 
     @contextmanager
     def _connect(self, shard: str) -> Iterator[Connection]:
-        # As in the class above: one connection is in use at a time, by whichever thread.
+        # As in Dagster's: one connection is in use at a time, by whichever thread.
         with self._db_lock:
             if shard not in self._engines:
                 engine = _engine(self.conn_string_for_shard(shard))
@@ -40,15 +42,19 @@ class KeptConnectionsStorage(SqliteEventLogStorage):
         for engine in self._engines.values():
             engine.dispose()
         self._engines.clear()
-        super().dispose()
+        super().dispose()  # type: ignore[misc]
 
 
 def keep_connections(instance: DagsterInstance) -> None:
     """From here on, until the instance is disposed of. Nothing happens on another storage."""
-    storage = instance.event_log_storage
-    if type(storage) is SqliteEventLogStorage:
-        storage._engines = {}  # type: ignore[attr-defined]
-        storage.__class__ = KeptConnectionsStorage
+    storage: Any = instance.event_log_storage
+    kind = type(storage)
+    # By its name: its module costs what a process that needs no storage should not pay.
+    if kind.__name__ == "SqliteEventLogStorage":
+        storage._engines = {}
+        storage.__class__ = type(
+            kind.__name__ + "WithKeptConnections", (_KeptConnections, kind), {}
+        )
 
 
 def _engine(address: str) -> Engine:
