@@ -16,45 +16,39 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Engine
 
 
-class _KeptConnections:
-    """Before Dagster's class: one engine and one connection for each database that it opens."""
-
-    _engines: dict[str, Engine]
-    _db_lock: Any
-    _initdb: Any
-    _initialized_dbs: set[str]
-    conn_string_for_shard: Any
-
-    @contextmanager
-    def _connect(self, shard: str) -> Iterator[Connection]:
-        # As in Dagster's: one connection is in use at a time, by whichever thread.
-        with self._db_lock:
-            if shard not in self._engines:
-                engine = _engine(self.conn_string_for_shard(shard))
-                if shard not in self._initialized_dbs:
-                    self._initdb(engine)
-                    self._initialized_dbs.add(shard)
-                self._engines[shard] = engine
-            with self._engines[shard].connect() as connection, connection.begin():
-                yield connection
-
-    def dispose(self) -> None:
-        for engine in self._engines.values():
-            engine.dispose()
-        self._engines.clear()
-        super().dispose()  # type: ignore[misc]
-
-
 def keep_connections(instance: DagsterInstance) -> None:
     """From here on, until the instance is disposed of. Nothing happens on another storage."""
     storage: Any = instance.event_log_storage
-    kind = type(storage)
     # By its name: its module costs what a process that needs no storage should not pay.
-    if kind.__name__ == "SqliteEventLogStorage":
+    if type(storage).__name__ == "SqliteEventLogStorage":
         storage._engines = {}
-        storage.__class__ = type(
-            kind.__name__ + "WithKeptConnections", (_KeptConnections, kind), {}
-        )
+        storage.__class__ = _with_kept_connections(type(storage))
+
+
+def _with_kept_connections(dagster_storage: Any) -> Any:
+    """Dagster's class with one engine and one connection for each database that it opens."""
+
+    class KeptConnections(dagster_storage):
+        @contextmanager
+        def _connect(self, shard: str) -> Iterator[Connection]:
+            # As in Dagster's: one connection is in use at a time, by whichever thread.
+            with self._db_lock:
+                if shard not in self._engines:
+                    engine = _engine(self.conn_string_for_shard(shard))
+                    if shard not in self._initialized_dbs:
+                        self._initdb(engine)
+                        self._initialized_dbs.add(shard)
+                    self._engines[shard] = engine
+                with self._engines[shard].connect() as connection, connection.begin():
+                    yield connection
+
+        def dispose(self) -> None:
+            for engine in self._engines.values():
+                engine.dispose()
+            self._engines.clear()
+            super().dispose()
+
+    return KeptConnections
 
 
 def _engine(address: str) -> Engine:
