@@ -18,7 +18,7 @@ BUILD := $(PYTHON) -m wine_quality.environments build
 JAVA = $(shell command -v java)
 
 .DEFAULT_GOAL := help
-.PHONY: help env envs devenvs run sweep promote rollback deploy serve image trust metrics forget retention gc backup restore up spark stack stack-down stack-env test quick lint audit sbom bench bench-scale fuzz attack faults chaos screenshots browser clean
+.PHONY: help env envs devenvs run sweep promote rollback deploy serve image trust metrics forget retention gc backup restore up spark stack stack-down stack-env test quick lint audit sbom bench bench-scale fuzz attack faults kills orders chaos screenshots browser clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -104,6 +104,12 @@ quick: devenvs ## the tests that need no server: an answer in about two minutes
 faults: devenvs ## every cell of the fault matrix, into docs/fault-matrix.md (CELLS="S3 and hangs")
 	@WINE_QUALITY_FAULTS=all WINE_QUALITY_FAULTS_RESULTS=docs \
 	  $(BIN)/python -m pytest -v wine_quality_tests/test_faults.py $(if $(CELLS),-k "$(CELLS)")
+
+kills: devenvs ## a kill at every event of a run's log, into docs/kill-points.md (about an hour)
+	@WINE_QUALITY_TABLES=docs $(BIN)/python -m pytest -v wine_quality_tests/test_kill_points.py -k every
+
+orders: devenvs ## every order in which parts of two trainings can be made, into docs/part-orders.md
+	@WINE_QUALITY_TABLES=docs $(BIN)/python -m pytest -v wine_quality_tests/test_parts.py -k every
 
 chaos: devenvs ## the job in a loop while services are killed, for MINUTES=5 (ARGS="--seed 7")
 	@$(BIN)/python -m wine_quality_tests.chaos --minutes $(or $(MINUTES),5) $(ARGS)

@@ -1,4 +1,5 @@
-"""``make chaos``: the job in a loop while services are killed at random, then the invariants.
+"""``make chaos``: the job, and parts of it under other experiments, in a loop while services are
+killed at random; then the invariants.
 
 ``python -m wine_quality_tests.chaos --minutes 5 --seed 1``; prints the seed, what was killed, how
 the runs ended and which invariants are broken. Exit code 0 when none is.
@@ -36,6 +37,16 @@ _PAUSE_SECONDS = (2.0, 12.0)
 _DRAIN_SECONDS = 600.0
 AGREE_SECONDS = 60.0
 _WORKER = "a run worker"
+_EXPERIMENTS = ["chaos-a", "chaos-b"]
+_SHARE_OF_PARTS = 0.4
+_PARTS = [
+    ["evaluation_metrics"],
+    ["registered_model"],
+    ["champion_model"],
+    ["elasticnet_model"],
+    ["evaluation_metrics", "registered_model", "champion_model"],
+    ["train_test_split", "elasticnet_model"],
+]
 
 
 class Chaos:
@@ -44,6 +55,7 @@ class Chaos:
     Attributes:
         killed: How often each service was.
         ended: How many runs ended how.
+        parts: How many runs were of some assets only.
     """
 
     def __init__(self, stack: FaultyStack, seed: int) -> None:
@@ -53,6 +65,7 @@ class Chaos:
         self.ended: Counter[str] = Counter()
         self.launched: list[str] = []
         self.refused = 0
+        self.parts = 0
 
     def run(self, seconds: float) -> list[str]:
         """Disturb for so long, let all end, and say what does not hold."""
@@ -69,11 +82,17 @@ class Chaos:
 
     def _launch_some(self) -> None:
         """Keep ``_AT_ONCE`` runs going, while the webserver can be asked."""
-        version = self._draw.choice(self.stack.versions)
-        config = {"resources": {"mlflow": {"config": {"version": version}}}}
+        fields = {
+            "version": self._draw.choice(self.stack.versions),
+            "experiment_name": self._draw.choice(_EXPERIMENTS),
+        }
+        config = {"resources": {"mlflow": {"config": fields}}}
+        # A part fails where there is nothing yet, or nothing of one training: that is right, too.
+        parts = self._draw.choice(_PARTS) if self._draw.random() < _SHARE_OF_PARTS else None
         try:
             if self._unfinished() < _AT_ONCE:
-                self.launched.append(self.stack.launch(config))
+                self.launched.append(self.stack.launch(config, assets=parts))
+                self.parts += parts is not None
         except (requests.RequestException, AssertionError, ValueError, psycopg2.OperationalError):
             self.refused += 1
 
@@ -140,7 +159,8 @@ def main() -> int:
     finally:
         stack.down()
     print(f"killed: {dict(chaos.killed)}")
-    print(f"runs: {dict(chaos.ended)}; {chaos.refused} launches could not be made at that moment")
+    print(f"runs: {dict(chaos.ended)}, {chaos.parts} of them of some assets only")
+    print(f"{chaos.refused} launches could not be made at that moment")
     for line in said:
         print(f"BROKEN: {line}")
     print("every invariant holds" if not said else f"{len(said)} invariant(s) broken")

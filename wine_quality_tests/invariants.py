@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from wine_quality.environments.versions import PROJECT_ROOT, get_version
-from wine_quality.run_tag_names import MLFLOW_OWNER_TAG, MLFLOW_STATE_TAG
+from wine_quality.run_tag_names import MLFLOW_OWNER_TAG, MLFLOW_RUN_TAG, MLFLOW_STATE_TAG
 from wine_quality_tests.stack_client import Stack
 
 NEVER_LAUNCHED = "NOT_STARTED"
@@ -21,9 +21,10 @@ NEVER_LAUNCHED = "NOT_STARTED"
 ENDED_AS = {"SUCCESS": "FINISHED", "FAILURE": "FAILED", "CANCELED": "KILLED"}
 JOB = "wine_quality_model"
 _DAGSTER_RUNS = f"""
-    SELECT r.run_id, r.status, r.pipeline_name, o.value, s.value FROM runs r
+    SELECT r.run_id, r.status, r.pipeline_name, o.value, s.value, m.value FROM runs r
     LEFT JOIN run_tags o ON o.run_id = r.run_id AND o.key = '{MLFLOW_OWNER_TAG}'
-    LEFT JOIN run_tags s ON s.run_id = r.run_id AND s.key = '{MLFLOW_STATE_TAG}'"""
+    LEFT JOIN run_tags s ON s.run_id = r.run_id AND s.key = '{MLFLOW_STATE_TAG}'
+    LEFT JOIN run_tags m ON m.run_id = r.run_id AND m.key = '{MLFLOW_RUN_TAG}'"""
 _MLFLOW_RUNS = """
     SELECT r.run_uuid, r.status, d.value, o.value FROM runs r
     LEFT JOIN tags d ON d.run_uuid = r.run_uuid AND d.key = 'dagster.run_id'
@@ -41,6 +42,7 @@ class Stored:
 
     Attributes:
         dagster: Job, status, and what its tags say of its MLflow run, by Dagster run.
+        tracked: MLflow run, by the Dagster run whose tags name it as its own.
         mlflow: Status, Dagster run and root Dagster run, by MLflow version and run.
         versions: MLflow run and place of the files, by MLflow version, model and number.
         artifacts: Size of each object in MLflow's bucket.
@@ -49,6 +51,7 @@ class Stored:
     """
 
     dagster: dict[str, tuple[str, str, bool]]
+    tracked: dict[str, str]
     mlflow: dict[tuple[str, str], tuple[str, str | None, str | None]]
     versions: dict[tuple[str, str, int], tuple[str, str]]
     artifacts: dict[str, int] = field(repr=False)
@@ -58,10 +61,12 @@ class Stored:
 
 def stored(stack: Stack) -> Stored:
     """Read everything now."""
+    rows = stack.query("dagster", "DAGSTER", _DAGSTER_RUNS)
     dagster = {
         run: (job, status, owner == run and state == "open")
-        for run, status, job, owner, state in stack.query("dagster", "DAGSTER", _DAGSTER_RUNS)
+        for run, status, job, owner, state, _ in rows
     }
+    tracked = {run: mlflow_run for run, _, _, owner, _, mlflow_run in rows if owner == run}
     mlflow, versions = {}, {}
     for key in stack.versions:
         database = f"mlflow_{key.replace('.', '_')}"
@@ -72,6 +77,7 @@ def stored(stack: Stack) -> Stored:
             versions[key, name, number] = (run, place)
     return Stored(
         dagster,
+        tracked,
         mlflow,
         versions,
         stack.artifacts(),
@@ -129,11 +135,10 @@ def duplicates(now: Stored) -> list[str]:
 def missing_results(now: Stored) -> list[str]:
     """Runs of the job that ended well without a finished MLflow run that has a version."""
     registered = {run for run, _ in now.versions.values()}
-    mine = {dagster_run: run for (_, run), (_, dagster_run, _) in now.mlflow.items()}
     return [
         f"Dagster run {run} ended well and registered nothing"
         for run, (job, status, _) in now.dagster.items()
-        if job == JOB and status == "SUCCESS" and mine.get(run) not in registered
+        if job == JOB and status == "SUCCESS" and now.tracked.get(run) not in registered
     ]
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -81,12 +82,14 @@ def main(folder: Path, key: str, uri: str, who: str, wanted: list[str]) -> None:
     if get_version(key).is_resident:
         import_all()
         project.close_in_fork()
-    whole, _ = project.execute("whole", project.config(f"{who}-{key}-whole", ALPHA))
+    own = f"killed-{uuid.uuid4().hex[:8]}"
+    whole, _ = project.execute(own, project.config(own, ALPHA))
     events = events_of(project, whole)
-    say(events=events, broken=broken(project, f"{who}-{key}-whole", whole))
-    for number, when in enumerate(wanted or range(1, len(events) + 1), 1):
-        name = f"{who}-{key}-{folder.name}-{number}"
-        say(when=when, **kill_at(project, who, str(when), name))
+    say(events=events, broken=broken(project, own, whole))
+    # What comes before is stored by whoever launches the run.
+    began = next(n for n, event in enumerate(events, 1) if "PIPELINE_START" in event)
+    for number, when in enumerate(wanted or range(began, len(events) + 1), 1):
+        say(when=when, **kill_at(project, who, str(when), f"{own}-{number}"))
 
 
 if __name__ == "__main__":

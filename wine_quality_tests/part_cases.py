@@ -13,7 +13,7 @@ from typing import Any
 
 from dagster import DagsterInstance, ReexecutionOptions, execute_job, reconstructable
 
-from wine_quality.definitions import sweep_job
+from wine_quality.definitions import deployment_job, sweep_job
 from wine_quality_tests.part_orders import Orders, State, config_of, only, outcome
 from wine_quality_tests.warm_project import WarmProject, forked, import_all, say
 
@@ -68,6 +68,28 @@ def of_a_sweep(project: WarmProject) -> None:
     say(case="sweep", failed=came["failed"], broken=[*came["broken"], *said])
 
 
+def of_a_deployment(project: WarmProject, orders: Orders) -> None:
+    """Its value says of which training the version is that it deployed."""
+    resources = project.config(orders.name)["resources"]
+    config = {"resources": {"mlflow": resources["mlflow"]}}
+
+    def deploy() -> None:
+        with DagsterInstance.get() as instance:
+            job = reconstructable(deployment_job)
+            execute_job(job, instance, config, tags={"test/name": "deployment"})
+
+    forked(deploy, project.log)
+    run_id = project.newest("deployment")
+    stored = list((project.folder / "assets" / "model_deployment").glob(f"{run_id}.json"))
+    said = [f"the deployment is {project.status(run_id)}"] * (not stored)
+    for file in stored:
+        value = json.loads(file.read_text())
+        of = {v["version"]: v["run_id"] for v in project.versions(orders.name)}
+        if value["training"]["mlflow_run_id"] != of[value["version"]]:
+            said.append(f"{value} of {of}")
+    say(case="deployment", broken=said)
+
+
 def of_a_deleted_run(project: WarmProject, orders: Orders) -> None:
     for run in project.mlflow_runs(orders.name):
         project.rest("runs/delete", run_id=run["info"]["run_id"])
@@ -86,6 +108,7 @@ def main(folder: Path, key: str, uri: str) -> None:
     of_older_checkout(orders, base)
     project = WarmProject(base, key, uri)
     of_a_sweep(project)
+    of_a_deployment(project, orders)
     of_a_deleted_run(project, orders)
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 import shutil
 import sys
+import uuid
 from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
@@ -164,7 +165,7 @@ class Orders:
 
     def __init__(self, folder: Path, key: str, uri: str, way: str) -> None:
         self.folder, self.key, self.uri, self.way = folder, key, uri, way
-        self.name = f"parts-{way}-{folder.name}"
+        self.name = f"parts-{uuid.uuid4().hex[:8]}"
         self._count = 0
 
     def whole(self) -> Path:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from wine_quality.tracking.run_tags import git_commit
@@ -32,8 +34,11 @@ re-execution has to end as SUCCESS.
 version. **S**: all steps had succeeded, so SUCCESS and FINISHED; nothing to re-execute. **–**:
 there is no child yet, or any more. **✗**: an invariant is broken.
 
-Made by `make kills` at commit {commit}: {count} kills, {wrong} broken.
+What comes before, which says what the run is to make, is stored by whoever launches it.
+
+Made by `make kills`: {count} kills, {wrong} broken.
 """
+_WRONG, _NOBODY = "✗", "–"
 
 
 def order_table(came: Sequence[Mapping[str, Any]]) -> str:
@@ -57,27 +62,38 @@ def _what_came(one: Mapping[str, Any]) -> str:
     return f"{', '.join(stopped)} stops" + (f"; made: {', '.join(made)}" if made else "")
 
 
-def kill_table(columns: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
-    """What ``kill_points`` printed, by the name of a column."""
-    cells = {name: {int(c["when"]): c for c in lines[1:]} for name, lines in columns.items()}
-    every = [cell for column in cells.values() for cell in column.values()]
-    killed = [cell for cell in every if _cell(cell) != "–"]
-    wrong = sum(bool(cell["broken"]) for cell in every)
-    text = [_KILL_HEAD.format(commit=git_commit()[:12], count=len(killed), wrong=wrong)]
-    for name, lines in columns.items():
-        text.append(f"\n## {name}\n\n| | event | |\n|---|---|---|\n")
-        for number, event in enumerate(lines[0]["events"], 1):
-            if number in cells[name]:
-                shown = _cell(cells[name][number])
-                text.append(f"| {number} | {_short(event)} | {shown} |\n")
+def write_kill_table(folder: Path, column: str, lines: Sequence[Mapping[str, Any]]) -> None:
+    """Add what ``kill_points`` printed to the table; the other columns are kept."""
+    kept = folder / "kill-points.json"
+    columns = json.loads(kept.read_text()) if kept.exists() else {}
+    columns[column] = {
+        "commit": git_commit()[:12],
+        "cells": {
+            line["when"]: [_short(lines[0]["events"][int(line["when"]) - 1]), _cell(line)]
+            for line in lines[1:]
+        },
+    }
+    kept.write_text(json.dumps(columns, indent=1, ensure_ascii=False) + "\n")
+    (folder / "kill-points.md").write_text(kill_table(columns))
+
+
+def kill_table(columns: Mapping[str, Mapping[str, Any]]) -> str:
+    """All columns as Markdown."""
+    every = [came for column in columns.values() for _, came in column["cells"].values()]
+    wrong = sum(came.startswith(_WRONG) for came in every)
+    text = [_KILL_HEAD.format(count=len(every) - every.count(_NOBODY), wrong=wrong)]
+    for name, column in columns.items():
+        text.append(f"\n## {name}\n\nAt commit {column['commit']}.\n\n")
+        text.append("| | killed after | |\n|---|---|---|\n")
+        text += [f"| {n} | {event} | {came} |\n" for n, (event, came) in column["cells"].items()]
     return "".join(text)
 
 
 def _cell(cell: Mapping[str, Any]) -> str:
     if cell["broken"]:
-        return f"✗ {'; '.join(cell['broken'])}"
+        return f"{_WRONG} {'; '.join(cell['broken'])}"
     if not cell["killed"]:
-        return "–"
+        return _NOBODY
     return "F→S" if cell["ended"] == "FAILURE" else "S"
 
 

@@ -5,13 +5,14 @@ it can be re-executed unless it is done. At every event: ``make kills``.
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from wine_quality.environments.versions import MLFLOW_VERSIONS
-from wine_quality_tests.part_tables import kill_table
+from wine_quality_tests.part_tables import write_kill_table
 from wine_quality_tests.test_parts import RESULTS
 from wine_quality_tests.warm_process import warm_process
 
@@ -57,20 +58,21 @@ def test_a_worker_with_a_child_or_the_child_is_killed(
     assert list(found.values()) == ["FAILURE", "SUCCESS"]
 
 
+COLUMNS = [
+    *((key, key, "worker") for key in MLFLOW_VERSIONS),
+    *((key, "3", who) for key in MLFLOW_VERSIONS if key != "3" for who in ("worker", "child")),
+]
+
+
 @pytest.mark.timeout(6 * 3600)
 @pytest.mark.skipif(RESULTS not in os.environ, reason="make kills: it takes an hour")
-def test_every_event(home, mlflow_server, tmp_path: Path):
-    """One column after the other; the table is written after each."""
-    columns: dict[str, list[dict[str, Any]]] = {}
-    three = MLFLOW_VERSIONS["3"]
-    plans = [(version, version, "worker") for version in MLFLOW_VERSIONS.values()]
-    older = [version for version in MLFLOW_VERSIONS.values() if version is not three]
-    plans += [(version, three, who) for version in older for who in ("worker", "child")]
-    for version, process, who in plans:
-        title = f"MLflow {version.key}: the {who}"
-        title += "" if process is version else ", steps in the executor's child"
-        folder = tmp_path / title.replace(" ", "-").replace(":", "")
-        given = (version.key, mlflow_server(version).uri, who)
-        columns[title] = warm_process(process, "kill_points", folder, *given, seconds=3 * 3600)
-        Path(os.environ[RESULTS], "kill-points.md").write_text(kill_table(columns))
-    assert [one for lines in columns.values() for one in lines if one["broken"]] == []
+@pytest.mark.parametrize(("key", "process", "who"), COLUMNS)
+def test_every_event(home, mlflow_server, tmp_path: Path, key, process, who):
+    """A column of the table, which is written after each kill."""
+    uri = mlflow_server(MLFLOW_VERSIONS[key]).uri
+    given = (MLFLOW_VERSIONS[process], "kill_points", tmp_path / who, key, uri, who)
+    child = "" if process == key else ", steps in the executor's child"
+    column = f"MLflow {key}: the {who}{child}"
+    write = partial(write_kill_table, Path(os.environ[RESULTS]), column)
+    lines = warm_process(*given, seconds=3 * 3600, each=write)
+    assert [one for one in lines if one["broken"]] == []

@@ -220,8 +220,6 @@ def test_killed_between_the_last_step_and_success_the_run_is_done(dagster, track
 
 
 def test_a_killed_part_is_closed_in_the_experiment_of_its_training(dagster, tracked):
-    if tracked.key == "1.26":
-        pytest.skip("as 2.1.1, by the same code and an older client")
     assert dagster.wait(dagster.launch(tracked.config())) == "SUCCESS"
     elsewhere = f"{tracked.name}-elsewhere"
     tracked.proxy.hold(AT_LOGGING)

@@ -71,6 +71,11 @@ def test_values_of_an_older_checkout_and_a_sweep(home, mlflow_server, tmp_path: 
 def test_every_order(home, mlflow_server, tmp_path: Path):
     version = MLFLOW_VERSIONS["3"]
     given = (version.key, mlflow_server(version).uri, "in_memory", "all")
-    came = warm_process(version, "part_orders", tmp_path / "all", *given, seconds=6 * 3600)
-    Path(os.environ[RESULTS], "part-orders.md").write_text(order_table(came))
+    table = Path(os.environ[RESULTS], "part-orders.md")
+
+    def write(came: list[dict]) -> None:
+        table.write_text(order_table(came))
+
+    folder = tmp_path / "all"
+    came = warm_process(version, "part_orders", folder, *given, seconds=6 * 3600, each=write)
     assert [one for one in came if one["broken"]] == []

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import subprocess
+import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,12 @@ KILL_HOOK = PROJECT_ROOT / "wine_quality_tests" / "kill_hook"
 
 
 def warm_process(
-    version: MlflowVersion, module: str, folder: Path, *arguments: str, seconds: float = 300
+    version: MlflowVersion,
+    module: str,
+    folder: Path,
+    *arguments: str,
+    seconds: float = 300,
+    each: Callable[[list[dict[str, Any]]], None] | None = None,
 ) -> list[dict[str, Any]]:
     """The lines of JSON that ``python -m wine_quality_tests.MODULE FOLDER …`` prints.
 
@@ -22,11 +29,12 @@ def warm_process(
         version: In whose environment it runs.
         folder: For its homes, and what its runs print.
         seconds: How long it may take.
+        each: Called after each line with all so far.
     """
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / "process.log"
     with log.open("ab") as errors:
-        done = subprocess.run(
+        process = subprocess.Popen(
             dying_with_us(
                 str(version.require_python()),
                 *("-W", "ignore", "-m", f"wine_quality_tests.{module}"),
@@ -42,7 +50,20 @@ def warm_process(
                 "WINE_QUALITY_TESTS_KILL": str(folder),
                 "WINE_QUALITY_ALLOWED_TRACKING_URIS": "*",
             },
-            timeout=seconds,
         )
-    assert done.returncode == 0, log.read_text()[-5000:]
-    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    late = threading.Timer(seconds, process.kill)
+    late.start()
+    said: list[dict[str, Any]] = []
+    try:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith("{"):
+                said.append(json.loads(line))
+                if each is not None:
+                    each(said)
+        assert process.wait() == 0, log.read_text()[-5000:]
+    finally:
+        late.cancel()
+        process.kill()
+        process.wait()
+    return said

@@ -71,7 +71,7 @@ class Closed:
             )
         run = f"MLflow run {self.mlflow_run_id} (experiment {self.experiment})"
         if self.holder:
-            return f"{run} is left to Dagster run {self.holder}, which has taken it up meanwhile."
+            return f"{run} is left to Dagster run {self.holder}, which holds it."
         return f"{run} ended as {status}."
 
 
