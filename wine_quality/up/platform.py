@@ -17,8 +17,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from wine_quality.data.allowed import EVERYTHING
 from wine_quality.environments.versions import MlflowVersion
+from wine_quality.execution.warm_client import WarmServers
 from wine_quality.home import dagster_home_in_use, is_up_to_date, up_state
 from wine_quality.stack.dagster import webserver_ready
 from wine_quality.stack.processes import signal_group
@@ -57,6 +57,8 @@ class Platform:
         self._code_socket = sockets / "code.sock"
         self._sockets = sockets
         self._url = f"http://localhost:{port_of(dagster)}"
+        self._warm = WarmServers.of_home(dagster_home_in_use())
+        self._warming: asyncio.Future[None] | None = None
         self._processes: list[Process] = []
         self._stopped = asyncio.Event()
         self._began = time.monotonic()
@@ -119,6 +121,10 @@ class Platform:
         self._is_ready = True
         self._note()
         self._say()
+        # The first run need not wait for the imports.
+        self._warming = asyncio.ensure_future(
+            asyncio.to_thread(self._warm.warm_up_or_pass, self._version, variables)
+        )
         while True:
             self._restart_code_server(variables)
             self._check()
@@ -138,7 +144,6 @@ class Platform:
 
     def _variables(self) -> dict[str, str]:
         return environment(
-            **{name: value for name, value in EVERYTHING.items() if name not in os.environ},
             DAGSTER_HOME=str(dagster_home_in_use()),
             DAGSTER_WEBSERVER_URL=self._url,
             WINE_QUALITY_MLFLOW=self._version.key,
@@ -186,6 +191,8 @@ class Platform:
 
     async def _stop(self) -> None:
         await asyncio.gather(stop(self._processes), self._uis.stop())
+        # Runs too: they are in no group of the above.
+        await asyncio.to_thread(self._warm.stop)
 
     def _say(self) -> None:
         print(f"Dagster UI: {self._url}")
@@ -207,6 +214,7 @@ class Platform:
             "ready": self._is_ready,
             "services": services,
             "temporary": [str(self._sockets)],
+            "dagster_home": str(dagster_home_in_use()),
         }
         fresh = self._state.with_suffix(".new")
         fresh.write_text(json.dumps(state, indent=1))
