@@ -331,6 +331,9 @@ def test_services_get_the_variables_that_the_stack_gives(stack, services):
         there = set(services[name].get("environment", {}))
         assert there - local == OF_IMAGES.get(name, set()) - local, name
         missing = local - there
+        if name.startswith("mlflow"):
+            # In containers only the proxy reaches them, which looks at hosts and origins.
+            missing -= {"GUNICORN_CMD_ARGS", "PYTHONPATH", "WINE_QUALITY_ALLOWED_UI_HOSTS"}
         if name.startswith("dagster"):
             # Of versions whose environment this machine lacks.
             missing = {variable for variable in missing if "MLFLOW_U" not in variable}
