@@ -116,11 +116,13 @@ def _run(options: argparse.Namespace, log: TerminalLog) -> int:
 
     from wine_quality import definitions
     from wine_quality.environments.terminal_run import execute_as_of_code_location
+    from wine_quality.execution.kept_connections import keep_connections
     from wine_quality.tracking.lifecycle import interrupt_cancels
 
     interrupt_cancels.set(True)
     tag = {CLI_TAG: uuid.uuid4().hex}
     with open_dagster() as instance:
+        keep_connections(instance)
         _stop_if_interrupted()
         try:
             job = reconstructable(getattr(definitions, JOBS[options.command]))

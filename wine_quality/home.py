@@ -6,7 +6,7 @@ import fcntl
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,11 +59,17 @@ def dagster_home_in_use() -> Path:
 
 
 _MADE = ".stores_made"
+_LABELLED = ".runs_labelled"
 
 
 def stores_are_made(folder: Path) -> bool:
     """Whether a Dagster home has been opened before."""
     return (folder / _MADE).exists()
+
+
+def is_up_to_date(folder: Path) -> bool:
+    """Whether a Dagster home has been opened by a commit that labels runs."""
+    return stores_are_made(folder) and (folder / _LABELLED).exists()
 
 
 @contextmanager
@@ -91,9 +97,16 @@ def open_dagster(folder: Path | None = None) -> DagsterInstance:
     """The instance of a home ($DAGSTER_HOME's when None), its stores made one process at a time."""
     from dagster import DagsterInstance
 
-    with _new_stores(folder or Path(os.environ["DAGSTER_HOME"])):
+    at = folder or Path(os.environ["DAGSTER_HOME"])
+    with _new_stores(at):
         instance = DagsterInstance.from_config(str(folder)) if folder else DagsterInstance.get()
         # Stores are made when they are first used.
         instance.get_runs(limit=1)
         instance.all_instigator_state()
+    if not (at / _LABELLED).exists():
+        from wine_quality.upkeep.label_runs import label_runs
+
+        label_runs(instance)
+        with suppress(OSError):  # somebody else's home, where we may not write
+            (at / _LABELLED).touch()
     return instance

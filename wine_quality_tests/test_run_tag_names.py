@@ -5,10 +5,11 @@ from __future__ import annotations
 import datetime
 
 import pytest
-from dagster import DagsterInstance, DagsterRunStatus, job, op
+from dagster import DagsterInstance, DagsterRunStatus, RunsFilter, job, op
 
 from wine_quality import run_tag_names
 from wine_quality.arrival_tags import arrived_at, data_tags, file_name
+from wine_quality.home import is_up_to_date, open_dagster, stores_are_made
 from wine_quality.run_tag_names import (
     FORMER_NAMES,
     MLFLOW_STATE_TAG,
@@ -20,6 +21,7 @@ from wine_quality.tracking.closing import is_open
 from wine_quality.tracking.lifecycle import resumption_of
 from wine_quality.tracking.promotion_note import Promotion, disown_promotion
 from wine_quality.tracking.run_tags import OPEN
+from wine_quality.upkeep.label_runs import label_runs
 
 
 @op
@@ -117,3 +119,32 @@ def test_the_file_tag_is_short_and_holds_no_secret(source: str, name: str) -> No
     assert file_name(source) == name
     assert data_tags(source, "ab")["file"] == name
     assert "secret" not in str(under_current_names(data_tags(source, "ab", "cd")))
+
+
+def test_runs_that_older_commands_made_get_the_label_of_the_code_location(tmp_path) -> None:
+    @job
+    def wine_quality_model() -> None:
+        nothing()
+
+    folder = tmp_path / "dagster"
+    folder.mkdir()
+    with DagsterInstance.local_temp(str(folder)) as instance:
+        old = wine_quality_model.execute_in_process(instance=instance).run_id
+        other = empty_job.execute_in_process(instance=instance).run_id
+        assert label_runs(instance) == 1
+        label = {".dagster/repository": "__repository__@ml_repository"}
+        assert [run.run_id for run in instance.get_runs(RunsFilter(tags=label))] == [old]
+        run = instance.get_run_by_id(other)
+        assert run is not None and ".dagster/repository" not in run.tags
+        assert label_runs(instance) == 0
+
+
+def test_a_home_is_labelled_once(tmp_path) -> None:
+    (tmp_path / "dagster.yaml").write_text("telemetry: {enabled: false}")
+    assert not is_up_to_date(tmp_path)
+    open_dagster(tmp_path).dispose()
+    assert is_up_to_date(tmp_path)
+    (tmp_path / ".runs_labelled").unlink()  # as an older commit leaves it
+    assert stores_are_made(tmp_path) and not is_up_to_date(tmp_path)
+    open_dagster(tmp_path).dispose()
+    assert is_up_to_date(tmp_path)

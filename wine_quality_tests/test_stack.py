@@ -364,9 +364,10 @@ def test_no_secret_is_anywhere_but_where_it_is_used(stack, runs, tmp_path):
     used_by_the_store = stack.home / "stack" / "s3" / "nanio.toml"
     assert stat.S_IMODE(used_by_the_store.stat().st_mode) == 0o600
     # PostgreSQL's own files hold hashes of passwords, and what was asked of it above.
-    key = stack.home / "signing.key"
-    assert stat.S_IMODE(key.stat().st_mode) == 0o600
-    but = {used_by_the_store, stack.home / "stack" / "postgres" / "data", key}
+    # The key of signatures; and what the daemon starts runs with, which it does not have itself.
+    own = {stack.home / "signing.key", stack.home / "stack" / "dagster" / "run_variables.json"}
+    assert {stat.S_IMODE(file.stat().st_mode) for file in own} == {0o600}
+    but = {used_by_the_store, stack.home / "stack" / "postgres" / "data", *own}
     assert list(in_databases(stack)) == []
     assert list(in_files(stack.home, but)) == []
     assert list(in_files(tmp_path / "image", set())) == []

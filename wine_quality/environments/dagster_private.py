@@ -110,3 +110,21 @@ def workspace_of_files(instance: DagsterInstance, files: Sequence[str], version:
     return WorkspaceProcessContext(
         instance, version=version, workspace_load_target=WorkspaceFileTarget(paths=files)
     )
+
+
+# What Dagster itself imports when a run begins, on sqlite and on PostgreSQL.
+RUN_MODULES = (
+    "dagster._core.execution.plan.active",
+    "dagster._core.instance.factory",
+    "dagster._core.instance.runs.run_domain",
+    "dagster._core.run_coordinator.queued_run_coordinator",
+    "dagster._core.scheduler.scheduler",
+    "dagster._core.secrets.env_file",
+    "dagster._core.storage.event_log.sqlite.sqlite_event_log",
+    "dagster._core.storage.local_compute_log_manager",
+    "dagster._core.storage.runs.sqlite.sqlite_run_storage",
+    "dagster._core.storage.schedules.sqlite.sqlite_schedule_storage",
+    "dagster._core.storage.sqlite_storage",
+    "dagster._daemon.controller",
+    "dagster_postgres",
+)

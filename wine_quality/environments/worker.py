@@ -58,6 +58,7 @@ def main() -> int:
         serialize_value,
     )
     from wine_quality.environments.run_failures import present_error
+    from wine_quality.execution.kept_connections import keep_connections
 
     startup.preload(_LATER_IMPORTS)
     plan_arguments = sys.stdin.read()
@@ -74,6 +75,7 @@ def main() -> int:
         DagsterInstance.from_ref(arguments.instance_ref) as instance,
         capture_interrupts(),
     ):
+        keep_connections(instance)
         run = instance.get_run_by_id(arguments.run_id)
         if run is None:
             raise RuntimeError(f"run {arguments.run_id} is not in this Dagster instance")

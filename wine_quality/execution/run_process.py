@@ -29,6 +29,7 @@ from wine_quality.environments.dagster_private import (
     recon_job_from_origin,
 )
 from wine_quality.execution import messages
+from wine_quality.execution.kept_connections import keep_connections
 from wine_quality.tracking.lifecycle import is_done, report_done
 
 if TYPE_CHECKING:
@@ -86,6 +87,7 @@ def _execute(job: Job) -> int:
         run = instance.get_run_by_id(job.run_id)
         if run is None or run.job_code_origin is None:
             raise RuntimeError(f"run {job.run_id} is not in this Dagster instance, with its origin")
+        keep_connections(instance)
         recon_job = recon_job_from_origin(run.job_code_origin)
         with job.connection as connection:
             try:

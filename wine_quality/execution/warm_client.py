@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from wine_quality.environments.versions import PROJECT_ROOT, MlflowVersion
@@ -129,6 +129,15 @@ class WarmServers:
         with self._connected(version, variables, code_state(version, variables)):
             pass
 
+    def warm_up_or_pass(self, version: MlflowVersion, variables: Mapping[str, str]) -> None:
+        """As ``warm_up``, for runs of a launcher with these variables; none where that fails.
+
+        The first run says why, and does without.
+        """
+        with suppress(WarmProcessError, OSError):
+            if idle_minutes(variables) > 0:
+                self.warm_up(version, variables_of(version, variables))
+
     def pids(self) -> dict[str, int]:
         """The warm processes there are, by version."""
         found = {path.stem: pid_of(path) for path in sorted(self._folder.glob("*.sock"))}
@@ -208,10 +217,11 @@ class WarmServers:
             "memory": _number(variables, MEMORY, 400),
             "restore": {name: variables.get(name) for name in _ONE_THREAD},
         }
+        warnings = [f"-W{option}" for option in sys.warnoptions]
         descriptor = os.open(self._log_path(version), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "wb") as log:
             process = subprocess.Popen(
-                [str(version.python), "-m", "wine_quality.execution.warm_server"],
+                [str(version.python), *warnings, "-m", "wine_quality.execution.warm_server"],
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from wine_quality.tracking.tracker import MODEL_FOLDER, Tracker
@@ -35,12 +37,13 @@ class ExplicitRunTracker(Tracker):
         if self._major < 3:
             return mlflow.sklearn.log_model(model, MODEL_FOLDER, **arguments).model_uri
         formats = {"skops": "skops", "pickle": "cloudpickle"}
-        return mlflow.sklearn.log_model(
-            model,
-            name=MODEL_FOLDER,
-            serialization_format=formats[self.settings.model_format],
-            **arguments,
-        ).model_uri
+        with _requirements_taken_as_they_are():
+            return mlflow.sklearn.log_model(
+                model,
+                name=MODEL_FOLDER,
+                serialization_format=formats[self.settings.model_format],
+                **arguments,
+            ).model_uri
 
     def log_dataset(self, frame: pd.DataFrame, source: str, name: str) -> None:
         import warnings
@@ -66,6 +69,26 @@ class ExplicitRunTracker(Tracker):
         return self.client.create_model_version(
             name, model_uri, self.require_run_id(), tags, model_id=model_id
         )
+
+
+@contextmanager
+def _requirements_taken_as_they_are() -> Iterator[None]:
+    """Without MLflow's look whether this environment meets them: they are those of its lock.
+
+    It reads the metadata of all packages for that, a twentieth of the time of a whole `make run`.
+    """
+    from mlflow.utils import environment
+
+    name = "warn_dependency_requirement_mismatches"
+    check = getattr(environment, name, None)
+    if check is None:
+        yield
+        return
+    setattr(environment, name, lambda _requirements: None)
+    try:
+        yield
+    finally:
+        setattr(environment, name, check)
 
 
 def _signature(model: BaseEstimator, example: pd.DataFrame) -> Any:

@@ -14,15 +14,17 @@ import socket
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
-from wine_quality.data.allowed import EVERYTHING
 from wine_quality.environments.versions import MlflowVersion
-from wine_quality.home import dagster_home_in_use, stores_are_made, up_state
+from wine_quality.execution.warm_client import WarmServers
+from wine_quality.home import dagster_home_in_use, is_up_to_date, up_state
 from wine_quality.stack.dagster import webserver_ready
 from wine_quality.stack.processes import signal_group
 from wine_quality.stack.supervisor import Watchdog
 from wine_quality.tracking.addresses import UIS
+from wine_quality.up.logs import Logs
 from wine_quality.up.mlflow_uis import MlflowUis
 from wine_quality.up.ports import port_of
 from wine_quality.up.processes import Process, environment, python, stop
@@ -55,6 +57,8 @@ class Platform:
         self._code_socket = sockets / "code.sock"
         self._sockets = sockets
         self._url = f"http://localhost:{port_of(dagster)}"
+        self._warm = WarmServers.of_home(dagster_home_in_use())
+        self._warming: asyncio.Future[None] | None = None
         self._processes: list[Process] = []
         self._stopped = asyncio.Event()
         self._began = time.monotonic()
@@ -62,6 +66,10 @@ class Platform:
         self._state.parent.mkdir(parents=True, exist_ok=True)
         self._is_ready = False
         self._restarts = 0
+        self._folder = self._state.parent
+        self._logs = Logs(self._folder, self._url, _show)
+        for key in uis.urls:
+            self._logs.bound(self._folder / f"mlflow-{key}.log")
 
     async def run(self) -> int:
         """Until SIGINT or SIGTERM.
@@ -76,17 +84,20 @@ class Platform:
         watchdog = Watchdog(self._state)
         mlflow = asyncio.ensure_future(self._uis.serve(self._note))
         running = asyncio.ensure_future(self._run())
+        following = asyncio.ensure_future(self._logs.follow())
         stopped = asyncio.ensure_future(self._stopped.wait())
+        waited = {running, stopped, mlflow, following}
         try:
-            await asyncio.wait({running, stopped, mlflow}, return_when=asyncio.FIRST_COMPLETED)
-            for one in (running, mlflow):
+            await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
+            for one in (running, mlflow, following):
                 if one.done():
                     one.result()
             return 0
         finally:
-            for task in (running, mlflow, stopped):
+            for task in waited:
                 task.cancel()
             await self._stop()
+            self._logs.look()
             self._state.unlink(missing_ok=True)
             watchdog.dismiss()
 
@@ -97,7 +108,7 @@ class Platform:
         # It loads its libraries meanwhile.
         webserver += ["--fd", str(self._dagster.fileno()), "--wait-for", str(self._code_socket)]
         self._start("Dagster's webserver", webserver, variables, self._dagster.fileno())
-        if not stores_are_made(dagster_home_in_use()):
+        if not is_up_to_date(dagster_home_in_use()):
             # Before the others would, all at once.
             await self._await_end(self._start("stores", python("-c", _STORES), variables))
         self._start(_CODE_SERVER, self._code_server(), variables)
@@ -110,6 +121,10 @@ class Platform:
         self._is_ready = True
         self._note()
         self._say()
+        # The first run need not wait for the imports.
+        self._warming = asyncio.ensure_future(
+            asyncio.to_thread(self._warm.warm_up_or_pass, self._version, variables)
+        )
         while True:
             self._restart_code_server(variables)
             self._check()
@@ -129,7 +144,6 @@ class Platform:
 
     def _variables(self) -> dict[str, str]:
         return environment(
-            **{name: value for name, value in EVERYTHING.items() if name not in os.environ},
             DAGSTER_HOME=str(dagster_home_in_use()),
             DAGSTER_WEBSERVER_URL=self._url,
             WINE_QUALITY_MLFLOW=self._version.key,
@@ -150,7 +164,7 @@ class Platform:
     def _start(
         self, name: str, command: list[str], variables: dict[str, str], *fds: int
     ) -> Process:
-        process = Process(name, command, variables, pass_fds=fds)
+        process = Process(name, command, variables, self._logs.file_for(name), pass_fds=fds)
         self._processes.append(process)
         self._note()
         return process
@@ -170,10 +184,15 @@ class Platform:
     def _check(self) -> None:
         for process in self._processes:
             if process.has_ended():
-                raise ProcessEndedError(f"{process.name} {process.how_it_ended()}.")
+                raise ProcessEndedError(
+                    f"{process.name} {process.how_it_ended()}. The end of its log "
+                    f"({process.log}):\n{process.last_lines()}"
+                )
 
     async def _stop(self) -> None:
         await asyncio.gather(stop(self._processes), self._uis.stop())
+        # Runs too: they are in no group of the above.
+        await asyncio.to_thread(self._warm.stop)
 
     def _say(self) -> None:
         print(f"Dagster UI: {self._url}")
@@ -182,7 +201,7 @@ class Platform:
             f"MLflow UIs: {shown} (each starts when it is opened; {self._url}/mlflow/ lists them)"
         )
         seconds = time.monotonic() - self._began
-        print(f"Ready after {seconds:.1f} s. Ctrl-C stops all.", flush=True)
+        print(f"Ready after {seconds:.1f} s. Ctrl-C stops all. Logs: {self._folder}", flush=True)
 
     def _note(self) -> None:
         """For the watchdog, and for whoever asks what runs."""
@@ -195,7 +214,13 @@ class Platform:
             "ready": self._is_ready,
             "services": services,
             "temporary": [str(self._sockets)],
+            "dagster_home": str(dagster_home_in_use()),
         }
         fresh = self._state.with_suffix(".new")
         fresh.write_text(json.dumps(state, indent=1))
         fresh.rename(self._state)
+
+
+def _show(line: str) -> None:
+    with suppress(OSError):  # nobody may be there to read it any more
+        print(line, flush=True)

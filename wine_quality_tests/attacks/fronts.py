@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -51,7 +52,18 @@ class Front(Protocol):
 
 def log_of(front: Front, run_id: str) -> str:
     """All that the run's log shows to whoever may see it, traces included."""
-    return str(front.graphql(_RUN, run=run_id))
+    return "\n".join(_texts(front.graphql(_RUN, run=run_id)))
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for one in value.values():
+            yield from _texts(one)
+    elif isinstance(value, list):
+        for one in value:
+            yield from _texts(one)
 
 
 def environment(home: Path, delivered: Path) -> dict[str, str]:

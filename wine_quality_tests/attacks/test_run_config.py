@@ -46,6 +46,9 @@ class Tries:
 
     def __init__(self, front: Front, world: World, cases: list[tuple[Attack, str]]) -> None:
         self._front, self._world = front, world
+        # Honest runs go on, and leave a champion for those that deploy it.
+        honest = front.launch({}, None, MODEL)
+        assert front.wait(honest, RUN_SECONDS) == "SUCCESS", log_of(front, honest)[-5000:]
         self._begun = {(a.name, version): self._launch(a, version) for a, version in cases}
 
     def _launch(self, attack: Attack, version: str) -> str | Try:
@@ -109,12 +112,12 @@ def test_it_is_refused(
         assert came.status == "SUCCESS", came.log[-5000:]
     else:
         assert came.status in ("FAILURE", "refused"), came.status
-        found = re.search(rf"[^'\"]*(?:{attack.refused})[^'\"]*", came.log)
+        found = re.search(rf".*(?:{attack.refused}).*", came.log)
         assert found, came.log[-5000:]
         record_property("said", " ".join(found[0].split()))
     assert MARK not in came.log
     assert ANSWER.decode() not in came.log
-    assert "\x1b" not in came.log and "\\x1b[31m" not in came.log
+    assert "\x1b" not in came.log and "\nERROR forged" not in came.log
 
 
 @pytest.mark.parametrize("front", FRONTS)
@@ -128,6 +131,8 @@ def test_nothing_has_left(request, tries, world: World, front: str, record_prope
     assert [path.name for path in world.loot.iterdir()] == []
     assert (world.kept / "file").read_text() == "stays"
     home = request.getfixturevalue(front).home
-    but = {home / "signing.key", home / "stack" / "s3" / "nanio.toml"}
-    but.add(home / "stack" / "postgres" / "data")
+    # The owner's alone, by test_stack; PostgreSQL's own files hold hashes of passwords.
+    stack = home / "stack"
+    but = {home / "signing.key", stack / "s3" / "nanio.toml", stack / "postgres" / "data"}
+    but.add(stack / "dagster" / "run_variables.json")
     assert list(in_files(home, but)) == []

@@ -20,6 +20,9 @@ from wine_quality_tests.ui.test_runs_of_commands import LAUNCH, ask, runs_of, ta
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
+LOG = """
+query ($run: ID!) { logsForRun(runId: $run) { ... on EventConnection {
+  events { ... on MessageEvent { message } } } } }"""
 OTHERS = [
     version.key
     for version in MLFLOW_VERSIONS.values()
@@ -70,5 +73,6 @@ def test_a_version_that_is_not_built_is_built_by_the_run(page, up, screenshot):
     for key, run in launched.items():
         assert build.is_complete(get_version(key))
         assert (environments_root() / f"build-mlflow-{key}.log").exists()
-        page.goto(f"{up.dagster}/runs/{run}")
-        page.get_by_text(f"The environment of MLflow {key} is ready").first.wait_for()
+        log = ask(up, LOG, run=run)["logsForRun"]["events"]
+        messages = [event.get("message", "") for event in log]
+        assert f"The environment of MLflow {key} is ready." in messages
