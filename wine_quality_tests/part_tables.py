@@ -104,6 +104,6 @@ def _short(event: str) -> str:
     """Step and type; of a line of the log its beginning."""
     step, kind, *text = event.split(" ")
     if kind in ("LOG", "ENGINE_EVENT"):
-        words = [word for word in text if "/" not in word and not any(map(str.isdigit, word))]
+        words = [word for word in text if word.isalpha() or word.rstrip(".,").isalpha()]
         return f"{step} {kind}: {' '.join(words[:7])}".strip().replace("|", "/")
     return f"{step} {kind}".strip()

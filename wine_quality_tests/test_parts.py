@@ -25,6 +25,7 @@ ORDERS = [
     "model,registered,champion",
     "split;metrics",
     "split;champion",
+    "split;registered,champion",
     "metrics,registered,champion",
     "model;metrics;champion",
     "model;metrics,registered,champion",
