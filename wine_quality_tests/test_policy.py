@@ -235,7 +235,12 @@ def test_a_variable_is_checked_by_its_value(monkeypatch):
 def test_the_metrics_database_is_the_environments_own_text(monkeypatch):
     own = "postgresql+psycopg2://metrics:hunter2@db:5432/metrics?sslmode=require"
     monkeypatch.setenv(databases.VARIABLE, own)
-    for given in (own, "postgresql://DB/metrics", "postgresql://metrics:hunter2@db:5432/metrics"):
+    for given in (
+        own,
+        "postgresql://DB/metrics",
+        "postgresql://metrics@db/metrics",
+        "postgresql://metrics:hunter2@db:5432/metrics",
+    ):
         assert databases.allowed_metrics_url(given) == own
     for given in ("postgresql://other@db/metrics", "postgresql://db:5433/metrics", "mysql://db/m"):
         with pytest.raises(ForbiddenConfigError) as refused:
