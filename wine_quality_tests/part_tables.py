@@ -71,6 +71,7 @@ def write_kill_table(folder: Path, column: str, lines: Sequence[Mapping[str, Any
     columns = json.loads(kept.read_text()) if kept.exists() else {}
     columns[column] = {
         "commit": git_commit()[:12],
+        "events": len(lines[0]["events"]),
         "cells": {
             line["when"]: [_short(lines[0]["events"][int(line["when"]) - 1]), _cell(line)]
             for line in lines[1:]
@@ -86,7 +87,9 @@ def kill_table(columns: Mapping[str, Mapping[str, Any]]) -> str:
     wrong = sum(came.startswith(_WRONG) for came in every)
     text = [_KILL_HEAD.format(count=len(every) - every.count(_NOBODY), wrong=wrong)]
     for name, column in columns.items():
-        text.append(f"\n## {name}\n\nAt commit {column['commit']}.\n\n")
+        last = max(map(int, column["cells"]))
+        rest = "" if last == column.get("events") else f" The events after {last} were not run."
+        text.append(f"\n## {name}\n\nAt commit {column['commit']}.{rest}\n\n")
         text.append("| | killed after | |\n|---|---|---|\n")
         text += [f"| {n} | {event} | {came} |\n" for n, (event, came) in column["cells"].items()]
     return "".join(text)
