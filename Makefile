@@ -18,7 +18,7 @@ BUILD := $(PYTHON) -m wine_quality.environments build
 JAVA = $(shell command -v java)
 
 .DEFAULT_GOAL := help
-.PHONY: help env envs devenvs run sweep promote rollback deploy serve image trust metrics forget retention gc backup restore up spark stack stack-down stack-env test quick lint audit sbom bench bench-scale fuzz attack faults kills orders chaos screenshots browser clean
+.PHONY: help env envs devenvs run sweep promote rollback deploy serve image trust metrics forget retention gc backup restore up spark stack stack-down stack-env test quick lint audit sbom bench bench-scale fuzz file-matrix attack faults kills orders chaos screenshots browser clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -144,6 +144,10 @@ bench-scale: devenvs ## training on 1 M and 10 M wines (ARGS=--full: 100 M) agai
 
 fuzz: devenvs ## make up bad input and see what comes of it (ARGS="--minutes 60 --seed 7")
 	@$(BIN)/python -W ignore -m wine_quality_tests.fuzz $(ARGS)
+
+file-matrix: devenvs ## what comes of each kind of file, into docs/file-matrix.md
+	@$(BIN)/python -W ignore -m wine_quality_tests.file_matrix > docs/file-matrix.md.tmp
+	@mv docs/file-matrix.md.tmp docs/file-matrix.md
 
 screenshots: devenvs ## take the README's pictures in headless Chromium
 	@mkdir -p docs/images

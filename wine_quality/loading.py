@@ -11,10 +11,12 @@ from pydantic import Field
 
 from wine_quality.config_fields import CheckedConfig
 from wine_quality.data.accumulate import ConflictPolicy, FileShare, TrainingData, accumulate
-from wine_quality.data.contract import check_contract, conform, summarize
-from wine_quality.data.parse import DataFormatError, parse_wine_csv
+from wine_quality.data.contract import summarize
+from wine_quality.data.dialect import DataFormatError
+from wine_quality.data.parse import BrokenContractError, parse_wine_csv
 from wine_quality.data.source import PACKAGED_RED_WINE, SourceError, SourceLimits, read_source
 from wine_quality.data.transfer import redact_url
+from wine_quality.escaping import ShownError, escaped
 from wine_quality.history import WineHistory
 
 if TYPE_CHECKING:
@@ -95,7 +97,7 @@ class LoadedWines:
         return self.frame.attrs["data_sha256"]
 
 
-class WinesRefusedError(Exception):
+class WinesRefusedError(ShownError):
     """The wines cannot be read, or break the data contract; the message names source and reason.
 
     Attributes:
@@ -105,7 +107,7 @@ class WinesRefusedError(Exception):
 
     def __init__(self, message: str, reason: str, sha256: str | None = None) -> None:
         super().__init__(message)
-        self.reason = reason
+        self.reason = escaped(reason)
         self.sha256 = sha256
 
 
@@ -152,15 +154,14 @@ def _read(config: RawWineCsvConfig, say: Callable[[str], None]) -> LoadedWines:
     url = config.csv_url or str(PACKAGED_RED_WINE)
     try:
         source = read_source(url, config.limits(), report=say)
-        frame = parse_wine_csv(source.content, source.url)
-    except (SourceError, DataFormatError) as error:
+    except SourceError as error:
         raise WinesRefusedError(str(error), str(error)) from error
-    violations = check_contract(frame)
-    if violations:
-        reason = summarize(violations)
-        message = f"{source.url} breaks the data contract. {reason}"
-        raise WinesRefusedError(message, reason, source.sha256)
-    wines = conform(frame)
+    try:
+        wines = parse_wine_csv(source.content, source.url, config.limits().max_bytes)
+    except DataFormatError as error:
+        raise WinesRefusedError(str(error), str(error)) from error
+    except BrokenContractError as error:
+        raise WinesRefusedError(str(error), summarize(error.violations), source.sha256) from error
     wines.attrs = {
         "data_sha256": source.sha256,
         "source": source.url if config.csv_url else PACKAGED_NAME,

@@ -17,6 +17,8 @@ from dagster import (
 from pydantic import Field
 
 from wine_quality.config_fields import CheckedConfig
+from wine_quality.escaping import escaped
+from wine_quality.time_zone import in_time_zone, time_zone
 from wine_quality.tracking.resource import MlflowTracker
 from wine_quality.tracking.server_check import server_named
 from wine_quality.upkeep.old_runs import OldRun, Plan, Retention
@@ -83,7 +85,7 @@ def _shown(
         TableRecord(
             {
                 "run": old.run_id or "gone",
-                "name": old.name,
+                "name": escaped(old.name),
                 "ended": _date(old.ended),
                 "versions": ", ".join(old.versions),
                 "children": old.children,
@@ -133,6 +135,9 @@ def retention_schedule() -> ScheduleDefinition:
         cron_schedule=_SATURDAY_NIGHT,
         run_config={"ops": {"remove_old": {"config": {"dry_run": False}}}},
         default_status=DefaultScheduleStatus.STOPPED,
-        description="Removes what is older than 90 days. Launch wine_quality_retention by hand "
-        "first: it shows what would go.",
+        execution_timezone=time_zone(),
+        description=in_time_zone(
+            "Removes what is older than 90 days. Launch wine_quality_retention by hand first: it "
+            "shows what would go."
+        ),
     )

@@ -6,6 +6,7 @@ from dagster import DefaultScheduleStatus, ScheduleDefinition
 
 from wine_quality.data.accumulate import TrainingData
 from wine_quality.jobs import wine_quality_live_check, wine_quality_model
+from wine_quality.time_zone import in_time_zone, time_zone
 from wine_quality.watching import WatchedPlace
 
 _WEEKLY = "0 6 * * 1"
@@ -25,7 +26,8 @@ def retraining_schedule(watch: WatchedPlace) -> ScheduleDefinition:
         cron_schedule=cron or _WEEKLY,
         run_config=watch.run_config(TrainingData.accumulated) if watch.place else None,
         default_status=DefaultScheduleStatus.RUNNING if cron else DefaultScheduleStatus.STOPPED,
-        description=f"Trains again on {data}. $WINE_QUALITY_CRON sets and starts it.",
+        execution_timezone=time_zone(),
+        description=in_time_zone(f"Trains again on {data}. $WINE_QUALITY_CRON sets and starts it."),
     )
 
 
@@ -36,5 +38,6 @@ def live_check_schedule() -> ScheduleDefinition:
         job=wine_quality_live_check,
         cron_schedule="0 * * * *",
         default_status=DefaultScheduleStatus.STOPPED,
-        description="Compares live predictions and inputs with the training.",
+        execution_timezone=time_zone(),
+        description=in_time_zone("Compares live predictions and inputs with the training."),
     )

@@ -16,8 +16,10 @@ from wine_quality.engines.batches import UnreadableFile
 from wine_quality.engines.broken_rules import ContractBroken
 from wine_quality.engines.membership import Membership
 from wine_quality.engines.remembered_sums import SAMPLED_ROWS, RememberedSums, write_sums
+from wine_quality.engines.row_hash import RowsHash
 from wine_quality.engines.training_pass import check_all_columns, sample_of, total_of
 from wine_quality.loading import PACKAGED_NAME, RawWineCsvConfig, WinesRefusedError
+from wine_quality.splits.split import BY_VALUES
 from wine_quality.splits.streamed import StreamedSplit
 from wine_quality.sums_history import all_sums
 from wine_quality.training_engine import TrainingEngine
@@ -124,17 +126,17 @@ def pass_over(
             say,
         )
         total, sample = total_of(accumulated), sample_of(accumulated)
-        hashes = [one.file.sha256 for one in accumulated]
+        files, sha256 = len(accumulated), _sha256_of_all(accumulated)
     else:
         total, sample = total_of(read), sample_of(read)
-        hashes = [_sha256_of(one) for one in read]
+        files, sha256 = len(read), RowsHash.total(one.rows_hash for one in read).sha256
     data = {
-        "data_sha256": _sha256_of_all(hashes),
+        "data_sha256": sha256,
         "source": redact_url(history.base) if accumulated else looked["source"],
         "training_data": looked["training_data"],
-        "data_files": len(hashes),
+        "data_files": files,
         "training_engine": looked["engine"],
-        "split": "hash",
+        "split": BY_VALUES,
         "test_fraction": membership.test_fraction,
         "split_seed": membership.seed,
         "folds": membership.folds,
@@ -178,6 +180,8 @@ def _sum_up(
         finally:
             opened.close()
         # Of many some may be empty, as Spark writes them.
+        if len(paths) == 1 and not found[0].file.rows:
+            raise UnreadableFile(f"{paths[0]} has a header and no rows.")
         if not any(one.file.rows for one in found):
             raise UnreadableFile(f"{', '.join(paths[:5])}: no rows in {len(paths)} file(s).")
         return found
@@ -187,17 +191,15 @@ def _remember(
     history: WineHistory, found: FileSums, arrived: float | None, say: Say
 ) -> RememberedFile | None:
     path = found.file.path
-    file = RememberedFile(
-        key_of(path), redact_url(path), _sha256_of(found), 0, found.file.rows or 0
-    )
-    sums = RememberedSums(
-        file, path, found.file.version, found.sums, found.sample.thinned(SAMPLED_ROWS)
-    )
+    sha256, sample = found.rows_hash.sha256, found.sample.thinned(SAMPLED_ROWS)
+    file = RememberedFile(key_of(path), redact_url(path), sha256, 0, found.file.rows or 0)
+    sums = RememberedSums(file, path, found.file.version, found.sums, sample, found.rows_hash)
     kept = history.remember_as(
         file, arrived, lambda store, root, timed: write_sums(store, root, timed, sums)
     )
     if kept is None:
-        say(f"The history holds a version of {path} that arrived later; that one counts.")
+        shown = redact_url(path)
+        say(f"The history holds a version of {shown} that arrived later; that one counts.")
     return kept
 
 
@@ -222,12 +224,12 @@ def _place_of(url: str) -> str:
     return url
 
 
-def _sha256_of(found: FileSums) -> str:
-    return hashlib.sha256(f"{found.file.bytes} {found.file.version}".encode()).hexdigest()
-
-
-def _sha256_of_all(hashes: Sequence[str]) -> str:
-    return hashlib.sha256("\n".join(sorted(hashes)).encode()).hexdigest()
+def _sha256_of_all(files: Sequence[RememberedSums]) -> str:
+    """Of the rows of all; of the files' own hashes where an older one has none of its rows."""
+    hashes = [one.rows_hash for one in files if one.rows_hash]
+    if len(hashes) == len(files):
+        return RowsHash.total(hashes).sha256
+    return hashlib.sha256("\n".join(sorted(one.file.sha256 for one in files)).encode()).hexdigest()
 
 
 class _told_as_refused:

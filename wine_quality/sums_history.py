@@ -135,5 +135,6 @@ def _made(missing: Mapping[str, _Missing], sum_up: SumUp) -> dict[str, Remembere
     for key, (file, path, version) in missing.items():
         one = by_path[path]
         kept = replace(file, rows=one.file.rows or 0)
-        made[key] = RememberedSums(kept, path, version, one.sums, one.sample.thinned(SAMPLED_ROWS))
+        sample = one.sample.thinned(SAMPLED_ROWS)
+        made[key] = RememberedSums(kept, path, version, one.sums, sample, one.rows_hash)
     return made

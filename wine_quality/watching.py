@@ -19,7 +19,7 @@ from pydantic import BaseModel, Field, ValidationError, field_validator
 
 from wine_quality.arrival_tags import tags_of
 from wine_quality.data.accumulate import ConflictPolicy, TrainingData
-from wine_quality.data.arrivals import Arrival, list_since
+from wine_quality.data.arrivals import Arrival, PassedOver, list_since
 from wine_quality.data.seen import Seen
 from wine_quality.data.transfer import SourceError, SourceLimits, redact_url, split_url
 from wine_quality.engines.choice import EngineChoice
@@ -38,12 +38,12 @@ _PREFIX = "WINE_QUALITY_WATCH_"
 
 class Looked(NamedTuple):
     """What a tick finds: files that are whole, those that may still be written, how many whole ones
-    there are in all, and names that nobody can write down."""
+    there are in all, and what is no file of the place's."""
 
     whole: list[Arrival]
     unfinished: list[Arrival]
     files: int
-    misnamed: tuple[str, ...] = ()
+    passed_over: tuple[PassedOver, ...] = ()
 
 
 class WatchedPlace(BaseModel):
@@ -57,7 +57,11 @@ class WatchedPlace(BaseModel):
         "",
         description="A folder, s3://bucket/prefix or one https:// URL. Empty: nothing is watched.",
     )
-    suffix: str = Field(".csv", description="Only names that end so are data.")
+    suffix: str = Field(
+        ".csv",
+        description="Only names that end so, in upper or lower case, are data; several with commas "
+        "between them, such as .csv,.csv.gz.",
+    )
     interval_seconds: int = Field(
         30, ge=1, le=86400 * 31, description="Between two ticks, at least."
     )
@@ -139,7 +143,7 @@ class WatchedPlace(BaseModel):
         found = list_since(self.place, self.suffix, limits, since)
         if "://" in self.place and not self.place.startswith("file:"):
             # S3 and web servers show a file when it is whole.
-            return Looked(found.arrivals, [], found.files)
+            return Looked(found.arrivals, [], found.files, found.passed_over)
         newest = now - self.settle_seconds
         whole: list[Arrival] = []
         unfinished: list[Arrival] = []
@@ -147,7 +151,7 @@ class WatchedPlace(BaseModel):
             # A time in the future is a clock that is wrong, not a file that is being written.
             settled = arrival.arrived <= newest or arrival.arrived > now + 60
             (whole if settled else unfinished).append(arrival)
-        return Looked(whole, unfinished, found.files - len(unfinished), found.misnamed)
+        return Looked(whole, unfinished, found.files - len(unfinished), found.passed_over)
 
     def run_request(self, arrival: Arrival) -> RunRequest:
         """The run that trains on it; its key is the same however often it is asked for."""
@@ -213,17 +217,14 @@ def tick(context: SensorEvaluationContext, watch: WatchedPlace) -> SensorResult 
         )
     now = time.time()
     seen = _seen(context, now)
-    whole, unfinished, files, misnamed = watch.whole_arrivals(now, seen.mark[0])
+    whole, unfinished, files, passed_over = watch.whole_arrivals(now, seen.mark[0])
     new = seen.unseen(whole)
     shown = redact_url(watch.place)
     if not new:
         waiting = f"; {len(unfinished)} may still be written" if unfinished else ""
-        renamed = (
-            f". {len(misnamed)} have names that are not UTF-8, such as {misnamed[0]}: rename them"
-            if misnamed
-            else ""
-        )
-        return SkipReason(f"Nothing new among {files} file(s) in {shown}{waiting}{renamed}.")
+        passed = "; ".join(map(str, passed_over))
+        passed = f". Passed over: {passed}" if passed else ""
+        return SkipReason(f"Nothing new among {files} file(s) in {shown}{waiting}{passed}.")
     room = watch.max_unfinished_runs - context.instance.get_runs_count(
         RunsFilter(tags={"dagster/sensor_name": _NAME}, statuses=_UNFINISHED)
     )

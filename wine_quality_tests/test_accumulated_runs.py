@@ -9,9 +9,13 @@ from typing import Any
 
 import pytest
 
+from wine_quality.data.contract import FEATURES
 from wine_quality.data.source import PACKAGED_RED_WINE
 from wine_quality.environments.versions import MLFLOW_VERSIONS
 from wine_quality.run_tag_names import DATA_HASH_TAG, FILE_HASH_TAG
+from wine_quality.splits.memory import MemorySplit
+from wine_quality.training.fit import LinearModel
+from wine_quality.training.split import split_by_values
 from wine_quality_tests.test_accumulate import WHITE_WINE, wines
 from wine_quality_tests.test_arriving_data import ROWS, Watched
 from wine_quality_tests.test_history import write
@@ -46,7 +50,8 @@ def metadata(materialization: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_from_the_command_line(home, mlflow_version, tmp_path, monkeypatch):
-    """What another environment remembered is read too: the two halves are the tutorial's data."""
+    """What another environment remembered is read too: the two halves are the tutorial's data,
+    divided by its own values."""
     from dagster import AssetKey, DagsterInstance
 
     from wine_quality.history import WineHistory
@@ -59,7 +64,9 @@ def test_from_the_command_line(home, mlflow_version, tmp_path, monkeypatch):
     done = run_command("run", *options, "--csv-url", file)
     assert done.returncode == 0, done.stderr
     [rmse] = [line.split()[1] for line in done.stdout.splitlines() if line.startswith("rmse")]
-    assert float(rmse) == pytest.approx(0.7931640229276851, abs=1e-12)
+    expected = MemorySplit(split_by_values(wines(PACKAGED_RED_WINE)))
+    model = LinearModel.of(expected.fit(0.5, 0.5, 40), FEATURES)
+    assert float(rmse) == pytest.approx(expected.rmse(model), abs=1e-12)
     monkeypatch.setenv("DAGSTER_HOME", str(home / "dagster"))
     with DagsterInstance.get() as instance:
         event = instance.get_latest_materialization_event(AssetKey("raw_wine_csv"))
@@ -124,7 +131,8 @@ def _arrive(watched: Watched) -> None:
     assert (params["training_data"], params["data_files"]) == ("accumulated", "4")
     assert params["data_sha256"] == run["tags"][DATA_HASH_TAG] == told["data_sha256"]
     assert run["tags"][FILE_HASH_TAG] != told["data_sha256"]
-    assert params["train_rows"] == str(int(told["dagster/row_count"] * 0.75))
+    assert int(params["train_rows"]) / told["dagster/row_count"] == pytest.approx(0.75, abs=0.02)
+    assert params["split"] == "hash"
     assert raw["staleStatus"] == "FRESH"
 
     files = asset(watched, "wine_files")

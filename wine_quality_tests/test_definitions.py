@@ -99,6 +99,33 @@ def test_schedule_and_freshness_follow_the_environment(monkeypatch):
         model_freshness()
 
 
+def test_schedules_run_in_a_time_zone_that_is_named(monkeypatch):
+    from wine_quality.retention import retention_schedule
+    from wine_quality.schedules import live_check_schedule, retraining_schedule
+    from wine_quality.watching import WatchedPlace
+
+    makers = [lambda: retraining_schedule(WatchedPlace()), live_check_schedule, retention_schedule]
+    for given, zone in ((None, "UTC"), ("", "UTC"), ("Europe/Berlin", "Europe/Berlin")):
+        if given is None:
+            monkeypatch.delenv("WINE_QUALITY_TIMEZONE", raising=False)
+        else:
+            monkeypatch.setenv("WINE_QUALITY_TIMEZONE", given)
+        for make in makers:
+            schedule = make()
+            assert schedule.execution_timezone == zone
+            assert f"Times are of {zone} ($WINE_QUALITY_TIMEZONE)." in str(schedule.description)
+    for bad, hint in (
+        ("Berlin", "Did you mean Europe/Berlin"),
+        ("../etc/passwd", "IANA"),
+        ("CESTT", "IANA"),
+    ):
+        monkeypatch.setenv("WINE_QUALITY_TIMEZONE", bad)
+        for make in makers:
+            with pytest.raises(ValueError, match=hint) as refused:
+                make()
+            assert f"WINE_QUALITY_TIMEZONE is {bad!r}" in str(refused.value)
+
+
 def test_the_schedule_trains_on_what_a_watched_place_brought():
     from dagster import validate_run_config
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from wine_quality.data.arrivals import Arrival
-from wine_quality.data.contract import check_contract, summarize
-from wine_quality.data.parse import DataFormatError, parse_wine_csv
+from wine_quality.data.dialect import DataFormatError
+from wine_quality.data.parse import BrokenContractError, parse_wine_csv
 from wine_quality.data.seen import KEPT, Seen
 from wine_quality.data.source import PACKAGED_RED_WINE, read_source
 from wine_quality.data.transfer import SourceError, SourceLimits, redact_url
@@ -86,8 +86,9 @@ def test_long_text_makes_no_long_error(tmp_path, header, row, words):
 def test_a_number_of_400_digits_is_infinite(other):
     """``OverflowError`` from pandas, where the column is not of numbers alone."""
     rows = [first + ROWS[0][ROWS[0].index(";") :] for first in ("9" * 400, "-" + "9" * 400, other)]
-    frame = parse_wine_csv("\n".join([HEADER, *rows]).encode(), "wines.csv")
-    said = summarize(check_contract(frame))
+    with pytest.raises(BrokenContractError) as broken:
+        parse_wine_csv("\n".join([HEADER, *rows]).encode(), "wines.csv")
+    said = str(broken.value)
     assert "'fixed acidity'" in said and ("infinite" in said or "holds text" in said), said
 
 
@@ -209,7 +210,7 @@ def test_a_name_that_is_not_utf_8_stops_no_other(tmp_path, tick):
     Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.csv")).write_text("x")
     found = tick()
     assert len(found.run_requests) == 1
-    assert r"1 have names that are not UTF-8, such as \xff.csv" in tick(found.cursor).skip_message
+    assert r"\xff.csv has a name that is not UTF-8: rename it." in tick(found.cursor).skip_message
     found = find_files([f"{tmp_path}/"])
     assert found.paths == [str(tmp_path / "a.csv")]
     assert r"\xff.csv is not UTF-8" in found.left_out[0].reason

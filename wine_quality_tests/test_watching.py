@@ -188,6 +188,22 @@ def test_a_tick_that_has_nothing_to_do_says_why(tick, tmp_path: Path):
     assert tick().skip_message == f"Nothing new among 0 file(s) in {tmp_path}."
 
 
+def test_names_in_upper_case_are_data_and_what_is_passed_over_is_counted(tick, tmp_path: Path):
+    for name in ("UPPER.CSV", "lower.csv", "Packed.Csv.GZ", "notes.txt", "b.xlsx", ".hidden.csv"):
+        (tmp_path / name).write_text("wines")
+    (tmp_path / "half.csv.part").write_text("wines")
+    (tmp_path / "folder.csv").mkdir()
+    first = tick(suffix=".csv, .csv.gz")
+    names = {Path(request.tags[SOURCE_TAG]).name for request in first.run_requests}
+    assert names == {"UPPER.CSV", "lower.csv", "Packed.Csv.GZ"}
+    said = tick(first.cursor, suffix=".csv, .csv.gz").skip_message
+    assert said.startswith(f"Nothing new among 3 file(s) in {tmp_path}. Passed over: ")
+    assert ".hidden.csv is hidden" in said
+    assert "half.csv.part has a name of what is still written" in said
+    assert "folder.csv is a folder" in said
+    assert "2 such as " in said and "each does not end in .csv or .csv.gz" in said
+
+
 def test_a_missing_place_fails_the_tick_with_a_reason(tick, tmp_path: Path):
     with pytest.raises(SourceError, match="is no folder. Make it"):
         tick(place=str(tmp_path / "gone"))

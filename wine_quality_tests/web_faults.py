@@ -77,6 +77,10 @@ def _handler(web: WebFaults) -> type[BaseHTTPRequestHandler]:
         def get_gzip(self) -> None:
             self.send(200, gzip.compress(WINES), Content_Encoding="gzip")
 
+        def get_packed(self) -> None:
+            """A file that is gzip, where ``get_gzip`` packs a plain one for the way."""
+            self.send(200, gzip.compress(WINES), Content_Type="application/gzip")
+
         def get_bomb(self) -> None:
             """A thousandth of what it unpacks to."""
             self.send(200, gzip.compress(b"0" * 50_000_000), Content_Encoding="gzip")

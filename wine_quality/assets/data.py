@@ -22,9 +22,11 @@ from wine_quality.arrival_tags import arrived_at, data_tags
 from wine_quality.assets import checks, streamed
 from wine_quality.assets.split_config import SplitConfig
 from wine_quality.assets.wine_files import WINE_FILES, files_table, materialization, note_files
+from wine_quality.data.accumulate import TrainingData
 from wine_quality.data.contract import COLUMNS, FEATURES, TARGET
 from wine_quality.history import WineHistory
 from wine_quality.loading import LoadedWines, RawWineCsvConfig, WinesRefusedError, load_wines
+from wine_quality.splits.split import BY_VALUES, SHUFFLED
 from wine_quality.training_engine import TrainingEngine
 
 # One group: the UI folds several of them away, and the graph is what people come to see.
@@ -144,14 +146,20 @@ def _preview(frame: Any, rows: int = 5) -> TableMetadataValue:
 def split_wines(frame: Any, config: SplitConfig) -> Any:
     """The frame with the column ``part``, its ``attrs`` with how it was split added.
 
+    One file is shuffled, as MLflow's tutorial does. Accumulated data is split by the rows' values:
+    shuffled anew at each run, the champion would know rows that are held out from its challenger.
+
     Raises:
         ValueError: when a part would be empty.
     """
-    from wine_quality.training.split import split_rows
+    from wine_quality.training.split import split_by_values, split_rows
 
-    split = split_rows(frame, config.test_fraction, config.seed)
+    by_values = frame.attrs.get("training_data") == TrainingData.accumulated.value
+    divide = split_by_values if by_values else split_rows
+    split = divide(frame, config.test_fraction, config.seed)
     split.attrs = {
         **frame.attrs,
+        "split": BY_VALUES if by_values else SHUFFLED,
         "test_fraction": config.test_fraction,
         "split_seed": config.seed,
     }
@@ -160,11 +168,14 @@ def split_wines(frame: Any, config: SplitConfig) -> Any:
 
 def check_split(split: Any, config: SplitConfig, shared: int) -> list[AssetCheckResult]:
     """Whether the parts are apart (it blocks), and how many wines stand in both all the same."""
+    test_rows = int((split["part"] == "test").sum())
+    if split.attrs["split"] == BY_VALUES:
+        apart = checks.parts_are_apart_by_hash(len(split) - test_rows, test_rows)
+    else:
+        apart = checks.parts_are_apart(split, config.test_fraction)
     return [
-        checks.parts_are_apart(split, config.test_fraction),
-        checks.few_shared_wines(
-            shared, int((split["part"] == "test").sum()), config.max_shared_fraction
-        ),
+        apart,
+        checks.few_shared_wines(shared, test_rows, config.max_shared_fraction),
     ]
 
 
@@ -209,6 +220,7 @@ def train_test_split(
             "test_wines_also_in_train": shared,
             "seed": config.seed,
             "test_fraction": config.test_fraction,
+            "split": split.attrs["split"],
             "data_sha256": split.attrs["data_sha256"],
             "features": len(FEATURES),
             "target": TARGET,

@@ -45,6 +45,7 @@ def fit_and_log(
         hyperparameters: alpha, l1_ratio and the solver's seed.
         drift_threshold: Population stability index above which a column has drifted.
     """
+    from wine_quality.splits.split import SHUFFLED
     from wine_quality.training.compare import profile, profile_of
     from wine_quality.training.fit import LinearModel
 
@@ -66,6 +67,7 @@ def fit_and_log(
             "training_data": data.get("training_data", "newest"),
             "data_files": data.get("data_files", 1),
             "training_engine": data.get("training_engine", "in_memory"),
+            "split": data.get("split", SHUFFLED),
         }
     )
     sampled = "" if len(shown) == split.train_rows else "_sample"

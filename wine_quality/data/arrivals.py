@@ -23,11 +23,13 @@ from wine_quality.data.transfer import (
     with_retries,
     within_deadline,
 )
+from wine_quality.escaping import escaped
 
 UNFINISHED = (".tmp", ".part", ".partial", ".crdownload", ".swp", "~")
 """Ends of names under which programs write what they rename when it is whole."""
 
 _CLOCKS_DIFFER = 60.0
+_NAME_SHOWN = 100
 _EFFECTIVE_IDS = os.access in os.supports_effective_ids
 
 
@@ -64,16 +66,33 @@ class Listing:
     Attributes:
         files: How many there are, whenever they arrived.
         arrivals: Those that arrived at the moment asked for or later, in no order.
-        misnamed: Names that are not UTF-8, which nothing further on could write down.
+        passed_over: What lies there and is no file of the place's.
     """
 
     files: int
     arrivals: list[Arrival]
-    misnamed: tuple[str, ...] = ()
+    passed_over: tuple[PassedOver, ...] = ()
+
+
+@dataclass(frozen=True)
+class PassedOver:
+    """Files that are left alone for one reason, such as ``is hidden``; ``example`` is a name."""
+
+    reason: str
+    count: int
+    example: str
+
+    def __str__(self) -> str:
+        if self.count == 1:
+            return f"{self.example} {self.reason}"
+        return f"{self.count} such as {self.example}, each {self.reason}"
 
 
 def list_arrivals(place: str, suffix: str, limits: SourceLimits) -> list[Arrival]:
-    """All files of the place whose names end in ``suffix``.
+    """All files of the place whose names end in ``suffix``, in upper or lower case.
+
+    Args:
+        suffix: One end or several, such as ``.csv,.csv.gz``.
 
     Raises:
         SourceError: the place is missing, forbidden, too slow, or of an unknown kind.
@@ -93,9 +112,10 @@ def list_since(place: str, suffix: str, limits: SourceLimits, since: float) -> L
         from wine_quality.data.s3 import list_s3
 
         objects = _in_time(lambda: list_s3(place, limits), place, limits)
-        is_data = _data_names(suffix).match
-        found = [item for item in objects if is_data(item[1])]
-        return Listing(len(found), [Arrival(*item) for item in found if item[0] >= since])
+        names = _Names(suffix)
+        found = [item for item in objects if names.are_data(item[1])]
+        arrivals = [Arrival(*item) for item in found if item[0] >= since]
+        return Listing(len(found), arrivals, names.passed_over())
     if scheme in ("http", "https"):
         from wine_quality.data.web import head_http
 
@@ -112,15 +132,49 @@ def _in_time(read, place: str, limits: SourceLimits):
     )
 
 
-def _data_names(suffix: str) -> re.Pattern[str]:
-    """Matches paths whose last part ends in ``suffix`` and is neither hidden nor unfinished."""
-    unfinished = "".join(f"(?<!{re.escape(end)})" for end in UNFINISHED)
-    return re.compile(rf"(?:.*/)?(?=[^./])[^/]*{re.escape(suffix)}{unfinished}\Z", re.DOTALL)
+class _Names:
+    """Tells data by its name, and counts what is passed over."""
+
+    def __init__(self, suffix: str) -> None:
+        self._ends = tuple(end.strip().lower() for end in suffix.split(",") if end.strip()) or ("",)
+        ends = "|".join(map(re.escape, self._ends))
+        unfinished = "".join(f"(?<!{re.escape(end)})" for end in UNFINISHED)
+        self._data = re.compile(
+            rf"(?:.*/)?(?=[^./])[^/]*(?:{ends}){unfinished}\Z", re.DOTALL | re.IGNORECASE
+        )
+        self._passed: dict[str, tuple[int, str]] = {}
+
+    def are_data(self, path: str) -> bool:
+        """Whether the path's last part ends as it must and is neither hidden nor unfinished."""
+        if self._data.match(path):
+            return True
+        self.pass_over(path, self._reason(path.rpartition("/")[2].lower()))
+        return False
+
+    def pass_over(self, path: str, reason: str) -> None:
+        name = path.rstrip("/").rpartition("/")[2]
+        count, example = self._passed.get(reason, (0, name))
+        self._passed[reason] = (count + 1, example)
+
+    def passed_over(self) -> tuple[PassedOver, ...]:
+        return tuple(
+            PassedOver(reason, count, escaped(name)[:_NAME_SHOWN])
+            for reason, (count, name) in self._passed.items()
+        )
+
+    def _reason(self, name: str) -> str:
+        if not name:
+            return "is a folder"
+        if name.startswith("."):
+            return "is hidden"
+        if name.endswith(UNFINISHED):
+            return "has a name of what is still written"
+        return f"does not end in {' or '.join(self._ends)}"
 
 
 def _local(folder: Path, suffix: str, since: float) -> Listing:
-    is_data = _data_names(suffix).match
-    files, arrivals, misnamed = 0, [], []
+    names = _Names(suffix)
+    files, arrivals = 0, []
     soon = time.time() + _CLOCKS_DIFFER
     try:
         if not folder.is_dir():
@@ -129,16 +183,17 @@ def _local(folder: Path, suffix: str, since: float) -> Listing:
         if not os.access(folder, os.R_OK | os.X_OK, effective_ids=_EFFECTIVE_IDS):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
         for entry in os.scandir(folder):
-            if not is_data(entry.name):
+            if not names.are_data(entry.name):
                 continue
             try:
                 if not entry.is_file():
+                    names.pass_over(entry.name, "is a folder" if entry.is_dir() else "is no file")
                     continue
                 state = entry.stat()
             except OSError:
                 continue  # it went away meanwhile
             if not is_text(entry.name):
-                misnamed.append(os.fsencode(entry.name).decode(errors="backslashreplace"))
+                names.pass_over(entry.name, "has a name that is not UTF-8: rename it")
                 continue
             files += 1
             # A copy may keep the modification time of its original; the change time is of this
@@ -151,7 +206,7 @@ def _local(folder: Path, suffix: str, since: float) -> Listing:
                 arrivals.append(Arrival(arrived, entry.path, version))
     except OSError as error:
         raise SourceError(f"{folder} cannot be listed: {error.strerror}.") from error
-    return Listing(files, arrivals, tuple(misnamed))
+    return Listing(files, arrivals, names.passed_over())
 
 
 def is_text(name: str) -> bool:

@@ -79,8 +79,8 @@ def check_column_names(names: list[str]) -> list[Violation]:
     extra = [name for name in names if name not in COLUMNS]
     found = []
     for name in missing:
-        near = difflib.get_close_matches(_plain(name), map(_plain, extra), n=1, cutoff=0.7)
-        meant = next((found for found in extra if _plain(found) in near), None)
+        near = difflib.get_close_matches(plain_name(name), map(plain_name, extra), n=1, cutoff=0.7)
+        meant = next((found for found in extra if plain_name(found) in near), None)
         hint = f"; the file has {meant[:80]!r}, did you mean that?" if meant else ""
         found.append(Violation(name, f"is missing{hint}"))
     shown = [Violation(name[:80], "is not in the contract") for name in extra[:ROWS_SHOWN]]
@@ -89,7 +89,7 @@ def check_column_names(names: list[str]) -> list[Violation]:
     return found + shown
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
     """The name without case, spaces and underscores."""
     return re.sub(r"[\W_]+", " ", name.lower()).strip()
 

@@ -1,112 +1,119 @@
-"""From bytes to a data frame, refusing what cannot be a wine file before pandas sees it."""
+"""From bytes to a data frame of wines that keep the contract."""
 
 from __future__ import annotations
 
-import csv
+import gzip
 import io
 import re
+import zlib
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from wine_quality.data.contract import COLUMNS, Violation, check_contract, conform, summarize
+from wine_quality.data.dialect import HEAD_BYTES, DataFormatError, Dialect, detect_dialect
+from wine_quality.data.records import NAMES, find_violations, read_records
 from wine_quality.escaping import ShownError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-MAX_COLUMNS = 1000
-MAX_HEADER = 100_000
-"""Characters; the csv module reads no field much longer."""
-_SHOWN = 80
 
+class BrokenContractError(ShownError):
+    """Values or columns that are against the contract.
 
-class DataFormatError(ShownError):
-    """The content is not a CSV of wines; the message says why."""
-
-
-def detect_separator(header: str) -> str:
-    """``;`` or ``,``, whichever the header holds more of outside quotes."""
-    bare = re.sub(r'"[^"]*"', "", header)
-    return ";" if bare.count(";") >= bare.count(",") else ","
-
-
-def parse_wine_csv(content: bytes, name: str) -> pd.DataFrame:
-    """Parse a header and rows; values that are not numbers stay text for the contract to name.
-
-    Raises:
-        DataFormatError: empty, an HTML page, not UTF-8, ragged rows, duplicate or too many columns.
+    Attributes:
+        violations: All of them.
     """
-    import pandas as pd
 
-    text = _decode(content, name)
-    separator = _separator_of(text, name)
-    try:
-        # In one piece: of a long file's pieces one may be taken for numbers, another for booleans.
-        frame = pd.read_csv(
-            io.StringIO(text), sep=separator, float_precision="round_trip", low_memory=False
-        )
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError) as error:
-        raise DataFormatError(f"{name} cannot be parsed as CSV: {str(error).strip()}") from error
-    if not isinstance(frame.index, pd.RangeIndex):
-        # pandas takes the first columns for row labels then.
-        raise DataFormatError(
-            f"{name} has rows with more fields than its header names. Name every column, and end "
-            f"no row with {separator!r}."
-        )
-    if frame.empty:
-        raise DataFormatError(f"{name} has a header and no rows.")
-    return frame
+    def __init__(self, name: str, violations: Sequence[Violation]) -> None:
+        self.violations = tuple(violations)
+        super().__init__(f"{name} breaks the data contract. {summarize(violations)}")
 
 
-def separator_at(start: bytes, name: str) -> str:
-    """The separator of a file that is not read here, from its first bytes.
+def parse_wine_csv(content: bytes, name: str, max_bytes: int | None = None) -> pd.DataFrame:
+    """The contract's columns in its order, the index the row's number from 0.
 
     Args:
-        start: Whole, or more than ``4 * MAX_HEADER`` bytes.
+        content: The file, as text or compressed by gzip.
+        name: For errors.
+        max_bytes: It may unpack to; None: to any size.
 
     Raises:
-        DataFormatError: as ``parse_wine_csv``.
+        DataFormatError: no text, no table, or rows of different lengths.
+        BrokenContractError: a table, and not one of wines.
     """
-    if start.startswith(b"PAR1"):
-        raise DataFormatError(f"{name} is Parquet. End its name with .parquet.")
-    line = re.split(rb"[\r\n]", start.lstrip(b"\xef\xbb\xbf \t\r\n"), maxsplit=1)[0]
-    # A header that is longer is refused, wherever it was cut.
-    return _separator_of(_decode(line[: 4 * MAX_HEADER] or b"", name), name)
+    dialect = detect_dialect(content[:HEAD_BYTES], name)
+    if sorted(dialect.names) == sorted(NAMES):
+        unpacked = _unpacked(content, name, max_bytes) if dialect.gzipped else content
+        frame = _by_pandas(unpacked, dialect)
+        if frame is not None:
+            return conform(frame)
+    return _by_records(content, dialect, name)
 
 
-def _separator_of(text: str, name: str) -> str:
-    header = re.split(r"[\r\n]", text, maxsplit=1)[0]
-    separator = detect_separator(header)
-    _check_header(header, separator, name)
-    return separator
+def _by_pandas(content: bytes | None, dialect: Dialect) -> pd.DataFrame | None:
+    """All numbers, within the contract; None where pandas is not so sure."""
+    import pandas as pd
 
-
-def _decode(content: bytes, name: str) -> str:
-    if not content.strip():
-        raise DataFormatError(f"{name} is empty.")
-    start = content[:4096].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    if start.startswith((b"<!doctype", b"<html", b"<?xml", b"<head")):
-        title = re.search(rb"<title[^>]*>([^<]{1,200})", content[:65536], re.IGNORECASE)
-        words = f" titled {title[1].decode('utf-8', 'replace').strip()!r}" if title else ""
-        raise DataFormatError(f"{name} is an HTML page{words}, not a CSV file. Check the URL.")
+    if content is None:
+        return None
     try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataFormatError(f"{name} is not UTF-8 text (byte {error.start}).") from error
-    if "\0" in text:
-        raise DataFormatError(f"{name} is binary, not text.")
-    return text.lstrip()
-
-
-def _check_header(header: str, separator: str, name: str) -> None:
-    count = header.count(separator) + 1
-    if count > MAX_COLUMNS:
-        raise DataFormatError(f"{name} has {count} columns; at most {MAX_COLUMNS} are read.")
-    if len(header) > MAX_HEADER:
-        raise DataFormatError(
-            f"{name} has a first line of {len(header)} characters; the header may have "
-            f"{MAX_HEADER}. Begin the file with the names of its columns."
+        text = content.decode(dialect.encoding)
+        # In one piece: of a long file's pieces one may be taken for numbers, another for booleans.
+        frame = pd.read_csv(
+            io.StringIO(text[_end_of_header(text, dialect.header_line) :]),
+            sep=dialect.separator,
+            decimal=dialect.decimal,
+            header=None,
+            names=list(dialect.names),
+            float_precision="round_trip",
+            low_memory=False,
         )
-    names = [column.strip() for column in next(csv.reader([header], delimiter=separator), [])]
-    repeated = sorted({column for column in names if names.count(column) > 1})
-    if repeated:
-        shown = [column[:_SHOWN] for column in repeated[:5]]
-        raise DataFormatError(f"{name} names columns twice: {shown}.")
+    except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError, ValueError):
+        return None
+    # pandas takes the first columns for row labels where rows have more fields than names.
+    numeric = all(kind.kind in "iuf" for kind in frame.dtypes)
+    if not isinstance(frame.index, pd.RangeIndex) or frame.empty or not numeric:
+        return None
+    return None if "\0" in text or check_contract(frame) else frame
+
+
+def _end_of_header(text: str, header_line: int) -> int:
+    ends = re.finditer(r"\r\n|\r|\n", text)
+    end = 0
+    for _ in range(header_line):
+        found = next(ends, None)
+        end = found.end() if found else len(text)
+    return end
+
+
+def _by_records(content: bytes, dialect: Dialect, name: str) -> pd.DataFrame:
+    import numpy as np
+    import pandas as pd
+
+    def opened() -> io.BytesIO:
+        return io.BytesIO(content)
+
+    violations = find_violations(opened, dialect, name)
+    if violations:
+        raise BrokenContractError(name, violations)
+    portions = [records.columns for records in read_records(opened, dialect, name)]
+    if not portions:
+        raise DataFormatError(f"{name} has a header and no rows.")
+    columns = [np.concatenate(column) for column in zip(*portions, strict=True)]
+    return conform(pd.DataFrame(dict(zip(COLUMNS, columns, strict=True))))
+
+
+def _unpacked(content: bytes, name: str, max_bytes: int | None) -> bytes | None:
+    """None where it cannot be unpacked to its end."""
+    try:
+        with gzip.GzipFile(fileobj=io.BytesIO(content)) as file:
+            unpacked = file.read(-1 if max_bytes is None else max_bytes + 1)
+    except (EOFError, zlib.error, gzip.BadGzipFile):
+        return None
+    if max_bytes is not None and len(unpacked) > max_bytes:
+        raise DataFormatError(
+            f"{name} unpacks to more than the limit of {max_bytes / 2**20:g} MB (raw_wine_csv's "
+            "max_megabytes). Raise the limit if this is the right file."
+        )
+    return unpacked

@@ -46,8 +46,7 @@ class RememberedFile:
     Attributes:
         key: Its name and a fingerprint of its URL, for people and for the UI.
         source: Its URL, without secrets.
-        sha256: Of the file as it arrived; of one that was streamed, of its store's name for this
-            version of it.
+        sha256: Of the file as it arrived; of one that was streamed, of its rows.
         microseconds: When it arrived, in Unix time.
     """
 

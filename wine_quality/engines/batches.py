@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
+    from wine_quality.engines.broken_rules import BrokenRule
+
 ROWS_PER_BATCH = 1 << 14
 """Few enough that a batch's columns stay in the processor's cache."""
 
@@ -88,8 +90,9 @@ class Reader(Protocol):
 
     def read(self, piece: Piece) -> Iterator[Batch]: ...
 
-    def row_group_of(self, piece: Piece, row: int) -> int:
-        """The row group of a Parquet file's row, counted from 0 in the file."""
+    def explain(self, piece: Piece, broken: Sequence[BrokenRule]) -> Sequence[BrokenRule]:
+        """The same with the row groups of Parquet; of CSV with the lines, as ``data.records`` has
+        them."""
 
     def check_unchanged(self) -> None:
         """Raises ``UnreadableFile`` when a file is not what it was at the beginning."""

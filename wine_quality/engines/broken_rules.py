@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from wine_quality.data.contract import COLUMNS, check_column_names, summarize
+from wine_quality.data.contract import COLUMNS, Violation, check_column_names, summarize
 from wine_quality.engines.batches import Batch, SourceFile
 from wine_quality.escaping import ShownError
 
@@ -27,6 +27,7 @@ class BrokenRule:
         count: Rows.
         first_row: The first of them, from 0.
         row_group: Where that row is in a Parquet file; None elsewhere.
+        violation: The same of a text file, with its lines.
     """
 
     path: str
@@ -35,8 +36,16 @@ class BrokenRule:
     count: int = 0
     first_row: int = 0
     row_group: int | None = None
+    violation: Violation | None = None
+
+    @classmethod
+    def of_text(cls, path: str, violation: Violation) -> BrokenRule:
+        column, problem, count = violation.column, violation.problem, violation.count
+        return cls(path, column, problem, count, violation=violation)
 
     def __str__(self) -> str:
+        if self.violation:
+            return f"{self.path}: {self.violation}"
         where = f"{self.path}: column {self.column!r} {self.problem}"
         if not self.count:
             return where
@@ -49,15 +58,21 @@ class ContractBroken(ShownError):
 
     def __init__(self, broken: Sequence[BrokenRule]) -> None:
         self.broken = tuple(broken)
-        super().__init__(f"The data contract is broken. {summarize(list(broken))}")
+        violations = [rule.violation for rule in broken if rule.violation]
+        if len(violations) == len(broken) and len({rule.path for rule in broken}) == 1:
+            # In the words of a file that is loaded.
+            said = f"{broken[0].path} breaks the data contract. {summarize(violations)}"
+        else:
+            said = f"The data contract is broken. {summarize(list(broken))}"
+        super().__init__(said)
 
 
 def check_columns(file: SourceFile) -> list[BrokenRule]:
     """Missing and unknown columns and those that hold no numbers, from the file's schema."""
-    broken = [
-        BrokenRule(file.path, violation.column, violation.problem)
-        for violation in check_column_names(list(file.columns))
-    ]
+    wrong = check_column_names(list(file.columns))
+    if file.rows is None:
+        return [BrokenRule.of_text(file.path, violation) for violation in wrong]
+    broken = [BrokenRule(file.path, one.column, one.problem) for one in wrong]
     for name, kind in file.columns.items():
         if name in COLUMNS and kind.lower().startswith(_TEXT_TYPES):
             broken.append(BrokenRule(file.path, name, f"holds {kind}, not numbers"))

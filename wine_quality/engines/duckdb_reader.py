@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import IO, TYPE_CHECKING
 
-from wine_quality.data.parse import MAX_HEADER, DataFormatError, separator_at
+from wine_quality.data.dialect import HEAD_BYTES, DataFormatError, Dialect, detect_dialect
+from wine_quality.data.records import find_violations, read_records
 from wine_quality.engines.batches import (
     ROWS_PER_BATCH,
     Batch,
@@ -20,23 +22,27 @@ from wine_quality.engines.batches import (
     short_reason,
 )
 from wine_quality.engines.block_sums import NAMES
+from wine_quality.engines.broken_rules import BrokenRule
 from wine_quality.engines.places import (
     check_versions,
     first_bytes,
     is_parquet,
+    open_bytes,
     size_and_version,
     store_of,
 )
 
 if TYPE_CHECKING:
     import duckdb
+    import pyarrow as pa
 
 
 class DuckDBReader:
     """See ``batches.Reader``.
 
     Parquet is read in ranges of rows, of which DuckDB reads only the row groups concerned; a CSV
-    file is one piece, read by ``threads`` threads.
+    file is one piece, read by ``threads`` threads. What DuckDB cannot read of a CSV file, or reads
+    against the contract, ``data.records`` reads, which decides.
     """
 
     def __init__(self, paths: Sequence[str], threads: int = 1, memory_limit: str = "512MB") -> None:
@@ -59,26 +65,27 @@ class DuckDBReader:
             # Not DuckDB's own httpfs: that is an extension to download at run time.
             self._connection.register_filesystem(self._store)
         self._row_groups: list[list[int]] = []
-        self._separators: dict[str, str] = {}
+        self._dialects: dict[str, Dialect] = {}
         self.files: Sequence[SourceFile] = tuple(self._file(path) for path in paths)
 
     def _file(self, path: str) -> SourceFile:
         size, version = size_and_version(path, self._store)
-        groups: list[int] = []
         with self._told_as_ours(path):
             if not is_parquet(path):
-                self._separators[path] = separator_at(first_bytes(path, 8 * MAX_HEADER), path)
+                dialect = detect_dialect(first_bytes(path, HEAD_BYTES), path)
+                self._dialects[path] = dialect
+                self._row_groups.append([])
+                return SourceFile(path, size, version, None, dict.fromkeys(dialect.names, "DOUBLE"))
             described = self._connection.execute(f"DESCRIBE SELECT * FROM {self._table(path)}")
             columns = {name: kind for name, kind, *_ in described.fetchall()}
-            if is_parquet(path):
-                columns.pop("file_row_number", None)
-                found = self._connection.execute(
-                    "SELECT row_group_id, any_value(row_group_num_rows) "
-                    f"FROM parquet_metadata({_literal(path)}) GROUP BY 1 ORDER BY 1"
-                )
-                groups = [int(rows) for _, rows in found.fetchall()]
+            columns.pop("file_row_number", None)
+            found = self._connection.execute(
+                "SELECT row_group_id, any_value(row_group_num_rows) "
+                f"FROM parquet_metadata({_literal(path)}) GROUP BY 1 ORDER BY 1"
+            )
+            groups = [int(rows) for _, rows in found.fetchall()]
         self._row_groups.append(groups)
-        return SourceFile(path, size, version, sum(groups) if is_parquet(path) else None, columns)
+        return SourceFile(path, size, version, sum(groups), columns)
 
     def pieces(self) -> list[Piece]:
         found: list[Piece] = []
@@ -90,20 +97,54 @@ class DuckDBReader:
         return found
 
     def read(self, piece: Piece) -> Iterator[Batch]:
-        path, first = self.files[piece.file].path, piece.first_row
-        columns = ", ".join(f"{_name(name)}::DOUBLE AS {_name(name)}" for name in NAMES)
-        query = f"SELECT {columns} FROM {self._table(path)}"
+        path = self.files[piece.file].path
+        with self._told_as_ours(path):
+            yield from self._rows(path, piece) if is_parquet(path) else self._csv_rows(path)
+
+    def _rows(self, path: str, piece: Piece) -> Iterator[Batch]:
+        first = piece.first_row
+        query = f"SELECT {_doubles()} FROM {self._table(path)}"
         if piece.rows is not None:
             last = piece.first_row + piece.rows - 1
             query += f" WHERE file_row_number BETWEEN {piece.first_row} AND {last}"
-        with self._told_as_ours(path):
-            reader = self._cursor().sql(query).to_arrow_reader(ROWS_PER_BATCH)
-            for arrow in reader:
-                yield from batches_of(first, arrow, NAMES)
-                first += arrow.num_rows
+        for arrow in self._cursor().sql(query).to_arrow_reader(ROWS_PER_BATCH):
+            yield from batches_of(first, arrow, NAMES)
+            first += arrow.num_rows
 
-    def row_group_of(self, piece: Piece, row: int) -> int:
-        return row_group_at(self._row_groups[piece.file], row)
+    def _csv_rows(self, path: str) -> Iterator[Batch]:
+        """By DuckDB as far as it gets, else record by record."""
+        import duckdb
+
+        first, dialect = 0, self._dialects[path]
+        # Where lines end in two ways DuckDB loses rows without a word.
+        if dialect.encoding == "utf-8-sig" and dialect.line_end:
+            query = f"SELECT {_doubles()} FROM {self._table(path)}"
+            try:
+                for arrow in self._cursor().sql(query).to_arrow_reader(ROWS_PER_BATCH):
+                    filled = _without_empty_rows(arrow)
+                    yield from batches_of(first, filled, NAMES)
+                    first += filled.num_rows
+                return
+            except (duckdb.Error, OSError):
+                pass  # read below from here on, which says what is wrong
+        row = 0
+        for records in read_records(lambda: self._open(path), dialect, path):
+            known, rows = max(first - row, 0), len(records.lines)
+            if known < rows:
+                yield Batch(row + known, [column[known:] for column in records.columns])
+            row += rows
+
+    def _open(self, path: str) -> IO[bytes]:
+        return open_bytes(path, self._store)
+
+    def explain(self, piece: Piece, broken: Sequence[BrokenRule]) -> Sequence[BrokenRule]:
+        path = self.files[piece.file].path
+        if is_parquet(path):
+            groups = self._row_groups[piece.file]
+            return [replace(one, row_group=row_group_at(groups, one.first_row)) for one in broken]
+        with self._told_as_ours(path):
+            found = find_violations(lambda: self._open(path), self._dialects[path], path)
+        return [BrokenRule.of_text(path, violation) for violation in found] or broken
 
     def check_unchanged(self) -> None:
         check_versions({file.path: file.version for file in self.files})
@@ -114,11 +155,15 @@ class DuckDBReader:
     def _table(self, path: str) -> str:
         if is_parquet(path):
             return f"read_parquet({_literal(path)}, file_row_number = true)"
-        # Types are told from the first rows; a text further down fails the pass, by its line. All
-        # else is said: what DuckDB guesses leaves out lines before the header, and comments.
+        dialect = self._dialects[path]
+        types = ", ".join(f"{_literal_text(name)}: 'DOUBLE'" for name in dialect.names)
+        # Nothing is left to guess: all engines read a file alike.
         return (
-            f"read_csv({_literal(path)}, header = true, delim = '{self._separators[path]}', "
-            "quote = '\"', escape = '\"', comment = '', skip = 0, compression = 'none')"
+            f"read_csv({_literal(path)}, auto_detect = false, columns = {{{types}}}, "
+            f"header = false, skip = {dialect.header_line}, "
+            f"delim = {_literal_text(dialect.separator)}, decimal_separator = '{dialect.decimal}', "
+            "quote = '\"', escape = '\"', comment = '', "
+            f"compression = '{'gzip' if dialect.gzipped else 'none'}')"
         )
 
     def _cursor(self) -> duckdb.DuckDBPyConnection:
@@ -147,17 +192,35 @@ class _ToldAsOurs:
         if isinstance(error, DataFormatError):
             raise UnreadableFile(str(error)) from error
         if isinstance(error, (duckdb.Error, pa.ArrowException, OSError)):
-            reason = short_reason(error)
-            if "Error when sniffing file" in reason:
-                reason = "its rows do not all have as many fields as the header has names"
             raise UnreadableFile(
-                f"{self._path} cannot be read ({reason}); nothing of it was stored."
+                f"{self._path} cannot be read ({short_reason(error)}); nothing of it was stored."
             ) from error
+
+
+def _without_empty_rows(arrow: pa.RecordBatch) -> pa.RecordBatch:
+    """Spreadsheets end with lines of separators alone."""
+    import pyarrow.compute as pc
+
+    filled = None
+    for column in arrow.columns:
+        if not column.null_count:
+            return arrow
+        there = column.is_valid()
+        filled = there if filled is None else pc.or_(filled, there)
+    return arrow.filter(filled)
+
+
+def _doubles() -> str:
+    return ", ".join(f"{_name(name)}::DOUBLE AS {_name(name)}" for name in NAMES)
 
 
 def _literal(path: str) -> str:
     """One file, whatever is in its name: DuckDB takes paths for patterns."""
-    return "'" + re.sub(r"([*?\[])", r"[\1]", path).replace("'", "''") + "'"
+    return _literal_text(re.sub(r"([*?\[])", r"[\1]", path))
+
+
+def _literal_text(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
 
 
 def _name(column: str) -> str:

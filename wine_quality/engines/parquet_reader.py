@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from wine_quality.engines.batches import (
@@ -18,6 +19,7 @@ from wine_quality.engines.batches import (
     short_reason,
 )
 from wine_quality.engines.block_sums import NAMES
+from wine_quality.engines.broken_rules import BrokenRule
 from wine_quality.engines.places import check_versions, size_and_version, store_of
 
 if TYPE_CHECKING:
@@ -66,8 +68,9 @@ class ParquetReader:
                 yield from batches_of(first, arrow, NAMES)
                 first += arrow.num_rows
 
-    def row_group_of(self, piece: Piece, row: int) -> int:
-        return row_group_at(self._row_groups[piece.file], row)
+    def explain(self, piece: Piece, broken: Sequence[BrokenRule]) -> Sequence[BrokenRule]:
+        groups = self._row_groups[piece.file]
+        return [replace(one, row_group=row_group_at(groups, one.first_row)) for one in broken]
 
     def check_unchanged(self) -> None:
         check_versions({file.path: file.version for file in self.files})

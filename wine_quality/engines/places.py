@@ -6,7 +6,7 @@ import glob
 import os
 import sys
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import IO, TYPE_CHECKING, NamedTuple
 
 from wine_quality.data.allowed import check_allowed, check_path
 from wine_quality.data.arrivals import is_text
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 TIMEOUT_SECONDS = 30.0
 _BLOCK_BYTES = 8 << 20
 _PARQUET = (".parquet", ".pq")
-SUFFIXES = (*_PARQUET, ".csv")
+SUFFIXES = (*_PARQUET, ".csv", ".csv.gz", ".tsv", ".tsv.gz")
 
 
 def s3_store(timeout_seconds: float = TIMEOUT_SECONDS) -> S3FileSystem:
@@ -39,7 +39,7 @@ def store_of(paths: Iterable[str]) -> S3FileSystem | None:
 
 
 def is_parquet(path: str) -> bool:
-    return path.endswith(_PARQUET)
+    return path.lower().endswith(_PARQUET)
 
 
 class LeftOut(NamedTuple):
@@ -63,7 +63,8 @@ def expand(places: Sequence[str]) -> list[str]:
 
 def find_files(places: Sequence[str]) -> Found:
     """The files that the places name: files, patterns such as ``s3://wines/2024/*.parquet``, and
-    folders or prefixes that end with a slash, whose Parquet and CSV files at any depth are meant.
+    folders or prefixes that end with a slash, whose Parquet and CSV files at any depth are meant
+    (``SUFFIXES``).
 
     Whoever may put a file into a folder must not be able to keep the others from being read: what
     is forbidden among many is left out. One that is named by itself is refused.
@@ -141,7 +142,7 @@ def _is_wines(path: str, place: str) -> bool:
     """Not what Spark and others leave beside their data, such as ``_temporary/`` and ``.crc``."""
     below = path.removeprefix(place.removeprefix("s3://").rstrip("/"))
     hidden = any(part.startswith(("_", ".")) for part in below.split("/"))
-    return path.endswith(SUFFIXES) and not hidden
+    return path.lower().endswith(SUFFIXES) and not hidden
 
 
 def size_and_version(path: str, store: S3FileSystem | None = None) -> tuple[int, str]:
@@ -187,6 +188,13 @@ def first_bytes(path: str, most: int) -> bytes:
         return s3_store().cat_file(path, end=most)
     with open(path, "rb") as file:
         return file.read(most)
+
+
+def open_bytes(path: str, store: S3FileSystem | None = None) -> IO[bytes]:
+    """A file from its beginning. Raises ``OSError``."""
+    if path.startswith("s3://"):
+        return (store or s3_store()).open(path, "rb")
+    return open(path, "rb")
 
 
 def check_versions(versions: dict[str, str]) -> None:

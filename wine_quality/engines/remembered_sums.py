@@ -16,6 +16,7 @@ from wine_quality.data.remembered import (
     write_object,
 )
 from wine_quality.engines.part_sums import PartSums
+from wine_quality.engines.row_hash import RowsHash
 from wine_quality.engines.sample import RowSample
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class RememberedSums:
         version: What the store called this version of it.
         sums: By part and fold.
         sample: Of its rows, at most ``SAMPLED_ROWS``.
+        rows_hash: Of its rows; None of a file that was summed up before there was one.
     """
 
     file: RememberedFile
@@ -42,6 +44,7 @@ class RememberedSums:
     version: str
     sums: PartSums
     sample: RowSample
+    rows_hash: RowsHash | None
 
 
 def write_sums(
@@ -57,6 +60,7 @@ def write_sums(
         "version": found.version,
         "sums": found.sums.to_plain(),
         "sample": found.sample.to_plain(),
+        **({"rows_hash": found.rows_hash.to_plain()} if found.rows_hash else {}),
     }
     return write_object(store, root, file, json.dumps(plain).encode(), SUMS)
 
@@ -79,6 +83,8 @@ def read_sums(store: AbstractFileSystem, version: Version) -> RememberedSums:
             plain["rows"],
         )
         sums, sample = PartSums.from_plain(plain["sums"]), RowSample.from_plain(plain["sample"])
-        return RememberedSums(file, plain["path"], plain["version"], sums, sample)
+        kept = plain.get("rows_hash")
+        rows_hash = RowsHash.from_plain(kept) if kept else None
+        return RememberedSums(file, plain["path"], plain["version"], sums, sample, rows_hash)
     except (ValueError, KeyError, TypeError) as error:
         raise DamagedObjectError(f"{version.path} holds no sums ({error})") from error

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from wine_quality.engines.batches import Piece, Reader, SourceFile, UnreadableFile
+from wine_quality.engines.batches import ROWS_PER_BATCH, Piece, Reader, SourceFile, UnreadableFile
 from wine_quality.engines.block_sums import BlockSums
 from wine_quality.engines.broken_rules import (
     BrokenRule,
@@ -17,6 +17,7 @@ from wine_quality.engines.broken_rules import (
 )
 from wine_quality.engines.membership import Membership
 from wine_quality.engines.part_sums import PartSums
+from wine_quality.engines.row_hash import RowHasher, RowsHash
 from wine_quality.engines.sample import RowSample, stride_for
 from wine_quality.engines.threads import Progress, Report, in_threads
 
@@ -28,6 +29,7 @@ class FileSums:
     file: SourceFile
     sums: PartSums
     sample: RowSample
+    rows_hash: RowsHash
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +40,7 @@ class PieceSums:
     rows: int
     sums: PartSums
     sample: RowSample
+    rows_hash: RowsHash
     broken: Sequence[BrokenRule]
 
 
@@ -111,18 +114,23 @@ def sum_piece(
     file = reader.files[piece.file]
     stride = stride_for(file.rows)
     sums, sample, rows = BlockSums(membership), RowSample.none(), 0
+    hashed = RowHasher(ROWS_PER_BATCH)
     broken: list[BrokenRule] = []
     for batch in reader.read(piece):
         problems = check_batch(file.path, batch)
         if not problems and not broken:
             sums.add(batch.columns)
+            hashed.add(batch.columns)
             sample += RowSample.of(batch.first_row, batch.columns, max(stride, sample.stride))
-        broken += [_located(problem, piece, reader) for problem in problems]
+        broken += problems
         if len(broken) > 1000:
             broken = gather(broken)
         rows += batch.rows
         report(batch.rows)
-    return PieceSums(piece.file, rows, PartSums.of(sums.moments(), membership), sample, broken)
+    if broken:
+        broken = list(reader.explain(piece, gather(broken)))
+    parts = PartSums.of(sums.moments(), membership)
+    return PieceSums(piece.file, rows, parts, sample, hashed.total, broken)
 
 
 def put_together(
@@ -137,11 +145,13 @@ def put_together(
     files = reader.files
     totals = [PartSums.none(membership)] * len(files)
     samples = [RowSample.none()] * len(files)
+    hashes = [RowsHash()] * len(files)
     counts = [0] * len(files)
     broken: list[BrokenRule] = []
     for piece in pieces:
         totals[piece.file] += piece.sums
         samples[piece.file] += piece.sample
+        hashes[piece.file] += piece.rows_hash
         counts[piece.file] += piece.rows
         broken += piece.broken
     reader.check_unchanged()
@@ -153,11 +163,8 @@ def put_together(
                 f"{file.path} has {file.rows} rows, of which {count} were read; nothing was stored."
             )
     return [
-        FileSums(replace(file, rows=count), sums, sample)
-        for file, count, sums, sample in zip(files, counts, totals, samples, strict=True)
+        FileSums(replace(file, rows=count), sums, sample, rows_hash)
+        for file, count, sums, sample, rows_hash in zip(
+            files, counts, totals, samples, hashes, strict=True
+        )
     ]
-
-
-def _located(rule: BrokenRule, piece: Piece, reader: Reader) -> BrokenRule:
-    group = reader.row_group_of(piece, rule.first_row) if piece.row_groups else None
-    return replace(rule, row_group=group)

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from wine_quality.training.fit import LinearModel
     from wine_quality.training.sweep import Point, PointScore
 
+BY_VALUES, SHUFFLED = "hash", "shuffled"
+"""How wines are divided, as ``data["split"]`` says; splits of older runs say nothing of it."""
 SCALE = (COLUMNS[TARGET].minimum, COLUMNS[TARGET].maximum)
 """Within which a prediction of quality makes sense."""
 

@@ -61,7 +61,11 @@ def _make(folder: Path, entries: list[tuple[bytes, str, int | None]]) -> set[byt
             Path(os.fsdecode(path)).write_text("x")
             if seconds is not None:
                 os.utime(path, (seconds, seconds))
-        if kind in ("file", "link") and not name.startswith(b".") and name.endswith(b".csv"):
+        if (
+            kind in ("file", "link")
+            and not name.startswith(b".")
+            and name.lower().endswith(b".csv")
+        ):
             data.add(name)
     return data
 

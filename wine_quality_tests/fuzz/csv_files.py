@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-import io
+import re
 from pathlib import Path
 from typing import Any
 
@@ -93,18 +93,25 @@ def meant(content: bytes) -> list[list[float]]:
     Raises:
         ValueError: it is no table of numbers under the contract's names.
     """
-    text = content.decode("utf-8-sig").lstrip("\ufeff").lstrip()
-    separator = ";" if text.split("\n")[0].count(";") >= 11 else ","
+    marked = content.startswith((b"\xff\xfe", b"\xfe\xff"))
+    lines = re.split(r"\r\n|\r|\n", content.decode("utf-16" if marked else "utf-8-sig"))
+    while not lines[0].strip(" \t\ufeff;,|") or lines[0].lstrip().startswith("#"):
+        lines.pop(0)
+    separator = max(";,\t|", key=lines[0].count)
     csv.field_size_limit(1 << 30)
-    rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator))
-    rows = [row for row in rows if row and row != [""] and (len(row) > 1 or row[0].strip())]
-    names, wines = rows[0], rows[1:]
+    rows = list(csv.reader(lines, delimiter=separator, skipinitialspace=True))
+    rows = [row for row in rows if any(map(str.strip, row))]
+    names, wines = [name.strip() for name in rows[0] if name.strip()], rows[1:]
     if sorted(names) != sorted(NAMES):
         raise ValueError(f"columns {names}")
     order = [names.index(name) for name in NAMES]
-    if any(len(row) != len(names) or "_" in "".join(row) for row in wines):
+    if any(len(row) < len(names) or any(map(str.strip, row[len(names) :])) for row in wines):
         raise ValueError("a row of another length")
-    return [[float(row[at]) for at in order] for row in wines]
+    has_commas = not any("." in field for row in wines for field in row)
+    return [
+        [float(row[at].replace(",", ".") if has_commas else row[at]) for at in order]
+        for row in wines
+    ]
 
 
 def require_contract(wines: list[list[float]]) -> None:
