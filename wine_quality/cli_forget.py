@@ -6,6 +6,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
+from wine_quality.escaping import escaped
 from wine_quality.home import dagster_home
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def _print_files(history: WineHistory) -> None:
     for key in keys:
         try:
             file = history.find(key)
-            print(f"{key}  {file.arrived}  {file.rows} rows  {file.source}")
+            print(f"{key}  {file.arrived}  {file.rows} rows  {escaped(file.source)}")
         except HistoryError as error:
             print(f"{key}  {error}")
     print(f"{len(keys)} file(s) in {history.base}.")

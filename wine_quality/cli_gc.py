@@ -11,6 +11,7 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 
 from wine_quality.environments.versions import MLFLOW_VERSIONS, EnvironmentMissingError
+from wine_quality.escaping import escaped
 from wine_quality.home import embedded_store
 from wine_quality.stack.platform import stack_folder
 from wine_quality.stack.settings import StackError
@@ -106,6 +107,7 @@ def _show(title: str, purge: Purge, retired: bool) -> None:
     print(f"{title:<16}{files} files, {size / 1e6:.1f} MB, in {len(folders)} folders")
     for name, folder in list(folders.items())[:_SHOWN]:
         when = time.strftime("%Y-%m-%d", time.gmtime(folder.newest))
-        print(f"  {name:<36}{len(folder.keys):>6} files{folder.bytes / 1e6:>10.1f} MB  {when}")
+        held = f"{len(folder.keys):>6} files{folder.bytes / 1e6:>10.1f} MB"
+        print(f"  {escaped(name):<36}{held}  {when}")
     if len(folders) > _SHOWN:
         print(f"  … and {len(folders) - _SHOWN} more")

@@ -3,7 +3,6 @@
 from dagster import (
     Definitions,
     JobDefinition,
-    colored_console_logger,
     load_asset_checks_from_modules,
     load_assets_from_modules,
 )
@@ -60,7 +59,7 @@ defs = Definitions(
         "io_manager": PlainFormatIOManager(),
     },
     executor=mlflow_environment_executor,
-    loggers={"console": colored_console_logger, progress.NAME: progress.progress_logger},
+    loggers={"console": progress.console_logger, progress.NAME: progress.progress_logger},
 )
 
 

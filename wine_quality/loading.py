@@ -16,6 +16,7 @@ from wine_quality.data.dialect import DataFormatError
 from wine_quality.data.parse import BrokenContractError, parse_wine_csv
 from wine_quality.data.source import PACKAGED_RED_WINE, SourceError, SourceLimits, read_source
 from wine_quality.data.transfer import redact_url
+from wine_quality.escaping import ShownError, escaped
 from wine_quality.history import WineHistory
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ class LoadedWines:
         return self.frame.attrs["data_sha256"]
 
 
-class WinesRefusedError(Exception):
+class WinesRefusedError(ShownError):
     """The wines cannot be read, or break the data contract; the message names source and reason.
 
     Attributes:
@@ -106,7 +107,7 @@ class WinesRefusedError(Exception):
 
     def __init__(self, message: str, reason: str, sha256: str | None = None) -> None:
         super().__init__(message)
-        self.reason = reason
+        self.reason = escaped(reason)
         self.sha256 = sha256
 
 

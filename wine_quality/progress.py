@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 
-from dagster import InitLoggerContext, LoggerDefinition
+from dagster import InitLoggerContext, LoggerDefinition, colored_console_logger
 
+from wine_quality.escaping import escaped_lines
 from wine_quality.terminal_log import terminal
 
 NAME = "progress"
@@ -22,7 +23,7 @@ class ProgressHandler(logging.Handler):
         try:
             line = _line(record)
             if line is not None:
-                print(line, file=self._terminal, flush=True)
+                print(escaped_lines(line), file=self._terminal, flush=True)
         except Exception:
             self.handleError(record)
 
@@ -60,4 +61,25 @@ def _make(_init_context: InitLoggerContext) -> logging.Logger:
 
 progress_logger = LoggerDefinition(
     _make, description="Short progress lines on stderr, for people who wait at a terminal."
+)
+
+
+def _escape(record: logging.LogRecord) -> bool:
+    """What is not printable reaches no terminal; a traceback keeps its lines."""
+    record.msg, record.args = escaped_lines(record.getMessage()), ()
+    return True
+
+
+def _make_console(init_context: InitLoggerContext) -> logging.Logger:
+    made = colored_console_logger.logger_fn(init_context)
+    for handler in made.handlers:
+        # Before the formatter, whose own colours stay.
+        handler.addFilter(_escape)
+    return made
+
+
+console_logger = LoggerDefinition(
+    _make_console,
+    config_schema=colored_console_logger.config_schema,
+    description="Dagster's console logger; text from outside is escaped.",
 )

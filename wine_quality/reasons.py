@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+from wine_quality.escaping import escaped_lines
+
 
 def reasons_of(events: Iterable[Any]) -> list[str]:
     """One reason for each step that failed, or why no step began; ``events`` are DagsterEvents."""
@@ -48,4 +50,5 @@ def root_of(error: Any) -> str:
     """The message under Dagster's own wrappings, without the class of our own errors."""
     while error.cause is not None and (error.cls_name or "").startswith("Dagster"):
         error = error.cause
-    return re.sub(r"^((\w+\.)+\w+|ValueError): ", "", error.message.strip())
+    message = re.sub(r"^((\w+\.)+\w+|ValueError): ", "", error.message.strip())
+    return escaped_lines(message)

@@ -17,6 +17,7 @@ from dagster import (
 from pydantic import Field
 
 from wine_quality.config_fields import CheckedConfig
+from wine_quality.escaping import escaped
 from wine_quality.time_zone import in_time_zone, time_zone
 from wine_quality.tracking.resource import MlflowTracker
 from wine_quality.tracking.server_check import server_named
@@ -84,7 +85,7 @@ def _shown(
         TableRecord(
             {
                 "run": old.run_id or "gone",
-                "name": old.name,
+                "name": escaped(old.name),
                 "ended": _date(old.ended),
                 "versions": ", ".join(old.versions),
                 "children": old.children,

@@ -18,6 +18,7 @@ from pydantic import Field
 from wine_quality.config_fields import CheckedIOManager
 from wine_quality.data.parquet import read_parquet, write_parquet
 from wine_quality.data.s3 import own_access
+from wine_quality.escaping import ShownError
 from wine_quality.policy.places import check_place
 from wine_quality.run_tag_names import MLFLOW_OWNER_TAG, TRAINED_BY_TAG
 from wine_quality.tracking.lifecycle import is_from_failure
@@ -29,11 +30,11 @@ if TYPE_CHECKING:
 _FRAME, _RECORD = ".parquet", ".json"
 
 
-class ValueMissingError(RuntimeError):
+class ValueMissingError(ShownError, RuntimeError):
     """An asset's value is not in the store; the message says what to materialize."""
 
 
-class StoreError(RuntimeError):
+class StoreError(ShownError, RuntimeError):
     """The store of asset values cannot be used; the message names it and says what to do."""
 
 

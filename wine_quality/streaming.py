@@ -198,7 +198,8 @@ def _remember(
         file, arrived, lambda store, root, timed: write_sums(store, root, timed, sums)
     )
     if kept is None:
-        say(f"The history holds a version of {path} that arrived later; that one counts.")
+        shown = redact_url(path)
+        say(f"The history holds a version of {shown} that arrived later; that one counts.")
     return kept
 
 

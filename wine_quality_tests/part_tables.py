@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from wine_quality.tracking.run_tags import git_commit
+from wine_quality_tests.part_rule import count_orders
 
 _ORDER_HEAD = """# Every order in which parts of two trainings can be materialized
 
@@ -17,7 +18,8 @@ settings (training B), and then those in the second. `split`, `model`, `metrics`
 but the split. What each step did was held against the rule: one that is given parts of two
 trainings stops and names both. First runs that leave the same behind share a line.
 
-Made by `make orders` at commit {commit}: {count} runs on MLflow 3, {wrong} against the rule.
+Made by `make orders` at commit {commit} on MLflow 3: {count} of {all} runs, {wrong} against the
+rule.
 
 | first | then | what came of it |
 |---|---|---|
@@ -44,7 +46,8 @@ _WRONG, _NOBODY = "✗", "–"
 def order_table(came: Sequence[Mapping[str, Any]]) -> str:
     """What ``part_orders`` printed with ``all``."""
     wrong = sum(bool(one["broken"]) for one in came)
-    lines = [_ORDER_HEAD.format(commit=git_commit()[:12], count=len(came), wrong=wrong)]
+    counted = {"count": len(came), "all": count_orders(), "wrong": wrong}
+    lines = [_ORDER_HEAD.format(commit=git_commit()[:12], **counted)]
     for one in came:
         first = ", ".join(one["first"]) or "–"
         lines.append(f"| {first} | {'+'.join(one['second'])} | {_what_came(one)} |\n")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -177,7 +178,7 @@ def started_as_the_image_does(context: Path, python: Path, **variables: str) -> 
     text = (context / "Dockerfile").read_text()
     env = re.search(r"^ENV ((?:.*\\\n)*.*)$", text, re.MULTILINE)
     assert env is not None
-    pairs = dict(part.split("=", 1) for part in env[1].replace("\\\n", " ").split())
+    pairs = dict(part.split("=", 1) for part in shlex.split(env[1].replace("\\\n", " ")))
     here = {
         name: value.replace("/mnt/models", str(context / "models")) for name, value in pairs.items()
     }

@@ -10,6 +10,9 @@ from dagster import Config, job, op
 
 from wine_quality.data import allowed
 from wine_quality.data.allowed import EVERYTHING
+from wine_quality.deployment.image import dockerfile
+from wine_quality.deployment.repository import write_repository
+from wine_quality.deployment.served_model import ServedModel, UnservableModel
 from wine_quality.environments.versions import MlflowVersion
 from wine_quality.escaping import escaped
 from wine_quality.policy import databases, fields, names, places, spark
@@ -232,7 +235,12 @@ def test_a_variable_is_checked_by_its_value(monkeypatch):
 def test_the_metrics_database_is_the_environments_own_text(monkeypatch):
     own = "postgresql+psycopg2://metrics:hunter2@db:5432/metrics?sslmode=require"
     monkeypatch.setenv(databases.VARIABLE, own)
-    for given in (own, "postgresql://DB/metrics", "postgresql://metrics:hunter2@db:5432/metrics"):
+    for given in (
+        own,
+        "postgresql://DB/metrics",
+        "postgresql://metrics@db/metrics",
+        "postgresql://metrics:hunter2@db:5432/metrics",
+    ):
         assert databases.allowed_metrics_url(given) == own
     for given in ("postgresql://other@db/metrics", "postgresql://db:5433/metrics", "mysql://db/m"):
         with pytest.raises(ForbiddenConfigError) as refused:
@@ -278,6 +286,44 @@ def test_no_path_leaves_its_root(tmp_path):
     for parts in (["..", "other"], ["out"], ["out", "x"], ["self"], ["/etc"], ["a/../.."], [""]):
         with pytest.raises(BadNameError):
             inside(root, *parts)
+
+
+def served(name: str) -> ServedModel:
+    columns, packages = (("alcohol", "FP64"),), (("scikit-learn", "1.5.0"),)
+    return ServedModel(
+        name, "1", "run", "2.1.1", "3.11", "model.pkl", "cloudpickle", columns, packages, ()
+    )
+
+
+def test_no_models_name_removes_a_folder(tmp_path):
+    """``write_repository`` replaces ``folder/<name>``, and MLflow before 3 takes any name."""
+    files, folder, victim = tmp_path / "files", tmp_path / "folder", tmp_path / "victim"
+    for made in (files, folder, victim):
+        made.mkdir()
+    for name in ("model.pkl", "MLmodel"):
+        (files / name).touch()
+    (victim / "kept").touch()
+    (folder / "linked").symlink_to(victim)
+    for name in ("../victim", "..", ".", str(victim), "linked", "x/../../victim"):
+        with pytest.raises(UnservableModel):
+            write_repository(served(name), files, "", folder)
+        assert (victim / "kept").exists() and folder.exists()
+    place = write_repository(served("Müller's Weine"), files, "", folder)
+    assert place == folder / "Müller's Weine"
+
+
+def test_no_models_name_writes_a_line_of_the_dockerfile():
+    import re
+    import shlex
+
+    name = "a\" EVIL=1 $HOME O'Brien"
+    text = dockerfile(served(name))
+    env = re.search(r"^ENV ((?:.*\\\n)*.*)$", text, re.MULTILINE)
+    assert env is not None
+    pairs = dict(one.split("=", 1) for one in shlex.split(env[1].replace("\\\n", " ")))
+    # Of a shell's quoting, Docker shares that of quotes and of $.
+    assert pairs["PYTHONPATH"] == f"/mnt/models/{name}".replace("$", r"\$")
+    assert "EVIL" not in pairs
 
 
 def test_text_from_outside_is_shown_in_one_line():

@@ -20,6 +20,7 @@ from wine_quality.assets import checks
 from wine_quality.assets.split_config import SplitConfig
 from wine_quality.assets.wine_files import FILES_SHOWN, materialization, note_files
 from wine_quality.data.contract import FEATURES, TARGET
+from wine_quality.escaping import escaped
 from wine_quality.history import WineHistory
 from wine_quality.loading import RawWineCsvConfig, WinesRefusedError
 from wine_quality.training_engine import TrainingEngine
@@ -86,7 +87,10 @@ def _left_out_shown(left_out: Sequence[Mapping[str, str]]) -> dict[str, Any]:
 def _files_table(files: Sequence[Mapping[str, Any]]) -> TableMetadataValue:
     """No more of them than can be read."""
     return MetadataValue.table(
-        [TableRecord({**file, "rows": file["rows"] or "?"}) for file in files[:FILES_SHOWN]]
+        [
+            TableRecord({**file, "path": escaped(file["path"]), "rows": file["rows"] or "?"})
+            for file in files[:FILES_SHOWN]
+        ]
         or [TableRecord({"path": "none", "bytes": 0, "version": "", "rows": 0})]
     )
 

@@ -20,11 +20,24 @@ from wine_quality.data.transfer import (
     redact_url,
     too_large,
 )
+from wine_quality.sources.location import LocationError, parse_server
 
 if TYPE_CHECKING:
     from s3fs import S3FileSystem
 
 _ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "MLFLOW_S3_ENDPOINT_URL")
+
+
+def _checked(variable: str, address: str) -> str:
+    """The address of a store, as a variable says it.
+
+    Raises:
+        SourceError: it is none that every client reads alike.
+    """
+    try:
+        return parse_server(address).text
+    except LocationError as error:
+        raise SourceError(f"${variable} cannot be used: {error}") from error
 
 
 def own_access(prefix: str) -> dict[str, Any]:
@@ -35,7 +48,7 @@ def own_access(prefix: str) -> dict[str, Any]:
     )
     return {
         **({"key": key, "secret": secret} if key and secret else {}),
-        **({"endpoint_url": endpoint} if endpoint else {}),
+        **({"endpoint_url": _checked(f"{prefix}_ENDPOINT", endpoint)} if endpoint else {}),
         **({"client_kwargs": {"region_name": region}} if region else {}),
     }
 
@@ -43,7 +56,9 @@ def own_access(prefix: str) -> dict[str, Any]:
 def s3_options(timeout_seconds: float) -> dict[str, Any]:
     """What s3fs is given: endpoint and keys, time-outs, and no memory of earlier listings."""
     return {
-        "endpoint_url": next((os.environ[n] for n in _ENDPOINTS if os.environ.get(n)), None),
+        "endpoint_url": next(
+            (_checked(name, os.environ[name]) for name in _ENDPOINTS if os.environ.get(name)), None
+        ),
         "config_kwargs": {"connect_timeout": timeout_seconds, "read_timeout": timeout_seconds},
         # What a path held before says nothing of what it holds now.
         "use_listings_cache": False,

@@ -11,7 +11,6 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from wine_quality.engines.batches import UnreadableFile
 from wine_quality.engines.membership import Membership
@@ -20,6 +19,7 @@ from wine_quality.engines.scoring_pass import TestScores
 from wine_quality.engines.spark_pass import reader_of, score_on, sum_on
 from wine_quality.engines.threads import Progress
 from wine_quality.engines.training_pass import FileSums
+from wine_quality.sources.location import parse_server
 from wine_quality.training.fit import LinearModel
 
 if TYPE_CHECKING:
@@ -135,9 +135,9 @@ def _check(master: str) -> None:
     if not master.startswith("spark://"):
         return
     for address in master.removeprefix("spark://").split(","):
-        parts = urlsplit(f"spark://{address}")
         try:
-            with socket.create_connection((parts.hostname, parts.port), _CONNECT_SECONDS):
+            found = parse_server(f"spark://{address}", ("spark",))
+            with socket.create_connection((found.host, found.port or 7077), _CONNECT_SECONDS):
                 return
         except (OSError, ValueError) as error:
             reason = error

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from wine_quality.escaping import escaped
+
 
 class NotSentError(Exception):
     """A channel did not take the notice; the message says why and what to do.
@@ -25,6 +27,13 @@ class Notice:
     title: str
     lines: tuple[str, ...] = ()
     links: tuple[tuple[str, str], ...] = ()
+
+    def __post_init__(self) -> None:
+        """Names and messages are of others: a line stays one line, of printable characters."""
+        object.__setattr__(self, "title", escaped(self.title))
+        object.__setattr__(self, "lines", tuple(map(escaped, self.lines)))
+        links = tuple((escaped(label), escaped(url)) for label, url in self.links)
+        object.__setattr__(self, "links", links)
 
     def text(self) -> str:
         """All of it as plain text."""

@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from wine_quality.data.transfer import redact_url
+from wine_quality.sources.location import LocationError, check_host_name, parse_server
 
 PREFIX = "WINE_QUALITY_NOTIFY"
 LOG, SLACK, EMAIL = "log", "slack", "email"
@@ -122,9 +123,18 @@ class NoticeSettings(BaseModel):
     @field_validator("slack_url")
     @classmethod
     def _is_url(cls, url: str) -> str:
-        if not re.fullmatch(r"https?://[^\s@?#]+", url):
+        try:
+            found = parse_server(url)
+        except LocationError:
+            found = None
+        if found is None or found.has_credentials or found.query or "#" in url:
             raise ValueError("it is no https:// URL")
         return url.rstrip("/") + "/"
+
+    @field_validator("email_host")
+    @classmethod
+    def _is_host(cls, host: str) -> str:
+        return check_host_name(host) if host else host
 
     @field_validator("email_from")
     @classmethod

@@ -61,7 +61,7 @@ def _same_database(wanted: Location, known: str) -> bool:
         other = parse_server(known, _SCHEMES)
     except LocationError:
         return False
-    if wanted.has_credentials and (wanted.user, wanted.password) != (other.user, other.password):
+    if not wanted.names_login_of(other):
         return False
     return _place(wanted) == _place(other)
 

@@ -67,6 +67,10 @@ class Location:
         port = self.port or _DEFAULT_PORTS.get(self.scheme)
         return self.scheme, self.host.rstrip("."), port, self.path.rstrip("/")
 
+    def names_login_of(self, other: Location) -> bool:
+        """Whether what is given of user and password is the other's."""
+        return self.user in ("", other.user) and self.password in ("", other.password)
+
     @property
     def shown(self) -> str:
         """For people: without user, password and query."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from wine_quality.environments.versions import DEFAULT_VERSION, MlflowVersion, get_version
 from wine_quality.home import home
+from wine_quality.sources.location import parse_server
 from wine_quality.stack.dagster import dagster_services
 from wine_quality.stack.objects import bucket_task, store_service
 from wine_quality.stack.postgres import PostgresServer
@@ -96,12 +96,12 @@ class Platform:
     def _dagster(self, tracking: dict[str, str]) -> None:
         settings = self._settings
         port = self._port("dagster-webserver", "DAGSTER_PORT", settings["BIND_ADDRESS"])
-        shown = urlsplit(settings["DAGSTER_WEBSERVER_URL"])
+        shown = parse_server(settings["DAGSTER_WEBSERVER_URL"])
         if self._is_public:
-            if shown.hostname in ("localhost", _LOCAL):
+            if shown.host in ("localhost", _LOCAL):
                 settings["DAGSTER_WEBSERVER_URL"] = public_url(self._given, "DAGSTER_PORT")
-        elif shown.hostname in ("localhost", _LOCAL):
-            settings["DAGSTER_WEBSERVER_URL"] = f"http://{shown.hostname}:{port}"
+        elif shown.host in ("localhost", _LOCAL):
+            settings["DAGSTER_WEBSERVER_URL"] = f"http://{shown.host}:{port}"
         code_port = choose_port(_LOCAL)
         self.services += dagster_services(
             self.folder / "dagster",

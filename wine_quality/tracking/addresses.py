@@ -87,7 +87,7 @@ def _same_server(wanted: Location, known: str) -> bool:
         other = parse_location(known)
     except LocationError:
         return False
-    if wanted.has_credentials and (wanted.user, wanted.password) != (other.user, other.password):
+    if not wanted.names_login_of(other):
         return False
     if wanted.query or other.query or not wanted.host:
         return wanted.text == other.text

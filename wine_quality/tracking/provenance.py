@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from wine_quality.escaping import ShownError
 from wine_quality.tracking.run_tags import RUN_TAG
 from wine_quality.tracking.signing_key import key_id, signing_keys
 
@@ -31,7 +32,7 @@ _PARTS = re.compile(r"[\w.-]+(?::[\w.-]+){6}", re.ASCII)
 _NOT_OURS = ("registered_model_meta",)
 
 
-class UntrustedModelError(RuntimeError):
+class UntrustedModelError(ShownError, RuntimeError):
     """The version is not one that may be loaded; the message says why and what to do."""
 
 

@@ -221,7 +221,8 @@ class MlflowTracker(CheckedResource):
                 **disown_promotion(run),
             },
         )
-        tracker.open(run_id, run_name(run), tags_for_mlflow(run))
+        tags = tags_for_mlflow(run, tracker.settings.ui_url)
+        tracker.open(run_id, run_name(run), tags)
         opened = tracker.require_run_id()
         tracker.training = training or tracker.training_of(opened, trained_by or run.run_id)
         if run_id is None:

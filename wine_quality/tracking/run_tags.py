@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from dagster import DagsterRun
 
 USUAL_UI = "http://localhost:5000"
+FROM_MLFLOW = "/dagster/"
+"""Below it the MLflow UIs of `make up` lead to Dagster's, wherever that is then."""
 
 # On the MLflow run.
 RUN_TAG = "dagster.run_id"
@@ -60,10 +62,16 @@ def absolute_url(url: str) -> str:
     return f"{webserver.rstrip('/')}{url}"
 
 
-def dagster_link(run: DagsterRun) -> str:
-    """The way back to Dagster, for the description of the MLflow run."""
+def dagster_link(run: DagsterRun, ui_url: str = "") -> str:
+    """The way back to Dagster, for the description of the MLflow run.
+
+    Args:
+        ui_url: Where MLflow is seen. A UI of `make up`, a path, knows where Dagster's is.
+    """
     what = "of assets" if run.job_name.startswith("__") else f"of the job {run.job_name}"
-    return f"{_LINK_START}{run.run_id[:8]}]({dagster_run_url(run.run_id)}) {what}"
+    path = f"runs/{run.run_id}"
+    url = f"{FROM_MLFLOW}{path}" if ui_url.startswith("/") else absolute_url(f"/{path}")
+    return f"{_LINK_START}{run.run_id[:8]}]({url}) {what}"
 
 
 def with_dagster_link(note: str, link: str) -> str:
@@ -77,14 +85,14 @@ def with_dagster_link(note: str, link: str) -> str:
     return f"{link}{newline}{rest}" if first.startswith(_LINK_START) else note
 
 
-def tags_for_mlflow(run: DagsterRun) -> dict[str, str]:
-    """What the MLflow run says of the Dagster run that made it."""
+def tags_for_mlflow(run: DagsterRun, ui_url: str = "") -> dict[str, str]:
+    """What the MLflow run, which is seen at ``ui_url``, says of the Dagster run that made it."""
     return {
         RUN_TAG: run.run_id,
         ROOT_TAG: run.root_run_id or run.run_id,
         "dagster.run_url": dagster_run_url(run.run_id),
         "dagster.job_name": run.job_name,
-        NOTE_TAG: dagster_link(run),
+        NOTE_TAG: dagster_link(run, ui_url),
         "mlflow.user": _user(),
         "mlflow.source.type": "JOB",
         "mlflow.source.name": run.job_name,

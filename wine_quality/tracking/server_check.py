@@ -7,6 +7,8 @@ import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from wine_quality.escaping import ShownError
+from wine_quality.sources.location import LocationError, parse_location
 from wine_quality.tracking.run_tags import without_password
 
 if TYPE_CHECKING:
@@ -19,14 +21,19 @@ if TYPE_CHECKING:
 _TIMEOUT_SECONDS = (5.0, 10.0)  # connect, read
 
 
-class TrackingServerError(RuntimeError):
+class TrackingServerError(ShownError, RuntimeError):
     """The server cannot be used; the message says why and what to do."""
 
 
 def check_server(uri: str, version: MlflowVersion) -> None:
     """Compare the server's major version with what the picked client works with."""
-    if not uri.startswith(("http://", "https://")):
-        return
+    try:
+        if parse_location(uri).scheme not in ("http", "https"):
+            return
+    except LocationError as error:
+        raise TrackingServerError(
+            f"the MLflow tracking server (tracking_uri, or the variable that names it): {error}"
+        ) from error
     major = _server_major(uri)
     if major not in version.servers:
         wanted = " or ".join(f"{number}.x" for number in version.servers)

@@ -16,6 +16,7 @@ from pathlib import Path
 from wine_quality.environments.versions import MlflowVersion
 from wine_quality.home import embedded_store
 from wine_quality.tracking.embedded_store import ARTIFACTS, embedded_uri, needs_preparing
+from wine_quality.tracking.run_tags import FROM_MLFLOW
 from wine_quality.up.http_head import MalformedRequestError, RequestHead, answer
 from wine_quality.up.ports import port_of
 from wine_quality.up.processes import Process, stop
@@ -28,8 +29,6 @@ _HEAD_SECONDS = 60
 _HEAD_BYTES = 64 * 1024
 _CHUNK = 64 * 1024
 _POLL_SECONDS = 0.05
-DAGSTER_PREFIX = "/dagster/"
-"""Below it an MLflow UI leads to Dagster's: links from MLflow need no port."""
 
 
 class ServerNotStartedError(RuntimeError):
@@ -109,8 +108,8 @@ class MlflowUi:
         reason = refusal(head.method, head.path, head.headers, self._hosts)
         if reason:
             return await _send(writer, answer("403 Forbidden", reason))
-        if head.target.startswith(DAGSTER_PREFIX):
-            location = f"{self._dagster}/{head.target.removeprefix(DAGSTER_PREFIX)}"
+        if head.target.startswith(FROM_MLFLOW):
+            location = f"{self._dagster}/{head.target.removeprefix(FROM_MLFLOW)}"
             moved = answer("307 Temporary Redirect", location, f"Location: {location}")
             return await _send(writer, moved)
         try:

@@ -17,7 +17,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from wine_quality.data.allowed import EVERYTHING
 from wine_quality.environments.versions import MlflowVersion
 from wine_quality.execution.warm_client import WarmServers
 from wine_quality.home import dagster_home_in_use, is_up_to_date, up_state
@@ -145,7 +144,6 @@ class Platform:
 
     def _variables(self) -> dict[str, str]:
         return environment(
-            **{name: value for name, value in EVERYTHING.items() if name not in os.environ},
             DAGSTER_HOME=str(dagster_home_in_use()),
             DAGSTER_WEBSERVER_URL=self._url,
             WINE_QUALITY_MLFLOW=self._version.key,
