@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from dagster import InputContext, MetadataValue, OutputContext
+from dagster import AssetRecordsFilter, InputContext, MetadataValue, OutputContext
 from pydantic import Field
 
 from wine_quality.config_fields import CheckedIOManager
@@ -20,11 +20,10 @@ from wine_quality.data.parquet import read_parquet, write_parquet
 from wine_quality.data.s3 import own_access
 from wine_quality.escaping import ShownError
 from wine_quality.policy.places import check_place
-from wine_quality.run_tag_names import MLFLOW_OWNER_TAG, TRAINED_BY_TAG
-from wine_quality.tracking.lifecycle import is_from_failure
 
 if TYPE_CHECKING:
     import pandas as pd
+    from dagster import DagsterRun
     from upath import UPath
 
 _FRAME, _RECORD = ".parquet", ".json"
@@ -148,23 +147,21 @@ def _place(context: InputContext | OutputContext | None) -> list[str]:
 
 
 def _runs_to_ask(context: InputContext) -> Iterator[str]:
-    """This run, those it re-executes, the one whose training it goes on with, then whichever
-    materialized the asset last: another may have done so since the steps before were given theirs.
+    """This run, those it re-executes, then whichever had materialized the asset last when this run
+    began: another may have done so since, when the steps before had been given theirs.
     """
-    instance = context.instance
-    run = instance.get_run_by_id(context.step_context.run_id)
-    goes_on = True
-    trained_by = []
+    instance, run_id = context.instance, context.step_context.run_id
+    record = instance.get_run_record_by_id(run_id)
+    run: DagsterRun | None = record.dagster_run if record else None
     while run is not None:
         yield run.run_id
-        # Of its own and not copied; one re-executed as a whole is to have what there is now.
-        if goes_on and run.tags.get(MLFLOW_OWNER_TAG) == run.run_id and TRAINED_BY_TAG in run.tags:
-            trained_by.append(run.tags[TRAINED_BY_TAG])
-        goes_on = goes_on and is_from_failure(run)
         run = instance.get_run_by_id(run.parent_run_id) if run.parent_run_id else None
     if not context.has_asset_key:
         return
-    yield from trained_by
+    if record is not None and record.start_time is not None:
+        wanted = AssetRecordsFilter(context.asset_key, before_timestamp=record.start_time)
+        for known in instance.fetch_materializations(wanted, limit=1).records:
+            yield known.run_id
     latest = instance.get_latest_materialization_event(context.asset_key)
     if latest is not None:
         yield latest.run_id

@@ -14,7 +14,8 @@ from typing import Any
 from dagster import DagsterInstance, ReexecutionOptions, execute_job, reconstructable
 
 from wine_quality.definitions import deployment_job, sweep_job
-from wine_quality_tests.part_orders import Orders, State, config_of, only, outcome
+from wine_quality_tests.part_orders import Orders, config_of, only, outcome
+from wine_quality_tests.part_rule import State
 from wine_quality_tests.warm_project import WarmProject, forked, import_all, say
 
 

@@ -13,78 +13,16 @@ import re
 import shutil
 import sys
 import uuid
-from dataclasses import dataclass, replace
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 from dagster import AssetKey
 
+from wine_quality_tests.part_rule import PARTS, SELECTIONS, State
 from wine_quality_tests.warm_project import WarmProject, import_all, say
 
-PARTS = {
-    "split": "train_test_split",
-    "model": "elasticnet_model",
-    "metrics": "evaluation_metrics",
-    "registered": "registered_model",
-    "champion": "champion_model",
-}
-GIVEN = {
-    "split": (),
-    "model": ("split",),
-    "metrics": ("split", "model"),
-    "registered": ("model", "metrics"),
-    "champion": ("split", "model", "registered"),
-}
-SELECTIONS = [chosen for count in range(1, len(PARTS) + 1) for chosen in combinations(PARTS, count)]
 ALPHAS, SEEDS = {"A": 0.3, "B": 0.001}, {"A": 40, "B": 41}
 MIXED = re.compile(r"of two trainings|on another split")
-
-
-@dataclass(frozen=True)
-class State:
-    """Which training (or, for the split, which settings) each part is of, by the rule."""
-
-    split: str = "A"
-    model: str = "A"
-    model_split: str = "A"
-    metrics: str = "A"
-    registered: str = "A"
-
-    def after(self, selection: tuple[str, ...], new: str) -> tuple[State, dict[str, bool]]:
-        """What a run leaves, and of each of its parts whether it was made.
-
-        Args:
-            new: Name of the training that the run makes, if it makes one.
-        """
-        state, made = self, {}
-        for part in selection:
-            if any(made.get(given) is False for given in GIVEN[part]):
-                made[part] = False  # waits for one that failed
-                continue
-            made[part] = state._fits(part)
-            if made[part]:
-                state = state._with(part, new)
-        return state, made
-
-    def _fits(self, part: str) -> bool:
-        on_its_split = self.model_split == self.split
-        if part == "metrics":
-            return on_its_split
-        if part == "registered":
-            return self.metrics == self.model
-        if part == "champion":
-            return on_its_split and self.registered == self.model
-        return True
-
-    def _with(self, part: str, new: str) -> State:
-        if part == "split":
-            return replace(self, split="B")
-        if part == "model":
-            return replace(self, model=new, model_split=self.split)
-        if part in ("metrics", "registered"):
-            return replace(self, **{part: self.model})
-        return self
 
 
 def config_of(project: WarmProject, name: str, training: str, way: str) -> dict[str, Any]:
@@ -197,8 +135,7 @@ def every_order(orders: Orders, base: Path) -> None:
     for first in SELECTIONS:
         folder, state, came = orders.materialize(base, State(), first)
         say(first=[], second=first, **came)
-        known = replace(state, **{f: "B" for f, of in vars(state).items() if of not in ("A", "B")})
-        states.setdefault(known, (folder, []))[1].append("+".join(first))
+        states.setdefault(state.known(), (folder, []))[1].append("+".join(first))
     for state, (folder, firsts) in states.items():
         if state == State():
             continue

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from wine_quality.tracking.run_tags import git_commit
+from wine_quality_tests.part_rule import count_orders
 
 _ORDER_HEAD = """# Every order in which parts of two trainings can be materialized
 
@@ -17,7 +18,8 @@ settings (training B), and then those in the second. `split`, `model`, `metrics`
 but the split. What each step did was held against the rule: one that is given parts of two
 trainings stops and names both. First runs that leave the same behind share a line.
 
-Made by `make orders` at commit {commit}: {count} runs on MLflow 3, {wrong} against the rule.
+Made by `make orders` at commit {commit} on MLflow 3: {count} of {all} runs, {wrong} against the
+rule.
 
 | first | then | what came of it |
 |---|---|---|
@@ -44,7 +46,8 @@ _WRONG, _NOBODY = "✗", "–"
 def order_table(came: Sequence[Mapping[str, Any]]) -> str:
     """What ``part_orders`` printed with ``all``."""
     wrong = sum(bool(one["broken"]) for one in came)
-    lines = [_ORDER_HEAD.format(commit=git_commit()[:12], count=len(came), wrong=wrong)]
+    counted = {"count": len(came), "all": count_orders(), "wrong": wrong}
+    lines = [_ORDER_HEAD.format(commit=git_commit()[:12], **counted)]
     for one in came:
         first = ", ".join(one["first"]) or "–"
         lines.append(f"| {first} | {'+'.join(one['second'])} | {_what_came(one)} |\n")
@@ -68,6 +71,7 @@ def write_kill_table(folder: Path, column: str, lines: Sequence[Mapping[str, Any
     columns = json.loads(kept.read_text()) if kept.exists() else {}
     columns[column] = {
         "commit": git_commit()[:12],
+        "events": len(lines[0]["events"]),
         "cells": {
             line["when"]: [_short(lines[0]["events"][int(line["when"]) - 1]), _cell(line)]
             for line in lines[1:]
@@ -83,7 +87,9 @@ def kill_table(columns: Mapping[str, Mapping[str, Any]]) -> str:
     wrong = sum(came.startswith(_WRONG) for came in every)
     text = [_KILL_HEAD.format(count=len(every) - every.count(_NOBODY), wrong=wrong)]
     for name, column in columns.items():
-        text.append(f"\n## {name}\n\nAt commit {column['commit']}.\n\n")
+        last = max(map(int, column["cells"]))
+        rest = "" if last == column.get("events") else f" The events after {last} were not run."
+        text.append(f"\n## {name}\n\nAt commit {column['commit']}.{rest}\n\n")
         text.append("| | killed after | |\n|---|---|---|\n")
         text += [f"| {n} | {event} | {came} |\n" for n, (event, came) in column["cells"].items()]
     return "".join(text)
@@ -101,6 +107,6 @@ def _short(event: str) -> str:
     """Step and type; of a line of the log its beginning."""
     step, kind, *text = event.split(" ")
     if kind in ("LOG", "ENGINE_EVENT"):
-        words = [word for word in text if "/" not in word and not any(map(str.isdigit, word))]
+        words = [word for word in text if word.isalpha() or word.rstrip(".,").isalpha()]
         return f"{step} {kind}: {' '.join(words[:7])}".strip().replace("|", "/")
     return f"{step} {kind}".strip()

@@ -374,6 +374,27 @@ def test_gzip_in_s3(s3):
     assert [one.file.rows for one in found] == [1599, 1599]
 
 
+def test_csv_in_s3_that_duckdb_does_not_read(s3):
+    """UTF-16, plain and packed, and a bad value by its line."""
+    import gzip
+
+    import boto3
+
+    from wine_quality.data.source import PACKAGED_RED_WINE
+
+    text = PACKAGED_RED_WINE.read_text()
+    wide = text.encode("utf-16")
+    bad = text.replace("7.8;", "sour;", 1).encode()
+    for name, body in (("a.csv", wide), ("b.csv.gz", gzip.compress(wide)), ("bad.tsv", bad)):
+        boto3.client("s3").put_object(Bucket="wines", Key=f"odd/{name}", Body=body)
+    places = ["s3://wines/odd/a.csv", "s3://wines/odd/b.csv.gz"]
+    found = sum_files(_reader("duckdb", places), Membership())
+    assert [one.file.rows for one in found] == [1599, 1599]
+    assert found[0].rows_hash == found[1].rows_hash
+    with pytest.raises(ContractBroken, match=r"bad.tsv breaks .*'sour' in 1 .*line\(s\) \[3\]"):
+        sum_files(_reader("duckdb", ["s3://wines/odd/bad.tsv"]), Membership())
+
+
 def test_s3_and_a_store_that_fails_half_way(engine, s3, packaged, monkeypatch):
     import boto3
 

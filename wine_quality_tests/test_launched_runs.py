@@ -222,7 +222,7 @@ def test_killed_between_the_last_step_and_success_the_run_is_done(dagster, track
 def test_a_killed_part_is_closed_in_the_experiment_of_its_training(dagster, tracked):
     assert dagster.wait(dagster.launch(tracked.config())) == "SUCCESS"
     elsewhere = f"{tracked.name}-elsewhere"
-    tracked.proxy.hold(AT_LOGGING)
+    tracked.proxy.hold(AT_LOGGING, after=1)  # the first says whose the run is now
     part = dagster.launch(tracked.config(experiment_name=elsewhere), assets=["evaluation_metrics"])
     assert tracked.proxy.held.wait(60), dagster.messages(part)
     assert tracked.statuses == ["RUNNING"]

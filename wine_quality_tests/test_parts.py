@@ -1,6 +1,6 @@
 """Parts of two trainings, materialized one by one: a step that is given both stops and names both.
 
-What comes of each order is held against the rule in ``part_orders``. All of them:
+What comes of each order is held against the rule in ``part_rule``. All of them:
 ``make orders``, which writes ``docs/part-orders.md``.
 """
 
@@ -25,6 +25,7 @@ ORDERS = [
     "model,registered,champion",
     "split;metrics",
     "split;champion",
+    "split;registered,champion",
     "metrics,registered,champion",
     "model;metrics;champion",
     "model;metrics,registered,champion",
