@@ -43,7 +43,7 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         terminalreporter.write_line("a part of them; `make attack` tries all, on the stack too")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def world(tmp_path_factory) -> Iterator[World]:
     folder = tmp_path_factory.mktemp("attacker")
     for name in ("loot", "kept", "delivered"):
@@ -71,14 +71,14 @@ def world(tmp_path_factory) -> Iterator[World]:
     made.postgres.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def up(tmp_path_factory, world) -> Iterator[Up]:
     running = Up(tmp_path_factory.mktemp("up") / "home", world.delivered)
     yield running
     running.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def stack(tmp_path_factory, world) -> Iterator[LocalStack]:
     versions = VERSIONS if ALL else [DEFAULT_VERSION]
     # Its processes that are not root must reach it.

@@ -84,7 +84,7 @@ def _parameters(item: pytest.Item) -> dict[str, Any]:
     return getattr(getattr(item, "callspec", None), "params", {})
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def tries(request, world) -> Any:
     made: dict[str, Tries] = {}
 
