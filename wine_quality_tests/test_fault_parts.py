@@ -23,6 +23,7 @@ from wine_quality.environments.versions import MLFLOW_VERSIONS, PROJECT_ROOT
 from wine_quality.lost_runs import end_lost_runs
 from wine_quality.storage import PlainFormatIOManager, StoreError
 from wine_quality.tracking.connection import connect, tracking_settings
+from wine_quality.tracking.tracker import LoggedModel
 from wine_quality_tests import fault_matrix
 from wine_quality_tests.fault_link import FaultLink
 from wine_quality_tests.fault_matrix import Cell, Outcome
@@ -66,7 +67,8 @@ def test_a_version_whose_first_answer_was_lost_is_there_once(tracked):
     tracker.create_version = lambda name, _, tags: tracker.client.create_model_version(
         name, f"{uri}/model", tracker.run_id, tags
     )
-    number = tracker.register(f"{uri}/model", name, {}, "lost")
+    model = LoggedModel(f"{uri}/model", sha256="0" * 64)
+    number = tracker.register(model, "0" * 64, name, {"dagster.run_id": "a-run"}, "lost")
     assert proxy.lost == 1
     [version] = server.versions(name)
     assert (version["version"], version["run_id"]) == (number, tracker.run_id)

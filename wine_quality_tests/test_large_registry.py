@@ -27,13 +27,16 @@ NUMBER = 10_000
 
 
 def grow(server: MlflowServer, model: str, number: int) -> None:
-    """Copy version 1, with its tags, until there are so many; none of them has a role."""
+    """Copy version 1, with its tags, until there are so many; none of them has a role.
+
+    The one in the middle is of the same run, which its signature names; the others are of none.
+    """
     copies = """WITH RECURSIVE numbers(n) AS
         (SELECT 2 UNION ALL SELECT n + 1 FROM numbers WHERE n < :number)"""
     changed = {
         "version": "n",
         "current_stage": "'None'",
-        "run_id": "printf('%032x', n)",
+        "run_id": "CASE n WHEN :number / 2 THEN run_id ELSE printf('%032x', n) END",
         "value": "CASE key WHEN 'wine_quality.decision' THEN 'refused' ELSE value END",
     }
     with closing(sqlite3.connect(server.database, timeout=30)) as database, database:

@@ -109,7 +109,7 @@ def _execute(
     chosen = choose_for(plan_context)
     version = chosen.version if chosen else None
     if chosen and chosen.followed:
-        yield DagsterEvent.engine_event(plan_context, chosen.sentence)
+        yield DagsterEvent.engine_event(plan_context, chosen.sentence, EngineEventData())
     if version is None or version.is_resident:
         runs_whole_plan.set(True)
         if version is not None:
