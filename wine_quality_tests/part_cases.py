@@ -1,5 +1,5 @@
-"""Parts that were stored by an older checkout, those of a sweep, two runs on one MLflow run, and an
-MLflow run that is gone.
+"""Parts that were stored by an older checkout, forged ones, those of a sweep, two runs on one MLflow
+run, and an MLflow run that is gone.
 
 ``python -m wine_quality_tests.part_cases FOLDER VERSION URI``; prints a line of JSON for each case.
 """
@@ -34,6 +34,18 @@ def of_older_checkout(orders: Orders, base: Path) -> None:
         for selection in (("registered",), ("champion",), ("metrics", "registered", "champion")):
             _, _, came = orders.materialize(place, then, selection)
             say(case=f"older values, {selection} of {then.model}", **came)
+
+
+def of_a_forged_value(orders: Orders, base: Path) -> None:
+    """Whoever writes to the store of values says which files were trained: none are signed."""
+    folder, state, _ = orders.materialize(base, State(), ("model", "metrics"))
+    for file in (folder / "assets" / "elasticnet_model").glob("*.json"):
+        value = json.loads(file.read_text())
+        file.write_text(json.dumps({**value, "model_sha256": "0" * 64}))
+    _, _, came = orders.materialize(folder, state, ("registered",))
+    said = came["failed"].get("registered_model", "it was registered")
+    right = "is not what was trained here" in said
+    say(case="forged value", broken=[] if right else [said])
 
 
 def of_a_sweep(project: WarmProject) -> None:
@@ -107,6 +119,7 @@ def main(folder: Path, key: str, uri: str) -> None:
     orders = Orders(folder, key, uri, "in_memory")
     base = orders.whole()
     of_older_checkout(orders, base)
+    of_a_forged_value(orders, base)
     project = WarmProject(base, key, uri)
     of_a_sweep(project)
     of_a_deployment(project, orders)

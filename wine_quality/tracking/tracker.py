@@ -33,6 +33,7 @@ from wine_quality.tracking.provenance import (
     model_sha256,
     require_files,
     require_own_run,
+    require_seal,
     require_signature,
     signature,
 )
@@ -374,6 +375,18 @@ class Tracker(ABC):
         content = json.dumps(record, indent=1).encode()
         self._log_file(TRAINING_RECORD, content)
         return _sha256(content)
+
+    def seal(self, files: str, record: str) -> str:
+        """Goes with what the open run's training hands on to whoever registers it."""
+        return signature(self._logged(files, record))
+
+    def require_seal(self, seal: str, files: str, record: str) -> None:
+        """Raises ``UntrustedModelError`` unless ``seal`` was made of these, for the open run."""
+        require_seal(seal, self._logged(files, record))
+
+    def _logged(self, files: str, record: str) -> Claims:
+        """Of no registered model yet, so that it is no signature of a version."""
+        return Claims("", self.require_run_id(), self.settings.version, "", files, record)
 
     def load_training_record(self, found: Any) -> dict[str, Any] | None:
         """What ``log_training_record`` left in a version's run; None when it left none, or that
