@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import IO, TYPE_CHECKING
+from contextlib import suppress
+from typing import IO, TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -11,11 +12,22 @@ if TYPE_CHECKING:
 _ATTRS = b"wine_quality.attrs"
 
 
-def write_parquet(frame: pd.DataFrame, file: IO[bytes]) -> None:
-    """With ``attrs`` in the schema (pandas does that only since 2.1)."""
+def safe_parquet() -> Any:
+    """``pyarrow.parquet`` that unpickles nothing: before 14.0.1 (2.1.1's environment) Arrow does so
+    with a type that any file may name (CVE-2023-47248). Such a column is read as what it holds."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    with suppress(KeyError):  # unregistered already, or Arrow knows no such type any more
+        pa.unregister_extension_type("arrow.py_extension_type")
+    return pq
+
+
+def write_parquet(frame: pd.DataFrame, file: IO[bytes]) -> None:
+    """With ``attrs`` in the schema (pandas does that only since 2.1)."""
+    import pyarrow as pa
+
+    pq = safe_parquet()
     table = pa.Table.from_pandas(frame)
     metadata = {**(table.schema.metadata or {}), _ATTRS: json.dumps(frame.attrs).encode()}
     pq.write_table(table.replace_schema_metadata(metadata), file)
@@ -23,9 +35,7 @@ def write_parquet(frame: pd.DataFrame, file: IO[bytes]) -> None:
 
 def read_parquet(file: IO[bytes]) -> pd.DataFrame:
     """What ``write_parquet`` wrote."""
-    import pyarrow.parquet as pq
-
-    table = pq.read_table(file)
+    table = safe_parquet().read_table(file)
     frame = table.to_pandas()
     frame.attrs = json.loads((table.schema.metadata or {}).get(_ATTRS, b"{}"))
     return frame

@@ -20,6 +20,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wine_quality.policy.names import check_run_id
 from wine_quality.tracking.champion import ChampionRegistry
 from wine_quality.tracking.child_runs import ChildRuns, children_experiment, end_running_children
 from wine_quality.tracking.loadable import loadable_formats, require_loadable
@@ -595,6 +596,10 @@ class Tracker(ABC):
             self.client.delete_model_version(name, ghost)
         self.client.update_model_version(name, version, description)
         return version
+
+    def has_version(self, run_id: str) -> bool:
+        """Whether the run's model is registered, by whatever name."""
+        return bool(self.client.search_model_versions(f"run_id='{check_run_id(run_id)}'"))
 
     def _versions_of(self, run_id: str, name: str) -> list[str]:
         """The numbers of a run's versions, the first one first."""
