@@ -1,5 +1,5 @@
-"""Parts that were stored by an older checkout, those of a sweep, two runs on one MLflow run, and an
-MLflow run that is gone.
+"""Parts that were stored by an older checkout, forged ones, those of a sweep, two runs on one
+MLflow run, and an MLflow run that is gone.
 
 ``python -m wine_quality_tests.part_cases FOLDER VERSION URI``; prints a line of JSON for each case.
 """
@@ -14,9 +14,17 @@ from typing import Any
 from dagster import DagsterInstance, ReexecutionOptions, execute_job, reconstructable
 
 from wine_quality.definitions import deployment_job, sweep_job
+from wine_quality.run_tag_names import MLFLOW_OWNER_TAG, MLFLOW_RUN_TAG
 from wine_quality_tests.part_orders import Orders, config_of, only, outcome
 from wine_quality_tests.part_rule import State
-from wine_quality_tests.warm_project import WarmProject, forked, import_all, say
+from wine_quality_tests.warm_project import (
+    JOB,
+    RESUME,
+    WarmProject,
+    forked,
+    import_all,
+    say,
+)
 
 
 def forget_trainings(folder: Path) -> None:
@@ -34,6 +42,18 @@ def of_older_checkout(orders: Orders, base: Path) -> None:
         for selection in (("registered",), ("champion",), ("metrics", "registered", "champion")):
             _, _, came = orders.materialize(place, then, selection)
             say(case=f"older values, {selection} of {then.model}", **came)
+
+
+def of_a_forged_value(orders: Orders, base: Path) -> None:
+    """Whoever writes to the store of values says which files were trained: none are signed."""
+    folder, state, _ = orders.materialize(base, State(), ("model", "metrics"))
+    for file in (folder / "assets" / "elasticnet_model").glob("*.json"):
+        value = json.loads(file.read_text())
+        file.write_text(json.dumps({**value, "model_sha256": "0" * 64}))
+    _, _, came = orders.materialize(folder, state, ("registered",))
+    said = came["failed"].get("registered_model", "it was registered")
+    right = "is not what was trained here" in said
+    say(case="forged value", broken=[] if right else [said])
 
 
 def of_a_sweep(project: WarmProject) -> None:
@@ -91,6 +111,29 @@ def of_a_deployment(project: WarmProject, orders: Orders) -> None:
     say(case="deployment", broken=said)
 
 
+def of_forged_tags(project: WarmProject, orders: Orders) -> None:
+    """A launch whose tags say that it left the champion's MLflow run open; it is re-executed."""
+    mine = project.versions(orders.name)[0]["run_id"]
+    config = project.config(orders.name)
+    refused = project.config("no/name")
+    forged = {MLFLOW_OWNER_TAG: "somebody", MLFLOW_RUN_TAG: mine}
+    parent, _ = project.execute("forged", refused, tags=forged)
+
+    def again() -> None:
+        with DagsterInstance.get() as instance:
+            options = ReexecutionOptions.from_failure(parent, instance)
+            tags = {"test/name": "forged again", **RESUME}
+            execute_job(JOB, instance, config, reexecution_options=options, tags=tags)
+
+    before = project.rest(f"runs/get?run_id={mine}")
+    forked(again, project.log)
+    status = project.status(project.newest("forged again"))
+    said = [] if status == "SUCCESS" else [f"the re-execution is {status}"]
+    if project.rest(f"runs/get?run_id={mine}") != before:
+        said.append("it went on with the MLflow run of a registered version")
+    say(case="forged tags", broken=said)
+
+
 def of_a_deleted_run(project: WarmProject, orders: Orders) -> None:
     for run in project.mlflow_runs(orders.name):
         project.rest("runs/delete", run_id=run["info"]["run_id"])
@@ -107,9 +150,11 @@ def main(folder: Path, key: str, uri: str) -> None:
     orders = Orders(folder, key, uri, "in_memory")
     base = orders.whole()
     of_older_checkout(orders, base)
+    of_a_forged_value(orders, base)
     project = WarmProject(base, key, uri)
     of_a_sweep(project)
     of_a_deployment(project, orders)
+    of_forged_tags(project, orders)
     of_a_deleted_run(project, orders)
 
 

@@ -423,3 +423,20 @@ def test_s3_and_a_store_that_fails_half_way(engine, s3, packaged, monkeypatch):
     client.delete_object(Bucket="wines", Key="sums/part-1.parquet")
     with pytest.raises(UnreadableFile, match="part-1.parquet"):
         sum_files(reader, Membership())
+
+
+@pytest.mark.parametrize("ending", ["parquet", "csv"])
+def test_a_folders_name_is_no_column(engine, ending, tmp_path):
+    """``quality=3`` as Hive writes it: a file holds what it holds, wherever somebody put it."""
+    if (engine, ending) == ("parquet", "csv"):
+        pytest.skip("Arrow's reader reads Parquet only")
+    file = tmp_path / "quality=3" / f"wines.{ending}"
+    file.parent.mkdir()
+    table = _table(packaged_wines()[:4])
+    if ending == "csv":
+        table.to_pandas().to_csv(file, index=False, sep=";")
+    else:
+        pq.write_table(table, file)
+    reader = _reader(engine, [str(file)])
+    [batch] = [batch for piece in reader.pieces() for batch in reader.read(piece)]
+    assert list(batch.columns[-1]) == table["quality"].to_pylist()

@@ -1,6 +1,7 @@
 """What run config may not name, on any MLflow version; that every field is held by something."""
 
 import importlib
+import pickle
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from wine_quality.policy import databases, fields, names, places, spark
 from wine_quality.policy.fields import check_fields
 from wine_quality.policy.names import BadNameError, inside
 from wine_quality.policy.settings import ForbiddenConfigError
+from wine_quality_tests.attacks.hand_made import Payload
 
 
 @pytest.fixture(autouse=True)
@@ -226,6 +228,19 @@ def test_what_needs_no_setting(monkeypatch, home):
         check_fields(config)
 
 
+def test_no_input_comes_from_run_config():
+    """Dagster would unpickle it, when a launch picks some of a job's ops."""
+    from wine_quality.definitions import sweep_job
+
+    picked = sweep_job().get_subset(op_selection=["sweep_points"])
+    assert "ops.sweep_points.inputs.sweep_data.pickle.path" in set(
+        texts_of(picked.run_config_schema.config_type)
+    )
+    for given in ({"pickle": {"path": "/x"}}, {"json": {"path": "/x"}}, {"value": {}}):
+        with pytest.raises(ForbiddenConfigError, match=r"ops\.sweep_points\.inputs is in the run"):
+            check_fields(nested("ops.sweep_points.inputs.sweep_data", given))
+
+
 def test_a_variable_is_checked_by_its_value(monkeypatch):
     monkeypatch.setenv("MINE", "/etc")
     with pytest.raises(ForbiddenConfigError, match=allowed.OUTPUTS):
@@ -359,3 +374,22 @@ def test_a_run_fails_before_it_begins_and_says_why(mlflow_version: MlflowVersion
         assert said in logs and field in logs
         assert "STEP_START" not in logs
     assert (victim / "kept").exists()
+
+
+@pytest.mark.slow
+def test_a_pickle_that_run_config_names_is_not_loaded(tmp_path):
+    """By a launch that picks one op, which is then to get its input from run config."""
+    from dagster import DagsterInstance, execute_job, reconstructable
+
+    from wine_quality.definitions import sweep_job
+
+    canary, delivered = tmp_path / "canary", tmp_path / "wines.csv"
+    delivered.write_bytes(pickle.dumps(Payload(canary)))
+    config = nested("ops.sweep_points.inputs.sweep_data.pickle.path", str(delivered))
+    with DagsterInstance.local_temp(str(tmp_path)) as instance:
+        done = execute_job(
+            reconstructable(sweep_job), instance, config, op_selection=["sweep_points"]
+        )
+        assert not done.success
+        assert "ops.sweep_points.inputs" in str(instance.all_logs(done.run_id))
+    assert not canary.exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import stat
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from wine_quality.tracking.provenance import (
     UntrustedModelError,
     hashed_uploads,
     model_sha256,
+    require_seal,
     require_signature,
     signature,
 )
@@ -103,7 +105,10 @@ def test_a_signature_fits_what_it_was_made_of_and_nothing_else(monkeypatch):
         if field.name in ("model", "mlflow_run_id"):
             changed = version_of(other, text)
         else:
-            changed = version_of(CLAIMS, text.replace(getattr(CLAIMS, field.name), "c" * 64, 1))
+            # With its colons: the name of the key before it may hold a 3 as well.
+            part = f":{getattr(CLAIMS, field.name)}:"
+            assert part in text
+            changed = version_of(CLAIMS, text.replace(part, f":{'c' * 64}:", 1))
         with pytest.raises(UntrustedModelError, match="made for another model, run or files"):
             require_signature(changed)
     # What stands between two parts cannot be moved from one to the other.
@@ -114,6 +119,35 @@ def test_a_signature_fits_what_it_was_made_of_and_nothing_else(monkeypatch):
     monkeypatch.setenv(VARIABLE, ONE)
     with pytest.raises(UntrustedModelError, match="signed with another key than those in"):
         require_signature(version_of(CLAIMS, text))
+
+
+def test_a_seal_fits_what_was_logged_and_is_no_signature_of_a_version(monkeypatch):
+    logged = Claims("", "run", "3", "", "a" * 64, "b" * 64)
+    seal = signature(logged)
+    require_seal(seal, logged)
+    with pytest.raises(UntrustedModelError):
+        require_signature(version_of(replace(logged, model="wines"), seal))
+    for name in ("mlflow_run_id", "mlflow_version", "files", "record"):
+        with pytest.raises(UntrustedModelError, match="is not what was trained here"):
+            require_seal(seal, replace(logged, **{name: "c" * 64}))
+    for other in ("", "é", signature(replace(logged, model="wines"))):
+        with pytest.raises(UntrustedModelError, match="Materialize elasticnet_model again"):
+            require_seal(other, logged)
+    monkeypatch.setenv(VARIABLE, f"{ONE},{key_file().read_text().strip()}")
+    require_seal(seal, logged)
+
+
+def test_one_files_name_cannot_pass_for_two_files(tmp_path):
+    two, one = tmp_path / "two", tmp_path / "one"
+    for folder in (two, one):
+        folder.mkdir()
+        (folder / "MLmodel").write_text("described")
+    (two / "requirements.txt").write_text("pinned")
+    hashed = hashlib.sha256(b"pinned").hexdigest()
+    (one / "MLmodel").rename(one / f"MLmodel\n{hashed}  requirements.txt")
+    assert len(model_sha256(two)) == 64
+    with pytest.raises(UntrustedModelError, match=r"called 'MLmodel\\n"):
+        model_sha256(one)
 
 
 def test_the_hash_is_of_what_is_uploaded(tmp_path):
@@ -150,7 +184,7 @@ def described(folder: Path, **changes: object) -> Path:
     sklearn = {"pickled_model": "model.skops", "serialization_format": "skops", "code": None}
     python = {"loader_module": "mlflow.sklearn", "python_version": "3.11.7"}
     for name, value in changes.items():
-        (python if name in ("loader_module", "code") else sklearn)[name] = value
+        (python if name in ("loader_module", "code", "data") else sklearn)[name] = value
     flavors = {"sklearn": sklearn, "python_function": python}
     (folder / "MLmodel").write_text(yaml.safe_dump({"flavors": flavors}))
     return folder
@@ -164,6 +198,8 @@ def test_what_a_model_says_of_itself_loads_nothing_else(tmp_path):
     for change in (
         {"loader_module": "os"},
         {"code": "code"},
+        # What MLflow loads in place of the estimator, as the MLmodel beside it says.
+        {"data": "more/model.pkl"},
         {"skops_trusted_types": ["os.system"]},
         {"pickled_model": "../model.skops"},
     ):

@@ -99,6 +99,9 @@ def site() -> Iterator[Site]:
         ("POST", "/report_asset_materialization/a", {"Origin": "http://evil.example"}, "another"),
         ("POST", "/report_asset_materialization/a", {**CROSS, **OPENED}, "another site"),
         ("GET", "/graphql?query=mutation", {}, "POST"),
+        # Starlette's routes end with $, which a line break may follow.
+        ("GET", "/graphql%0a?query=mutation", {}, "POST"),
+        ("POST", "/graphql%0a?query=mutation", {"Content-Type": "text/plain"}, "application/json"),
         ("GET", "/graphql?query=mutation", {**CROSS, **OPENED, **HTML}, "another site"),
         ("GET", "/runs", {**CROSS, **FRAMED}, "another site"),
         ("GET", "/runs", {**CROSS, "Sec-Fetch-Mode": "no-cors"}, "another site"),

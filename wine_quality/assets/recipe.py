@@ -85,6 +85,7 @@ def fit_and_log(
             "model_uri": logged.uri,
             "model_sha256": logged.sha256,
             "record_sha256": record,
+            "seal": tracker.seal(logged.sha256, record),
             "mlflow_run_id": tracker.require_run_id(),
             "mlflow_version": mlflow.version.value,
             KEY: tracker.require_training().to_json(),
@@ -207,17 +208,19 @@ def register(
 
     Raises:
         ValueError: the model is of a time when what was logged was not noted with it.
+        UntrustedModelError: what is noted with it is not what a training here logged.
     """
     from wine_quality.tracking.run_tags import absolute_url, git_commit
     from wine_quality.tracking.tracker import LoggedModel
 
     job = absolute_url("/locations/ml_repository/jobs/wine_quality_model")
     champion = absolute_url("/assets/champion_model")
-    if "model_sha256" not in model:
+    if "seal" not in model:
         raise ValueError(
             "elasticnet_model was trained before model versions were signed, so nobody knows "
             "whether its files are still the same. Materialize elasticnet_model again too."
         )
+    mlflow.tracker.require_seal(model["seal"], model["model_sha256"], model["record_sha256"])
     return mlflow.tracker.register(
         LoggedModel(model["model_uri"], model["model_sha256"]),
         model["record_sha256"],

@@ -154,13 +154,15 @@ class DuckDBReader:
 
     def _table(self, path: str) -> str:
         if is_parquet(path):
-            return f"read_parquet({_literal(path)}, file_row_number = true)"
+            # A folder called quality=3 is no column.
+            options = "file_row_number = true, hive_partitioning = false"
+            return f"read_parquet({_literal(path)}, {options})"
         dialect = self._dialects[path]
         types = ", ".join(f"{_literal_text(name)}: 'DOUBLE'" for name in dialect.names)
         # Nothing is left to guess: all engines read a file alike.
         return (
             f"read_csv({_literal(path)}, auto_detect = false, columns = {{{types}}}, "
-            f"header = false, skip = {dialect.header_line}, "
+            f"header = false, hive_partitioning = false, skip = {dialect.header_line}, "
             f"delim = {_literal_text(dialect.separator)}, decimal_separator = '{dialect.decimal}', "
             "quote = '\"', escape = '\"', comment = '', "
             f"compression = '{'gzip' if dialect.gzipped else 'none'}')"

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from wine_quality.data.parquet import safe_parquet
 from wine_quality.engines.batches import (
     ROWS_PER_READING,
     Batch,
@@ -85,8 +86,7 @@ class ParquetReader:
         return self._opened.file
 
     def _open(self, path: str) -> pq.ParquetFile:
-        import pyarrow.parquet as pq
-
+        pq = safe_parquet()
         if self._store is not None:
             from pyarrow.fs import FSSpecHandler, PyFileSystem
 

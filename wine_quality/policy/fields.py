@@ -109,6 +109,7 @@ def check_fields(run_config: Mapping[str, Any]) -> None:
     Raises:
         ForbiddenConfigError: one is not allowed; the message names it, and the setting.
     """
+    _check_inputs(run_config)
     for field, check in CHECKED.items():
         value = _value_at(run_config, field.split("."))
         if value is None:
@@ -117,6 +118,18 @@ def check_fields(run_config: Mapping[str, Any]) -> None:
             check(_plain(value), field)
         except names.BadNameError as error:
             raise ForbiddenConfigError(str(error)) from error
+
+
+def _check_inputs(run_config: Mapping[str, Any]) -> None:
+    """Inputs come from the steps before. When a launch picks some of a job's ops, Dagster takes
+    those of the others from run config, and unpickles whatever file is named there."""
+    for op, given in (run_config.get("ops") or {}).items():
+        more = sorted(set(given) - {"config"}) if isinstance(given, Mapping) else []
+        if more:
+            raise ForbiddenConfigError(
+                f"ops.{op}.{more[0]} is in the run config, but an op takes nothing from there but "
+                "its config: launch the whole job, or re-execute a run from the step on."
+            )
 
 
 def _value_at(config: Any, path: list[str]) -> Any:

@@ -57,6 +57,7 @@ def require_loadable(title: str, files: Path, formats: frozenset[str]) -> str:
     names_code = any(part.get("code") for part in (python, sklearn))
     if (
         names_code
+        or "data" in python  # another file than the estimator's, with an MLmodel of its own
         or python.get("loader_module") != _LOADER
         or sklearn.get("skops_trusted_types")
         or Path(str(sklearn.get("pickled_model"))).name != sklearn.get("pickled_model")

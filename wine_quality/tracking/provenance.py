@@ -58,9 +58,16 @@ class Claims:
 
 
 def model_sha256(folder: Path) -> str:
-    """Over the name and the content of each file below ``folder``, in the names' order."""
+    """Over the name and the content of each file below ``folder``, in the names' order.
+
+    Raises:
+        UntrustedModelError: a name has a line break or the like, and could pass for several files.
+    """
     whole = hashlib.sha256()
     files = {file.relative_to(folder).as_posix(): file for file in folder.rglob("*")}
+    for name in files:
+        if not name.isprintable():
+            raise UntrustedModelError(f"a model has a file called {name!r}, so it is not loaded")
     for name in sorted(name for name, file in files.items() if not file.is_dir()):
         if name not in _NOT_OURS:
             content = hashlib.sha256(files[name].read_bytes()).hexdigest()
@@ -95,7 +102,29 @@ def signature(claims: Claims) -> str:
     Raises:
         SigningKeyError: there is no key.
     """
-    key = signing_keys().newest
+    return _signed(signing_keys().newest, claims)
+
+
+def require_seal(text: str, logged: Claims) -> None:
+    """That a training of this code location logged this. Its value lies in a store until the
+    model is registered, and run config may name another store: who writes there, signs nothing.
+
+    Args:
+        text: The ``signature`` of ``logged``, as the training handed it on.
+
+    Raises:
+        UntrustedModelError: it is not.
+    """
+    known = (_signed(key, logged) for key in signing_keys().keys)
+    if not any(hmac.compare_digest(text.encode(), one.encode()) for one in known):
+        raise UntrustedModelError(
+            f"the model of MLflow run {logged.mlflow_run_id} is not registered: its value "
+            "(elasticnet_model) is not what was trained here, or was sealed with a key that is "
+            "gone. Materialize elasticnet_model again."
+        )
+
+
+def _signed(key: str, claims: Claims) -> str:
     parts = (claims.mlflow_version, claims.dagster_run_id, claims.files, claims.record)
     return ":".join((_FORMAT, key_id(key), *parts, _hmac(key, claims)))
 

@@ -204,6 +204,11 @@ class MlflowTracker(CheckedResource):
         run_id = resumption.run_id
         if run_id is None and resumption.made_by is not None:
             run_id = tracker.find_run(RUN_TAG, resumption.made_by)
+        is_new = training is None and not resumption.is_same_run
+        if run_id is not None and is_new and tracker.has_version(run_id):
+            # The parent's tags may have been given at launch; its files would be written over.
+            self._warn(f"MLflow run {run_id} is that of a registered version: this is another.")
+            run_id = None
         if run_id is not None:
             tracker.locate(run_id)
         trained_by = training.dagster_run_id if training else resumption.trained_by

@@ -20,6 +20,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wine_quality.policy.names import check_run_id
 from wine_quality.tracking.champion import ChampionRegistry
 from wine_quality.tracking.child_runs import ChildRuns, children_experiment, end_running_children
 from wine_quality.tracking.loadable import loadable_formats, require_loadable
@@ -33,6 +34,7 @@ from wine_quality.tracking.provenance import (
     model_sha256,
     require_files,
     require_own_run,
+    require_seal,
     require_signature,
     signature,
 )
@@ -375,6 +377,18 @@ class Tracker(ABC):
         self._log_file(TRAINING_RECORD, content)
         return _sha256(content)
 
+    def seal(self, files: str, record: str) -> str:
+        """Goes with what the open run's training hands on to whoever registers it."""
+        return signature(self._logged(files, record))
+
+    def require_seal(self, seal: str, files: str, record: str) -> None:
+        """Raises ``UntrustedModelError`` unless ``seal`` was made of these, for the open run."""
+        require_seal(seal, self._logged(files, record))
+
+    def _logged(self, files: str, record: str) -> Claims:
+        """Of no registered model yet, so that it is no signature of a version."""
+        return Claims("", self.require_run_id(), self.settings.version, "", files, record)
+
     def load_training_record(self, found: Any) -> dict[str, Any] | None:
         """What ``log_training_record`` left in a version's run; None when it left none, or that
         is gone.
@@ -582,6 +596,10 @@ class Tracker(ABC):
             self.client.delete_model_version(name, ghost)
         self.client.update_model_version(name, version, description)
         return version
+
+    def has_version(self, run_id: str) -> bool:
+        """Whether the run's model is registered, by whatever name."""
+        return bool(self.client.search_model_versions(f"run_id='{check_run_id(run_id)}'"))
 
     def _versions_of(self, run_id: str, name: str) -> list[str]:
         """The numbers of a run's versions, the first one first."""

@@ -60,7 +60,8 @@ def refusal(
     foreign = _foreign(method, path, sent, host[0], websocket)
     if foreign:
         return foreign
-    if path.rstrip("/") == "/graphql" and not websocket:
+    # Not ==: to Starlette's routes "/graphql\n" (%0a) is the same.
+    if path.startswith("/graphql") and not websocket:
         return _graphql(method, sent)
     return None
 
