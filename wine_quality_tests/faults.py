@@ -42,7 +42,11 @@ SAID = {
         r"Run execution process .* was terminated|run worker",
         "Possible solutions|xecute",
     ),
-    matrix.PLAN: (r"The process that ran this plan with MLflow", "logs|re-execute"),
+    # A run that was forked in its version's environment has no other process.
+    matrix.PLAN: (
+        r"The process that ran this plan with MLflow|Run execution process .* was terminated",
+        "logs|re-execute|Possible solutions",
+    ),
     matrix.S3_DISK: (r"S3 store .*http://127\.0\.0\.1:\d+|MLflow", "free space|re-execute"),
     matrix.POSTGRES_DISK: (r"No space left|psycopg2|run worker", "xecute|free"),
     # Nobody is there to say more than the browser does.
