@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import uuid
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,6 +19,7 @@ from wine_quality.data.contract import FEATURES
 from wine_quality.data.source import PACKAGED_RED_WINE
 from wine_quality.environments.versions import MLFLOW_VERSIONS
 from wine_quality.serving.runtime.prediction_log import PredictionLog
+from wine_quality.tracking.provenance import SIGNATURE_TAG, require_signature, signature
 from wine_quality.training.compare import _rounded, population_stability, profile, shift_of
 from wine_quality.training.fit import LinearModel
 from wine_quality_tests.postgres import PASSWORD, PostgresServer
@@ -138,6 +142,19 @@ class Platform:
         )
         return path
 
+    def sign(self, **changed: str) -> None:
+        """Version 1, by who has the key."""
+        [version] = self.server.versions(self.name)
+        tags = {tag["key"]: tag["value"] for tag in version["tags"]}
+        claims = require_signature(
+            SimpleNamespace(
+                name=self.name, version="1", run_id=version["run_id"], tags=tags, source=""
+            )
+        )
+        text = signature(replace(claims, **changed))
+        named = {"name": self.name, "version": "1", "key": SIGNATURE_TAG, "value": text}
+        self.server.rest("model-versions/set-tag", **named)
+
     def serve(
         self, wines: pd.DataFrame, log_inputs: bool, version: str = "1", run: str = ""
     ) -> None:
@@ -251,6 +268,8 @@ def test_what_stands_in_the_way_is_said(platform, red, monkeypatch):
     old = json.loads(path.read_text())
     del old["predictions"]
     path.write_text(json.dumps(old))
+    told(platform.check(), True, "is not the one that was there when it was registered")
+    platform.sign(record=hashlib.sha256(path.read_bytes()).hexdigest())
     assert "from before predictions for the training data were" in describe(platform.check())[0][1]
     path.unlink()
     told(platform.check(), True, f"Nothing is known of the training of {platform.name} version 1")
