@@ -6,7 +6,7 @@ MLFLOW_PORT ?=
 ARGS ?=
 VERSIONS ?= 3
 # Files of tests that run at the same time: much of their time is waiting for servers to start.
-JOBS ?= 2
+JOBS ?= 3
 SIDE_BY_SIDE = $(if $(filter-out 1,$(JOBS)),-n $(JOBS) --dist loadfile --no-loadscope-reorder)
 ROOT := $(or $(WINE_QUALITY_ENVIRONMENTS),.venvs)
 BIN := $(ROOT)/mlflow-3/bin

@@ -56,7 +56,8 @@ def test_a_version_that_is_not_built_is_built_by_the_run(page, up, screenshot):
         said = ask(up, LAUNCH, run={"selector": selector, "runConfigData": config})
         launched[key] = said["launchRun"]["run"]["runId"]
     for key, run in launched.items():
-        page.goto(f"{up.dagster}/runs/{run}")
+        # The page draws only the rows in view, and a run that goes on scrolls.
+        page.goto(f"{up.dagster}/runs/{run}?logs=Building")
         page.get_by_text(f"Building the environment of MLflow {key}").first.wait_for()
         screenshot(f"first-use-{key}")
 
