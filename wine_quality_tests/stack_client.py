@@ -146,6 +146,13 @@ def environment_of(pid: int) -> dict[str, str]:
     return dict(entry.split("=", 1) for entry in text.split("\0") if "=" in entry)
 
 
+def warm_processes(home: Path) -> list[int]:
+    """The processes of a home that runs are forked from, and the runs."""
+    pids = (int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit())
+    folder = "WINE_QUALITY_WARM_FOLDER"
+    return [pid for pid in pids if environment_of(pid).get(folder, "").startswith(str(home))]
+
+
 def processes_of(home: Path) -> list[str]:
     """Command lines of the processes that were started for a home, PostgreSQL's included."""
     found = []

@@ -30,6 +30,7 @@ from wine_quality_tests.stack_client import (
     descendants,
     environment_of,
     processes_of,
+    warm_processes,
 )
 from wine_quality_tests.warm_commands import run_command
 
@@ -50,7 +51,7 @@ class Run:
     """A Dagster run and the MLflow run that it made.
 
     Attributes:
-        processes: Environments of the code server's processes while it ran, by process id.
+        processes: Environments of the processes of runs while it ran, by process id.
     """
 
     version: str
@@ -103,7 +104,7 @@ def run_of(stack: Stack, versions: list[str]) -> dict[str, Run]:
 
     def all_ended() -> bool:
         server = stack.services["dagster-code"]["pid"]
-        for pid in descendants(server):
+        for pid in [*descendants(server), *warm_processes(stack.home)]:
             seen = environment_of(pid)
             for run in left.values():
                 run.processes[pid] = seen
