@@ -77,11 +77,13 @@ class MlflowVersion:
             )
         return self.python
 
-    def process_variables(self) -> dict[str, str]:
-        """The environment of a child process of this version, on top of this process's own."""
+    def process_variables(self, variables: Mapping[str, str] | None = None) -> dict[str, str]:
+        """The environment of a process of this version, on top of ``variables`` (None: of this
+        process's own)."""
+        below = os.environ if variables is None else variables
         # mlflow server looks gunicorn up on PATH.
-        path = os.pathsep.join([str(self.directory / "bin"), os.environ.get("PATH", os.defpath)])
-        return {**os.environ, **self.variables, "PATH": path}
+        path = os.pathsep.join([str(self.directory / "bin"), below.get("PATH", os.defpath)])
+        return {**below, **self.variables, "PATH": path}
 
 
 # These MLflow import distutils.dir_util; setuptools' replacement of it is half-importable

@@ -256,7 +256,5 @@ def _outputs() -> tuple[int, ...]:
 
 def variables_of(version: MlflowVersion, variables: Mapping[str, str]) -> dict[str, str]:
     """The environment of a process of this version, on top of ``variables``."""
-    path = os.pathsep.join([str(version.directory / "bin"), variables.get("PATH", os.defpath)])
     paths = [str(PROJECT_ROOT), *filter(None, [variables.get("PYTHONPATH")])]
-    together = {**variables, **version.variables, "PATH": path}
-    return {**together, "PYTHONPATH": os.pathsep.join(paths)}
+    return {**version.process_variables(variables), "PYTHONPATH": os.pathsep.join(paths)}
