@@ -47,13 +47,23 @@ def spark_engine(*places: str, master: str = "local[2]", **options: str):
 
 @pytest.fixture(scope="module", autouse=True)
 def _one_session(s3):
-    """Executors have the variables that Java was started with, S3's keys among them."""
+    """Executors have the variables that Java was started with, S3's keys among them: a Java that
+    another module's tests left behind has not."""
+    end_java()
     yield
+    end_java()
+
+
+def end_java() -> None:
+    from pyspark import SparkContext
     from pyspark.sql import SparkSession
 
     running = SparkSession.getActiveSession()
     if running is not None:
         running.stop()
+    if SparkContext._gateway is not None:
+        SparkContext._gateway.shutdown()
+        SparkContext._gateway = SparkContext._jvm = None
 
 
 def assert_the_same(ours, theirs) -> None:

@@ -13,7 +13,7 @@ import trustme
 from wine_quality.data.arrivals import list_arrivals
 from wine_quality.data.source import SourceError, SourceLimits, read_source
 from wine_quality.environments.versions import MLFLOW_VERSIONS
-from wine_quality.run_tag_names import SOURCE_TAG, SOURCE_VERSION_TAG
+from wine_quality.run_tag_names import FILE_HASH_TAG, SOURCE_TAG, SOURCE_VERSION_TAG
 from wine_quality_tests.dagster_stack import ENDED
 from wine_quality_tests.servers import await_condition
 from wine_quality_tests.test_arriving_data import HEADER, ROWS, SENSOR, Watched
@@ -95,7 +95,7 @@ def test_each_version_behind_a_url_is_trained_on_once(web, trusted, mlflow_serve
         runs = dagster.runs()[::-1]
         assert [run["status"] for run in runs] == ["SUCCESS"] * len(published)
         # What each run read, through TLS, is what was there.
-        assert [run["tags"]["wine_quality/source_sha256"] for run in runs] == published
+        assert [run["tags"][FILE_HASH_TAG] for run in runs] == published
         assert {run["tags"][SOURCE_TAG] for run in runs} == {url}
 
     try:

@@ -16,6 +16,7 @@ from wine_quality.environments.versions import (
     get_version,
 )
 from wine_quality_tests.servers import await_condition
+from wine_quality_tests.ui.conftest import Up
 from wine_quality_tests.ui.test_runs_of_commands import LAUNCH, ask, runs_of, tags_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -56,9 +57,11 @@ def test_a_version_that_is_not_built_is_built_by_the_run(page, up, screenshot):
         said = ask(up, LAUNCH, run={"selector": selector, "runConfigData": config})
         launched[key] = said["launchRun"]["run"]["runId"]
     for key, run in launched.items():
+        building = f"Building the environment of MLflow {key}"
+        await_condition(lambda run=run, text=building: text in log_of(up, run), building, 300)
         # The page draws only the rows in view, and a run that goes on scrolls.
         page.goto(f"{up.dagster}/runs/{run}?logs=Building")
-        page.get_by_text(f"Building the environment of MLflow {key}").first.wait_for()
+        page.get_by_text(building).first.wait_for()
         screenshot(f"first-use-{key}")
 
     def ended() -> bool:
@@ -74,6 +77,10 @@ def test_a_version_that_is_not_built_is_built_by_the_run(page, up, screenshot):
     for key, run in launched.items():
         assert build.is_complete(get_version(key))
         assert (environments_root() / f"build-mlflow-{key}.log").exists()
-        log = ask(up, LOG, run=run)["logsForRun"]["events"]
-        messages = [event.get("message", "") for event in log]
-        assert f"The environment of MLflow {key} is ready." in messages
+        assert f"The environment of MLflow {key} is ready.\n" in log_of(up, run)
+
+
+def log_of(up: Up, run: str) -> str:
+    """The messages of a run's log so far, a line each."""
+    events = ask(up, LOG, run=run)["logsForRun"]["events"]
+    return "".join(event.get("message", "") + "\n" for event in events)
