@@ -22,7 +22,7 @@ CLICK_TARGET = 3.0
 RATE_TARGET = 40.0
 MEMORY_TARGET = 400.0
 _POLL_SECONDS = 0.05
-_IDLE_MINUTES = 1.0
+_IDLE_MINUTES = 2.0
 _SETTLE_SECONDS = 45  # those that have no room end half a minute after their last run
 
 
