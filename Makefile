@@ -103,16 +103,16 @@ quick: devenvs ## the tests that need no server: an answer in about two minutes
 
 faults: devenvs ## every cell of the fault matrix, into docs/fault-matrix.md (CELLS="S3 and hangs")
 	@WINE_QUALITY_FAULTS=all WINE_QUALITY_FAULTS_RESULTS=docs \
-	  $(BIN)/python -m pytest -v wine_quality_tests/test_faults.py $(if $(CELLS),-k "$(CELLS)")
+	  $(BIN)/python -m pytest -v wine_quality_tests/faults/test_faults.py $(if $(CELLS),-k "$(CELLS)")
 
 kills: devenvs ## a kill at every event of a run's log, into docs/kill-points.md (about an hour)
-	@WINE_QUALITY_TABLES=docs $(BIN)/python -m pytest -v wine_quality_tests/test_kill_points.py -k every
+	@WINE_QUALITY_TABLES=docs $(BIN)/python -m pytest -v wine_quality_tests/faults/test_kill_points.py -k every
 
 orders: devenvs ## every order in which parts of two trainings can be made, into docs/part-orders.md
-	@WINE_QUALITY_TABLES=docs $(BIN)/python -m pytest -v wine_quality_tests/test_parts.py -k every
+	@WINE_QUALITY_TABLES=docs $(BIN)/python -m pytest -v wine_quality_tests/faults/test_parts.py -k every
 
 chaos: devenvs ## the job in a loop while services are killed, for MINUTES=5 (ARGS="--seed 7")
-	@$(BIN)/python -m wine_quality_tests.chaos --minutes $(or $(MINUTES),5) $(ARGS)
+	@$(BIN)/python -m wine_quality_tests.faults.chaos --minutes $(or $(MINUTES),5) $(ARGS)
 
 attack: devenvs ## attack `make up` and `make stack` as whoever may launch runs would, and print what held
 	@WINE_QUALITY_ATTACKS=all $(BIN)/python -m pytest wine_quality_tests/attacks $(ARGS)
@@ -129,24 +129,24 @@ sbom: env ## a bill of materials (CycloneDX) for each image, into build/sbom
 	@$(BIN)/python -m wine_quality.supply_chain.sbom build/sbom
 
 bench: devenvs ## against plain scripts, listings and `mlflow models serve`; the stack's start, memory and load
-	@$(BIN)/python -m wine_quality_tests.benchmark $(ARGS)
-	@$(BIN)/python -m wine_quality_tests.bench_launch
-	@$(BIN)/python -m wine_quality_tests.bench_sweep
-	@$(BIN)/python -m wine_quality_tests.bench_tick
-	@$(BIN)/python -m wine_quality_tests.bench_serving
-	@$(BIN)/python -m wine_quality_tests.bench_stack
-	@$(BIN)/python -m wine_quality_tests.bench_load
-	@$(BIN)/python -m wine_quality_tests.bench_retention
-	@$(BIN)/python -m wine_quality_tests.bench_scale
+	@$(BIN)/python -m benchmarks.main_job $(ARGS)
+	@$(BIN)/python -m benchmarks.launch
+	@$(BIN)/python -m benchmarks.sweep
+	@$(BIN)/python -m benchmarks.tick
+	@$(BIN)/python -m benchmarks.serving
+	@$(BIN)/python -m benchmarks.stack
+	@$(BIN)/python -m benchmarks.load
+	@$(BIN)/python -m benchmarks.retention
+	@$(BIN)/python -m benchmarks.scale
 
 bench-scale: devenvs ## training on 1 M and 10 M wines (ARGS=--full: 100 M) against what others offer
-	@$(BIN)/python -m wine_quality_tests.bench_scale $(ARGS)
+	@$(BIN)/python -m benchmarks.scale $(ARGS)
 
 fuzz: devenvs ## make up bad input and see what comes of it (ARGS="--minutes 60 --seed 7")
 	@$(BIN)/python -W ignore -m wine_quality_tests.fuzz $(ARGS)
 
 file-matrix: devenvs ## what comes of each kind of file, into docs/file-matrix.md
-	@$(BIN)/python -W ignore -m wine_quality_tests.file_matrix > docs/file-matrix.md.tmp
+	@$(BIN)/python -W ignore -m wine_quality_tests.support.file_matrix > docs/file-matrix.md.tmp
 	@mv docs/file-matrix.md.tmp docs/file-matrix.md
 
 screenshots: devenvs ## take the README's pictures in headless Chromium

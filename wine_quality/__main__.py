@@ -7,11 +7,11 @@ import importlib.util
 import sys
 from typing import Any
 
-from wine_quality.data.accumulate import TrainingData
+from wine_quality.datasets.accumulate import TrainingData
 from wine_quality.deployment.manifests import TARGETS
 from wine_quality.engines.choice import EngineChoice
-from wine_quality.environments import startup
 from wine_quality.environments.versions import DEFAULT_VERSION, MLFLOW_VERSIONS
+from wine_quality.execution import startup
 
 _OF_SOME_COMMANDS = (
     *("csv_url", "training_data", "training_engine", "alpha", "l1_ratio", "experiment"),
@@ -180,42 +180,42 @@ def main(arguments: list[str] | None = None) -> int:
         )
         return 2
     if options.command == "stack":
-        from wine_quality.cli_stack import stack
+        from wine_quality.cli.stack import stack
 
         return stack(options)
     if options.command in ("backup", "restore"):
-        from wine_quality.cli_backup import backup
+        from wine_quality.cli.backup import backup
 
         return backup(options)
     if options.command == "gc":
-        from wine_quality.cli_gc import gc
+        from wine_quality.cli.gc import gc
 
         return gc(options)
     if options.command == "forget":
-        from wine_quality.cli_forget import forget
+        from wine_quality.cli.forget import forget
 
         return forget(options.file)
     if options.command == "metrics":
-        from wine_quality.cli_metrics import metrics
+        from wine_quality.cli.metrics import metrics
 
         return metrics(options)
     if options.command == "serve":
-        from wine_quality.cli_serve import serve
+        from wine_quality.cli.serve import serve
 
         return serve(options)
     if options.command == "image":
-        from wine_quality.cli_image import image
+        from wine_quality.cli.image import image
 
         return image(options)
     if options.command == "trust":
-        from wine_quality.cli_trust import trust
+        from wine_quality.cli.trust import trust
 
         return trust(options)
     if options.command == "up":
-        from wine_quality.cli_up import up
+        from wine_quality.cli.up import up
 
         return up(options)
-    from wine_quality.cli_run import run
+    from wine_quality.cli.run import run
 
     return run(options)
 

@@ -7,35 +7,49 @@ from dagster import (
     load_assets_from_modules,
 )
 
-from wine_quality import progress
-from wine_quality.assets import data, deployment, live_checks, model, promotion
-from wine_quality.assets.hyperparameters import Hyperparameters
-from wine_quality.assets.wine_files import WINE_FILES
-from wine_quality.environments.executor import mlflow_environment_executor
-from wine_quality.environments.versions import default_version
-from wine_quality.history import WineHistory
-from wine_quality.jobs import (
+from wine_quality.defs.champion import champion_model
+from wine_quality.defs.champion.jobs import wine_quality_promotion, wine_quality_rollback
+from wine_quality.defs.data import raw_wine_csv, train_test_split
+from wine_quality.defs.data.new_file_sensor import WatchedPlace, watching_sensor
+from wine_quality.defs.data.wine_files import WINE_FILES
+from wine_quality.defs.deployment import model_deployment
+from wine_quality.defs.io_manager import PlainFormatIOManager
+from wine_quality.defs.jobs import (
     wine_quality_deployment,
     wine_quality_live_check,
     wine_quality_model,
 )
+from wine_quality.defs.model import elasticnet_model, evaluation_metrics, registered_model
+from wine_quality.defs.model.hyperparameters import Hyperparameters
+from wine_quality.defs.monitoring import live_checks
+from wine_quality.defs.notices.sensors import notice_sensors
+from wine_quality.defs.schedules import live_check_schedule, retraining_schedule
+from wine_quality.defs.sweep.hyperparameter_sweep import hyperparameter_sweep, wine_quality_sweep
+from wine_quality.defs.upkeep.mlflow_run_closer import mlflow_run_closer
+from wine_quality.defs.upkeep.retention import retention_schedule, wine_quality_retention
+from wine_quality.engines.resource import TrainingEngine
+from wine_quality.environments.versions import default_version
+from wine_quality.execution import progress
+from wine_quality.execution.executor import mlflow_environment_executor
+from wine_quality.history.wine_history import WineHistory
 from wine_quality.metrics_history.resource import MetricsHistory
-from wine_quality.notices.sensors import notice_sensors
-from wine_quality.promotion import wine_quality_promotion, wine_quality_rollback
-from wine_quality.retention import retention_schedule, wine_quality_retention
-from wine_quality.schedules import live_check_schedule, retraining_schedule
-from wine_quality.sensors import mlflow_run_closer
-from wine_quality.storage import PlainFormatIOManager
-from wine_quality.sweep import hyperparameter_sweep, wine_quality_sweep
 from wine_quality.tracking.resource import MlflowTracker, VersionKey
-from wine_quality.training_engine import TrainingEngine
-from wine_quality.watching import WatchedPlace, watching_sensor
 
 watch = WatchedPlace.from_environment()
 defs = Definitions(
     assets=[
         WINE_FILES,
-        *load_assets_from_modules([data, model, promotion, deployment]),
+        *load_assets_from_modules(
+            [
+                raw_wine_csv,
+                train_test_split,
+                elasticnet_model,
+                evaluation_metrics,
+                registered_model,
+                champion_model,
+                model_deployment,
+            ]
+        ),
         hyperparameter_sweep,
     ],
     asset_checks=load_asset_checks_from_modules([live_checks]),

@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from wine_quality.data.allowed import EVERYTHING
 from wine_quality.environments.versions import MLFLOW_VERSIONS, MlflowVersion
-from wine_quality.tracking.run_tags import git_commit
-from wine_quality_tests import fault_matrix
-from wine_quality_tests.model_server import ModelServer
-from wine_quality_tests.postgres import PostgresServer
-from wine_quality_tests.servers import MlflowServer
-from wine_quality_tests.web_faults import WINES
+from wine_quality.sources.allowed import EVERYTHING
+from wine_quality.tracking.runs.run_tags import git_commit
+from wine_quality_tests.faults import fault_matrix
+from wine_quality_tests.support.model_server import ModelServer
+from wine_quality_tests.support.postgres import PostgresServer
+from wine_quality_tests.support.servers import MlflowServer
+from wine_quality_tests.support.web_faults import WINES
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
@@ -136,7 +136,7 @@ def tick(tmp_path):
     from dagster import DagsterInstance, build_sensor_context
 
     from wine_quality.definitions import defs
-    from wine_quality.watching import WatchedPlace, watching_sensor
+    from wine_quality.defs.data.new_file_sensor import WatchedPlace, watching_sensor
 
     with DagsterInstance.ephemeral() as instance:
 

@@ -1,4 +1,4 @@
-"""A registered version as what others serve: a model repository, an image, manifests.
+"""What puts a packaged version on a cluster: manifests, kubectl, readiness.
 
 Imports neither Dagster nor MLflow.
 """

@@ -89,8 +89,8 @@ class ManifestModel:
 
 @dataclass(frozen=True)
 class ManifestSettings:
-    """How a model runs on Kubernetes. ``wine_quality.assets.manifest_config`` describes each field
-    to the person who fills it in.
+    """How a model runs on Kubernetes. ``wine_quality.defs.deployment.manifest_config`` describes
+    each field to the person who fills it in.
 
     Raises:
         ValueError: names the field, its value and what it may be.

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from wine_quality.deployment.kserve import kserve
 from wine_quality.deployment.manifest_settings import ManifestModel, ManifestSettings
 from wine_quality.deployment.pods import Document
-from wine_quality.deployment.seldon_core_v1 import seldon_core_v1
-from wine_quality.deployment.seldon_core_v2 import seldon_core_v2, v2_model_name
+from wine_quality.deployment.targets.kserve import kserve
+from wine_quality.deployment.targets.seldon_core_v1 import seldon_core_v1
+from wine_quality.deployment.targets.seldon_core_v2 import seldon_core_v2, v2_model_name
 
 _Make = Callable[[ManifestModel, ManifestSettings], list[Document]]
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from wine_quality.data.contract import COLUMNS
+from wine_quality.datasets.contract import COLUMNS
 from wine_quality.engines.membership import MULTIPLIERS, SCALES, Membership, buckets
-from wine_quality.training.moments import Moments
+from wine_quality.models.elastic_net.moments import Moments
 
 if TYPE_CHECKING:
     import numpy as np

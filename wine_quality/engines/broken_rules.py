@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from wine_quality.data.contract import COLUMNS, Violation, check_column_names, summarize
+from wine_quality.datasets.contract import COLUMNS, Violation, check_column_names, summarize
 from wine_quality.engines.batches import Batch, SourceFile
 from wine_quality.escaping import ShownError
 

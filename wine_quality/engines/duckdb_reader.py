@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import IO, TYPE_CHECKING
 
-from wine_quality.data.dialect import HEAD_BYTES, DataFormatError, Dialect, detect_dialect
-from wine_quality.data.records import find_violations, read_records
+from wine_quality.datasets.dialect import HEAD_BYTES, DataFormatError, Dialect, detect_dialect
+from wine_quality.datasets.records import find_violations, read_records
 from wine_quality.engines.batches import (
     ROWS_PER_BATCH,
     Batch,

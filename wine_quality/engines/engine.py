@@ -12,7 +12,7 @@ from wine_quality.engines.places import LeftOut, find_files, is_parquet
 from wine_quality.engines.scoring_pass import TestScores, score_test_part
 from wine_quality.engines.threads import Progress
 from wine_quality.engines.training_pass import FileSums, sum_files
-from wine_quality.training.fit import LinearModel
+from wine_quality.models.elastic_net.fit import LinearModel
 
 
 class Engine(Protocol):

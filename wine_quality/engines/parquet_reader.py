@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from wine_quality.data.parquet import safe_parquet
+from wine_quality.datasets.parquet import safe_parquet
 from wine_quality.engines.batches import (
     ROWS_PER_READING,
     Batch,

@@ -8,7 +8,7 @@ from typing import Any
 
 from wine_quality.engines.block_sums import NAMES
 from wine_quality.engines.membership import TEST, Membership
-from wine_quality.training.moments import Moments
+from wine_quality.models.elastic_net.moments import Moments
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,12 +8,12 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import IO, TYPE_CHECKING, NamedTuple
 
-from wine_quality.data.allowed import check_allowed, check_path
-from wine_quality.data.arrivals import is_text
-from wine_quality.data.s3 import s3_options
-from wine_quality.data.transfer import SourceError
 from wine_quality.engines.batches import UnreadableFile
 from wine_quality.escaping import escaped
+from wine_quality.sources.allowed import check_allowed, check_path
+from wine_quality.sources.arrivals import is_text
+from wine_quality.sources.s3 import s3_options
+from wine_quality.sources.transfer import SourceError
 
 if TYPE_CHECKING:
     from s3fs import S3FileSystem

@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from wine_quality.data.contract import TARGET
+from wine_quality.datasets.contract import TARGET
 from wine_quality.engines.batches import Piece, Reader
 from wine_quality.engines.block_sums import NAMES
 from wine_quality.engines.membership import TEST, Membership, groups_of
 from wine_quality.engines.threads import Progress, Report, in_threads
-from wine_quality.training.moments import Moments
+from wine_quality.models.elastic_net.moments import Moments
 
 if TYPE_CHECKING:
     import numpy as np

@@ -19,8 +19,8 @@ from wine_quality.engines.scoring_pass import TestScores
 from wine_quality.engines.spark_pass import reader_of, score_on, sum_on
 from wine_quality.engines.threads import Progress
 from wine_quality.engines.training_pass import FileSums
+from wine_quality.models.elastic_net.fit import LinearModel
 from wine_quality.sources.location import parse_server
-from wine_quality.training.fit import LinearModel
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

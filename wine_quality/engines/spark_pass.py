@@ -26,7 +26,7 @@ from wine_quality.engines.training_pass import (
     put_together,
     sum_piece,
 )
-from wine_quality.training.fit import LinearModel
+from wine_quality.models.elastic_net.fit import LinearModel
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

@@ -1,1 +1,5 @@
-"""One Python environment per MLflow version, and the executor that picks among them."""
+"""One locked Python environment per MLflow version: the table, the build, the interpreters.
+
+Imports the standard library and ``wine_quality.paths`` only: it runs before anything is
+installed.
+"""

@@ -16,10 +16,10 @@ from pathlib import Path
 from wine_quality.environments.install import Environment, Report, building, install
 from wine_quality.environments.versions import (
     DEFAULT_VERSION,
-    PROJECT_ROOT,
     EnvironmentMissingError,
     MlflowVersion,
 )
+from wine_quality.paths import PROJECT_ROOT
 
 BUILD_ON_FIRST_USE = "WINE_QUALITY_BUILD_ENVIRONMENTS"
 """``0``: a version that is not built fails the run. Images set it, which are not to change."""

@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wine_quality.environments.interpreters import find_python, find_uv
-from wine_quality.environments.versions import PROJECT_ROOT, environments_root
+from wine_quality.environments.versions import environments_root
+from wine_quality.paths import PROJECT_ROOT
 
 _POLL_SECONDS = 0.1
 _GRACE_SECONDS = 5.0

@@ -9,7 +9,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from wine_quality.environments.versions import PROJECT_ROOT, environments_root
+from wine_quality.environments.versions import environments_root
+from wine_quality.paths import PROJECT_ROOT
 
 
 class InterpreterMissingError(RuntimeError):

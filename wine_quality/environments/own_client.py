@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import sys
 
-from wine_quality.environments.versions import PROJECT_ROOT, MlflowVersion
+from wine_quality.environments.versions import MlflowVersion
+from wine_quality.paths import PROJECT_ROOT
 
 
 def go_on_in(version: MlflowVersion) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-PROJECT_ROOT = Path(__file__).resolve().parents[2]
+from wine_quality.paths import PROJECT_ROOT
 
 DEFAULT_VERSION = "3"
 
@@ -89,7 +89,7 @@ class MlflowVersion:
 # These MLflow import distutils.dir_util; setuptools' replacement of it is half-importable
 # when the standard library's was loaded first.
 _DISTUTILS = {"SETUPTOOLS_USE_DISTUTILS": "stdlib"}
-_EXPLICIT = "wine_quality.tracking.explicit_run_tracker:ExplicitRunTracker"
+_EXPLICIT = "wine_quality.tracking.backends.explicit_run_tracker:ExplicitRunTracker"
 
 MLFLOW_VERSIONS: Mapping[str, MlflowVersion] = {
     version.key: version
@@ -98,7 +98,7 @@ MLFLOW_VERSIONS: Mapping[str, MlflowVersion] = {
             key="1.26",
             client="1.26.",
             servers=(1,),
-            backend="wine_quality.tracking.dagster_mlflow_tracker:DagsterMlflowTracker",
+            backend="wine_quality.tracking.backends.dagster_mlflow_tracker:DagsterMlflowTracker",
             pythons=("3.11",),
             # mlflow 1.26's generated protobuf code is refused by the C++ and upb
             # implementations of protobuf >= 4, which Dagster needs on Python 3.11.

@@ -1,1 +1,1 @@
-"""How runs get their processes: forked from one per MLflow version that has the libraries."""
+"""How runs get their processes: the executor, warm processes, pods, runs that were lost."""

@@ -7,7 +7,8 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from wine_quality.environments.versions import PROJECT_ROOT, MlflowVersion
+from wine_quality.environments.versions import MlflowVersion
+from wine_quality.paths import PROJECT_ROOT
 
 # These differ between two shells, or two starts of the same program, and mean nothing to a run.
 _MEANINGLESS = frozenset(

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from dagster import DagsterInstance, DagsterRun, DagsterRunStatus
 
-from wine_quality.environments.dagster_private import (
+from wine_quality.dagster_support.dagster_private import (
     EngineEventData,
     InstanceRef,
     ReconstructableJob,
@@ -30,7 +30,7 @@ from wine_quality.environments.dagster_private import (
 )
 from wine_quality.execution import messages
 from wine_quality.execution.kept_connections import keep_connections
-from wine_quality.tracking.lifecycle import is_done, report_done
+from wine_quality.tracking.runs.lifecycle import is_done, report_done
 
 if TYPE_CHECKING:
     from wine_quality.execution.warm_server import Job

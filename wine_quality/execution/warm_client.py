@@ -14,12 +14,13 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from wine_quality.environments.versions import PROJECT_ROOT, MlflowVersion
+from wine_quality.environments.versions import MlflowVersion
 from wine_quality.execution import messages
 from wine_quality.execution.code_state import code_state
 from wine_quality.execution.messages import ConnectionEndedError
 from wine_quality.execution.warm_server import lock_of, pid_of
 from wine_quality.execution.worker_process import WorkerProcess
+from wine_quality.paths import PROJECT_ROOT
 
 # A JSON file with the environment of runs, where that is not the launcher's own (`make stack`).
 RUN_VARIABLES = "WINE_QUALITY_RUN_VARIABLES"

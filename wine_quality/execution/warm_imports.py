@@ -6,8 +6,8 @@ import ctypes
 import gc
 from contextlib import suppress
 
-from wine_quality.environments import startup
-from wine_quality.environments.dagster_private import RUN_MODULES
+from wine_quality.dagster_support.dagster_private import RUN_MODULES
+from wine_quality.execution import startup
 
 # What a run imports inside its functions, in the order that costs least. Each is passed by in an
 # environment that lacks it.
@@ -64,15 +64,15 @@ def load() -> None:
 
 def rehearse() -> None:
     """What a run computes, once and without any store: libraries load more when first used."""
-    from wine_quality.data.contract import FEATURES, TARGET, check_contract, conform
-    from wine_quality.data.parse import parse_wine_csv
-    from wine_quality.data.source import PACKAGED_RED_WINE
+    from wine_quality.datasets.contract import FEATURES, TARGET, check_contract, conform
+    from wine_quality.datasets.parse import parse_wine_csv
     from wine_quality.environments.versions import MLFLOW_VERSIONS
-    from wine_quality.splits.memory import MemorySplit
-    from wine_quality.training import compare, plots
-    from wine_quality.training.evaluate import regression_metrics
-    from wine_quality.training.fit import LinearModel
-    from wine_quality.training.split import split_rows
+    from wine_quality.models import compare, plots
+    from wine_quality.models.elastic_net.fit import LinearModel
+    from wine_quality.models.evaluate import regression_metrics
+    from wine_quality.sources.source import PACKAGED_RED_WINE
+    from wine_quality.wines.in_memory import MemorySplit
+    from wine_quality.wines.split_rows import split_rows
 
     startup.preload(v.backend.partition(":")[0] for v in MLFLOW_VERSIONS.values() if v.is_resident)
     frame = parse_wine_csv(PACKAGED_RED_WINE.read_bytes(), PACKAGED_RED_WINE.name)

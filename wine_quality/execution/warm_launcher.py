@@ -17,14 +17,13 @@ from typing import TYPE_CHECKING
 
 from dagster import DefaultRunLauncher
 
-from wine_quality.environments.build import is_complete
-from wine_quality.environments.dagster_private import (
+from wine_quality.dagster_support.dagster_private import (
     CheckRunHealthResult,
     ModuleCodePointer,
     WorkerStatus,
     serialize_value,
 )
-from wine_quality.environments.version_choice import choose_version, named_version
+from wine_quality.environments.build import is_complete
 from wine_quality.environments.versions import DEFAULT_VERSION, MLFLOW_VERSIONS, MlflowVersion
 from wine_quality.execution.warm_client import (
     RUN_VARIABLES,
@@ -34,12 +33,13 @@ from wine_quality.execution.warm_client import (
     variables_of,
 )
 from wine_quality.execution.worker_process import WorkerProcess
-from wine_quality.tracking.lifecycle import is_done, report_done
+from wine_quality.tracking.runs.lifecycle import is_done, report_done
+from wine_quality.tracking.version_choice import choose_version, named_version
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance, DagsterRun
 
-    from wine_quality.environments.dagster_private import LaunchRunContext
+    from wine_quality.dagster_support.dagster_private import LaunchRunContext
 
 _CODE = "wine_quality.definitions"
 _KILL_SECONDS = 60.0

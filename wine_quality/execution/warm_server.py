@@ -20,8 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from wine_quality.environments import startup
-from wine_quality.execution import messages
+from wine_quality.execution import messages, startup
 from wine_quality.execution.memory import proportional_memory
 from wine_quality.execution.messages import ConnectionEndedError
 from wine_quality.execution.worker_process import WorkerProcess

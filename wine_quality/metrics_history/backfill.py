@@ -15,8 +15,8 @@ from typing import Any
 
 from wine_quality.metrics_history.evaluation import Evaluation, MetricsHistoryError
 from wine_quality.metrics_history.resource import MetricsHistory
-from wine_quality.tracking.all_versions import versions_of
-from wine_quality.training.evaluate import METRICS
+from wine_quality.models.evaluate import METRICS
+from wine_quality.tracking.registry.all_versions import versions_of
 
 
 def evaluations(client: Any, client_version: str, model_name: str) -> Iterator[Evaluation]:
@@ -58,7 +58,7 @@ def main(key: str, uri: str, model: str) -> int:
     from mlflow.exceptions import MlflowException
 
     from wine_quality.tracking.resource import MlflowTracker, VersionKey
-    from wine_quality.tracking.server_check import TrackingServerError
+    from wine_quality.tracking.servers.server_check import TrackingServerError
 
     mlflow = MlflowTracker(version=VersionKey(key), tracking_uri=uri or None)
     name, history = model or mlflow.registered_model_name, MetricsHistory()

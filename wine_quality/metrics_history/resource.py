@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dagster import InitResourceContext
 from pydantic import Field
 
-from wine_quality.config_fields import CheckedResource
+from wine_quality.dagster_support.config_fields import CheckedResource
 from wine_quality.metrics_history.database import VARIABLE, MetricsDatabase, parse_url
 from wine_quality.metrics_history.evaluation import Evaluation, PastValue
 from wine_quality.policy.databases import allowed_metrics_url

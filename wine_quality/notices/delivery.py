@@ -7,8 +7,8 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 
-from wine_quality.deadline import Background, GivenUpError
 from wine_quality.notices.notice import Notice, Notifier, NotSentError
+from wine_quality.sources.deadline import Background, GivenUpError
 
 PAUSES = (1.0, 4.0)
 """Seconds before the second try, and before the third and last."""

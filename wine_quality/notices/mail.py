@@ -17,9 +17,9 @@ from email.message import EmailMessage
 from email.policy import SMTP
 from typing import Any
 
-from wine_quality.environments.versions import PROJECT_ROOT
 from wine_quality.notices.notice import Notice, NotSentError
 from wine_quality.notices.settings import NoticeSettings
+from wine_quality.paths import PROJECT_ROOT
 
 _LONGEST_SUBJECT = 150
 # Before whoever waits for it gives up: it knows more.
@@ -88,7 +88,7 @@ def post(order: dict[str, Any]) -> None:
     Raises:
         NotSentError: says what the server answered.
     """
-    from wine_quality.environments.dagster_private import (
+    from wine_quality.dagster_support.dagster_private import (
         send_email_via_ssl,
         send_email_via_starttls,
     )

@@ -17,8 +17,8 @@ from pydantic import (
     model_validator,
 )
 
-from wine_quality.data.transfer import redact_url
 from wine_quality.sources.location import LocationError, check_host_name, parse_server
+from wine_quality.sources.transfer import redact_url
 
 PREFIX = "WINE_QUALITY_NOTIFY"
 LOG, SLACK, EMAIL = "log", "slack", "email"

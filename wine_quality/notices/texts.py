@@ -6,12 +6,12 @@ import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from wine_quality.data.transfer import redact_url
+from wine_quality.dagster_support.run_tag_names import SOURCE_TAG, under_current_names
+from wine_quality.execution.failure_reasons import reasons_of
 from wine_quality.notices.notice import Notice
-from wine_quality.reasons import reasons_of
-from wine_quality.run_tag_names import SOURCE_TAG, under_current_names
-from wine_quality.tracking.promotion_note import Promotion
-from wine_quality.tracking.run_tags import absolute_url, dagster_run_url
+from wine_quality.sources.transfer import redact_url
+from wine_quality.tracking.registry.promotion_note import Promotion
+from wine_quality.tracking.runs.run_tags import absolute_url, dagster_run_url
 
 if TYPE_CHECKING:
     from dagster import DagsterRun

@@ -7,13 +7,13 @@ import re
 from pathlib import Path
 from urllib.parse import unquote
 
-from wine_quality.data.allowed import ENDPOINTS, IMAGES, OUTPUTS
 from wine_quality.policy.settings import (
     ForbiddenConfigError,
     allowed_items,
     allows_any,
     forbidden,
 )
+from wine_quality.sources.allowed import ENDPOINTS, IMAGES, OUTPUTS
 from wine_quality.sources.location import Location, LocationError, parse_location, parse_server
 
 _S3 = "s3://"
@@ -141,8 +141,8 @@ def _is_below(roots: list[str], path: str) -> bool:
 
 def _own_places() -> list[str]:
     """Those of values, history and deployments."""
-    from wine_quality.deployment.place import deployments
-    from wine_quality.home import home
+    from wine_quality.packaging.place import deployments
+    from wine_quality.paths import home
 
     history, assets = (
         os.environ.get(f"WINE_QUALITY_{name.upper()}") or str(Path(home()) / name)

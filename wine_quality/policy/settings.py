@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
-from wine_quality.data.allowed import ANY
 from wine_quality.escaping import ShownError
+from wine_quality.sources.allowed import ANY
 from wine_quality.sources.location import redacted
 
 

@@ -15,9 +15,9 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from wine_quality.deployment.repository import REQUEST, SETTINGS
-from wine_quality.deployment.served_model import UnservableModel
 from wine_quality.metrics_history.database import VARIABLE as URL_VARIABLE
+from wine_quality.packaging.repository import REQUEST, SETTINGS
+from wine_quality.packaging.served_model import UnservableModel
 from wine_quality.serving.runtime.postgres_connection import Address
 
 RESPONSE = "example-response.json"

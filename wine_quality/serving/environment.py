@@ -8,10 +8,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from wine_quality.deployment.served_model import UnservableModel
 from wine_quality.environments.install import BuildError, Environment, building, install
 from wine_quality.environments.interpreters import InterpreterMissingError
 from wine_quality.environments.versions import environments_root
+from wine_quality.packaging.served_model import UnservableModel
 
 _STAMP = "wine_quality.stamp"
 
@@ -76,8 +76,8 @@ class _Lines:
 
 def main() -> int:
     """``python -m wine_quality.serving.environment``: build those of the project's lock files."""
-    from wine_quality.deployment.requirements import LOCKS
     from wine_quality.environments.versions import MLFLOW_VERSIONS
+    from wine_quality.packaging.requirements import LOCKS
 
     for version in MLFLOW_VERSIONS.values():
         lock = LOCKS / f"serving-{version.key}.txt"

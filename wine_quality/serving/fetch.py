@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from wine_quality.deployment.repository import REQUIREMENTS, SERVED, write_repository
-from wine_quality.deployment.requirements import locked
-from wine_quality.deployment.served_model import ServedModel, UnservableModel, read_model
+from wine_quality.packaging.repository import REQUIREMENTS, SERVED, write_repository
+from wine_quality.packaging.requirements import locked
+from wine_quality.packaging.served_model import ServedModel, UnservableModel, read_model
 from wine_quality.policy.names import (
     BadNameError,
     check_model_name,
@@ -20,8 +20,8 @@ from wine_quality.policy.names import (
     check_version_number,
 )
 from wine_quality.serving.backend import RESPONSE
-from wine_quality.tracking.provenance import UntrustedModelError
-from wine_quality.tracking.signing_key import SigningKeyError
+from wine_quality.tracking.registry.provenance import UntrustedModelError
+from wine_quality.tracking.registry.signing_key import SigningKeyError
 from wine_quality.tracking.tracker import Tracker
 
 
@@ -77,7 +77,7 @@ def _expected(tracker: Tracker, found: Any, model: ServedModel) -> list[float]:
         return []
     import pandas as pd
 
-    from wine_quality.training.fit import LinearModel
+    from wine_quality.models.elastic_net.fit import LinearModel
 
     rows = pd.DataFrame(list(model.example), columns=model.names)
     return [float(one) for one in LinearModel.from_json(json.dumps(record["model"])).predict(rows)]

@@ -15,11 +15,11 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
 
-from wine_quality.deployment.repository import SERVED
-from wine_quality.deployment.served_model import UnservableModel
+from wine_quality.packaging.repository import SERVED
+from wine_quality.packaging.served_model import UnservableModel
 from wine_quality.serving.backend import Backend
 from wine_quality.serving.fetch import environment_of, fetch, forget_all_but
-from wine_quality.tracking.champion import CHAMPION
+from wine_quality.tracking.registry.champion import CHAMPION
 from wine_quality.tracking.tracker import Tracker
 
 STATUS = "serving.json"

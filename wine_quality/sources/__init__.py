@@ -1,2 +1,4 @@
-"""Where bytes come from and go to: addresses, taken apart in one place. Imports nothing of the
-project but how text is shown."""
+"""Where bytes come from: locations, HTTP, S3, files, their limits, and watched places.
+
+Imports neither Dagster nor MLflow, and of the project only ``paths`` and ``escaping``.
+"""

@@ -9,10 +9,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from urllib.parse import quote
 
-from wine_quality.data.allowed import EVERYTHING
-from wine_quality.environments.versions import PROJECT_ROOT
 from wine_quality.execution.warm_client import RUN_VARIABLES
-from wine_quality.home import home
+from wine_quality.paths import PROJECT_ROOT, home
+from wine_quality.sources.allowed import EVERYTHING
 from wine_quality.stack.service import (
     Service,
     graphql_answers,

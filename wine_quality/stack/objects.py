@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from wine_quality.environments.versions import PROJECT_ROOT
+from wine_quality.paths import PROJECT_ROOT
 from wine_quality.stack.service import Service, http_answers, with_home
 
 _ALIVE = (200, 403)  # an unsigned request is refused

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from wine_quality.environments.versions import DEFAULT_VERSION, MlflowVersion, get_version
-from wine_quality.home import home
+from wine_quality.paths import home
 from wine_quality.sources.location import parse_server
 from wine_quality.stack.dagster import dagster_services
 from wine_quality.stack.objects import bucket_task, store_service
@@ -16,7 +16,7 @@ from wine_quality.stack.proxy import proxy_service, public_url
 from wine_quality.stack.service import Service
 from wine_quality.stack.settings import choose_port, is_loopback
 from wine_quality.stack.tracking import mlflow_service, underscored
-from wine_quality.tracking.addresses import ui_variable, uri_variable
+from wine_quality.tracking.servers.addresses import ui_variable, uri_variable
 
 _LOCAL = "127.0.0.1"
 

@@ -13,7 +13,7 @@ import socket
 from collections.abc import Mapping
 from pathlib import Path
 
-from wine_quality.environments.versions import PROJECT_ROOT
+from wine_quality.paths import PROJECT_ROOT
 
 FOLDER = PROJECT_ROOT / "deploy" / "docker-compose"
 EXAMPLE = FOLDER / ".env.example"

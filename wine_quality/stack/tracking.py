@@ -6,7 +6,8 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from wine_quality.environments.versions import PROJECT_ROOT, MlflowVersion
+from wine_quality.environments.versions import MlflowVersion
+from wine_quality.paths import PROJECT_ROOT
 from wine_quality.stack.objects import aws_variables
 from wine_quality.stack.service import Service, http_answers, with_home
 from wine_quality.stack.settings import FOLDER

@@ -12,7 +12,7 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from wine_quality.environments.versions import PROJECT_ROOT
+from wine_quality.paths import PROJECT_ROOT
 from wine_quality.supply_chain.locks import Pin, images, pins
 
 _BASE = re.compile(r"^ARG PYTHON=(\S+)$", re.MULTILINE)

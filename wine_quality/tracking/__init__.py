@@ -1,1 +1,4 @@
-"""The pluggable MLflow tracker: one narrow interface, a back end per MLflow API."""
+"""The pluggable MLflow tracker: one narrow interface, a back end per MLflow API.
+
+Knows no wine, no asset and no model family.
+"""

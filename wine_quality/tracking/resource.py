@@ -14,22 +14,8 @@ from dagster import (
 )
 from pydantic import Field, PrivateAttr
 
-from wine_quality.config_fields import CheckedResource
-from wine_quality.environments.version_choice import (
-    TRAINING_STEPS,
-    choose_version,
-    named_version,
-    version_of_process,
-)
-from wine_quality.environments.versions import (
-    DEFAULT_VERSION,
-    MLFLOW_VERSIONS,
-    MlflowVersion,
-    get_version,
-)
-from wine_quality.policy.names import check_experiment_name, check_model_name
-from wine_quality.policy.places import check_link
-from wine_quality.run_tag_names import (
+from wine_quality.dagster_support.config_fields import CheckedResource
+from wine_quality.dagster_support.run_tag_names import (
     MLFLOW_EXPERIMENT_TAG,
     MLFLOW_OWNER_TAG,
     MLFLOW_RUN_TAG,
@@ -39,22 +25,23 @@ from wine_quality.run_tag_names import (
     TRAINED_BY_TAG,
     change_tag,
 )
-from wine_quality.tracking.addresses import allowed_tracking_uri
-from wine_quality.tracking.connection import (
-    EXPERIMENT,
-    MODEL,
-    connect,
-    tracking_settings,
+from wine_quality.environments.versions import (
+    DEFAULT_VERSION,
+    MLFLOW_VERSIONS,
+    MlflowVersion,
+    get_version,
 )
-from wine_quality.tracking.lifecycle import (
+from wine_quality.policy.names import check_experiment_name, check_model_name
+from wine_quality.policy.places import check_link
+from wine_quality.tracking.registry.promotion_note import disown_promotion
+from wine_quality.tracking.runs.lifecycle import (
     Resumption,
     broken_off_status,
     final_status,
     planned_steps,
     resumption_of,
 )
-from wine_quality.tracking.promotion_note import disown_promotion
-from wine_quality.tracking.run_tags import (
+from wine_quality.tracking.runs.run_tags import (
     LEFT,
     OPEN,
     RUN_TAG,
@@ -62,9 +49,22 @@ from wine_quality.tracking.run_tags import (
     tags_for_mlflow,
     without_password,
 )
-from wine_quality.tracking.server_check import server_named
+from wine_quality.tracking.servers.addresses import allowed_tracking_uri
+from wine_quality.tracking.servers.connection import (
+    EXPERIMENT,
+    MODEL,
+    connect,
+    tracking_settings,
+)
+from wine_quality.tracking.servers.server_check import server_named
 from wine_quality.tracking.tracker import Tracker, TrackingSettings
 from wine_quality.tracking.training import PartsOfTwoTrainingsError, Training
+from wine_quality.tracking.version_choice import (
+    TRAINING_STEPS,
+    choose_version,
+    named_version,
+    version_of_process,
+)
 
 # Dagster's config enums go by name; here name and value are the version table's key.
 VersionKey = enum.Enum("VersionKey", {key: key for key in MLFLOW_VERSIONS})  # type: ignore[misc]

@@ -21,10 +21,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wine_quality.policy.names import check_run_id
-from wine_quality.tracking.champion import ChampionRegistry
-from wine_quality.tracking.child_runs import ChildRuns, children_experiment, end_running_children
-from wine_quality.tracking.loadable import loadable_formats, require_loadable
-from wine_quality.tracking.provenance import (
+from wine_quality.tracking.registry.champion import ChampionRegistry
+from wine_quality.tracking.registry.loadable import loadable_formats, require_loadable
+from wine_quality.tracking.registry.provenance import (
     HASH_TAG,
     NO_RECORD,
     SIGNATURE_TAG,
@@ -38,7 +37,12 @@ from wine_quality.tracking.provenance import (
     require_signature,
     signature,
 )
-from wine_quality.tracking.run_tags import (
+from wine_quality.tracking.runs.child_runs import (
+    ChildRuns,
+    children_experiment,
+    end_running_children,
+)
+from wine_quality.tracking.runs.run_tags import (
     NOTE_TAG,
     RUN_TAG,
     with_dagster_link,

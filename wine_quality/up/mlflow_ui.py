@@ -14,9 +14,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from wine_quality.environments.versions import MlflowVersion
-from wine_quality.home import embedded_store
-from wine_quality.tracking.embedded_store import ARTIFACTS, embedded_uri, needs_preparing
-from wine_quality.tracking.run_tags import FROM_MLFLOW
+from wine_quality.paths import embedded_store
+from wine_quality.tracking.runs.run_tags import FROM_MLFLOW
+from wine_quality.tracking.servers.embedded_store import ARTIFACTS, embedded_uri, needs_preparing
 from wine_quality.up.http_head import MalformedRequestError, RequestHead, answer
 from wine_quality.up.ports import port_of
 from wine_quality.up.processes import Process, stop
@@ -149,7 +149,7 @@ class MlflowUi:
         # gunicorn 27 opens a control socket under HOME: one HOME per server.
         variables = {**version.process_variables(), "HOME": str(store)}
         if needs_preparing(version.key):
-            module = "wine_quality.tracking.embedded_store"
+            module = "wine_quality.tracking.servers.embedded_store"
             command = [str(version.python), "-W", "ignore", "-m", module, version.key]
             preparing = Process("store", command, variables, self._log)
             try:

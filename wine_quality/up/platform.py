@@ -17,13 +17,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from wine_quality.dagster_support.instance import is_up_to_date
 from wine_quality.environments.versions import MlflowVersion
 from wine_quality.execution.warm_client import WarmServers
-from wine_quality.home import dagster_home_in_use, is_up_to_date, up_state
+from wine_quality.paths import dagster_home_in_use, up_state
 from wine_quality.stack.dagster import webserver_ready
 from wine_quality.stack.processes import signal_group
 from wine_quality.stack.supervisor import Watchdog
-from wine_quality.tracking.addresses import UIS
+from wine_quality.tracking.servers.addresses import UIS
 from wine_quality.up.logs import Logs
 from wine_quality.up.mlflow_uis import MlflowUis
 from wine_quality.up.ports import port_of
@@ -35,7 +36,7 @@ _READY_SECONDS = 300
 _LOCATION = "ml_repository"
 _CODE_SERVER = "Dagster's code server"
 _RESTARTS = 5
-_STORES = "from wine_quality.home import open_dagster; open_dagster().dispose()"
+_STORES = "from wine_quality.dagster_support.instance import open_dagster; open_dagster().dispose()"
 
 
 class ProcessEndedError(RuntimeError):

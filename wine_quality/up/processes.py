@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from wine_quality.environments.versions import PROJECT_ROOT
+from wine_quality.paths import PROJECT_ROOT
 from wine_quality.stack.processes import signal_group
 
 GRACE_SECONDS = 15.0

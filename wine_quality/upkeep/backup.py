@@ -22,9 +22,9 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from wine_quality.home import home
+from wine_quality.paths import home
 from wine_quality.stack.settings import StackError
-from wine_quality.tracking.signing_key import key_file
+from wine_quality.tracking.registry.signing_key import key_file
 from wine_quality.upkeep.data_services import DataServices
 from wine_quality.upkeep.moment import one_moment
 
@@ -161,7 +161,7 @@ def _keep(content: BinaryIO, folder: Path) -> tuple[str, int]:
 def _versions(services: DataServices) -> dict[str, str]:
     from importlib.metadata import version
 
-    from wine_quality.tracking.run_tags import git_commit
+    from wine_quality.tracking.runs.run_tags import git_commit
 
     return {
         "postgresql": services.postgres_version,

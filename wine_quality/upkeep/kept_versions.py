@@ -11,15 +11,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from wine_quality.tracking.all_versions import all_versions
-from wine_quality.tracking.champion import (
+from wine_quality.tracking.registry.all_versions import all_versions
+from wine_quality.tracking.registry.champion import (
     DECISION_TAG,
     NONE,
     OPEN,
     PREVIOUS_TAG,
     WITHDRAWN_TAG,
 )
-from wine_quality.tracking.run_tags import RUN_TAG
+from wine_quality.tracking.runs.run_tags import RUN_TAG
 
 _STAGES_IN_USE = ("Production", "Staging")
 _RUN_ID = re.compile(r"[0-9a-f]{32}")

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
-from wine_quality.tracking.child_runs import PARENT_TAG, experiments_with_children
-from wine_quality.tracking.run_tags import RUN_TAG
+from wine_quality.tracking.runs.child_runs import PARENT_TAG, experiments_with_children
+from wine_quality.tracking.runs.run_tags import RUN_TAG
 from wine_quality.upkeep.kept_versions import Versions, look_at_versions, may_go
 
 RETIRED_TAG = "wine_quality.retired"

@@ -10,7 +10,7 @@ from typing import Any
 
 from wine_quality.stack.platform import stack_folder
 from wine_quality.stack.settings import StackError
-from wine_quality.tracking.signing_key import add_keys
+from wine_quality.tracking.registry.signing_key import add_keys
 from wine_quality.upkeep.backup import (
     FORMAT,
     HISTORY,

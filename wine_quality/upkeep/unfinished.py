@@ -20,11 +20,11 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from wine_quality.environments.versions import PROJECT_ROOT
-from wine_quality.run_tag_names import FORMER_NAMES, MLFLOW_STATE_TAG, change_tag
+from wine_quality.dagster_support.run_tag_names import FORMER_NAMES, MLFLOW_STATE_TAG, change_tag
+from wine_quality.paths import PROJECT_ROOT
 from wine_quality.stack.service import with_home
 from wine_quality.stack.settings import FOLDER, StackError
-from wine_quality.tracking.run_tags import OPEN, RUN_TAG
+from wine_quality.tracking.runs.run_tags import OPEN, RUN_TAG
 from wine_quality.upkeep.data_services import DataServices
 
 _SECONDS = 600

@@ -36,7 +36,7 @@ def serve(options: argparse.Namespace) -> None:
     from dagster_webserver.app import create_app_from_workspace_process_context
     from dagster_webserver.version import __version__
 
-    from wine_quality.environments.dagster_private import workspace_of_files
+    from wine_quality.dagster_support.dagster_private import workspace_of_files
     from wine_quality.webserver.guard import allowed_hosts
     from wine_quality.webserver.layer import GuardedApplication
     from wine_quality.webserver.mlflow_pages import WithMlflowPages

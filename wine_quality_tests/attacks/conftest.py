@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from wine_quality.data.source import PACKAGED_RED_WINE
 from wine_quality.environments.versions import DEFAULT_VERSION, MLFLOW_VERSIONS
+from wine_quality.sources.source import PACKAGED_RED_WINE
 from wine_quality_tests.attacks.fronts import LocalStack, Up
 from wine_quality_tests.attacks.listeners import HttpListener, PostgresListener
 from wine_quality_tests.attacks.table import World
-from wine_quality_tests.servers import free_port
+from wine_quality_tests.support.servers import free_port
 
 ALL = os.environ.get("WINE_QUALITY_ATTACKS") == "all"
 FRONTS = ("up", "stack") if ALL else ("up",)

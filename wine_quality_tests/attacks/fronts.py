@@ -11,12 +11,12 @@ from typing import Any, Protocol
 
 import requests
 
-from wine_quality.data.allowed import EVERYTHING
-from wine_quality.environments.versions import PROJECT_ROOT
-from wine_quality_tests.canaries import MARK, canaries
-from wine_quality_tests.dagster_stack import READY_SECONDS, DagsterStack
-from wine_quality_tests.servers import await_condition, dying_with_us, free_port
-from wine_quality_tests.stack_client import Stack
+from wine_quality.paths import PROJECT_ROOT
+from wine_quality.sources.allowed import EVERYTHING
+from wine_quality_tests.support.canaries import MARK, canaries
+from wine_quality_tests.support.dagster_stack import READY_SECONDS, DagsterStack
+from wine_quality_tests.support.servers import await_condition, dying_with_us, free_port
+from wine_quality_tests.support.stack_client import Stack
 
 _RUN = """query R($run: ID!) { runOrError(runId: $run) { ... on Run { status } }
   logsForRun(runId: $run) { ... on EventConnection { events {

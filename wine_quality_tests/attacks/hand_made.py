@@ -8,8 +8,8 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from wine_quality.tracking.provenance import HASH_TAG, model_sha256
-from wine_quality_tests.servers import MlflowServer
+from wine_quality.tracking.registry.provenance import HASH_TAG, model_sha256
+from wine_quality_tests.support.servers import MlflowServer
 
 
 class Payload:

@@ -10,15 +10,15 @@ from pathlib import Path
 import pytest
 
 from wine_quality.environments.versions import MLFLOW_VERSIONS, MlflowVersion
-from wine_quality.tracking.provenance import SIGNATURE_TAG
+from wine_quality.tracking.registry.provenance import SIGNATURE_TAG
 from wine_quality_tests.attacks.conftest import ALL, VERSIONS
 from wine_quality_tests.attacks.fronts import log_of
 from wine_quality_tests.attacks.hand_made import make_champion, put_payload, register, tags_of
 from wine_quality_tests.attacks.table import World
-from wine_quality_tests.model_server import NAME, Regressor
-from wine_quality_tests.servers import MlflowServer
-from wine_quality_tests.serving import Serve
-from wine_quality_tests.warm_commands import run_command
+from wine_quality_tests.support.model_server import NAME, Regressor
+from wine_quality_tests.support.servers import MlflowServer
+from wine_quality_tests.support.serving import Serve
+from wine_quality_tests.support.warm_commands import run_command
 
 pytestmark = [
     pytest.mark.slow,

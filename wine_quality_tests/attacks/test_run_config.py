@@ -16,7 +16,7 @@ from wine_quality_tests.attacks.conftest import ALL, FRONTS, VERSIONS
 from wine_quality_tests.attacks.fronts import Front, log_of
 from wine_quality_tests.attacks.listeners import ANSWER
 from wine_quality_tests.attacks.table import ATTACKS, MODEL, Attack, World
-from wine_quality_tests.canaries import MARK, in_files
+from wine_quality_tests.support.canaries import MARK, in_files
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 RUN_SECONDS = 600

@@ -8,7 +8,7 @@ import pytest
 import requests
 
 from wine_quality_tests.attacks.conftest import FRONTS
-from wine_quality_tests.dagster_stack import _LAUNCH
+from wine_quality_tests.support.dagster_stack import _LAUNCH
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 PARAMS = {

@@ -85,7 +85,7 @@ def check_ticks(example: tuple[Any, str | None], folder: Path) -> str:
     from dagster import build_sensor_context, validate_run_config
 
     from wine_quality.definitions import main_job
-    from wine_quality.watching import WatchedPlace, watching_sensor
+    from wine_quality.defs.data.new_file_sensor import WatchedPlace, watching_sensor
 
     entries, cursor = example
     place = folder / "place"
@@ -154,9 +154,9 @@ def check_variables(variables: dict[str, str], folder: Path) -> str:
     from dagster import validate_run_config
 
     from wine_quality.definitions import main_job
-    from wine_quality.schedules import retraining_schedule
-    from wine_quality.training.fit import check_hyperparameters
-    from wine_quality.watching import WatchedPlace, watching_sensor
+    from wine_quality.defs.data.new_file_sensor import WatchedPlace, watching_sensor
+    from wine_quality.defs.schedules import retraining_schedule
+    from wine_quality.models.elastic_net.fit import check_hyperparameters
 
     named = {f"WINE_QUALITY_WATCH_{field}": value for field, value in variables.items()}
     with mock.patch.dict(os.environ, named):

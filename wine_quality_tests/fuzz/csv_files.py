@@ -9,10 +9,10 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from wine_quality.data.contract import COLUMNS
-from wine_quality.data.source import PACKAGED_RED_WINE
-from wine_quality.history import WineHistory
-from wine_quality.loading import RawWineCsvConfig, WinesRefusedError, load_wines
+from wine_quality.datasets.contract import COLUMNS
+from wine_quality.history.wine_history import WineHistory
+from wine_quality.sources.source import PACKAGED_RED_WINE
+from wine_quality.wines.loading import RawWineCsvConfig, WinesRefusedError, load_wines
 from wine_quality_tests.fuzz.damage import damaged
 from wine_quality_tests.fuzz.outcome import kept, require_clear, require_nothing_kept
 

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from wine_quality.data.transfer import SourceError
 from wine_quality.engines.batches import UnreadableFile
 from wine_quality.engines.broken_rules import ContractBroken
-from wine_quality.history import HistoryError, WineHistory
-from wine_quality.loading import WinesRefusedError
+from wine_quality.history.wine_history import HistoryError, WineHistory
+from wine_quality.sources.transfer import SourceError
+from wine_quality.wines.loading import WinesRefusedError
 
 OURS = (WinesRefusedError, SourceError, HistoryError, UnreadableFile, ContractBroken)
 LONGEST = 10_000

@@ -98,7 +98,7 @@ def _job() -> Any:
 
 @functools.lru_cache(1)
 def _wines() -> Any:
-    from wine_quality.loading import RawWineCsvConfig, load_wines
+    from wine_quality.wines.loading import RawWineCsvConfig, load_wines
 
     return load_wines(RawWineCsvConfig()).frame.head(40)
 
@@ -134,17 +134,17 @@ def check_config(config: dict[str, Any], folder: Path) -> str:
 
 def _use(config: dict[str, Any], folder: Path) -> None:
     """What the run does with each part, without its servers."""
-    from wine_quality.assets.data import split_wines
-    from wine_quality.assets.hyperparameters import Hyperparameters
-    from wine_quality.assets.model import TrainingConfig
-    from wine_quality.assets.promotion import PromotionConfig
-    from wine_quality.assets.split_config import SplitConfig
-    from wine_quality.data.source import PACKAGED_RED_WINE
-    from wine_quality.data.transfer import within_deadline
+    from wine_quality.defs.champion.champion_model import PromotionConfig
+    from wine_quality.defs.data.split_config import SplitConfig
+    from wine_quality.defs.data.train_test_split import split_wines
+    from wine_quality.defs.model.elasticnet_model import TrainingConfig
+    from wine_quality.defs.model.hyperparameters import Hyperparameters
     from wine_quality.engines.membership import Membership
-    from wine_quality.loading import RawWineCsvConfig
-    from wine_quality.training.fit import check_hyperparameters, fit_elastic_net
-    from wine_quality.training_engine import TrainingEngine
+    from wine_quality.engines.resource import TrainingEngine
+    from wine_quality.models.elastic_net.fit import check_hyperparameters, fit_elastic_net
+    from wine_quality.sources.source import PACKAGED_RED_WINE
+    from wine_quality.sources.transfer import within_deadline
+    from wine_quality.wines.loading import RawWineCsvConfig
 
     def given(part: str, name: str) -> dict[str, Any]:
         section = (config.get(part) or {}).get(name) or {}

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from wine_quality_tests.servers import dying_with_us
+from wine_quality_tests.support.servers import dying_with_us
 
 SECONDS = 60
 MOST_MIB = 1500
@@ -27,11 +27,11 @@ def stream(path: str, history_folder: str) -> dict[str, Any]:
 
     from wine_quality.engines.membership import Membership
     from wine_quality.engines.parquet_reader import ParquetReader
+    from wine_quality.engines.resource import EngineChoice, TrainingEngine
     from wine_quality.engines.training_pass import sum_files, total_of
-    from wine_quality.history import WineHistory
-    from wine_quality.loading import RawWineCsvConfig, WinesRefusedError
-    from wine_quality.streaming import look_at, pass_over
-    from wine_quality.training_engine import EngineChoice, TrainingEngine
+    from wine_quality.history.wine_history import WineHistory
+    from wine_quality.wines.loading import RawWineCsvConfig, WinesRefusedError
+    from wine_quality.wines.streaming import look_at, pass_over
     from wine_quality_tests.fuzz.outcome import (
         OURS,
         kept,

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from hypothesis import strategies as st
 
-from wine_quality.data.remembered import key_of
-from wine_quality.data.source import read_source
-from wine_quality.data.transfer import SourceError, SourceLimits, redact_url
 from wine_quality.engines.batches import UnreadableFile
-from wine_quality.streaming import _place_of
+from wine_quality.history.remembered import key_of
+from wine_quality.sources.source import read_source
+from wine_quality.sources.transfer import SourceError, SourceLimits, redact_url
+from wine_quality.wines.streaming import _place_of
 from wine_quality_tests.fuzz.csv_files import GOOD
 from wine_quality_tests.fuzz.damage import damaged
 from wine_quality_tests.fuzz.outcome import require_clear

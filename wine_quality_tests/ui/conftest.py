@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from wine_quality.environments.versions import PROJECT_ROOT
-from wine_quality_tests.notice_servers import SlackStandIn
-from wine_quality_tests.servers import await_condition, dying_with_us, free_port
+from wine_quality.paths import PROJECT_ROOT
+from wine_quality_tests.support.notice_servers import SlackStandIn
+from wine_quality_tests.support.servers import await_condition, dying_with_us, free_port
 
 CHROMIUM_FLAGS = [
     "--no-sandbox",

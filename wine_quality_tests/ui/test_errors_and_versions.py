@@ -11,7 +11,7 @@ import pytest
 import requests
 import yaml
 
-from wine_quality_tests.servers import await_condition
+from wine_quality_tests.support.servers import await_condition
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 

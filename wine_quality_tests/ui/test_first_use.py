@@ -15,7 +15,7 @@ from wine_quality.environments.versions import (
     environments_root,
     get_version,
 )
-from wine_quality_tests.servers import await_condition
+from wine_quality_tests.support.servers import await_condition
 from wine_quality_tests.ui.conftest import Up
 from wine_quality_tests.ui.test_runs_of_commands import LAUNCH, ask, runs_of, tags_of
 

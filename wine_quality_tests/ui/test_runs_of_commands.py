@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 import requests
 
+from wine_quality.dagster_support.run_tag_names import MLFLOW_RUN_TAG
 from wine_quality.environments.versions import MLFLOW_VERSIONS
-from wine_quality.run_tag_names import MLFLOW_RUN_TAG
-from wine_quality_tests.servers import await_condition
-from wine_quality_tests.warm_commands import run_command
+from wine_quality_tests.support.servers import await_condition
+from wine_quality_tests.support.warm_commands import run_command
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 

@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from wine_quality_tests.dagster_stack import DagsterStack
-from wine_quality_tests.servers import await_condition
+from wine_quality_tests.support.dagster_stack import DagsterStack
+from wine_quality_tests.support.servers import await_condition
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 

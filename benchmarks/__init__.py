@@ -1,0 +1,1 @@
+"""``make bench``: one module per subject, each prints ratios or medians of one session."""

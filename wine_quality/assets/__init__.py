@@ -1,1 +1,0 @@
-"""The five assets, from the raw file to the registered model."""

@@ -1,0 +1,98 @@
+"""``python -m wine_quality metrics status``, ``upgrade`` and ``backfill``."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+from datetime import datetime, timedelta, timezone
+
+from wine_quality.environments.build import require_built
+from wine_quality.environments.versions import EnvironmentMissingError, default_version, get_version
+from wine_quality.metrics_history.database import VARIABLE, MetricsDatabase, parse_url
+from wine_quality.metrics_history.evaluation import MetricsHistoryError
+from wine_quality.paths import PROJECT_ROOT
+
+BAD_USE = 2
+_PREDICTIONS_REVISION = "0002"
+_UPGRADE_SECONDS = 600.0
+"""For each part: years of rows take a while to go into a hypertable."""
+
+
+def metrics(options: argparse.Namespace) -> int:
+    """0 when it was done, 1 when the database or MLflow had something against it, 2 on bad use."""
+    address = os.environ.get(VARIABLE, "").strip()
+    if not address:
+        print(
+            f"error: ${VARIABLE} is empty, so no metrics history is kept. Set it to "
+            "postgresql://USER:PASSWORD@HOST:5432/DATABASE.",
+            file=sys.stderr,
+        )
+        return BAD_USE
+    try:
+        database = MetricsDatabase(parse_url(address))
+        if options.doing == "backfill":
+            return _backfill(options)
+    except (ValueError, EnvironmentMissingError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return BAD_USE
+    try:
+        if options.doing == "upgrade":
+            from wine_quality.metrics_history.migrate import upgrade
+
+            upgrade(database, print, _UPGRADE_SECONDS)
+        _print_status(database)
+    except MetricsHistoryError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _print_status(database: MetricsDatabase) -> None:
+    from wine_quality.metrics_history import migrate, table, timescale
+
+    with database.begin() as connection:
+        revision = migrate.revision(connection)
+        hypertables = timescale.hypertables(connection)
+        if revision is not None:
+            counted = connection.execute(table.summary()).one()
+        if revision is not None and revision >= _PREDICTIONS_REVISION:
+            day_ago = datetime.now(timezone.utc) - timedelta(days=1)
+            served = connection.execute(table.predictions_summary(day_ago)).one()
+        else:
+            served = None
+    print(f"database       {database.name}")
+    if revision is None:
+        print("revision       none: the first run that registers a model makes the table, as does")
+        print("               make metrics DO=upgrade")
+        return
+    newest = "" if revision == table.HEAD else f" (newest: {table.HEAD}; make metrics DO=upgrade)"
+    print(f"revision       {revision}{newest}")
+    _print_table(table.TABLE, hypertables)
+    print(f"rows           {counted.rows}, of {counted.versions} model versions")
+    _print_newest(counted.newest)
+    if served is not None:
+        _print_table(table.PREDICTIONS, hypertables)
+        print(f"last 24 hours  {served.rows} rows, of {served.versions} model versions")
+        _print_newest(served.newest)
+
+
+def _print_table(name: str, hypertables: set[str]) -> None:
+    kind = "hypertable" if name in hypertables else "plain table"
+    print(f"table          wine_quality.{name}, a {kind}")
+
+
+def _print_newest(newest: datetime | None) -> None:
+    if newest is not None:
+        print(f"newest         {newest:%Y-%m-%d %H:%M:%S %Z}")
+
+
+def _backfill(options: argparse.Namespace) -> int:
+    """In the environment of the version whose registry is read."""
+    version = get_version(options.mlflow or default_version())
+    command = [str(require_built(version)), "-W", "ignore"]
+    command += ["-m", "wine_quality.metrics_history.backfill", version.key]
+    command += [options.tracking_uri or "", options.model or ""]
+    environment = {**version.process_variables(), "PYTHONPATH": str(PROJECT_ROOT)}
+    return subprocess.run(command, env=environment).returncode

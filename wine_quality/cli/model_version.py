@@ -1,0 +1,61 @@
+"""Which registered version a command means, for those that take the champion or a number."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from wine_quality.environments.build import require_built
+from wine_quality.environments.own_client import go_on_in
+from wine_quality.environments.versions import (
+    EnvironmentMissingError,
+    MlflowVersion,
+    default_version,
+    get_version,
+)
+from wine_quality.policy.names import check_model_name
+
+if TYPE_CHECKING:
+    import argparse
+
+    from wine_quality.tracking.tracker import Tracker
+
+_CHAMPION = "champion"
+
+
+def in_own_environment(options: argparse.Namespace) -> MlflowVersion | None:
+    """The MLflow version that was picked, in whose environment the command goes on; None on bad
+    use, which was told."""
+    try:
+        version = get_version(options.mlflow or default_version())
+        require_built(version)
+        words = (_CHAMPION, "all") if options.command == "trust" else (_CHAMPION,)
+        if options.version not in words and not options.version.isdigit():
+            raise ValueError(
+                f"--version {options.version!r} is neither a number nor {' nor '.join(words)}"
+            )
+        if options.model:
+            check_model_name(options.model, "--model")
+    except (ValueError, EnvironmentMissingError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return None
+    go_on_in(version)
+    return version
+
+
+def meant(options: argparse.Namespace, version: MlflowVersion) -> tuple[Tracker, str, str | None]:
+    """The registry, the model's name, and the number of the version; None: there is no champion.
+
+    Raises:
+        TrackingServerError: the server does not answer, or is another version's.
+    """
+    from wine_quality.tracking.registry.champion import CHAMPION
+    from wine_quality.tracking.servers.connection import MODEL, connect, tracking_settings
+
+    name = options.model or MODEL
+    settings = tracking_settings(version, options.tracking_uri)
+    tracker = connect(version, settings, lambda text: print(text, file=sys.stderr))
+    number = options.version
+    if number == _CHAMPION:
+        number = tracker.registry(name).holder(CHAMPION)
+    return tracker, name, number

@@ -1,0 +1,122 @@
+"""``python -m wine_quality serve``: MLServer on this machine, with the champion of the moment."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import socket
+import sys
+from typing import TYPE_CHECKING
+
+from wine_quality.environments.build import require_built
+from wine_quality.environments.own_client import go_on_in
+from wine_quality.environments.versions import (
+    EnvironmentMissingError,
+    MlflowVersion,
+    default_version,
+    get_version,
+)
+from wine_quality.paths import home
+
+if TYPE_CHECKING:
+    from wine_quality.tracking.tracker import Tracker
+
+BAD_USE = 2
+HTTP_PORT, GRPC_PORT = 8080, 8081
+_BACKLOG = 2048
+# MLflow's own patience is minutes, and so is that of runs, whoever set it; the next look comes in
+# seconds.
+_IMPATIENCE = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "15", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
+
+
+def serve(options: argparse.Namespace) -> int:
+    """Until Ctrl-C: 0. 1 when it cannot listen, 2 on bad use."""
+    try:
+        version = get_version(options.mlflow or default_version())
+        require_built(version)
+        if options.every <= 0:
+            raise ValueError("--every must be more than 0 seconds")
+        if options.version is not None and not options.version.isdigit():
+            raise ValueError(
+                f"--version {options.version!r} is no version number; leave it out for the champion"
+            )
+    except (ValueError, EnvironmentMissingError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return BAD_USE
+    go_on_in(version)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
+    try:
+        return _serve(options, version)
+    except KeyboardInterrupt:
+        return 0
+
+
+def _serve(options: argparse.Namespace, version: MlflowVersion) -> int:
+    from wine_quality.serving.follow import Follower, Registry
+    from wine_quality.tracking.servers.connection import MODEL, connect, tracking_settings
+
+    os.environ.update(_IMPATIENCE)
+    name = options.model or MODEL
+
+    def connected() -> Tracker:
+        return connect(version, tracking_settings(version, options.tracking_uri), _say)
+
+    try:
+        public = _listen(options.host, options.port, HTTP_PORT)
+        with _listen(options.host, options.grpc_port, GRPC_PORT) as probe:
+            grpc = probe.getsockname()[1]
+    except OSError as error:
+        print(
+            f"error: cannot listen on {options.host}: {error.strerror}. Another --port or "
+            "--grpc-port may be free.",
+            file=sys.stderr,
+        )
+        return 1
+    address = f"http://{options.host}:{public.getsockname()[1]}"
+    _say(f"REST {address}/v2/models/{name}/infer, gRPC {options.host}:{grpc}; Ctrl-C ends it")
+    if not options.host.startswith(("127.", "localhost", "::1")):
+        _say("note: whoever reaches this address may ask for predictions; there is no login")
+    registry = Registry(connected, name, options.version)
+    _make_table()
+    folder = home() / "serving" / f"mlflow-{version.key}" / name
+    Follower(registry, folder, public, grpc, options.every, _say).run()
+    return 0
+
+
+def _make_table() -> None:
+    """Of the prediction log, where there is a database; serving does not depend on it."""
+    from wine_quality.metrics_history.database import VARIABLE, MetricsDatabase, parse_url
+
+    address = os.environ.get(VARIABLE, "").strip()
+    if not address:
+        return
+    from wine_quality.metrics_history.evaluation import MetricsHistoryError
+    from wine_quality.metrics_history.migrate import upgrade
+
+    try:
+        database = MetricsDatabase(parse_url(address))
+        upgrade(database, _say)
+        _say(f"predictions are logged to {database.name}")
+    except (ValueError, MetricsHistoryError) as error:
+        _say(f"warning: predictions may not be logged: {error}")
+
+
+def _listen(host: str, port: int | None, default: int) -> socket.socket:
+    """A listening socket: on the port picked, else on the default, else on a free one."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    if port is not None:
+        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    try:
+        return socket.create_server((host, default), family=family, backlog=_BACKLOG)
+    except OSError:
+        return socket.create_server((host, 0), family=family, backlog=_BACKLOG)
+
+
+def _say(message: str) -> None:
+    print(message, flush=True)
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt

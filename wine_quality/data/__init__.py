@@ -1,1 +1,0 @@
-"""Reading the wines and holding them against the data contract."""

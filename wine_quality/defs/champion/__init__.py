@@ -1,0 +1,1 @@
+"""``champion_model``, and the jobs that promote and roll back."""

@@ -1,0 +1,307 @@
+"""``champion_model``: whether the new version takes the champion's place."""
+
+import enum
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from dagster import (
+    AssetCheckResult,
+    AssetCheckSeverity,
+    AssetCheckSpec,
+    AssetExecutionContext,
+    MaterializeResult,
+    MetadataValue,
+    OpExecutionContext,
+    TableRecord,
+    asset,
+)
+from pydantic import Field
+
+from wine_quality.dagster_support.config_fields import CheckedConfig
+from wine_quality.defs.model.parts import require_same_split, require_version_of_model
+from wine_quality.defs.model.training_steps import require_same_version
+from wine_quality.defs.ownership import GROUP, OWNERS
+from wine_quality.tracking.registry.champion import (
+    CHALLENGER,
+    CHAMPION,
+    DECISION_TAG,
+    OPEN,
+    ChampionRegistry,
+)
+from wine_quality.tracking.registry.promotion_note import note_promotion
+from wine_quality.tracking.registry.provenance import UntrustedModelError
+from wine_quality.tracking.resource import MlflowTracker
+from wine_quality.tracking.servers.links import mlflow_link
+from wine_quality.tracking.servers.server_check import server_named
+from wine_quality.tracking.tracker import Tracker
+from wine_quality.tracking.training import KEY, Training
+from wine_quality.wines.split import Split, split_of
+
+if TYPE_CHECKING:
+    from wine_quality.models.elastic_net.fit import LinearModel
+
+TOLERANCE_CHECK = "no_worse_than_champion"
+# Two that meet see each other after the first crowning; the rest is for what nobody foresaw.
+_ROUNDS = 3
+
+
+class PromotionPolicy(enum.Enum):
+    """Who decides."""
+
+    automatic = "automatic"
+    manual = "manual"
+
+
+class PromotionConfig(CheckedConfig):
+    """When a challenger becomes the champion."""
+
+    policy: PromotionPolicy = Field(
+        default=PromotionPolicy.automatic,
+        description='"automatic": the better one is promoted. "manual": it stays the challenger '
+        "until somebody launches wine_quality_promotion.",
+    )
+    min_improvement: float = Field(
+        default=0.0, ge=0, description="How much less than the champion's its RMSE must be."
+    )
+    tolerance: float = Field(
+        default=0.05,
+        ge=0,
+        description="How much more than the champion's its RMSE may be before the check warns.",
+    )
+
+
+@asset(
+    group_name=GROUP,
+    kinds={"mlflow"},
+    owners=OWNERS,
+    code_version="1",
+    check_specs=[
+        AssetCheckSpec(
+            TOLERANCE_CHECK,
+            asset="champion_model",
+            description="The new version's error on the same test rows, within the tolerance.",
+        )
+    ],
+)
+@server_named()
+def champion_model(
+    context: AssetExecutionContext,
+    config: PromotionConfig,
+    mlflow: MlflowTracker,
+    train_test_split,
+    elasticnet_model,
+    registered_model,
+):
+    """The version that serves: the reigning champion, or the new one if it is better.
+
+    Both predict the same held-out rows. The former champion stays registered, and
+    ``make rollback`` returns to it.
+    """
+    require_same_version(mlflow, elasticnet_model)
+    split = split_of(train_test_split)
+    require_same_split(elasticnet_model["data"], split.data)
+    registry = mlflow.tracker.registry(registered_model["name"])
+    require_version_of_model(registry, elasticnet_model, registered_model)
+    tracker = mlflow.continue_run(context, Training.required(elasticnet_model, "elasticnet_model"))
+    decision = challenge(
+        context,
+        config,
+        tracker,
+        registry,
+        registered_model["version"],
+        elasticnet_model["model"],
+        split,
+    )
+    context.log.info(decision.reason)
+    return MaterializeResult(
+        value={
+            "name": registry.name,
+            "champion": decision.champion,
+            "previous": decision.before,
+            # Of the version that challenged, whoever is champion now.
+            KEY: tracker.require_training().to_json(),
+        },
+        metadata={
+            **decision.metadata(),
+            "mlflow_run": mlflow_link(tracker.run_url),
+            **(
+                {
+                    "champion_version": mlflow_link(
+                        tracker.model_version_url(registry.name, decision.champion)
+                    )
+                }
+                if decision.champion
+                else {}
+            ),
+        },
+        check_results=[decision.check(config.tolerance)],
+    )
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Who is champion after a version has challenged the one before.
+
+    Attributes:
+        mine: The version that challenged.
+        errors: RMSE on the same rows of each version that was compared, in units of quality.
+        untrusted: Why the champion may not be compared with, and so not be replaced; or empty.
+    """
+
+    mine: str
+    before: str | None
+    champion: str | None
+    errors: dict[str, float]
+    reason: str
+    untrusted: str = ""
+
+    def check(self, tolerance: float) -> AssetCheckResult:
+        """Whether its RMSE is at most ``tolerance`` more than that of the champion before."""
+        if self.untrusted:
+            return AssetCheckResult(
+                check_name=TOLERANCE_CHECK,
+                passed=False,
+                severity=AssetCheckSeverity.WARN,
+                description=self.untrusted,
+            )
+        mine = self.errors[self.mine]
+        worse = mine - self.errors.get(self.before or self.mine, mine)
+        return AssetCheckResult(
+            check_name=TOLERANCE_CHECK,
+            passed=worse <= tolerance,
+            severity=AssetCheckSeverity.WARN,
+            description=f"RMSE {mine:.6f}, {worse:+.6f} to the champion's; {tolerance:g} are "
+            "tolerated.",
+        )
+
+    def metadata(self) -> dict[str, Any]:
+        """What the UI shows."""
+        return {
+            "champion": self.champion or "none",
+            "decision": self.reason,
+            "rmse_on_the_same_rows": MetadataValue.table(
+                [
+                    TableRecord({"version": version, "rmse": self.errors[version]})
+                    for version in sorted(self.errors, key=int)
+                ]
+            ),
+        }
+
+
+def challenge(
+    context: AssetExecutionContext | OpExecutionContext,
+    config: PromotionConfig,
+    tracker: Tracker,
+    registry: ChampionRegistry,
+    mine: str,
+    model: dict[str, Any],
+    split: Split,
+) -> Decision:
+    """Make version ``mine`` the challenger and, if the policy says so, the better one champion.
+
+    Args:
+        model: The version's model in plain numbers.
+        split: The rows on which all are compared are those held out here.
+    """
+    from wine_quality.models.compare import winner
+    from wine_quality.models.elastic_net.fit import LinearModel
+
+    automatic = config.policy == PromotionPolicy.automatic
+    registry.tag(mine, DECISION_TAG, OPEN)
+    before = champion = registry.holder(CHAMPION)
+    if champion != mine:
+        registry.give(CHALLENGER, mine)
+    linear = LinearModel.from_json(json.dumps(model))
+    errors = {mine: split.rmse(linear)}
+    untrusted: dict[str, str] = {}
+    for _ in range(_ROUNDS):
+        known = {mine, *([champion] if champion else []), *registry.rivals(mine, before)}
+        for version in sorted(known - set(errors), key=int):
+            try:
+                error = _error_of(tracker, registry, version, split, linear, context.log.warning)
+            except UntrustedModelError as refusal:
+                untrusted[version] = str(refusal)
+                context.log.warning(str(refusal))
+                continue
+            if error is not None:
+                errors[version] = error
+        if champion in untrusted:
+            # It may be what people get, and good. Whoever knows decides.
+            break
+        compared = {version: errors[version] for version in known if version in errors}
+        best = winner(compared, champion, config.min_improvement) if automatic else None
+        if best is None:
+            break
+        registry.crown(best, champion)
+        # Another run may have crowned its own meanwhile: look again.
+        champion = registry.holder(CHAMPION)
+        if champion == best:
+            note_promotion(context, tracker, registry.name, best, before)
+    registry.tag(mine, DECISION_TAG, "promoted" if champion == mine else "refused")
+    refused = untrusted.get(champion or "", "")
+    if refused:
+        reason = (
+            f"version {mine} (RMSE {errors[mine]:.6f}) is the challenger; version {champion} stays "
+            f"the champion, for nobody can compare with it: {refused} To replace it all the same: "
+            f"make promote VERSION={mine}."
+        )
+    else:
+        reason = _reason(mine, before, champion, errors, automatic)
+    return Decision(mine, before, champion, errors, reason, refused)
+
+
+def _error_of(
+    tracker: Tracker,
+    registry: ChampionRegistry,
+    version: str,
+    split: Split,
+    mine: "LinearModel",
+    warn: Callable[[str], None],
+) -> float | None:
+    """RMSE of a version on the held-out rows; None when it cannot be loaded any more.
+
+    Raises:
+        UntrustedModelError: this pipeline did not register it, or not as it is now.
+    """
+    from wine_quality.models.elastic_net.fit import LinearModel
+
+    found = registry.version(version)
+    if found is None:
+        return None
+    plain = tracker.load_training_record(found)
+    if plain is not None:
+        return split.rmse(LinearModel.from_json(json.dumps(plain["model"])))
+    try:
+        shown = len(split.examples("test"))
+        if shown < split.test_rows:
+            warn(
+                f"{registry.name} version {version} left no record of its training: its error is "
+                f"estimated on a sample of {shown} of the {split.test_rows} test rows."
+            )
+        return split.rmse_of(lambda rows: tracker.predict(registry.name, version, rows), mine)
+    except UntrustedModelError:
+        raise
+    except Exception as error:
+        warn(f"{registry.name} version {version} cannot be loaded, so it is passed over: {error}")
+        return None
+
+
+def _reason(
+    mine: str, before: str | None, champion: str | None, errors: dict[str, float], automatic: bool
+) -> str:
+    """The decision in a sentence."""
+    own = f"version {mine} (RMSE {errors[mine]:.6f})"
+    if champion == mine == before:
+        return f"{own} is the champion already."
+    if champion == mine:
+        if before is None:
+            return f"{own} is the first champion."
+        if before not in errors:
+            return f"{own} takes the place of version {before}, which cannot be loaded any more."
+        return f"{own} takes the place of version {before} (RMSE {errors[before]:.6f})."
+    if not automatic:
+        return f"{own} is the challenger. Launch wine_quality_promotion to make it the champion."
+    known = f" (RMSE {errors[champion]:.6f})" if champion in errors else ""
+    return f"version {champion}{known} stays the champion; {own} is not better."

@@ -1,0 +1,187 @@
+"""Asset checks: what is checked, and the sentence each says."""
+
+from __future__ import annotations
+
+from math import isfinite
+from typing import TYPE_CHECKING, Any
+
+from dagster import AssetCheckResult, AssetCheckSeverity, AssetCheckSpec, MetadataValue
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import pandas as pd
+
+    from wine_quality.wines.split import Evaluation
+
+DATA_CONTRACT = AssetCheckSpec(
+    "data_contract",
+    asset="raw_wine_csv",
+    blocking=True,
+    description="Eleven named numeric columns and quality; nothing missing; sane ranges.",
+)
+ALL_FILES_READ = AssetCheckSpec(
+    "all_files_read",
+    asset="raw_wine_csv",
+    description="No file of the place was left out: links to elsewhere, what may not be read.",
+)
+ROWS_KEEP_CONTRACT = AssetCheckSpec(
+    "rows_keep_contract",
+    asset="train_test_split",
+    blocking=True,
+    description="Every row of files that are streamed: nothing missing, sane ranges.",
+)
+PARTS_APART = AssetCheckSpec(
+    "parts_are_apart",
+    asset="train_test_split",
+    blocking=True,
+    description="No row is in both parts, and their sizes are as configured.",
+)
+SHARED_WINES = AssetCheckSpec(
+    "few_shared_wines",
+    asset="train_test_split",
+    description="Few of the held-out wines stand in the training part too, value for value.",
+)
+DRIFT = AssetCheckSpec(
+    "drift_against_champion",
+    asset="elasticnet_model",
+    description="Population stability index of each column against the champion's training data.",
+)
+IN_SCALE = AssetCheckSpec(
+    "predictions_in_scale",
+    asset="evaluation_metrics",
+    blocking=True,
+    description="Every prediction is finite and within the scale of quality, 0 to 10.",
+)
+BEATS_MEAN = AssetCheckSpec(
+    "beats_predicting_the_mean",
+    asset="evaluation_metrics",
+    blocking=True,
+    description="The held-out error is less than that of always predicting the training mean.",
+)
+
+
+def data_contract(passed: bool, said: str) -> AssetCheckResult:
+    return AssetCheckResult(check_name=DATA_CONTRACT.name, passed=passed, description=said)
+
+
+def all_files_read(left_out: Sequence[Mapping[str, str]]) -> AssetCheckResult:
+    """A warning when some are not; ``left_out`` has ``path`` and ``reason`` of each."""
+    said = (
+        f"{len(left_out)} file(s) were left out, such as {left_out[0]['path']}: "
+        if left_out
+        else ""
+    )
+    return AssetCheckResult(
+        check_name=ALL_FILES_READ.name,
+        passed=not left_out,
+        severity=AssetCheckSeverity.WARN,
+        description=f"{said}{left_out[0]['reason']}" if left_out else "Every file of the place.",
+    )
+
+
+def rows_kept_before() -> AssetCheckResult:
+    return AssetCheckResult(
+        check_name=ROWS_KEEP_CONTRACT.name,
+        passed=True,
+        description="The rows were held against the contract when raw_wine_csv loaded them.",
+    )
+
+
+def rows_keep_contract(rows: int, files: int) -> AssetCheckResult:
+    """After a pass that found nothing."""
+    said = f"{rows:,} row(s) of {files} file(s) keep the contract."
+    return AssetCheckResult(
+        check_name=ROWS_KEEP_CONTRACT.name,
+        passed=True,
+        description=said if files else "No file arrived; those remembered kept the contract.",
+    )
+
+
+def rows_break_contract(reason: str) -> AssetCheckResult:
+    return AssetCheckResult(check_name=ROWS_KEEP_CONTRACT.name, passed=False, description=reason)
+
+
+def parts_are_apart(split: pd.DataFrame, test_fraction: float) -> AssetCheckResult:
+    train, test = (split.index[split["part"] == part] for part in ("train", "test"))
+    both = len(train.intersection(test))
+    share = len(test) / len(split)
+    # scikit-learn rounds up to whole rows.
+    passed = both == 0 and abs(share - test_fraction) <= 1 / len(split)
+    return AssetCheckResult(
+        check_name=PARTS_APART.name,
+        passed=passed,
+        description=f"{both} row(s) in both parts; {share:.4f} of the rows are held out.",
+    )
+
+
+def parts_are_apart_by_hash(train_rows: int, test_rows: int) -> AssetCheckResult:
+    """Of streamed wines, of which none of these parts is empty."""
+    share = test_rows / (train_rows + test_rows)
+    return AssetCheckResult(
+        check_name=PARTS_APART.name,
+        passed=True,
+        description="A wine's own values say its part, so no wine is in both; "
+        f"{share:.4f} of the rows are held out.",
+    )
+
+
+def few_shared_wines(shared: int, test_rows: int, allowed: float) -> AssetCheckResult:
+    share = shared / test_rows
+    return AssetCheckResult(
+        check_name=SHARED_WINES.name,
+        passed=share <= allowed,
+        severity=AssetCheckSeverity.WARN,
+        description=f"{shared} of {test_rows} held-out wines ({share:.1%}) have a twin in the "
+        f"training part; {allowed:.0%} are allowed.",
+    )
+
+
+def drift_against_champion(
+    stability: Mapping[str, float] | None, champion: str | None, threshold: float
+) -> AssetCheckResult:
+    """``stability`` is None when there is no champion, or nothing is known of its data."""
+    if stability is None:
+        said = (
+            f"Nothing is known of the data of champion version {champion}."
+            if champion
+            else "There is no champion yet."
+        )
+        return AssetCheckResult(check_name=DRIFT.name, passed=True, description=said)
+    drifted = {name: value for name, value in stability.items() if value > threshold}
+    worst = max(stability, key=lambda name: stability[name])
+    said = (
+        f"{len(drifted)} column(s) above {threshold:g}: {', '.join(drifted)}."
+        if drifted
+        else f"All columns are within {threshold:g}."
+    )
+    return AssetCheckResult(
+        check_name=DRIFT.name,
+        passed=not drifted,
+        severity=AssetCheckSeverity.WARN,
+        description=f"{said} The most drifted is {worst} with {stability[worst]:.3f}, against "
+        f"champion version {champion}.",
+        metadata={name: MetadataValue.float(value) for name, value in stability.items()},
+    )
+
+
+def predictions_in_scale(evaluation: Evaluation, scale: tuple[float, float]) -> AssetCheckResult:
+    said: dict[str, Any] = {}
+    if isfinite(evaluation.lowest) and isfinite(evaluation.highest):
+        said = {"lowest": evaluation.lowest, "highest": evaluation.highest}
+    return AssetCheckResult(
+        check_name=IN_SCALE.name,
+        passed=evaluation.outside == 0,
+        description=f"{evaluation.outside} of {evaluation.predicted_rows} predictions are not "
+        f"finite or not within {scale[0]:g} to {scale[1]:g}.",
+        metadata=said,
+    )
+
+
+def beats_predicting_the_mean(rmse: float, baseline: float) -> AssetCheckResult:
+    return AssetCheckResult(
+        check_name=BEATS_MEAN.name,
+        passed=rmse < baseline,
+        description=f"RMSE {rmse:.6f}; predicting the training mean gives {baseline:.6f}.",
+        metadata={"rmse": rmse, "baseline_rmse": baseline},
+    )

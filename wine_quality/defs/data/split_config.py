@@ -1,0 +1,18 @@
+"""How the wines are divided, for assets and ops alike."""
+
+from pydantic import Field
+
+from wine_quality.dagster_support.config_fields import CheckedConfig
+
+
+class SplitConfig(CheckedConfig):
+    """How the wines are divided."""
+
+    test_fraction: float = Field(default=0.25, gt=0, lt=1, description="Share held out.")
+    seed: int = Field(default=40, ge=0, le=2**32 - 1, description="Seed of the shuffle.")
+    max_shared_fraction: float = Field(
+        default=0.5,
+        ge=0,
+        le=1,
+        description="Share of held-out wines with a twin in the training part that is no warning.",
+    )

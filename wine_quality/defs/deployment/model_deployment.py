@@ -1,0 +1,256 @@
+"""``model_deployment``: the champion, or a version picked, as what others serve."""
+
+import hashlib
+import tempfile
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dagster import (
+    AssetExecutionContext,
+    AutomationCondition,
+    Failure,
+    MaterializeResult,
+    MetadataValue,
+    asset,
+)
+from pydantic import Field
+
+from wine_quality.dagster_support.config_fields import CheckedConfig
+from wine_quality.defs.deployment.manifest_config import ManifestConfig
+from wine_quality.defs.ownership import GROUP, OWNERS
+from wine_quality.deployment.manifests import SELDON_CORE_V2, TARGETS
+from wine_quality.tracking.registry.champion import CHAMPION
+from wine_quality.tracking.resource import MlflowTracker
+from wine_quality.tracking.servers.links import mlflow_link
+from wine_quality.tracking.servers.server_check import server_named
+from wine_quality.tracking.training import KEY
+
+if TYPE_CHECKING:
+    from wine_quality.deployment.manifest_settings import ManifestModel
+    from wine_quality.serving.fetch import Fetched
+
+
+NONE, LOCAL = "none", "local"
+# What the files are applied to. Dagster's config enums go by name; here the value is the name.
+TargetKey = Enum("TargetKey", {key: key for key in (NONE, LOCAL, *TARGETS)})  # type: ignore[misc]
+
+
+class DeploymentConfig(CheckedConfig):
+    """What is deployed, and where."""
+
+    version: str = Field(default="", description="Number of a version. Empty: the champion.")
+    target: TargetKey = Field(
+        default=TargetKey(NONE),
+        description='"none": only write the files. "local": wait until the server of `make serve` '
+        'answers with this version. "seldon-core-v2", "seldon-core-v1", "kserve": apply that '
+        "manifest to kubernetes_context and wait until the model answers.",
+    )
+    local_server: str = Field(
+        default="http://127.0.0.1:8080", description="Address of `make serve`, for target local."
+    )
+    kubernetes_context: str = Field(
+        default="", description="Context of the kubeconfig that the manifest is applied to."
+    )
+    endpoint: str = Field(
+        default="",
+        description="What stands before /v2 where the cluster's model is reached, such as "
+        "http://seldon-mesh. Empty: the resource's own word that it is ready is enough.",
+    )
+    endpoint_headers: dict[str, str] = Field(
+        default={}, description="Headers that the ingress routes by, such as {Host: …}."
+    )
+    timeout_seconds: float = Field(
+        default=300, gt=0, description="How long to wait until the model answers."
+    )
+    base_path: str = Field(
+        default="",
+        description="Folder or s3:// prefix for the files. Empty: $WINE_QUALITY_DEPLOYMENTS, else "
+        "deployments beside $WINE_QUALITY_ASSETS, else in $WINE_QUALITY_HOME. Seldon Core v2 "
+        "needs one that the cluster reaches.",
+    )
+    manifests: ManifestConfig = Field(
+        default_factory=ManifestConfig, description="How the model runs on Kubernetes."
+    )
+
+
+@asset(
+    group_name=GROUP,
+    kinds={"mlserver", "kubernetes"},
+    owners=OWNERS,
+    code_version="1",
+    deps=["registered_model", "champion_model"],
+    automation_condition=AutomationCondition.eager(),
+)
+@server_named()
+def model_deployment(
+    context: AssetExecutionContext, config: DeploymentConfig, mlflow: MlflowTracker
+):
+    """The champion's model repository for MLServer, and manifests for Seldon Core and KServe.
+
+    Written for every target, applied to the one that is configured. `make serve` follows the
+    champion by itself.
+    """
+    from wine_quality.packaging.served_model import UnservableModel
+    from wine_quality.serving.fetch import fetch
+
+    tracker, name = mlflow.tracker, mlflow.registered_model_name
+    version = config.version or tracker.registry(name).holder(CHAMPION)
+    if version is None:
+        raise Failure(
+            f"{name} has no champion to deploy. Materialize champion_model (`make run`), or name a "
+            "version in ops.model_deployment.config.version.",
+            allow_retries=False,
+        )
+    with tempfile.TemporaryDirectory() as temporary:
+        try:
+            fetched = fetch(tracker, name, version, Path(temporary) / "repository")
+        except UnservableModel as error:
+            raise Failure(str(error), allow_retries=False) from error
+        written = _write(config, fetched, mlflow.version.value, Path(temporary))
+    context.log.info(f"{name} version {version} is in {written.place}")
+    deployed = _apply(context, config, written)
+    model = fetched.model
+    return MaterializeResult(
+        value={
+            "name": name,
+            "version": version,
+            "place": written.place,
+            "deployed_to": deployed,
+            # Of the version, which need not be that of the assets before: see `make rollback`.
+            KEY: tracker.training_of(model.run_id).to_json(),
+        },
+        metadata={
+            "model": name,
+            "version": version,
+            "deployed_to": deployed,
+            "files": MetadataValue.path(written.place),
+            "model_version": mlflow_link(tracker.model_version_url(name, version)),
+            "mlflow_run_id": model.run_id,
+            "logged_by": f"MLflow {model.mlflow_version}",
+            "environment": ", ".join("==".join(pin) for pin in model.packages),
+            "model_settings": MetadataValue.json(written.model_settings),
+            **{
+                target.replace("-", "_"): MetadataValue.md(f"```yaml\n{text}```")
+                for target, text in written.manifests.items()
+            },
+        },
+    )
+
+
+@dataclass(frozen=True)
+class _Written:
+    """The files of a version in their place."""
+
+    place: str
+    model: "ManifestModel"
+    manifests: dict[str, str]
+    model_settings: dict[str, Any]
+
+
+def _write(config: DeploymentConfig, fetched: "Fetched", key: str, temporary: Path) -> _Written:
+    """Model repository and manifests; ``model-settings.json`` comes last."""
+    import json
+
+    from upath import UPath
+
+    from wine_quality.defs.io_manager import s3_options
+    from wine_quality.deployment.manifest_settings import ManifestModel
+    from wine_quality.packaging.place import copy_into, deployments
+    from wine_quality.packaging.repository import REQUIREMENTS, SETTINGS
+    from wine_quality.policy.names import inside
+
+    model = fetched.model
+    base = deployments(config.base_path)
+    remote = "://" in base
+    # Registries of several MLflow versions number their versions alike.
+    place = f"{base}/mlflow-{key}/{model.name}/{model.version}"
+    if not remote:
+        inside(Path(base), f"mlflow-{key}", model.name, model.version)
+    requirements = (fetched.place / REQUIREMENTS).read_bytes()
+    described = ManifestModel(
+        name=model.name,
+        version=model.version,
+        run_id=model.run_id,
+        mlflow_version=key,
+        scikit_learn_version=dict(model.packages)["scikit-learn"],
+        requirements_hash=hashlib.sha256(requirements).hexdigest(),
+        storage_uri=f"{place}/repository/{model.name}" if remote else "",
+    )
+    manifests = _manifests(config.manifests, described)
+    folder = temporary / "manifests"
+    folder.mkdir()
+    for name, text in manifests.items():
+        (folder / f"{name}.yaml").write_text(text)
+    target = UPath(place, **(s3_options() if base.startswith("s3://") else {}))
+    copy_into(folder, target / "manifests", SETTINGS)
+    copy_into(fetched.place.parent, target / "repository", SETTINGS)
+    settings = json.loads((fetched.place / SETTINGS).read_text())
+    return _Written(place, described, manifests, settings)
+
+
+def _manifests(config: ManifestConfig, model: "ManifestModel") -> dict[str, str]:
+    """YAML of each target; Seldon Core v2's only where its agent could fetch the model."""
+    from wine_quality.deployment.manifests import manifests, yaml_text
+    from wine_quality.deployment.targets.seldon_core_v2 import storage_secret_example
+
+    settings = config.settings()
+    made = {}
+    for target in TARGETS:
+        if target == SELDON_CORE_V2 and not model.storage_uri:
+            continue
+        made[target] = yaml_text(manifests(target, model, settings))
+    if model.storage_uri:
+        made["secret.example"] = storage_secret_example(model, settings)
+    return made
+
+
+def _apply(context: AssetExecutionContext, config: DeploymentConfig, written: _Written) -> str:
+    """Where it is deployed; waits until it answers."""
+    from wine_quality.deployment.apply import Endpoint, deploy
+    from wine_quality.deployment.kubectl import DeploymentError, Kubectl
+    from wine_quality.deployment.manifests import manifests, served_as
+
+    target = config.target.value
+    try:
+        if target == NONE:
+            return "nowhere: only its files were written"
+        if target == LOCAL:
+            _await_local(config, written.model)
+            return config.local_server
+        if not config.kubernetes_context:
+            raise DeploymentError(
+                f"target is {target}, but kubernetes_context is empty: name the context, or "
+                'set target to "none" to have the files written only'
+            )
+        settings = config.manifests.settings()
+        deploy(
+            manifests(target, written.model, settings),
+            Kubectl(config.kubernetes_context),
+            model=served_as(target, written.model, settings),
+            endpoint=Endpoint(config.endpoint, config.endpoint_headers)
+            if config.endpoint
+            else None,
+            timeout_seconds=config.timeout_seconds,
+            report=context.log.info,
+        )
+    except (DeploymentError, ValueError) as error:
+        raise Failure(str(error), allow_retries=False) from error
+    return f"{target} on context {config.kubernetes_context}"
+
+
+def _await_local(config: DeploymentConfig, model: "ManifestModel") -> None:
+    """Until the server of ``make serve`` answers with this version, which it takes by itself."""
+    from wine_quality.deployment.apply import Endpoint, await_answer
+    from wine_quality.deployment.kubectl import DeploymentError
+    from wine_quality.deployment.manifests import ServedAs
+
+    url = Endpoint(config.local_server).ready_url(ServedAs(model.name, model.version))
+    try:
+        await_answer(url, config.timeout_seconds)
+    except DeploymentError as error:
+        raise DeploymentError(
+            f"{error} Is `make serve` running, on this MLflow? It serves the champion, or the "
+            "version that it was started with."
+        ) from error

@@ -1,0 +1,179 @@
+"""How asset values travel between steps and environments: Parquet and JSON, never pickles.
+
+A pickle written by one environment's pandas need not load in another's. Every run keeps values of
+its own, so that runs side by side, and a re-execution after others, get what belongs to them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from dagster import AssetRecordsFilter, InputContext, MetadataValue, OutputContext
+from pydantic import Field
+
+from wine_quality.dagster_support.config_fields import CheckedIOManager
+from wine_quality.datasets.parquet import read_parquet, write_parquet
+from wine_quality.escaping import ShownError
+from wine_quality.policy.places import check_place
+from wine_quality.sources.s3 import own_access
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from dagster import DagsterRun
+    from upath import UPath
+
+_FRAME, _RECORD = ".parquet", ".json"
+
+
+class ValueMissingError(ShownError, RuntimeError):
+    """An asset's value is not in the store; the message says what to materialize."""
+
+
+class StoreError(ShownError, RuntimeError):
+    """The store of asset values cannot be used; the message names it and says what to do."""
+
+
+class PlainFormatIOManager(CheckedIOManager):
+    """Data frames as Parquet (their ``attrs`` included), dictionaries as JSON.
+
+    Both keep every digit of a float. A value lies in ``<base_path>/<asset>/<run id>.<format>``,
+    that of an op in ``<base_path>/ops/<step>/<run id>.<format>``.
+    """
+
+    base_path: str = Field(
+        default="",
+        description="Folder or s3:// prefix. Empty: $WINE_QUALITY_ASSETS, else assets in "
+        "$WINE_QUALITY_HOME.",
+    )
+
+    def handle_output(self, context: OutputContext, obj: Any) -> None:
+        suffix = _RECORD if isinstance(obj, dict) else _FRAME
+        path = self._path(_place(context), context.run_id, suffix)
+        with _store_named(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if suffix == _RECORD:
+                path.write_text(json.dumps(obj, indent=1))
+            else:
+                write_frame(obj, path)
+        context.add_output_metadata({"path": MetadataValue.path(str(path))})
+
+    def load_input(self, context: InputContext) -> Any:
+        place = _place(context if context.has_asset_key else context.upstream_output)
+        for run_id in _runs_to_ask(context):
+            for suffix in (_FRAME, _RECORD):
+                path = self._path(place, run_id, suffix)
+                with _store_named(path):
+                    if path.exists():
+                        return (
+                            json.loads(path.read_text()) if suffix == _RECORD else read_frame(path)
+                        )
+        asset = "/".join(place)
+        raise ValueMissingError(
+            f"there is no value of {asset} in {self._base()}: "
+            f"materialize {asset} first, or together with this asset"
+        )
+
+    def _base(self) -> UPath:
+        from upath import UPath
+
+        from wine_quality.paths import home
+
+        given = check_place(self.base_path, "resources.io_manager.config.base_path")
+        base = given or os.environ.get("WINE_QUALITY_ASSETS") or str(home() / "assets")
+        return UPath(base, **(s3_options() if base.startswith("s3://") else {}))
+
+    def _path(self, place: Sequence[str], run_id: str, suffix: str) -> UPath:
+        return self._base().joinpath(*place, f"{run_id}{suffix}")
+
+
+@contextmanager
+def _store_named(path: UPath) -> Iterator[None]:
+    """Say which store failed and what to do, where only a library would speak.
+
+    Raises:
+        StoreError: what the store, or the way to it, raised.
+    """
+    faults: tuple[type[Exception], ...] = (OSError,)
+    if path.protocol == "s3":
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        faults = (OSError, BotoCoreError, ClientError)
+    try:
+        yield
+    except faults as error:
+        if path.protocol == "s3":
+            endpoint = os.environ.get("WINE_QUALITY_ASSETS_ENDPOINT") or "AWS"
+            where = f"the S3 store of asset values at {endpoint} ($WINE_QUALITY_ASSETS_ENDPOINT)"
+            advice = "Start it, or correct the address, keys or free space"
+        else:
+            where, advice = "the folder of asset values", "Make room or mend its permissions"
+        raise StoreError(
+            f"{where} cannot be used for {path}: {error} {advice}; then re-execute from failure."
+        ) from error
+
+
+def s3_options() -> dict[str, Any]:
+    """How s3fs reaches the store of asset values.
+
+    The keys in ``WINE_QUALITY_ASSETS_KEY`` and ``_SECRET``, which neither MLflow nor boto looks at,
+    so that a run can hold them and still have none for MLflow's artifacts; without them those of
+    the ``AWS_*`` variables. ``_ENDPOINT`` and ``_REGION`` name the store, if it is not AWS.
+    """
+    return {
+        # What a path held before says nothing of what it holds now.
+        "use_listings_cache": False,
+        "config_kwargs": {
+            "connect_timeout": 10,
+            "read_timeout": 60,
+            # Stores other than AWS need not know the newer checksums.
+            "request_checksum_calculation": "when_required",
+            "response_checksum_validation": "when_required",
+        },
+        **own_access("WINE_QUALITY_ASSETS"),
+    }
+
+
+def _place(context: InputContext | OutputContext | None) -> list[str]:
+    """Where the values of an asset, or of an op that belongs to none, lie."""
+    assert context is not None
+    if context.has_asset_key:
+        return list(context.asset_key.path)
+    assert isinstance(context, OutputContext)
+    return ["ops", context.step_key]
+
+
+def _runs_to_ask(context: InputContext) -> Iterator[str]:
+    """This run, those it re-executes, then whichever had materialized the asset last when this run
+    began: another may have done so since, when the steps before had been given theirs.
+    """
+    instance, run_id = context.instance, context.step_context.run_id
+    record = instance.get_run_record_by_id(run_id)
+    run: DagsterRun | None = record.dagster_run if record else None
+    while run is not None:
+        yield run.run_id
+        run = instance.get_run_by_id(run.parent_run_id) if run.parent_run_id else None
+    if not context.has_asset_key:
+        return
+    if record is not None and record.start_time is not None:
+        wanted = AssetRecordsFilter(context.asset_key, before_timestamp=record.start_time)
+        for known in instance.fetch_materializations(wanted, limit=1).records:
+            yield known.run_id
+    latest = instance.get_latest_materialization_event(context.asset_key)
+    if latest is not None:
+        yield latest.run_id
+
+
+def write_frame(frame: pd.DataFrame, path: UPath) -> None:
+    """As Parquet, ``attrs`` included."""
+    with path.open("wb") as file:
+        write_parquet(frame, file)
+
+
+def read_frame(path: UPath) -> pd.DataFrame:
+    """What ``write_frame`` wrote."""
+    with path.open("rb") as file:
+        return read_parquet(file)

@@ -1,0 +1,47 @@
+"""``elasticnet_model``: fitted and logged."""
+
+from dagster import AssetExecutionContext, MaterializeResult, asset
+from pydantic import Field
+
+from wine_quality.dagster_support.config_fields import CheckedConfig
+from wine_quality.defs import checks
+from wine_quality.defs.model import training_steps
+from wine_quality.defs.model.freshness import model_freshness
+from wine_quality.defs.model.hyperparameters import Hyperparameters
+from wine_quality.defs.ownership import GROUP, OWNERS
+from wine_quality.tracking.resource import MlflowTracker
+from wine_quality.tracking.servers.server_check import server_named
+from wine_quality.wines.split import split_of
+
+
+class TrainingConfig(CheckedConfig):
+    """When training data counts as drifted."""
+
+    drift_threshold: float = Field(
+        default=0.25,
+        gt=0,
+        description="Population stability index above which a column has drifted.",
+    )
+
+
+@asset(
+    group_name=GROUP,
+    kinds={"scikitlearn", "mlflow"},
+    owners=OWNERS,
+    code_version="1",
+    check_specs=[checks.DRIFT],
+    freshness_policy=model_freshness(),
+)
+@server_named()
+def elasticnet_model(
+    context: AssetExecutionContext,
+    config: TrainingConfig,
+    hyperparameters: Hyperparameters,
+    mlflow: MlflowTracker,
+    train_test_split,
+):
+    """scikit-learn's ElasticNet, fitted on the training part and logged to MLflow."""
+    picked = (hyperparameters.alpha, hyperparameters.l1_ratio, hyperparameters.random_state)
+    split = split_of(train_test_split)
+    done = training_steps.fit_and_log(mlflow, split, picked, config.drift_threshold)
+    return MaterializeResult(value=done.value, metadata=done.metadata, check_results=done.checks)

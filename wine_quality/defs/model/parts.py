@@ -1,0 +1,116 @@
+"""Whether the parts that an asset is given belong together: one training, one split.
+
+Each asset asks before it touches MLflow, so a step that stops here leaves everything as it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import isclose
+from typing import TYPE_CHECKING, Any
+
+from wine_quality.tracking.training import (
+    PartsOfTwoTrainingsError,
+    Training,
+    require_one_training,
+)
+
+if TYPE_CHECKING:
+    from wine_quality.tracking.registry.champion import ChampionRegistry
+    from wine_quality.tracking.tracker import Tracker
+
+_CHECKED_METRIC = "rmse"
+
+
+def require_metrics_of_model(
+    tracker: Tracker, model: Mapping[str, Any], metrics: Mapping[str, Any]
+) -> None:
+    """That the metrics are those of this model.
+
+    Args:
+        model: What ``elasticnet_model`` handed on.
+        metrics: What ``evaluation_metrics`` handed on.
+
+    Raises:
+        PartsOfTwoTrainingsError: they are another model's.
+    """
+    again = (
+        "Materialize evaluation_metrics again before registered_model, or both of them together."
+    )
+    parts = {"elasticnet_model": model, "evaluation_metrics": metrics}
+    require_one_training("elasticnet_model", parts, again)
+    if Training.of(metrics) is None:
+        _require_logged(tracker, model, metrics["metrics"], again)
+
+
+def _require_logged(
+    tracker: Tracker, model: Mapping[str, Any], metrics: Mapping[str, float], again: str
+) -> None:
+    """Metrics that an older checkout stored name no training: MLflow knows the model's own."""
+    training = Training.required(model, "elasticnet_model")
+    logged = tracker.logged_metrics(training.mlflow_run_id).get(_CHECKED_METRIC)
+    given = metrics[_CHECKED_METRIC]
+    if logged is None or not isclose(logged, given, rel_tol=1e-9):
+        known = "none" if logged is None else f"{logged:.6f}"
+        raise PartsOfTwoTrainingsError(
+            f"evaluation_metrics has RMSE {given:.6f}, but elasticnet_model is of {training}, "
+            f"which has {known}: they are of two trainings. {again}"
+        )
+
+
+def require_version_of_model(
+    registry: ChampionRegistry, model: Mapping[str, Any], registered: Mapping[str, Any]
+) -> None:
+    """That the registered version is this model's, by what was handed on and by the registry.
+
+    Args:
+        model: What ``elasticnet_model`` handed on.
+        registered: What ``registered_model`` handed on.
+
+    Raises:
+        PartsOfTwoTrainingsError: it is another model's, or is not there any more.
+    """
+    again = (
+        "Materialize evaluation_metrics and registered_model again before champion_model, or all "
+        "three together."
+    )
+    parts = {"elasticnet_model": model, "registered_model": registered}
+    require_one_training("elasticnet_model", parts, again)
+    mine = Training.required(model, "elasticnet_model")
+    title = f"{registry.name} version {registered['version']}"
+    found = registry.version(registered["version"])
+    if found is None:
+        raise PartsOfTwoTrainingsError(
+            f"registered_model names {title}, which is not in the registry any more; "
+            f"elasticnet_model is of {mine}. {again}"
+        )
+    if found.run_id != mine.mlflow_run_id:
+        raise PartsOfTwoTrainingsError(
+            f"In the registry {title} is of MLflow run {found.run_id}, but elasticnet_model is of "
+            f"{mine}. {again}"
+        )
+
+
+def require_same_split(
+    trained_on: Mapping[str, Any], given: Mapping[str, Any], trained: str = "elasticnet_model"
+) -> None:
+    """Rows the model was trained on must not count as held out.
+
+    Args:
+        trained_on: What the training noted of its split.
+        given: What the split given now says of itself.
+        trained: The asset or op that was trained.
+
+    Raises:
+        PartsOfTwoTrainingsError: names what differs and what to do.
+    """
+    differing = [
+        f"{key} {trained_on[key]} and {given.get(key)}"
+        for key in trained_on
+        if trained_on[key] != given.get(key)
+    ]
+    if differing:
+        raise PartsOfTwoTrainingsError(
+            f"{trained} was trained on another split than the train_test_split given now: they "
+            f"have {'; '.join(differing)}. Materialize {trained} again too."
+        )

@@ -1,0 +1,256 @@
+"""What the assets do with a split and an MLflow run, for the sweep to do it too."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from dagster import AssetCheckResult, MetadataValue
+
+from wine_quality.datasets.contract import FEATURES
+from wine_quality.defs import checks
+from wine_quality.tracking.registry.champion import CHAMPION
+from wine_quality.tracking.servers.links import mlflow_link
+from wine_quality.tracking.training import KEY
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from wine_quality.tracking.resource import MlflowTracker
+    from wine_quality.tracking.tracker import Tracker
+    from wine_quality.wines.split import OpenEngine, Split
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a step hands on, what people see of it, and what was checked."""
+
+    value: dict[str, Any]
+    metadata: dict[str, Any]
+    checks: list[AssetCheckResult]
+
+
+def fit_and_log(
+    mlflow: MlflowTracker,
+    split: Split,
+    hyperparameters: tuple[float, float, int],
+    drift_threshold: float,
+) -> Done:
+    """An elastic net on the training part, in the open MLflow run.
+
+    Args:
+        hyperparameters: alpha, l1_ratio and the solver's seed.
+        drift_threshold: Population stability index above which a column has drifted.
+    """
+    from wine_quality.models.compare import profile, profile_of
+    from wine_quality.models.elastic_net.fit import LinearModel
+    from wine_quality.wines.split import SHUFFLED
+
+    tracker, data = mlflow.tracker, dict(split.data)
+    alpha, l1_ratio, random_state = hyperparameters
+    shown = split.examples("train")
+    estimator = split.fit(alpha, l1_ratio, random_state)
+    tracker.set_tags({"data_sha256": data["data_sha256"], "data_source": data["source"]})
+    tracker.log_params(
+        {
+            "alpha": alpha,
+            "l1_ratio": l1_ratio,
+            "random_state": random_state,
+            "train_rows": split.train_rows,
+            "test_fraction": data["test_fraction"],
+            "split_seed": data["split_seed"],
+            "data_sha256": data["data_sha256"],
+            # Not in values that were stored before there was a choice.
+            "training_data": data.get("training_data", "newest"),
+            "data_files": data.get("data_files", 1),
+            "training_engine": data.get("training_engine", "in_memory"),
+            "split": data.get("split", SHUFFLED),
+        }
+    )
+    sampled = "" if len(shown) == split.train_rows else "_sample"
+    tracker.log_dataset(shown, data["source"], f"wine_quality_train{sampled}")
+    logged = tracker.log_model(estimator, shown[list(FEATURES)].head(2))
+    model = LinearModel.of(estimator, FEATURES)
+    plain = json.loads(model.to_json())
+    predictions = profile_of(model.predict(shown))
+    record = tracker.log_training_record(
+        {"model": plain, "profile": profile(shown), "predictions": predictions}
+    )
+    return Done(
+        value={
+            "model": plain,
+            "model_uri": logged.uri,
+            "model_sha256": logged.sha256,
+            "record_sha256": record,
+            "seal": tracker.seal(logged.sha256, record),
+            "mlflow_run_id": tracker.require_run_id(),
+            "mlflow_version": mlflow.version.value,
+            KEY: tracker.require_training().to_json(),
+            "data": data,
+        },
+        metadata={
+            "alpha": alpha,
+            "l1_ratio": l1_ratio,
+            "nonzero_coefficients": sum(c != 0 for c in model.coefficients),
+            "iterations": int(estimator.n_iter_),
+            "mlflow_client": tracker.client_version,
+            "mlflow_run": mlflow_link(tracker.run_url),
+            "model_uri": logged.uri,
+            "train_rows": split.train_rows,
+            "data_sha256": data["data_sha256"],
+        },
+        checks=[_drift(mlflow, shown, drift_threshold)],
+    )
+
+
+def _drift(mlflow: MlflowTracker, train: pd.DataFrame, threshold: float) -> AssetCheckResult:
+    """How the training data differs from the champion's."""
+    from wine_quality.models.compare import population_stability
+    from wine_quality.tracking.registry.provenance import UntrustedModelError
+
+    registry = mlflow.tracker.registry(mlflow.registered_model_name)
+    champion = registry.holder(CHAMPION)
+    version = registry.version(champion) if champion else None
+    try:
+        record = mlflow.tracker.load_training_record(version) if version else None
+    except UntrustedModelError as error:
+        mlflow.warn(f"The training data is not compared with the champion's: {error}")
+        record = None
+    stability = population_stability(train, record["profile"]) if record else None
+    return checks.drift_against_champion(stability, champion, threshold)
+
+
+def evaluate_and_log(
+    tracker: Tracker, split: Split, model: dict[str, Any], open_engine: OpenEngine
+) -> Done:
+    """RMSE, MAE and R² of a model in plain numbers on the held-out part, and plots of them.
+
+    Args:
+        open_engine: For the second pass over wines that are not in memory.
+    """
+    from wine_quality.models import plots, small_plots
+    from wine_quality.models.elastic_net.fit import LinearModel
+    from wine_quality.wines.split import SCALE
+
+    linear = LinearModel.from_json(json.dumps(model))
+    found = split.evaluate(linear, open_engine)
+    tracker.log_metrics(found.metrics)
+    pairs = found.actual, found.predicted
+    shown = show_plots(
+        tracker,
+        {
+            "residuals": (plots.residuals(*pairs), small_plots.residuals(*pairs)),
+            "predicted_against_actual": (
+                plots.predicted_against_actual(*pairs),
+                small_plots.predicted_against_actual(*pairs),
+            ),
+            "coefficients": (plots.coefficients(linear), small_plots.coefficients(linear)),
+        },
+    )
+    partly = {} if found.predicted_rows == found.rows else {"mae_rows": found.predicted_rows}
+    return Done(
+        value={
+            "metrics": found.metrics,
+            "test_rows": found.rows,
+            KEY: tracker.require_training().to_json(),
+        },
+        metadata={
+            **found.metrics,
+            **shown,
+            "test_rows": found.rows,
+            **partly,
+            "mlflow_run": mlflow_link(tracker.run_url),
+        },
+        checks=[
+            checks.predictions_in_scale(found, SCALE),
+            checks.beats_predicting_the_mean(found.metrics["rmse"], found.baseline),
+        ],
+    )
+
+
+def show_plots(
+    tracker: Tracker, figures: Mapping[str, tuple[Any, str]], together: str = "plots"
+) -> dict[str, MetadataValue]:
+    """The figures into the MLflow run, and as Dagster's UI shows them.
+
+    Args:
+        figures: By name, matplotlib's figure and a small SVG of the same, which the asset's page
+            shows at once.
+        together: Name of the entry that shows all of them large, behind one click.
+    """
+    from wine_quality.models import plots, small_plots
+
+    shown, large = {}, {}
+    for name, (figure, svg) in figures.items():
+        large[name] = plots.to_png(figure)
+        tracker.log_figure(large[name], f"plots/{name}.png")
+        shown[name] = MetadataValue.md(small_plots.as_markdown(name, svg))
+    return {**shown, together: shown_plot(large)}
+
+
+def shown_plot(pictures: Mapping[str, bytes]) -> MetadataValue:
+    """PNGs, by name, as Dagster's UI shows them behind "[Show Markdown]"."""
+    return MetadataValue.md(
+        "\n\n".join(
+            f"![{name}](data:image/png;base64,{base64.b64encode(png).decode()})"
+            for name, png in pictures.items()
+        )
+    )
+
+
+def register(
+    mlflow: MlflowTracker, model: dict[str, Any], metrics: dict[str, float], dagster_run_id: str
+) -> str:
+    """The number of the version of this run's model, made once however often it is asked for.
+
+    Raises:
+        ValueError: the model is of a time when what was logged was not noted with it.
+        UntrustedModelError: what is noted with it is not what a training here logged.
+    """
+    from wine_quality.tracking.runs.run_tags import absolute_url, git_commit
+    from wine_quality.tracking.tracker import LoggedModel
+
+    job = absolute_url("/locations/ml_repository/jobs/wine_quality_model")
+    champion = absolute_url("/assets/champion_model")
+    if "seal" not in model:
+        raise ValueError(
+            "elasticnet_model was trained before model versions were signed, so nobody knows "
+            "whether its files are still the same. Materialize elasticnet_model again too."
+        )
+    mlflow.tracker.require_seal(model["seal"], model["model_sha256"], model["record_sha256"])
+    return mlflow.tracker.register(
+        LoggedModel(model["model_uri"], model["model_sha256"]),
+        model["record_sha256"],
+        mlflow.registered_model_name,
+        tags={
+            "dagster.run_id": dagster_run_id,
+            "data_sha256": model["data"]["data_sha256"],
+            "git_commit": git_commit(),
+        },
+        description=", ".join(f"{key} {value:.6f}" for key, value in metrics.items()),
+        of_model=(
+            "Predicts the quality of a wine (0 to 10) from eleven measurements: an elastic net. "
+            f"Versions are made by Dagster, in [wine_quality_model]({job}) and its like; which of "
+            f"them is the champion is decided by the asset [champion_model]({champion})."
+        ),
+    )
+
+
+def require_same_version(
+    mlflow: MlflowTracker, model: dict[str, Any], asset: str = "elasticnet_model"
+) -> None:
+    """Another version's client may not be able to go on with the MLflow run.
+
+    Raises:
+        ValueError: names both versions and what to do.
+    """
+    picked = mlflow.version.value
+    if model["mlflow_version"] != picked:
+        raise ValueError(
+            f"{asset} was made with MLflow {model['mlflow_version']} (run "
+            f"{model['mlflow_run_id']}), but resources.mlflow.config.version is "
+            f'"{picked}". Pick that version, or make {asset} again too.'
+        )

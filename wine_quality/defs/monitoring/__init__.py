@@ -1,0 +1,1 @@
+"""Checks on what the served model is asked and answers."""

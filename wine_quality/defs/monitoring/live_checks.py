@@ -1,0 +1,132 @@
+"""Checks of ``model_deployment``: whether what is asked and answered is like the training."""
+
+from collections.abc import Callable
+
+from dagster import AssetCheckResult, AssetCheckSeverity, asset_check
+from pydantic import Field
+
+from wine_quality.dagster_support.config_fields import CheckedConfig
+from wine_quality.datasets.contract import FEATURES
+from wine_quality.defs.monitoring.live_results import bins_table, columns_table, compared
+from wine_quality.defs.monitoring.served import NothingToCompareError, find_served
+from wine_quality.metrics_history.evaluation import MetricsHistoryError
+from wine_quality.metrics_history.resource import MetricsHistory
+from wine_quality.tracking.resource import MlflowTracker
+
+ASSET = "model_deployment"
+
+
+class LiveCheckConfig(CheckedConfig):
+    """Which predictions are compared, and when they differ too much."""
+
+    hours: float = Field(
+        default=24.0, gt=0, le=24 * 366, description="How far back predictions count."
+    )
+    threshold: float = Field(
+        default=0.25,
+        gt=0,
+        description="Population stability index above which the check warns: below 0.1 is usually "
+        "read as stable, above 0.25 as shifted.",
+    )
+    minimum_rows: int = Field(
+        default=200,
+        ge=1,
+        description="With fewer rows nothing is compared: chance alone moves their shares.",
+    )
+
+
+@asset_check(
+    asset=ASSET,
+    description="Population stability index of what the served version predicted lately against "
+    "its predictions for its training data.",
+)
+def live_predictions_like_training(
+    config: LiveCheckConfig, mlflow: MlflowTracker, metrics_history: MetricsHistory
+) -> AssetCheckResult:
+    return _result(_compare_predictions, config, mlflow, metrics_history)
+
+
+@asset_check(
+    asset=ASSET,
+    description="Population stability index of each column that was sent to the served version "
+    "lately against its training data; only where inputs are logged.",
+)
+def live_inputs_like_training(
+    config: LiveCheckConfig, mlflow: MlflowTracker, metrics_history: MetricsHistory
+) -> AssetCheckResult:
+    return _result(_compare_inputs, config, mlflow, metrics_history)
+
+
+def _result(
+    compare: Callable[[LiveCheckConfig, MlflowTracker, MetricsHistory], AssetCheckResult],
+    config: LiveCheckConfig,
+    mlflow: MlflowTracker,
+    history: MetricsHistory,
+) -> AssetCheckResult:
+    """What the comparison found, or what stands in its way."""
+    try:
+        return compare(config, mlflow, history)
+    except NothingToCompareError as nothing:
+        passed, said = True, str(nothing)
+    except MetricsHistoryError as error:
+        passed, said = False, str(error)
+    return AssetCheckResult(passed=passed, severity=AssetCheckSeverity.WARN, description=said)
+
+
+def _compare_predictions(
+    config: LiveCheckConfig, mlflow: MlflowTracker, history: MetricsHistory
+) -> AssetCheckResult:
+    import numpy as np
+
+    from wine_quality.metrics_history.predictions import predicted
+    from wine_quality.models.compare import shift_of
+
+    served = find_served(mlflow, history, config.hours)
+    rows = served.version.rows
+    reference = served.record.get("predictions")
+    if reference is None:
+        raise NothingToCompareError(
+            f"{served.said} is from before predictions for the training data were recorded. The "
+            "next version can be compared."
+        )
+    _require_rows(rows, config, f"prediction(s) by {served.said}")
+    values = predicted(history.database, served.name, served.version, served.since)
+    shift = shift_of(np.asarray(values, dtype=float), reference)
+    return compared(served, {"predictions": shift}, rows, config.threshold, bins_table(shift))
+
+
+def _compare_inputs(
+    config: LiveCheckConfig, mlflow: MlflowTracker, history: MetricsHistory
+) -> AssetCheckResult:
+    import numpy as np
+
+    from wine_quality.metrics_history.predictions import inputs
+    from wine_quality.models.compare import shift_of
+
+    served = find_served(mlflow, history, config.hours)
+    rows, profile = served.version.with_inputs, served.record["profile"]
+    if not rows:
+        raise NothingToCompareError(
+            f"The inputs of {served.said} are not logged; its server logs them with "
+            "WINE_QUALITY_SERVE_LOG_INPUTS=true."
+        )
+    _require_rows(rows, config, f"logged input(s) of {served.said}")
+    sent = inputs(history.database, served.name, served.version, served.since)
+    shifts = {}
+    for name in FEATURES:  # the profile has the target too, which nobody sends
+        values = [row[name] for row in sent if row.get(name) is not None]
+        if values and name in profile:
+            shifts[name] = shift_of(np.asarray(values, dtype=float), profile[name])
+    if not shifts:
+        raise NothingToCompareError(
+            f"The logged inputs of {served.said} have none of the columns it was trained on."
+        )
+    return compared(served, shifts, rows, config.threshold, columns_table(shifts))
+
+
+def _require_rows(rows: int, config: LiveCheckConfig, what: str) -> None:
+    if rows < config.minimum_rows:
+        raise NothingToCompareError(
+            f"{rows} {what} in the last {config.hours:g} hours are too few to compare; "
+            f"{config.minimum_rows} are needed."
+        )

@@ -1,0 +1,334 @@
+"""The job ``wine_quality_sweep``: which alpha and l1_ratio, by cross-validation.
+
+One MLflow run holds the sweep, with a child run for each point; the best point is trained on the
+whole training part in it, registered, and challenges the champion.
+"""
+
+from typing import Annotated, Any
+
+from dagster import (
+    AssetCheckResult,
+    AssetCheckSeverity,
+    AssetMaterialization,
+    AssetSpec,
+    Failure,
+    MetadataValue,
+    OpExecutionContext,
+    TableRecord,
+    graph,
+    op,
+)
+from pydantic import Field
+
+from wine_quality.dagster_support.config_fields import CheckedConfig
+from wine_quality.defs.champion.champion_model import PromotionConfig, challenge
+from wine_quality.defs.data import streamed_wines
+from wine_quality.defs.data.arrival_tags import arrived_at, data_tags
+from wine_quality.defs.data.split_config import SplitConfig
+from wine_quality.defs.data.train_test_split import check_split, split_wines
+from wine_quality.defs.data.wine_files import materialization, note_files
+from wine_quality.defs.model import training_steps, trend
+from wine_quality.defs.model.elasticnet_model import TrainingConfig
+from wine_quality.defs.model.parts import require_same_split
+from wine_quality.defs.ownership import GROUP, OWNERS
+from wine_quality.engines.resource import TrainingEngine
+from wine_quality.history.wine_history import WineHistory
+from wine_quality.metrics_history.resource import MetricsHistory
+from wine_quality.tracking.resource import MlflowTracker
+from wine_quality.tracking.runs.child_runs import ChildRun
+from wine_quality.tracking.servers.links import mlflow_link
+from wine_quality.tracking.servers.server_check import server_named
+from wine_quality.tracking.training import KEY, Training
+from wine_quality.wines.loading import RawWineCsvConfig, WinesRefusedError, load_wines
+from wine_quality.wines.split import split_of
+
+_SOLVER_SEED = 42
+_TOP = 10
+
+# Not materialized by itself, so "Materialize all" has no part in it.
+hyperparameter_sweep = AssetSpec(
+    "hyperparameter_sweep",
+    group_name=GROUP,
+    owners=OWNERS,
+    kinds={"scikitlearn", "mlflow"},
+    description="The cross-validated errors of the latest sweep. Launch the job "
+    "wine_quality_sweep to make another.",
+)
+
+
+class SweepDataConfig(RawWineCsvConfig, SplitConfig):
+    """Which wines, and which of them are held out."""
+
+
+class SweepPoint(CheckedConfig):
+    """One pair of hyperparameters."""
+
+    alpha: float = Field(
+        ge=0, allow_inf_nan=False, description="Strength of the penalty, at least 0."
+    )
+    l1_ratio: float = Field(ge=0, le=1, description="Share of L1 in the penalty, 0 to 1.")
+
+
+class SweepConfig(CheckedConfig):
+    """Which points, and how they are compared."""
+
+    alphas: list[Annotated[float, Field(ge=0, allow_inf_nan=False)]] = Field(
+        default=[0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 0.5, 1.0],
+        description="Strengths of the penalty; each is tried with each l1_ratio.",
+    )
+    l1_ratios: list[Annotated[float, Field(ge=0, le=1)]] = Field(
+        default=[0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0],
+        description="Shares of L1 in the penalty, 0 to 1: 0 is ridge, 1 is lasso.",
+    )
+    points: list[SweepPoint] = Field(
+        default=[], description="A list of points, in place of the grid of alphas and l1_ratios."
+    )
+    folds: int = Field(
+        default=5, ge=2, le=100, description="Parts of the training rows, each held out once."
+    )
+    fold_seed: int = Field(
+        default=40,
+        ge=0,
+        le=2**32 - 1,
+        description="Seed by which rows go to folds; with a streaming "
+        "engine the split's seed says that.",
+    )
+
+
+class OfferConfig(PromotionConfig, TrainingConfig):
+    """When the best point becomes the champion."""
+
+
+@op
+def sweep_data(
+    context: OpExecutionContext,
+    config: SweepDataConfig,
+    wine_history: WineHistory,
+    training_engine: TrainingEngine,
+):
+    """The wines in two parts, as raw_wine_csv and train_test_split make them."""
+    from wine_quality.wines.split_rows import count_shared_wines
+
+    arrived = arrived_at(context.run_tags, config.csv_url) if config.csv_url else None
+    try:
+        if training_engine.is_streaming:
+            return _streamed(context, config, wine_history, training_engine, arrived)
+        wines = load_wines(config, context.log.info, wine_history, arrived)
+    except WinesRefusedError as error:
+        raise Failure(str(error), allow_retries=False) from error
+    tags = data_tags(wines.source, wines.sha256, wines.file_sha256)
+    context.instance.add_run_tags(context.run_id, tags)
+    if wines.remembered:
+        note_files(context.instance, [wines.remembered.key])
+        context.log_event(materialization(wines.remembered))
+    context.add_output_metadata({"source": wines.source, "rows": len(wines.frame)})
+    split = split_wines(wines.frame, config)
+    _require(context, *check_split(split, config, count_shared_wines(split)))
+    return split
+
+
+def _streamed(
+    context: OpExecutionContext,
+    config: SweepDataConfig,
+    history: WineHistory,
+    engine: TrainingEngine,
+    arrived: float | None,
+) -> dict[str, Any]:
+    from wine_quality.engines.membership import Membership
+    from wine_quality.wines.streaming import look_at, pass_over
+
+    looked = look_at(config, engine, history)
+    streamed_wines.warn_of_left_out(looked["left_out"], context.log.warning)
+    membership = Membership(config.test_fraction, engine.folds, config.seed)
+    done = pass_over(looked, membership, engine, history, context.log.info, arrived)
+    data = done.split.data
+    context.instance.add_run_tags(context.run_id, data_tags(data["source"], data["data_sha256"]))
+    for event in streamed_wines.note_streamed(context.instance, done):
+        context.log_event(event)
+    rows = done.split.train_rows + done.split.test_rows
+    context.add_output_metadata({"source": data["source"], "rows": rows})
+    _require(context, *streamed_wines.check_streamed(done))
+    return done.split.to_plain()
+
+
+@op
+@server_named()
+def sweep_points(
+    context: OpExecutionContext, config: SweepConfig, mlflow: MlflowTracker, sweep_data
+) -> dict[str, Any]:
+    """Cross-validates every point on the training part; one child run each."""
+    from wine_quality.models import plots
+    from wine_quality.models.elastic_net.sweep_points import Point, best_of, check_points, grid
+
+    asked = [Point(point.alpha, point.l1_ratio) for point in config.points]
+    try:
+        points = check_points(asked or grid(config.alphas, config.l1_ratios))
+    except ValueError as error:
+        raise Failure(str(error), allow_retries=False) from error
+    split, tracker = split_of(sweep_data), mlflow.tracker
+    rows = split.train_rows
+    context.log.info(f"{len(points)} points, {config.folds} folds of {rows} training rows …")
+    try:
+        scores = split.cross_validate(points, config.folds, config.fold_seed)
+    except ValueError as error:
+        raise Failure(str(error), allow_retries=False) from error
+    best = best_of(scores)
+    context.log.info(f"The best is {best.point}: RMSE {best.mean:.6f} ± {best.std:.6f}.")
+    tracker.log_params(
+        {
+            "sweep_points": len(points),
+            "sweep_folds": config.folds,
+            "sweep_fold_seed": config.fold_seed,
+        }
+    )
+    children = tracker.child_runs()
+    child_runs = mlflow_link(tracker.experiment_url(children.experiment_id))
+    with children.writing(map(_child, scores), context.log.info):
+        large = plots.sweep_errors(scores, best)
+        drawn = training_steps.show_plots(tracker, {"sweep": (large, _small(scores))}, "sweep_plot")
+        tracker.log_table("sweep/points.csv", _table(scores))
+    tracker.log_metrics({"cv_rmse": best.mean, "cv_rmse_std": best.std})
+    ranked = sorted(scores, key=lambda score: score.mean)
+    shown = {
+        "points": len(points),
+        "folds": config.folds,
+        "train_rows": rows,
+        "best_alpha": best.point.alpha,
+        "best_l1_ratio": best.point.l1_ratio,
+        "cv_rmse": best.mean,
+        "cv_rmse_std": best.std,
+        **drawn,
+        "best_points": MetadataValue.table([TableRecord(_row(score)) for score in ranked[:_TOP]]),
+        "data_sha256": split.data["data_sha256"],
+        "mlflow_run": mlflow_link(tracker.run_url),
+        "mlflow_child_runs": child_runs,
+    }
+    context.log_event(AssetMaterialization(hyperparameter_sweep.key, metadata=shown))
+    context.add_output_metadata(shown)
+    return {
+        "alpha": best.point.alpha,
+        "l1_ratio": best.point.l1_ratio,
+        "points": len(points),
+        "mlflow_run_id": tracker.require_run_id(),
+        "mlflow_version": mlflow.version.value,
+        KEY: tracker.require_training().to_json(),
+        "data": dict(split.data),
+    }
+
+
+def _child(score: Any) -> ChildRun:
+    return ChildRun(
+        name=str(score.point),
+        params=score.point._asdict(),
+        metrics={
+            "cv_rmse": [score.mean],
+            "cv_rmse_std": [score.std],
+            "fold_rmse": score.fold_rmse,
+        },
+    )
+
+
+def _small(scores: list[Any]) -> str:
+    """The lowest error at each alpha, in the order of alpha."""
+    from wine_quality.models import small_plots
+
+    lowest: dict[float, float] = {}
+    for score in scores:
+        alpha = score.point.alpha
+        lowest[alpha] = min(score.mean, lowest.get(alpha, score.mean))
+    alphas = sorted(lowest)
+    errors = [lowest[alpha] for alpha in alphas]
+    first, last = f"lowest cv_rmse at alpha {alphas[0]:.3g}", f"{alphas[-1]:.3g}"
+    # Some 10 characters a point: of a long list, those that are told apart at this size.
+    step = -(-len(alphas) // 50)
+    best = errors.index(min(errors))
+    shown = sorted({*range(0, len(errors), step), best, len(errors) - 1})
+    return small_plots.line([errors[n] for n in shown], first, last, [shown.index(best)])
+
+
+def _row(score: Any) -> dict[str, float]:
+    return {**score.point._asdict(), "cv_rmse": score.mean, "cv_rmse_std": score.std}
+
+
+def _table(scores: list[Any]) -> list[dict[str, float]]:
+    folds = [{f"fold_{n}": rmse for n, rmse in enumerate(s.fold_rmse)} for s in scores]
+    return [{**_row(score), **fold} for score, fold in zip(scores, folds, strict=True)]
+
+
+@op
+def offer_best(
+    context: OpExecutionContext,
+    config: OfferConfig,
+    mlflow: MlflowTracker,
+    metrics_history: MetricsHistory,
+    training_engine: TrainingEngine,
+    sweep_data,
+    sweep_points: dict[str, Any],
+) -> None:
+    """Trains the best point on the whole training part, registers it, and has it challenge."""
+    training_steps.require_same_version(mlflow, sweep_points, "sweep_points")
+    split = split_of(sweep_data)
+    # Steps may be re-executed one by one, with other wines than those of the sweep.
+    require_same_split(sweep_points.get("data", {}), split.data, "sweep_points")
+    tracker = mlflow.continue_run(context, Training.required(sweep_points, "sweep_points"))
+    picked = (sweep_points["alpha"], sweep_points["l1_ratio"], _SOLVER_SEED)
+    model = training_steps.fit_and_log(mlflow, split, picked, config.drift_threshold)
+    evaluated = training_steps.evaluate_and_log(
+        tracker, split, model.value["model"], training_engine.open
+    )
+    _require(context, *model.checks, *evaluated.checks)
+    metrics = evaluated.value["metrics"]
+    shown = trend.log_trend(mlflow, metrics_history, model.value, metrics, context.log.warning)
+    version = training_steps.register(mlflow, model.value, metrics, context.run_id)
+    kept = trend.keep(mlflow, metrics_history, model.value, metrics, version, context.log)
+    name = mlflow.registered_model_name
+    decision = challenge(
+        context,
+        config,
+        tracker,
+        tracker.registry(name),
+        version,
+        model.value["model"],
+        split,
+    )
+    context.log.info(decision.reason)
+    _require(context, decision.check(config.tolerance))
+    context.add_output_metadata(
+        {
+            **model.metadata,
+            **evaluated.metadata,
+            **shown,
+            **kept,
+            **decision.metadata(),
+            "experiment": tracker.experiment_name,
+            "name": name,
+            "version": version,
+            "mlflow_run_id": tracker.require_run_id(),
+            "model_version": mlflow_link(tracker.model_version_url(name, version)),
+        }
+    )
+
+
+def _require(context: OpExecutionContext, *results: AssetCheckResult) -> None:
+    """Report checks as an asset would; one that is more than a warning stops the sweep."""
+    for result in results:
+        said = f"{result.check_name}: {result.description}"
+        if result.passed:
+            context.log.info(said)
+        elif result.severity == AssetCheckSeverity.WARN:
+            context.log.warning(said)
+        else:
+            raise Failure(f"Nothing is registered. {said}", allow_retries=False)
+
+
+@graph
+def sweep() -> None:
+    data = sweep_data()
+    offer_best(data, sweep_points(data))
+
+
+wine_quality_sweep = sweep.to_job(
+    name="wine_quality_sweep",
+    description="Cross-validates a grid or list of (alpha, l1_ratio) and offers the best as the "
+    "challenger; one MLflow run, with a child run for each point.",
+)

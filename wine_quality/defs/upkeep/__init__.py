@@ -1,0 +1,1 @@
+"""The sensor that closes runs nobody else could close, and retention."""

@@ -1,0 +1,49 @@
+"""Which environment variables run config may name as ``{env: NAME}``.
+
+Dagster puts the variable's value in its place, where errors, logs and MLflow show it: without a
+limit whoever may launch runs could have any secret of the code location shown.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from wine_quality.sources.allowed import ANY, CONFIG_VARIABLES
+
+_TRACKING_URI = ("resources", "mlflow", "config", "tracking_uri")
+# The addresses of servers, for the field that takes one.
+_ADDRESS = re.compile(r"MLFLOW_TRACKING_URI|WINE_QUALITY_MLFLOW_URI_\w+")
+
+
+class ForbiddenVariableError(RuntimeError):
+    """Run config names a variable that it may not; the message says what allows it."""
+
+
+def check_config_variables(run_config: Mapping[str, Any]) -> None:
+    """Raises ``ForbiddenVariableError`` for a variable that is not allowed where it stands."""
+    named = os.environ.get(CONFIG_VARIABLES, "")
+    allowed = {name.strip() for name in named.split(",")}
+    for path, variable in _named(run_config, ()):
+        known_address = path == _TRACKING_URI and _ADDRESS.fullmatch(variable)
+        if not (known_address or ANY in allowed or variable in allowed):
+            raise ForbiddenVariableError(
+                f"{'.'.join(path)} names the variable {variable}, which run config may not read. "
+                f"Whoever runs the platform allows it by ${CONFIG_VARIABLES} (now: "
+                f"{named or 'none'}), in the environment of the code location."
+            )
+
+
+def _named(config: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Place and name of each variable."""
+    if isinstance(config, Mapping):
+        if set(config) == {"env"} and isinstance(config["env"], str):
+            yield path, config["env"]
+            return
+        for key, value in config.items():
+            yield from _named(value, (*path, str(key)))
+    elif isinstance(config, (list, tuple)):
+        for number, value in enumerate(config):
+            yield from _named(value, (*path, str(number)))

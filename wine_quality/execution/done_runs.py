@@ -1,0 +1,50 @@
+"""Dagster runs that were done, though Dagster ended them otherwise.
+
+A worker may die after its last step has succeeded and before it has said so. Whoever notices, the
+code server or the run monitoring, knows only that it died and reports FAILURE. Re-executing such a
+run is refused ("No steps needed to be retried"). The event log knows that it is done.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING
+
+from dagster import DagsterRunStatus, RunsFilter
+
+from wine_quality.tracking.runs.lifecycle import is_done, report_done
+
+if TYPE_CHECKING:
+    from dagster import DagsterInstance
+
+_ENDED_OTHERWISE = [DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED]
+_AT_ONCE = 50
+_OVERLAP = timedelta(minutes=2)
+"""Looked at again: clocks of other machines may differ."""
+
+
+def count_done_runs(instance: DagsterInstance, since: datetime) -> tuple[list[str], datetime]:
+    """Report as SUCCESS the runs ended otherwise after all their steps had succeeded.
+
+    Args:
+        since: When the last look was, as this function returned it; with time zone.
+
+    Returns:
+        Their ids, and from when on to look the next time.
+    """
+    began = datetime.now(timezone.utc)
+    records = instance.get_run_records(
+        RunsFilter(statuses=_ENDED_OTHERWISE, updated_after=since),
+        limit=_AT_ONCE,
+        order_by="update_timestamp",
+        ascending=True,
+    )
+    done = [record.dagster_run for record in records if is_done(instance, record.dagster_run)]
+    for run in done:
+        report_done(instance, run)
+    if len(records) == _AT_ONCE:
+        reached = records[-1].update_timestamp
+        if reached.tzinfo is None:
+            reached = reached.replace(tzinfo=timezone.utc)
+        return [run.run_id for run in done], reached
+    return [run.run_id for run in done], max(since, began - _OVERLAP)

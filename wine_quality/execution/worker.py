@@ -1,0 +1,124 @@
+"""The child process of the executor: runs all steps of a plan with this environment's MLflow.
+
+Reads serialized ``ExecuteStepArgs`` from standard input, stores every event in the Dagster
+instance as any run worker does, and writes each to the file descriptor named in ``argv[1]``.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+
+from wine_quality.environments.versions import MLFLOW_VERSIONS
+from wine_quality.execution import startup
+from wine_quality.tracking.runs.lifecycle import runs_whole_plan
+from wine_quality.tracking.version_choice import version_of_process
+
+
+def die_with_parent() -> None:
+    """Have the kernel end this process when the run worker is killed (Linux only)."""
+    if not sys.platform.startswith("linux"):
+        return
+    pr_set_pdeathsig = 1
+    ctypes.CDLL(None, use_errno=True).prctl(pr_set_pdeathsig, signal.SIGKILL)
+    # The parent may have died before the call took effect.
+    if os.getppid() != int(os.environ.get("WINE_QUALITY_PARENT_PID", os.getppid())):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+# What the steps import inside their functions; here the parent is still at its own imports.
+_LATER_IMPORTS = (
+    "sklearn.linear_model",
+    "pandas",
+    "mlflow.sklearn",
+    "mlflow.store.tracking.sqlalchemy_store",
+    "matplotlib.figure",
+    "matplotlib.backends.backend_agg",
+    "wine_quality.definitions",
+)
+
+
+def main() -> int:
+    die_with_parent()
+    startup.begin()
+    from dagster import DagsterInstance
+
+    from wine_quality.dagster_support.dagster_private import (
+        DagsterExecutionInterruptedError,
+        ExecuteRunWithPlanIterable,
+        ExecuteStepArgs,
+        PlanExecutionContextManager,
+        capture_interrupts,
+        create_execution_plan,
+        deserialize_value,
+        inprocess_execution_iterator,
+        recon_job_from_origin,
+        serialize_value,
+    )
+    from wine_quality.execution.kept_connections import keep_connections
+    from wine_quality.execution.run_failures import present_error
+
+    startup.preload(_LATER_IMPORTS)
+    plan_arguments = sys.stdin.read()
+    if not plan_arguments:
+        return 0  # started early by a process that ended before it had a plan
+    runs_whole_plan.set(True)
+    arguments = deserialize_value(plan_arguments, ExecuteStepArgs)
+    assert arguments.instance_ref is not None and arguments.retry_mode is not None
+    resident = next((v.key for v in MLFLOW_VERSIONS.values() if v.is_resident), None)
+    if resident is not None:
+        version_of_process.set((arguments.run_id, resident))
+    with (
+        os.fdopen(int(sys.argv[1]), "w", encoding="utf-8") as events,
+        DagsterInstance.from_ref(arguments.instance_ref) as instance,
+        capture_interrupts(),
+    ):
+        keep_connections(instance)
+        run = instance.get_run_by_id(arguments.run_id)
+        if run is None:
+            raise RuntimeError(f"run {arguments.run_id} is not in this Dagster instance")
+        job = recon_job_from_origin(arguments.job_origin).get_subset(
+            op_selection=run.resolved_op_selection,
+            asset_selection=run.asset_selection,
+            asset_check_selection=run.asset_check_selection,
+        )
+        plan = create_execution_plan(
+            job,
+            run_config=run.run_config,
+            step_keys_to_execute=arguments.step_keys_to_execute,
+            known_state=arguments.known_state,
+        )
+        stream = ExecuteRunWithPlanIterable(
+            execution_plan=plan,
+            iterator=inprocess_execution_iterator,
+            execution_context_manager=PlanExecutionContextManager(
+                job=job,
+                retry_mode=arguments.retry_mode,
+                execution_plan=plan,
+                run_config=run.run_config,
+                dagster_run=run,
+                instance=instance,
+            ),
+        )
+        try:
+            for event in stream:
+                events.write(serialize_value(event) + "\n")
+                events.flush()
+        except (KeyboardInterrupt, DagsterExecutionInterruptedError):
+            return 130
+        except Exception:
+            # The run's failure shows it with its traceback; the terminal is spared of that.
+            events.write(serialize_value(present_error()) + "\n")
+            return 1
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        code = main()
+    except KeyboardInterrupt:
+        code = 130  # before there was a run to interrupt; the parent says it
+    startup.end()
+    sys.exit(code)

@@ -1,0 +1,1 @@
+"""Which files were accepted so far, their rows and their sums."""

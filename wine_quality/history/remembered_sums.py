@@ -1,0 +1,90 @@
+"""How the sums of a file that was streamed lie in the history: a few hundred numbers each."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from wine_quality.engines.part_sums import PartSums
+from wine_quality.engines.row_hash import RowsHash
+from wine_quality.engines.sample import RowSample
+from wine_quality.history.remembered import (
+    SUMS,
+    DamagedObjectError,
+    RememberedFile,
+    Version,
+    read_object,
+    write_object,
+)
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
+
+SAMPLED_ROWS = 2048
+"""Of a file, so that a thousand files can be read together."""
+
+
+@dataclass(frozen=True, eq=False)
+class RememberedSums:
+    """What one file adds to those that are accumulated.
+
+    Attributes:
+        file: The file.
+        path: Where it was read.
+        version: What the store called this version of it.
+        sums: By part and fold.
+        sample: Of its rows, at most ``SAMPLED_ROWS``.
+        rows_hash: Of its rows; None of a file that was summed up before there was one.
+    """
+
+    file: RememberedFile
+    path: str
+    version: str
+    sums: PartSums
+    sample: RowSample
+    rows_hash: RowsHash | None
+
+
+def write_sums(
+    store: AbstractFileSystem, root: str, file: RememberedFile, found: RememberedSums
+) -> str:
+    """Store them, whole or not at all; the path of the object."""
+    plain = {
+        "source": file.source,
+        "data_sha256": file.sha256,
+        "arrived": file.arrived,
+        "rows": file.rows,
+        "path": found.path,
+        "version": found.version,
+        "sums": found.sums.to_plain(),
+        "sample": found.sample.to_plain(),
+        **({"rows_hash": found.rows_hash.to_plain()} if found.rows_hash else {}),
+    }
+    return write_object(store, root, file, json.dumps(plain).encode(), SUMS)
+
+
+def read_sums(store: AbstractFileSystem, version: Version) -> RememberedSums:
+    """What ``write_sums`` wrote.
+
+    Raises:
+        FileNotFoundError: it was deleted meanwhile.
+        DamagedObjectError: names the object.
+    """
+    content = read_object(store, version)
+    try:
+        plain: Mapping = json.loads(content)
+        file = RememberedFile(
+            version.key,
+            plain["source"],
+            plain["data_sha256"],
+            version.microseconds,
+            plain["rows"],
+        )
+        sums, sample = PartSums.from_plain(plain["sums"]), RowSample.from_plain(plain["sample"])
+        kept = plain.get("rows_hash")
+        rows_hash = RowsHash.from_plain(kept) if kept else None
+        return RememberedSums(file, plain["path"], plain["version"], sums, sample, rows_hash)
+    except (ValueError, KeyError, TypeError) as error:
+        raise DamagedObjectError(f"{version.path} holds no sums ({error})") from error

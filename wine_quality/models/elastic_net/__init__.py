@@ -1,0 +1,1 @@
+"""The elastic net, fitted on rows or on sums of rows. Neither Dagster nor MLflow."""

@@ -1,0 +1,4 @@
+"""A registered version as others serve it: model repository, image, requirements.
+
+Imports neither Dagster nor MLflow.
+"""

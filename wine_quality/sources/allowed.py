@@ -1,0 +1,259 @@
+"""What ``csv_url`` and its like may name: as whoever runs the platform says, by the environment.
+
+Never by run config: a person who may launch runs must not be able to widen what they may read.
+Nothing but public hosts over https and S3 buckets is allowed unless a variable says so; the command
+line trusts its own caller (``trust_the_caller``).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import socket
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from wine_quality.sources.transfer import SourceError, redact_url, split_url
+
+SCHEMES = "WINE_QUALITY_ALLOWED_SCHEMES"
+HOSTS = "WINE_QUALITY_ALLOWED_HOSTS"
+NETWORKS = "WINE_QUALITY_ALLOWED_NETWORKS"
+BUCKETS = "WINE_QUALITY_ALLOWED_BUCKETS"
+ROOTS = "WINE_QUALITY_ALLOWED_ROOTS"
+# Not of sources, and looked at elsewhere: tracking/addresses.py, environments/config_variables.py,
+# policy/.
+TRACKING_URIS = "WINE_QUALITY_ALLOWED_TRACKING_URIS"
+CONFIG_VARIABLES = "WINE_QUALITY_ALLOWED_CONFIG_VARIABLES"
+SPARK_MASTERS = "WINE_QUALITY_ALLOWED_SPARK_MASTERS"
+SPARK_OPTIONS = "WINE_QUALITY_ALLOWED_SPARK_OPTIONS"
+METRICS_URLS = "WINE_QUALITY_ALLOWED_METRICS_URLS"
+OUTPUTS = "WINE_QUALITY_ALLOWED_OUTPUTS"
+ENDPOINTS = "WINE_QUALITY_ALLOWED_ENDPOINTS"
+IMAGES = "WINE_QUALITY_ALLOWED_IMAGES"
+_WATCHED = "WINE_QUALITY_WATCH_PLACE"
+
+ANY = "*"
+EVERYTHING = {
+    **{SCHEMES: "https,http,s3,file", HOSTS: ANY, NETWORKS: ANY, BUCKETS: ANY, ROOTS: "/"},
+    **{TRACKING_URIS: ANY, CONFIG_VARIABLES: ANY, SPARK_MASTERS: ANY, SPARK_OPTIONS: ANY},
+    **{METRICS_URLS: ANY, OUTPUTS: ANY, ENDPOINTS: ANY, IMAGES: ANY},
+}
+"""The variables' values that allow all there is."""
+_DEFAULTS = {SCHEMES: "https,s3,file", HOSTS: ANY, NETWORKS: "", BUCKETS: ANY, ROOTS: ""}
+
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+# Not for hosts of the internet, though some releases of Python call them global: IANA's registries
+# of special addresses, and what was deprecated and may still be used inside.
+_SPECIAL = [
+    ipaddress.ip_network(network)
+    for network in (
+        *("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16"),
+        *("172.16.0.0/12", "192.0.0.0/24", "192.0.2.0/24", "192.31.196.0/24", "192.52.193.0/24"),
+        *("192.88.99.0/24", "192.168.0.0/16", "192.175.48.0/24", "198.18.0.0/15"),
+        *("198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/3"),
+        *("2001::/23", "2001:db8::/32", "2002::/16", "2620:4f:8000::/48", "3fff::/20"),
+    )
+]
+_PUBLIC_IPV6 = ipaddress.IPv6Network("2000::/3")
+_PATTERN = frozenset("*?[")
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+class ForbiddenSource(SourceError):
+    """The platform's settings do not allow it; the message names the one that would."""
+
+
+def trust_the_caller() -> None:
+    """Allow everything that the environment does not speak of: who is at this machine's command
+    line can read its files without us."""
+    for name, everything in EVERYTHING.items():
+        os.environ.setdefault(name, everything)
+
+
+def scheme_of(url: str) -> str:
+    """``https``, ``http``, ``s3``, ``file`` (paths too), or what else stands before ``://``."""
+    scheme = split_url(url).scheme
+    return scheme if scheme in ("http", "https", "s3", "file") or "://" in url else "file"
+
+
+def check_allowed(url: str) -> None:
+    """Whether it may be read, as far as its name tells; for hosts ``allowed_addresses`` follows.
+
+    Args:
+        url: A URL of any scheme, a path, or a pattern such as ``s3://wines/2026/*.parquet``.
+
+    Raises:
+        ForbiddenSource: names the setting.
+    """
+    scheme = scheme_of(url)
+    if scheme not in _items(SCHEMES):
+        raise _forbidden(url, f"addresses with {scheme}:// are not read here", SCHEMES)
+    if scheme in ("http", "https"):
+        check_host(split_url(url).hostname or "", url)
+    elif scheme == "s3":
+        _check_bucket(url)
+    elif scheme == "file":
+        from wine_quality.sources.source import path_of
+
+        named = split_url(url).scheme == "file"
+        check_path(Path(unquote(split_url(url).path)) if named else path_of(url), url)
+
+
+def check_path(path: str | Path, url: str = "") -> None:
+    """Whether a local file, or the files of a pattern, lie in an allowed folder, links followed.
+
+    Raises:
+        ForbiddenSource: whether or not there is such a file, which nobody learns by it.
+    """
+    from wine_quality.sources.source import PACKAGED_RED_WINE
+
+    text = str(path)
+    if text == str(PACKAGED_RED_WINE):
+        return
+    roots = [os.path.realpath(root) for root in _roots()]
+    for place in {text, _before_pattern(text)}:
+        try:
+            real = os.path.realpath(place)
+        except ValueError as error:  # a NUL
+            raise SourceError(f"{url or text} is no usable path ({error}).") from error
+        if not any(os.path.commonpath([real, root]) == root for root in roots):
+            raise _forbidden(
+                url or text, "it lies in no folder that may be read here, links followed", ROOTS
+            )
+
+
+def check_opened(descriptor: int, path: Path, url: str) -> None:
+    """As ``check_path``, of the file that was opened: a link may have been put there meanwhile."""
+    opened = Path(f"/proc/self/fd/{descriptor}")
+    check_path(os.path.realpath(opened if opened.exists() else path), url)
+
+
+def check_host(host: str, url: str) -> None:
+    """Whether a host is on the list, whatever its address.
+
+    Raises:
+        ForbiddenSource: it is not.
+    """
+    name = host.lower().rstrip(".")
+    for allowed in _items(HOSTS):
+        wanted = allowed.lower().rstrip(".")
+        if wanted in (ANY, name) or (wanted.startswith("*.") and name.endswith(wanted[1:])):
+            return
+    raise _forbidden(url, f"{host or 'no host'} is not among the hosts that are read here", HOSTS)
+
+
+def check_behind_proxy(host: str, url: str) -> None:
+    """Whether a host may be asked for through a proxy, which resolves its name where nobody here
+    sees the address: only one that is named.
+
+    Raises:
+        ForbiddenSource: the list of hosts takes any.
+    """
+    check_host(host, url)
+    if ANY in _items(HOSTS) and ANY not in _items(NETWORKS):
+        raise _forbidden(
+            url,
+            f"{host} is reached through a proxy ($HTTPS_PROXY, $HTTP_PROXY), so its address cannot "
+            "be checked, and it is not named",
+            HOSTS,
+        )
+
+
+def allowed_addresses(host: str, port: int, url: str) -> list[str]:
+    """The addresses of a host that may be connected to; connect to these, not to the name, which
+    may have another address when it is resolved again.
+
+    Raises:
+        ForbiddenSource: it has none.
+        OSError: the name cannot be resolved.
+    """
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
+    allowed = [address for address in addresses if _may_connect(address)]
+    if not allowed:
+        raise _forbidden(
+            url, f"{host} is at {', '.join(addresses)}, which is no public address", NETWORKS
+        )
+    return allowed
+
+
+def _may_connect(text: str) -> bool:
+    address = _unwrapped(ipaddress.ip_address(text))
+    if _is_public(address):
+        return True
+    return any(_contains(network, address) for network in _items(NETWORKS))
+
+
+def _is_public(address: Address) -> bool:
+    """Whether it is of a host on the internet."""
+    if address.version == 6 and address not in _PUBLIC_IPV6:
+        return False
+    return address.is_global and not any(address in network for network in _SPECIAL)
+
+
+def _unwrapped(address: Address) -> Address:
+    """The IPv4 address that an IPv6 address stands for."""
+    if isinstance(address, ipaddress.IPv6Address):
+        inner = address.ipv4_mapped or address.sixtofour
+        if inner is None and address in _NAT64:
+            inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+        return inner or address
+    return address
+
+
+def _contains(network: str, address: Address) -> bool:
+    if network == ANY:
+        return True
+    try:
+        return address in ipaddress.ip_network(network, strict=False)
+    except ValueError as error:
+        raise ForbiddenSource(f"${NETWORKS} has {network!r}: {error}") from None
+
+
+def _check_bucket(url: str) -> None:
+    """A bucket, or a bucket and a prefix with a slash, of the list."""
+    wanted = url.partition("://")[2]
+    for allowed in [*_items(BUCKETS), *_own_places("s3")]:
+        place = allowed.removeprefix("s3://").rstrip("/")
+        if place == ANY or wanted.rstrip("/") == place or wanted.startswith(f"{place}/"):
+            return
+    raise _forbidden(url, "its bucket or prefix is not among those that are read here", BUCKETS)
+
+
+def _roots() -> list[str]:
+    return [
+        unquote(urlsplit(root).path) if root.startswith("file:") else os.path.expanduser(root)
+        for root in [*_items(ROOTS), *_own_places("file")]
+    ]
+
+
+def _own_places(scheme: str) -> list[str]:
+    """The watched place and the history: whoever set them wants their files to be read."""
+    from wine_quality.paths import home
+
+    history = os.environ.get("WINE_QUALITY_HISTORY") or str(home() / "history")
+    places = [os.environ.get(_WATCHED, ""), history]
+    return [place for place in places if place and scheme_of(place) == scheme]
+
+
+def _before_pattern(path: str) -> str:
+    """The folder below which the files of a pattern lie; the path itself when it is none."""
+    parts = Path(path).parts
+    plain = next((n for n, part in enumerate(parts) if _PATTERN & set(part)), len(parts))
+    return str(Path(*parts[:plain])) if plain else "."
+
+
+def _items(variable: str) -> Sequence[str]:
+    given: Any = os.environ.get(variable)
+    text = _DEFAULTS[variable] if given is None else given
+    return [item.strip() for item in text.split(",") if item.strip()]
+
+
+def _forbidden(url: str, why: str, variable: str) -> ForbiddenSource:
+    return ForbiddenSource(
+        f"{redact_url(url)}: {why}. Whoever runs the platform allows it by ${variable} (now: "
+        f"{', '.join(_items(variable)) or 'none'}), in the environment of the code location."
+    )

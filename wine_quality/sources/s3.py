@@ -1,0 +1,157 @@
+"""Bytes and listings from ``s3://``, on any store that speaks S3.
+
+Endpoint, keys and region come from ``WINE_QUALITY_DATA_ENDPOINT``, ``_KEY``, ``_SECRET`` and
+``_REGION``, which neither MLflow nor boto looks at; without them from the ``AWS_*`` variables, and
+``MLFLOW_S3_ENDPOINT_URL``.
+"""
+
+from __future__ import annotations
+
+import datetime
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from wine_quality.sources.location import LocationError, parse_server
+from wine_quality.sources.transfer import (
+    PassingFault,
+    SourceError,
+    SourceLimits,
+    redact_url,
+    too_large,
+)
+
+if TYPE_CHECKING:
+    from s3fs import S3FileSystem
+
+_ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "MLFLOW_S3_ENDPOINT_URL")
+
+
+def _checked(variable: str, address: str) -> str:
+    """The address of a store, as a variable says it.
+
+    Raises:
+        SourceError: it is none that every client reads alike.
+    """
+    try:
+        return parse_server(address).text
+    except LocationError as error:
+        raise SourceError(f"${variable} cannot be used: {error}") from error
+
+
+def own_access(prefix: str) -> dict[str, Any]:
+    """For s3fs what ``<prefix>_KEY``, ``_SECRET``, ``_ENDPOINT`` and ``_REGION`` say: nothing of
+    what is not set, and no key without its secret."""
+    key, secret, endpoint, region = (
+        os.environ.get(f"{prefix}_{name}") for name in ("KEY", "SECRET", "ENDPOINT", "REGION")
+    )
+    return {
+        **({"key": key, "secret": secret} if key and secret else {}),
+        **({"endpoint_url": _checked(f"{prefix}_ENDPOINT", endpoint)} if endpoint else {}),
+        **({"client_kwargs": {"region_name": region}} if region else {}),
+    }
+
+
+def s3_options(timeout_seconds: float) -> dict[str, Any]:
+    """What s3fs is given: endpoint and keys, time-outs, and no memory of earlier listings."""
+    return {
+        "endpoint_url": next(
+            (_checked(name, os.environ[name]) for name in _ENDPOINTS if os.environ.get(name)), None
+        ),
+        "config_kwargs": {"connect_timeout": timeout_seconds, "read_timeout": timeout_seconds},
+        # What a path held before says nothing of what it holds now.
+        "use_listings_cache": False,
+        "skip_instance_cache": True,
+        **own_access("WINE_QUALITY_DATA"),
+    }
+
+
+def read_s3(url: str, limits: SourceLimits) -> bytes:
+    """One object, in one try.
+
+    Raises:
+        SourceError: no such object, no access, too large.
+        PassingFault: the store does not answer, or answers 429 or 5xx.
+    """
+    if "/" not in url.removeprefix("s3://").strip("/"):
+        raise SourceError(f"{redact_url(url)} names a bucket; csv_url must name an object in it.")
+    with _store(url, limits) as store:
+        size = store.info(url)["size"]
+        if size > limits.max_bytes:
+            raise too_large(url, limits)
+        # A range, should it grow meanwhile; S3 refuses one of an empty object.
+        return store.cat_file(url, end=limits.max_bytes) if size else b""
+
+
+def list_s3(url: str, limits: SourceLimits) -> list[tuple[float, str, str]]:
+    """When each object under a prefix was stored (Unix seconds), its URL and its ETag.
+
+    Raises:
+        SourceError: no such bucket, or no access.
+        PassingFault: the store does not answer, or answers 429 or 5xx.
+    """
+    bucket, _, prefix = url.removeprefix("s3://").partition("/")
+    with _store(url, limits) as store:
+        return [
+            (entry["LastModified"].timestamp(), f"s3://{bucket}/{entry['Key']}", entry["ETag"])
+            for entry in _entries(store, bucket, prefix)
+        ]
+
+
+def _entries(store: S3FileSystem, bucket: str, prefix: str) -> Iterator[dict[str, Any]]:
+    """S3's own pages: s3fs's ``find`` asks more than once, and builds folders nobody needs."""
+    more: dict[str, str] = {}
+    while True:
+        page = store.call_s3("list_objects_v2", Bucket=bucket, Prefix=prefix, **more)
+        yield from page.get("Contents", [])
+        if not page.get("IsTruncated"):
+            return
+        more = {"ContinuationToken": page["NextContinuationToken"]}
+
+
+def _moment(text: Any) -> datetime.datetime:
+    """A time in an answer. botocore guesses the format anew for each, which takes longer than all
+    else in a listing; S3 writes ISO 8601 there, and other formats elsewhere."""
+    if isinstance(text, str) and text.endswith("Z"):
+        try:
+            return datetime.datetime.fromisoformat(f"{text[:-1]}+00:00")
+        except ValueError:
+            pass
+    from botocore.utils import parse_timestamp
+
+    return parse_timestamp(text)
+
+
+@contextmanager
+def _store(url: str, limits: SourceLimits) -> Iterator[S3FileSystem]:
+    """s3fs with our limits, its errors told as ours."""
+    import s3fs
+    from aiobotocore.session import get_session
+    from botocore import exceptions as aws
+
+    session = get_session()
+    session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=_moment)
+    options = s3_options(limits.timeout_seconds)
+    endpoint = options["endpoint_url"]
+    options["config_kwargs"]["retries"] = {"total_max_attempts": 1}
+    store = s3fs.S3FileSystem(session=session, **options)
+    store.retries = 1  # s3fs tries again by itself too
+    try:
+        yield store
+    except SourceError:
+        raise
+    except FileNotFoundError as error:
+        raise SourceError(f"{redact_url(url)}: no such bucket or object.") from error
+    except (PermissionError, aws.NoCredentialsError) as error:
+        raise SourceError(
+            f"{redact_url(url)}: access denied ({error}). Set AWS_ACCESS_KEY_ID and "
+            "AWS_SECRET_ACCESS_KEY, or WINE_QUALITY_DATA_KEY and WINE_QUALITY_DATA_SECRET."
+        ) from error
+    except (aws.ConnectionError, aws.HTTPClientError, OSError) as error:
+        # An OSError is what s3fs makes of an answer's 5xx.
+        raise PassingFault(f"cannot be read from {endpoint or 'AWS'} ({error})") from error
+    except Exception as error:
+        raise SourceError(
+            f"{redact_url(url)} cannot be read from {endpoint or 'AWS'}: {error}"
+        ) from error

@@ -1,0 +1,1 @@
+"""Registered models: versions, roles (champion, challenger), signatures."""

@@ -1,0 +1,1 @@
+"""The life of an MLflow run: opened, tagged, resumed, closed."""

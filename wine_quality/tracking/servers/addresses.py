@@ -1,0 +1,94 @@
+"""Which MLflow server runs of a version go to, as the environment says.
+
+Where servers of several versions stand side by side each has a variable of its own, in whose name
+the version's dots are underscores: ``WINE_QUALITY_MLFLOW_URI_2_1_1``.
+"""
+
+from __future__ import annotations
+
+import os
+
+from wine_quality.escaping import ShownError
+from wine_quality.sources.allowed import ANY, TRACKING_URIS
+from wine_quality.sources.location import Location, LocationError, parse_location, redacted
+
+UIS = "WINE_QUALITY_MLFLOW_UIS"
+"""Set by `make up`: JSON of where the MLflow UI of each version's embedded store is."""
+
+WHICH_MLFLOW = "/mlflow/"
+"""The page of `make up` that lists them, below Dagster's address."""
+
+
+def _of_version(name: str, key: str) -> str:
+    return f"{name}_{key.replace('.', '_')}"
+
+
+def uri_variable(key: str) -> str:
+    """The variable that names the server of one version."""
+    return _of_version("WINE_QUALITY_MLFLOW_URI", key)
+
+
+def ui_variable(key: str) -> str:
+    """The variable that says where people see that server."""
+    return _of_version("WINE_QUALITY_MLFLOW_UI", key)
+
+
+def configured_uri(key: str) -> str | None:
+    """The version's own server, else that of all versions, else None."""
+    return os.environ.get(uri_variable(key)) or os.environ.get("MLFLOW_TRACKING_URI") or None
+
+
+def configured_ui(key: str) -> str | None:
+    """Where people see the server of ``configured_uri``, when that is another address; not where
+    they see embedded stores, of which each version has its own."""
+    if os.environ.get(uri_variable(key)):
+        return os.environ.get(ui_variable(key)) or None
+    return os.environ.get("WINE_QUALITY_MLFLOW_UI") or None
+
+
+class ForbiddenServerError(ShownError, RuntimeError):
+    """The server is not one that runs may go to; the message says what allows it."""
+
+
+def allowed_tracking_uri(uri: str, key: str) -> str:
+    """The address that a run of a version goes to when it is told ``uri``: clients send it the
+    credentials of the environment, and other addresses than those of servers are files.
+
+    Returns:
+        The address as the environment has it, never the text that was given; only where every
+        server is allowed (the command line), another one is returned as it was given.
+
+    Raises:
+        ForbiddenServerError: it is neither what the environment configures nor allowed by it, or
+            no address that every client reads alike.
+    """
+    field = "resources.mlflow.config.tracking_uri"
+    try:
+        wanted = parse_location(uri)
+    except LocationError as error:
+        raise ForbiddenServerError(f"{field}: {error}") from error
+    own = (configured_uri(key) or "", os.environ.get("MLFLOW_TRACKING_URI", ""))
+    listed = os.environ.get(TRACKING_URIS, "")
+    allowed = [one.strip() for one in (*own, *listed.split(",")) if one.strip()]
+    for known in allowed:
+        if known != ANY and _same_server(wanted, known):
+            return known
+    if ANY in allowed:
+        return uri
+    raise ForbiddenServerError(
+        f"{field} is {redacted(uri)}, which is not the server of MLflow {key} here, or has another "
+        f"user or password. Whoever runs the platform allows it by ${TRACKING_URIS} (now: "
+        f"{redacted(listed) or 'none'}), in the environment of the code location."
+    )
+
+
+def _same_server(wanted: Location, known: str) -> bool:
+    try:
+        other = parse_location(known)
+    except LocationError:
+        return False
+    if not wanted.names_login_of(other):
+        return False
+    if wanted.query or other.query or not wanted.host:
+        return wanted.text == other.text
+    return wanted.server == other.server

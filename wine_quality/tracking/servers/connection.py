@@ -1,0 +1,114 @@
+"""A tracker on the MLflow that was asked for. Without Dagster, for commands that have none."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+from collections.abc import Callable
+
+from wine_quality.environments.versions import MlflowVersion
+from wine_quality.packaging.served_model import PACKAGES
+from wine_quality.paths import embedded_store
+from wine_quality.tracking.runs.run_tags import without_password
+from wine_quality.tracking.servers.addresses import configured_ui, configured_uri, ui_variable
+from wine_quality.tracking.servers.embedded_store import ARTIFACTS, embedded_uri, prepare
+from wine_quality.tracking.servers.server_check import check_server
+from wine_quality.tracking.tracker import Tracker, TrackingSettings
+
+EXPERIMENT = "wine_quality_experiment1"
+MODEL = "ElasticnetWineModel"
+MODEL_PACKAGES = ("mlflow", *PACKAGES)
+
+
+def tracking_settings(
+    version: MlflowVersion,
+    tracking_uri: str | None = None,
+    *,
+    experiment_name: str = EXPERIMENT,
+    model_format: str = "skops",
+    ui_url: str = "",
+) -> TrackingSettings:
+    """Where and how a version tracks; the embedded store's folder is made.
+
+    Args:
+        tracking_uri: None or empty: as the environment says, else the embedded store.
+        ui_url: Where people see it; empty: by ``tracking_uri`` and the environment.
+    """
+    uri = tracking_uri or configured_uri(version.key)
+    artifacts = None
+    if not uri:
+        store = embedded_store(version.key)
+        store.mkdir(parents=True, exist_ok=True)
+        uri = embedded_uri(version.key)
+        artifacts = str(store / ARTIFACTS)
+    return TrackingSettings(
+        version=version.key,
+        tracking_uri=uri,
+        experiment_name=experiment_name,
+        artifact_location=artifacts,
+        model_format=model_format,
+        ui_url=(ui_url or _shown_at(uri, version, bool(tracking_uri))).rstrip("/"),
+        requirements=locked_requirements(version),
+    )
+
+
+def connect(
+    version: MlflowVersion, settings: TrackingSettings, warn: Callable[[str], None]
+) -> Tracker:
+    """A tracker without a run, on a server that fits the version.
+
+    Raises:
+        RuntimeError: this process holds another MLflow.
+        TrackingServerError: no server, or one that does not fit.
+    """
+    _require_client(version)
+    if settings.tracking_uri == embedded_uri(version.key):
+        prepare(version.key)
+    check_server(settings.tracking_uri, version)
+    module, _, name = version.backend.partition(":")
+    tracker: Tracker = getattr(importlib.import_module(module), name)(settings, warn)
+    return tracker
+
+
+def _shown_at(uri: str, version: MlflowVersion, was_given: bool) -> str:
+    """Where people see what goes to ``uri``: not always the address that Dagster uses.
+
+    An embedded store is seen below Dagster's own address, wherever `make up` has it: the links that
+    are kept lead there also later, on other ports. Empty for a store that no UI shows.
+    """
+    if uri.startswith("http"):
+        # The one that stands beside another server is not that of this one.
+        beside = None if was_given else configured_ui(version.key)
+        return beside or without_password(uri)
+    beside = os.environ.get(ui_variable(version.key))
+    if beside:
+        return beside
+    return f"/mlflow/{version.key}" if uri == embedded_uri(version.key) else ""
+
+
+def locked_requirements(version: MlflowVersion) -> tuple[str, ...]:
+    """What the model needs, pinned as in the version's lock file."""
+    from importlib.metadata import PackageNotFoundError
+    from importlib.metadata import version as installed
+
+    pins = []
+    for package in MODEL_PACKAGES:
+        try:
+            pins.append(f"{package}=={installed(package)}")
+        except PackageNotFoundError:
+            continue
+    return tuple(pins)
+
+
+def _require_client(version: MlflowVersion) -> None:
+    from importlib.metadata import version as installed
+
+    resident = re.sub(r"\s", "", installed("mlflow"))
+    if not resident.startswith(version.client):
+        raise RuntimeError(
+            f"this run is to use MLflow {version.key}, but its process holds MLflow {resident}, "
+            "and one Python holds one MLflow. Launch the job (UI, `dagster job launch` or `make "
+            "run`), whose executor picks the environment, or call materialize() from "
+            f"{version.python}."
+        )

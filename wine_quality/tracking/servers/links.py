@@ -1,0 +1,23 @@
+"""Links to MLflow in Dagster's metadata."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+from dagster import MetadataValue
+
+from wine_quality.tracking.servers.addresses import UIS, WHICH_MLFLOW
+
+NO_UI = "no MLflow UI shows this store; resources.mlflow.config.ui_url names one"
+
+
+def mlflow_link(url: str) -> MetadataValue:
+    """A link, or why there is none. A path leads to an MLflow UI through Dagster's own address."""
+    return MetadataValue.url(url) if url else MetadataValue.text(NO_UI)
+
+
+def which_mlflow() -> Mapping[str, MetadataValue]:
+    """Of an asset: the page that says which MLflow holds what, where `make up` shows one."""
+    shown = bool(os.environ.get(UIS))
+    return {"which_mlflow_holds_what": MetadataValue.url(WHICH_MLFLOW)} if shown else {}

@@ -1,0 +1,181 @@
+"""Which MLflow version a run takes: the one function that says so, and its cheap part.
+
+In this order: what run config names; when the plan trains nothing, the version of the model that
+it goes on with; what the deployment set. Standard library only at import.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Set
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from wine_quality.environments.versions import (
+    MLFLOW_VERSIONS,
+    MlflowVersion,
+    default_version,
+    get_version,
+)
+
+if TYPE_CHECKING:
+    from dagster import DagsterInstance, DagsterRun, EventLogEntry
+
+VERSION_PATH = ("resources", "mlflow", "config", "version")
+CLIENT_METADATA = "mlflow_client"
+
+# Steps that open an MLflow run; others go on with the one that trained what they were given.
+TRAINING_STEPS = frozenset({"elasticnet_model", "sweep_points"})
+# What each of the others goes on with, of an earlier run.
+_GOES_ON_WITH = {
+    "evaluation_metrics": "elasticnet_model",
+    "registered_model": "elasticnet_model",
+    "champion_model": "elasticnet_model",
+    "model_deployment": "champion_model",
+}
+
+# Run id and version key, set by whoever has put a run into the process of its version: what the
+# resource then takes, though another run may have made a newer model since.
+version_of_process: ContextVar[tuple[str, str] | None] = ContextVar(
+    "version_of_process", default=None
+)
+
+
+@dataclass(frozen=True)
+class ChosenVersion:
+    """The version of a run.
+
+    Attributes:
+        followed: In words, what it was taken from, when run config names no version and the run
+            goes on with an earlier one's model; None otherwise.
+    """
+
+    version: MlflowVersion
+    followed: str | None = None
+
+    @property
+    def sentence(self) -> str:
+        """For the log of a run that followed."""
+        return (
+            f"resources.mlflow.config.version is not in the run config, so this run goes on with "
+            f"MLflow {self.version.key}, the version of {self.followed}."
+        )
+
+
+def named_version(run_config: Mapping[str, Any] | None) -> Any:
+    """What stands in ``resources.mlflow.config.version`` of raw run config; None for nothing.
+
+    Not only a key of the version table: anything can stand there, such as a number, or
+    ``{"env": NAME}``.
+    """
+    found: Any = run_config
+    for name in VERSION_PATH:
+        found = found.get(name) if isinstance(found, Mapping) else None
+    return found
+
+
+def literal_version(run_config: Mapping[str, Any] | None) -> str | None:
+    """The version that raw run config names, else the deployment's default.
+
+    Cheap, and without the Dagster instance; a run that names none and trains nothing may follow
+    another version (``choose_version``). None for one that stands in a variable (``env``) of the
+    code location's processes.
+    """
+    named = named_version(run_config)
+    if named is None:
+        return default_version()
+    return named if isinstance(named, str) else None
+
+
+def choose_version(
+    instance: DagsterInstance, run: DagsterRun, configured: str | None = None
+) -> ChosenVersion:
+    """The version of a run that has a plan.
+
+    Args:
+        configured: The version in the resolved run config, that of the resource's definition where
+            run config names none. None: ``$WINE_QUALITY_MLFLOW``, else the default.
+
+    Raises:
+        ValueError: run config names a version that there is not; the message lists those there are.
+    """
+    named = named_version(run.run_config)
+    if isinstance(named, Mapping):
+        named = configured or os.environ.get(str(named.get("env")))
+    if named is not None:
+        return ChosenVersion(get_version(configured or named))
+    followed = _version_before(instance, run)
+    return followed or ChosenVersion(get_version(configured or default_version()))
+
+
+def _version_before(instance: DagsterInstance, run: DagsterRun) -> ChosenVersion | None:
+    """Of the model that the run goes on with; None when it trains one, or needs none."""
+    from wine_quality.dagster_support.run_tag_names import MLFLOW_VERSION_TAG
+    from wine_quality.tracking.runs.lifecycle import planned_steps, resumption_of
+
+    if run.parent_run_id and resumption_of(instance, run).run_id:
+        # It takes the MLflow run of the failed one up again.
+        parent = instance.get_run_by_id(run.parent_run_id)
+        found = _known(parent.tags.get(MLFLOW_VERSION_TAG) if parent else None)
+        if found is not None:
+            return ChosenVersion(found, f"run {run.parent_run_id}, which it re-executes")
+    return version_to_go_on_with(instance, planned_steps(instance, run), run.parent_run_id)
+
+
+def version_to_go_on_with(
+    instance: DagsterInstance, steps: Set[str], parent_run_id: str | None = None
+) -> ChosenVersion | None:
+    """Of the model that steps load; None when they train one, load none, or none is there yet.
+
+    Args:
+        steps: Keys of the steps of the plan.
+        parent_run_id: Of the run that is re-executed, whose values come first.
+    """
+    if TRAINING_STEPS & steps:
+        return None
+    loaded = [_GOES_ON_WITH[step] for step in sorted(steps) if step in _GOES_ON_WITH]
+    for asset in dict.fromkeys(loaded):
+        if asset in steps:
+            continue
+        for made in _materializations(instance, parent_run_id, asset):
+            found = _version_of(instance, made)
+            if found is not None:
+                return ChosenVersion(found, f"{asset} of run {made.run_id}")
+    return None
+
+
+def _materializations(
+    instance: DagsterInstance, parent_id: str | None, asset: str
+) -> Iterator[EventLogEntry]:
+    """That of the runs which this one re-executes, then the newest: as values are loaded."""
+    from dagster import AssetKey, DagsterEventType
+
+    key = AssetKey([asset])
+    while parent_id is not None:
+        made = instance.all_logs(parent_id, of_type=DagsterEventType.ASSET_MATERIALIZATION)
+        yield from (entry for entry in made if entry.get_dagster_event().asset_key == key)
+        parent = instance.get_run_by_id(parent_id)
+        parent_id = parent.parent_run_id if parent else None
+    newest = instance.get_latest_materialization_event(key)
+    if newest is not None:
+        yield newest
+
+
+def _version_of(instance: DagsterInstance, made: EventLogEntry) -> MlflowVersion | None:
+    """The version that an asset was made with."""
+    from wine_quality.dagster_support.run_tag_names import MLFLOW_VERSION_TAG
+
+    materialization = made.asset_materialization
+    assert materialization is not None
+    client = materialization.metadata.get(CLIENT_METADATA)
+    if client is not None:
+        return next(
+            (v for v in MLFLOW_VERSIONS.values() if str(client.value).startswith(v.client)), None
+        )
+    made_by = instance.get_run_by_id(made.run_id)
+    return _known(made_by.tags.get(MLFLOW_VERSION_TAG) if made_by else None)
+
+
+def _known(key: str | None) -> MlflowVersion | None:
+    return MLFLOW_VERSIONS.get(key) if key else None

@@ -1,1 +1,0 @@
-"""Pure computation: no Dagster, no MLflow."""

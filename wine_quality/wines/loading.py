@@ -1,0 +1,195 @@
+"""Wines read and held against the data contract, for assets and ops alike."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from wine_quality.dagster_support.config_fields import CheckedConfig
+from wine_quality.datasets.accumulate import ConflictPolicy, FileShare, TrainingData, accumulate
+from wine_quality.datasets.contract import summarize
+from wine_quality.datasets.dialect import DataFormatError
+from wine_quality.datasets.parse import BrokenContractError, parse_wine_csv
+from wine_quality.escaping import ShownError, escaped
+from wine_quality.history.wine_history import WineHistory
+from wine_quality.sources.source import PACKAGED_RED_WINE, SourceError, SourceLimits, read_source
+from wine_quality.sources.transfer import redact_url
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from wine_quality.history.remembered import RememberedFile
+
+# What runs say of the default: where it lies on this machine is nobody's lineage.
+PACKAGED_NAME = "wine_quality/datasets/winequality-red.csv"
+
+
+class RawWineCsvConfig(CheckedConfig):
+    """Where the wines come from, and how long and how much may be read."""
+
+    csv_url: str = Field(
+        default="",
+        description="https://, s3://, file:// or a path. Empty: the UCI red-wine file shipped "
+        "with the package. With a streaming engine: Parquet or CSV, a folder or s3:// prefix of "
+        "files, or a pattern such as s3://wines/2026/*.parquet.",
+    )
+    max_megabytes: float = Field(
+        default=256.0, gt=0, le=1e6, description="Refuse anything larger to load."
+    )
+    timeout_seconds: float = Field(
+        default=10.0, gt=0, le=3600, description="To connect, and between bytes, in seconds."
+    )
+    total_seconds: float = Field(
+        default=120.0, gt=0, le=86400, description="For the whole transfer, in seconds."
+    )
+    attempts: int = Field(default=3, ge=1, le=10, description="Tries before giving up.")
+    training_data: TrainingData = Field(
+        default=TrainingData.newest,
+        description='"newest": the file of this run. "accumulated": every file that was accepted '
+        "so far, and that of this run if csv_url names one.",
+    )
+    conflicts: ConflictPolicy = Field(
+        default=ConflictPolicy.newest,
+        description="When files give the same measurements different qualities, which rows count: "
+        'those that agree with the file that arrived last ("newest"), all ("keep"), none ("drop").',
+    )
+
+    def limits(self) -> SourceLimits:
+        return SourceLimits(
+            max_bytes=int(self.max_megabytes * 1024 * 1024),
+            timeout_seconds=self.timeout_seconds,
+            total_seconds=self.total_seconds,
+            attempts=self.attempts,
+        )
+
+
+@dataclass(frozen=True)
+class LoadedWines:
+    """Wines that keep the contract.
+
+    Attributes:
+        frame: The contract's columns in its order. ``attrs`` travels with the values, so that a
+            model knows its data whatever is materialized meanwhile: ``data_sha256``, ``source``,
+            ``training_data``, ``data_files`` (how many) and, when accumulated, ``conflicts``.
+        bytes_read: Size of the file that was read, 0 when none was.
+        file_sha256: Its hash.
+        remembered: What the history holds of that file now; None when it is not remembered.
+        files: What ``frame`` was put together from, the oldest first, and what each brought;
+            empty unless accumulated.
+    """
+
+    frame: pd.DataFrame
+    bytes_read: int = 0
+    file_sha256: str | None = None
+    remembered: RememberedFile | None = None
+    files: tuple[tuple[RememberedFile, FileShare], ...] = ()
+
+    @property
+    def source(self) -> str:
+        return self.frame.attrs["source"]
+
+    @property
+    def sha256(self) -> str:
+        return self.frame.attrs["data_sha256"]
+
+
+class WinesRefusedError(ShownError):
+    """The wines cannot be read, or break the data contract; the message names source and reason.
+
+    Attributes:
+        reason: For the check ``data_contract``, which knows the source.
+        sha256: Of the file, when it could be read.
+    """
+
+    def __init__(self, message: str, reason: str, sha256: str | None = None) -> None:
+        super().__init__(message)
+        self.reason = escaped(reason)
+        self.sha256 = sha256
+
+
+def load_wines(
+    config: RawWineCsvConfig,
+    report: Callable[[str], None] | None = None,
+    history: WineHistory | None = None,
+    arrived: float | None = None,
+) -> LoadedWines:
+    """Read what the config names, hold it against the contract, remember it, add what came before.
+
+    Args:
+        report: Gets a line for each try that failed, and for what is not as one would expect.
+        history: Where files are remembered; None: where the resource does by default.
+        arrived: When the file of ``csv_url`` arrived, in Unix seconds; None: now.
+
+    Raises:
+        WinesRefusedError: unreadable, no wine file, or against the contract.
+        HistoryError: the history cannot be used, or a file in it is damaged.
+    """
+    say = report or (lambda _line: None)
+    history = history or WineHistory()
+    if config.training_data == TrainingData.accumulated and not config.csv_url:
+        files = history.load()
+        if files:
+            return _merged(files, config.conflicts, history)
+        say(f"No file is remembered in {history.base} yet: this run trains on {PACKAGED_NAME}.")
+    wines = _read(config, say)
+    if not config.csv_url:
+        return wines
+    # Written before the others are listed: of two runs side by side one at least sees both.
+    remembered = history.remember(config.csv_url, wines.frame, arrived)
+    if remembered is None:
+        say(f"The history holds a version of {wines.source} that arrived later; that one counts.")
+    wines = replace(wines, remembered=remembered)
+    if config.training_data == TrainingData.newest:
+        return wines
+    merged = _merged(history.load(), config.conflicts, history)
+    return replace(wines, frame=merged.frame, files=merged.files)
+
+
+def _read(config: RawWineCsvConfig, say: Callable[[str], None]) -> LoadedWines:
+    """One file."""
+    url = config.csv_url or str(PACKAGED_RED_WINE)
+    try:
+        source = read_source(url, config.limits(), report=say)
+    except SourceError as error:
+        raise WinesRefusedError(str(error), str(error)) from error
+    try:
+        wines = parse_wine_csv(source.content, source.url, config.limits().max_bytes)
+    except DataFormatError as error:
+        raise WinesRefusedError(str(error), str(error)) from error
+    except BrokenContractError as error:
+        raise WinesRefusedError(str(error), summarize(error.violations), source.sha256) from error
+    wines.attrs = {
+        "data_sha256": source.sha256,
+        "source": source.url if config.csv_url else PACKAGED_NAME,
+        "training_data": TrainingData.newest.value,
+        "data_files": 1,
+    }
+    return LoadedWines(wines, len(source.content), source.sha256)
+
+
+def _merged(
+    remembered: list[tuple[RememberedFile, pd.DataFrame]],
+    conflicts: ConflictPolicy,
+    history: WineHistory,
+) -> LoadedWines:
+    """All files that are remembered."""
+    files = [file for file, _ in remembered]
+    frame, shares = accumulate([frame for _, frame in remembered], conflicts)
+    if frame.empty:
+        reason = f"each row of the {len(files)} files contradicts another file's (conflicts: drop)"
+        raise WinesRefusedError(f"{redact_url(history.base)}: {reason}.", reason)
+    # The same files in the same order, settled alike, are the same data.
+    told = "\n".join([conflicts.value, *(file.sha256 for file in files)])
+    sha256 = hashlib.sha256(told.encode()).hexdigest()
+    frame.attrs = {
+        "data_sha256": sha256,
+        "source": redact_url(history.base),
+        "training_data": TrainingData.accumulated.value,
+        "data_files": len(files),
+        "conflicts": conflicts.value,
+    }
+    return LoadedWines(frame, files=tuple(zip(files, shares, strict=True)))

@@ -1,0 +1,1 @@
+"""Services that are killed, cut off or slow, at chosen and at random moments."""

@@ -1,0 +1,1 @@
+"""Tests on real servers: MLflow of each version, Dagster, PostgreSQL, model servers."""

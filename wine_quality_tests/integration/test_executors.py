@@ -1,0 +1,83 @@
+"""Retries of steps, and Dagster's multi-process executor: one MLflow run, one model version."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from wine_quality.environments.versions import MLFLOW_VERSIONS
+from wine_quality_tests.faults.fault_proxy import FaultProxy
+from wine_quality_tests.support import other_jobs
+
+pytestmark = pytest.mark.slow
+
+AFTER_REGISTRATION = r"/model-versions/update"
+
+
+@pytest.fixture
+def instance(home, monkeypatch) -> Iterator[Any]:
+    from dagster import DagsterInstance
+
+    folder = home / "dagster"
+    folder.mkdir(parents=True)
+    monkeypatch.setenv("DAGSTER_HOME", str(folder))
+    with DagsterInstance.get() as instance:
+        yield instance
+
+
+def config(key: str, uri: str, name: str) -> dict[str, Any]:
+    fields = {
+        "version": key,
+        "tracking_uri": uri,
+        "experiment_name": name,
+        "registered_model_name": name,
+    }
+    return {"resources": {"mlflow": {"config": fields}}}
+
+
+def test_a_retried_registration_makes_one_version(instance, mlflow_version, mlflow_server):
+    from dagster import DagsterEventType, execute_job, reconstructable
+
+    server = mlflow_server(mlflow_version)
+    proxy = FaultProxy(server.uri)
+    # The version is made, and the step fails after that.
+    proxy.refuse(AFTER_REGISTRATION, times=1)
+    name = f"retried-{uuid.uuid4().hex[:8]}"
+    try:
+        result = execute_job(
+            reconstructable(other_jobs.retrying),
+            instance,
+            run_config=config(mlflow_version.key, proxy.uri, name),
+        )
+    finally:
+        proxy.stop()
+    assert result.success
+    logs = instance.all_logs(result.run_id, of_type=DagsterEventType.STEP_RESTARTED)
+    assert [entry.step_key for entry in logs] == ["registered_model"]
+    assert server.statuses(name) == ["FINISHED"]
+    [version] = server.versions(name)
+    assert {tag["key"] for tag in version["tags"]} >= {"dagster.run_id", "data_sha256"}
+
+
+@pytest.mark.parametrize("refused", [None, AFTER_REGISTRATION])
+def test_a_process_per_step_shares_one_mlflow_run(instance, mlflow_server, refused):
+    from dagster import execute_job, reconstructable
+
+    server = mlflow_server(MLFLOW_VERSIONS["3"])
+    proxy = FaultProxy(server.uri)
+    proxy.refuse(refused)
+    name = f"processes-{uuid.uuid4().hex[:8]}"
+    try:
+        result = execute_job(
+            reconstructable(other_jobs.process_per_step),
+            instance,
+            run_config=config("3", proxy.uri, name),
+        )
+    finally:
+        proxy.stop()
+    assert result.success == (refused is None)
+    assert server.statuses(name) == ["FINISHED" if result.success else "FAILED"]
+    assert len(server.versions(name)) == 1

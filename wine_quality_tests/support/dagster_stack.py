@@ -1,0 +1,225 @@
+"""A real Dagster: webserver and daemon as processes, runs through the project's launcher."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import requests
+from dagster import DagsterInstance
+
+from wine_quality.execution.warm_client import WarmServers
+from wine_quality.paths import PROJECT_ROOT
+from wine_quality_tests.support.servers import await_condition, dying_with_us, free_port
+
+READY_SECONDS = 90
+RUN_SECONDS = 120
+ENDED = ("SUCCESS", "FAILURE", "CANCELED")
+
+_LAUNCH = """
+mutation Launch($params: ExecutionParams!) { launchRun(executionParams: $params) {
+  __typename
+  ... on LaunchRunSuccess { run { runId } }
+  ... on PythonError { message causes { message } }
+  ... on RunConfigValidationInvalid { errors { message } }
+} }"""
+_REEXECUTE = """
+mutation Again($params: ReexecutionParams!) { launchRunReexecution(reexecutionParams: $params) {
+  __typename
+  ... on LaunchRunSuccess { run { runId } }
+  ... on PythonError { message }
+} }"""
+_TERMINATE = """
+mutation Stop($run: String!) { terminateRun(runId: $run) { __typename } }"""
+_LOADED = """
+{ workspaceOrError { ... on Workspace { locationEntries { name loadStatus
+  locationOrLoadError { __typename } } } } }"""
+
+
+class DagsterStack:
+    """Webserver and daemon over one DAGSTER_HOME, ended with the tests."""
+
+    def __init__(self, home: Path, **variables: str) -> None:
+        self.dagster_home = home / "dagster"
+        self.dagster_home.mkdir(parents=True)
+        (self.dagster_home / "dagster.yaml").symlink_to(PROJECT_ROOT / "dagster.yaml")
+        self.variables = {
+            **os.environ,
+            "DAGSTER_HOME": str(self.dagster_home),
+            "WINE_QUALITY_HOME": str(home),
+            # Tests give each run a server, or the proxy before it, by its config.
+            "WINE_QUALITY_ALLOWED_TRACKING_URIS": "*",
+        }
+        self.variables.pop("MLFLOW_TRACKING_URI", None)
+        self.variables.update(variables)
+        # Dagster's sqlite stores are spoilt when two processes make them at once.
+        with DagsterInstance.from_config(str(self.dagster_home)) as instance:
+            assert instance.get_runs_count() == 0
+            instance.all_instigator_state()
+        self.warm = WarmServers.of_home(self.dagster_home)
+        port = free_port()
+        self.url = f"http://127.0.0.1:{port}"
+        self._folder = home
+        self._processes = {
+            "webserver": self._start(
+                "dagster-webserver", ["-h", "127.0.0.1", "-p", str(port)], "webserver"
+            ),
+        }
+        self.start_daemon()
+        try:
+            await_condition(self._ready, "the code location", READY_SECONDS)
+        except AssertionError:
+            self.stop()
+            raise
+
+    def _start(self, script: str, arguments: list[str], name: str) -> subprocess.Popen[bytes]:
+        command = [str(Path(sys.executable).with_name(script)), *arguments]
+        return subprocess.Popen(
+            dying_with_us(*command, "-w", PROJECT_ROOT / "workspace.yaml"),
+            stdout=(self._folder / f"{name}.log").open("ab"),
+            stderr=subprocess.STDOUT,
+            env=self.variables,
+            cwd=PROJECT_ROOT,
+            start_new_session=True,
+        )
+
+    def start_daemon(self) -> None:
+        self._processes["daemon"] = self._start("dagster-daemon", ["run"], "daemon")
+
+    def pid(self, name: str) -> int:
+        """Of ``webserver`` or ``daemon``."""
+        return self._processes[name].pid
+
+    def kill_daemon(self) -> None:
+        """As a machine that goes down does; what it started dies with it, runs included."""
+        process = self._processes.pop("daemon")
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        self.warm.stop(grace_seconds=0)
+
+    def runs(self) -> list[dict[str, Any]]:
+        """Status and tags of every run, the newest first."""
+        query = "{ runsOrError { ... on Runs { results { runId status tags { key value } } } } }"
+        found = self.graphql(query)["runsOrError"]["results"]
+        return [{**run, "tags": {t["key"]: t["value"] for t in run["tags"]}} for run in found]
+
+    def freshness(self, asset: str) -> str | None:
+        """What the UI shows of an asset's freshness policy."""
+        query = """query F($key: AssetKeyInput!) { assetNodeOrError(assetKey: $key) {
+            ... on AssetNode { freshnessStatusInfo { freshnessStatus } } } }"""
+        info = self.graphql(query, key={"path": [asset]})["assetNodeOrError"]["freshnessStatusInfo"]
+        return info and info["freshnessStatus"]
+
+    def ticks(self, sensor: str) -> list[dict[str, Any]]:
+        """Status, times, skip reason and error of a sensor's ticks, the newest first."""
+        query = """query T($s: SensorSelector!) { sensorOrError(sensorSelector: $s) {
+            ... on Sensor { sensorState { ticks(limit: 50) {
+                id status timestamp endTimestamp skipReason runIds
+                error { message causes { message } } } } } } }"""
+        selector = {
+            "repositoryLocationName": "ml_repository",
+            "repositoryName": "__repository__",
+            "sensorName": sensor,
+        }
+        return self.graphql(query, s=selector)["sensorOrError"]["sensorState"]["ticks"]
+
+    def _ready(self) -> bool:
+        for name, process in self._processes.items():
+            if process.poll() is not None:
+                raise AssertionError((self._folder / f"{name}.log").read_text()[-3000:])
+        try:
+            entries = self.graphql(_LOADED)["workspaceOrError"]["locationEntries"]
+        except requests.RequestException:
+            return False
+        return [entry["loadStatus"] for entry in entries] == ["LOADED"]
+
+    def stop(self) -> None:
+        while self._processes:
+            process = self._processes.popitem()[1]
+            try:
+                os.killpg(process.pid, signal.SIGTERM)
+                process.wait(20)
+            except (ProcessLookupError, subprocess.TimeoutExpired):
+                pass
+            try:
+                os.killpg(process.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+            process.wait()
+        self.warm.stop(grace_seconds=0)
+
+    def graphql(self, query: str, **variables: Any) -> Any:
+        answer = requests.post(
+            f"{self.url}/graphql", json={"query": query, "variables": variables}, timeout=60
+        )
+        content = answer.json()
+        assert "errors" not in content, content
+        return content["data"]
+
+    def launch(
+        self,
+        config: dict[str, Any],
+        assets: list[str] | None = None,
+        job: str | None = None,
+        tags: dict[str, str] | None = None,
+    ) -> str:
+        """Launch the job, or materialize ``assets`` as the UI's button does; returns the run id."""
+        selector: dict[str, Any] = {
+            "repositoryLocationName": "ml_repository",
+            "repositoryName": "__repository__",
+            "pipelineName": job or ("__ASSET_JOB" if assets else "wine_quality_model"),
+        }
+        if assets:
+            selector["assetSelection"] = [{"path": [asset]} for asset in assets]
+            selector["assetCheckSelection"] = None
+        params = {"selector": selector, "mode": "default", "runConfigData": config}
+        metadata = [{"key": key, "value": value} for key, value in (tags or {}).items()]
+        params["executionMetadata"] = {"tags": metadata}
+        answer = self.graphql(_LAUNCH, params=params)["launchRun"]
+        assert answer["__typename"] == "LaunchRunSuccess", answer
+        return answer["run"]["runId"]
+
+    def reexecute_from_failure(self, run_id: str) -> str:
+        params = {"parentRunId": run_id, "strategy": "FROM_FAILURE"}
+        answer = self.graphql(_REEXECUTE, params=params)["launchRunReexecution"]
+        assert answer["__typename"] == "LaunchRunSuccess", answer
+        return answer["run"]["runId"]
+
+    def terminate(self, run_id: str) -> None:
+        answer = self.graphql(_TERMINATE, run=run_id)["terminateRun"]
+        assert answer["__typename"] == "TerminateRunSuccess", answer
+
+    def status(self, run_id: str) -> str:
+        query = "query S($run: ID!) { runOrError(runId: $run) { ... on Run { status } } }"
+        return self.graphql(query, run=run_id)["runOrError"]["status"]
+
+    def wait(self, run_id: str, seconds: float = RUN_SECONDS) -> str:
+        """The status the run ends with."""
+        await_condition(lambda: self.status(run_id) in ENDED, f"the end of run {run_id}", seconds)
+        return self.status(run_id)
+
+    def messages(self, run_id: str) -> list[str]:
+        """What the run's log says, errors included, oldest first."""
+        query = """query L($run: ID!) { logsForRun(runId: $run) { ... on EventConnection {
+            events { ... on MessageEvent { message }
+                     ... on ErrorEvent { error { message causes { message } } } } } } }"""
+        lines = []
+        for event in self.graphql(query, run=run_id)["logsForRun"]["events"]:
+            lines.append(event.get("message") or "")
+            if event.get("error"):
+                lines.append(event["error"]["message"])
+                lines += [cause["message"] for cause in event["error"]["causes"]]
+        return lines
+
+    def worker_pid(self, run_id: str) -> int:
+        """The process that was started for the run."""
+        for line in self.messages(run_id):
+            found = re.search(r"Started process for run \(pid: (\d+)\)", line)
+            if found:
+                return int(found[1])
+        raise AssertionError(f"run {run_id} names no process")

@@ -1,0 +1,70 @@
+"""Starts a module over ``warm_project`` in a version's own environment, and reads what it says."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from wine_quality.environments.versions import MlflowVersion
+from wine_quality.paths import PROJECT_ROOT
+from wine_quality_tests.support.servers import dying_with_us
+
+KILL_HOOK = PROJECT_ROOT / "wine_quality_tests" / "faults" / "kill_hook"
+
+
+def warm_process(
+    version: MlflowVersion,
+    module: str,
+    folder: Path,
+    *arguments: str,
+    seconds: float = 300,
+    each: Callable[[list[dict[str, Any]]], None] | None = None,
+) -> list[dict[str, Any]]:
+    """The lines of JSON that ``python -m wine_quality_tests.MODULE FOLDER …`` prints.
+
+    Args:
+        version: In whose environment it runs.
+        folder: For its homes, and what its runs print.
+        seconds: How long it may take.
+        each: Called after each line with all so far.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    log = folder / "process.log"
+    with log.open("ab") as errors:
+        process = subprocess.Popen(
+            dying_with_us(
+                str(version.require_python()),
+                *("-W", "ignore", "-m", f"wine_quality_tests.{module}"),
+                *(str(folder), *arguments),
+            ),
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            cwd=PROJECT_ROOT,
+            env={
+                **version.process_variables(),
+                "PYTHONPATH": f"{PROJECT_ROOT}:{KILL_HOOK}",
+                "WINE_QUALITY_TESTS_KILL": str(folder),
+                "WINE_QUALITY_ALLOWED_TRACKING_URIS": "*",
+            },
+        )
+    late = threading.Timer(seconds, process.kill)
+    late.start()
+    said: list[dict[str, Any]] = []
+    try:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith("{"):
+                said.append(json.loads(line))
+                if each is not None:
+                    each(said)
+        assert process.wait() == 0, log.read_text()[-5000:]
+    finally:
+        late.cancel()
+        process.kill()
+        process.wait()
+    return said

@@ -1,0 +1,1 @@
+"""Tests without servers, in folders that mirror the package."""
