@@ -9,7 +9,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=find_packages(include=["wine_quality", "wine_quality.*"]),
-    package_data={"wine_quality.data": ["*.csv", "*.md"]},
+    package_data={"wine_quality.datasets": ["*.csv", "*.md"]},
     install_requires=[
         "alembic>=1.11",
         "dagster>=1.13",

@@ -16,8 +16,7 @@ import time
 from pathlib import Path
 
 from wine_quality.environments.versions import MLFLOW_VERSIONS, MlflowVersion
-from wine_quality.paths import PROJECT_ROOT
-from wine_quality.sources.source import PACKAGED_RED_WINE
+from wine_quality.paths import PACKAGED_RED_WINE, PROJECT_ROOT
 
 TARGETS = {"3": 0.70}
 ROUTED_TARGET = 1.3

@@ -157,7 +157,7 @@ def main() -> None:
     options = parser.parse_args()
     import pandas as pd
 
-    from wine_quality.sources.source import PACKAGED_RED_WINE
+    from wine_quality.paths import PACKAGED_RED_WINE
 
     frame = pd.read_csv(PACKAGED_RED_WINE, sep=";")[list(FEATURES)].astype("float64")
     wines = frame.to_numpy().tolist()

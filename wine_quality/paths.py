@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
+PACKAGED_RED_WINE = Path(__file__).with_name("datasets") / "winequality-red.csv"
 
 
 def home() -> Path:

@@ -7,7 +7,8 @@ FROM ${PYTHON} AS build
 WORKDIR /opt/wine_quality
 # Only what the environments are built from: a change of other code leaves this layer be.
 COPY deploy/requirements/ deploy/requirements/
-COPY wine_quality/__init__.py wine_quality/paths.py wine_quality/
+COPY wine_quality/__init__.py wine_quality/
+COPY wine_quality/paths.py wine_quality/
 COPY wine_quality/environments/ wine_quality/environments/
 ENV UV_LINK_MODE=copy \
     UV_NO_CACHE=1 \

@@ -91,8 +91,8 @@ class Reader(Protocol):
     def read(self, piece: Piece) -> Iterator[Batch]: ...
 
     def explain(self, piece: Piece, broken: Sequence[BrokenRule]) -> Sequence[BrokenRule]:
-        """The same with the row groups of Parquet; of CSV with the lines, as ``data.records`` has
-        them."""
+        """The same with the row groups of Parquet; of CSV with the lines, as
+        ``datasets.records`` has them."""
 
     def check_unchanged(self) -> None:
         """Raises ``UnreadableFile`` when a file is not what it was at the beginning."""

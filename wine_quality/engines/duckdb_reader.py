@@ -42,7 +42,7 @@ class DuckDBReader:
 
     Parquet is read in ranges of rows, of which DuckDB reads only the row groups concerned; a CSV
     file is one piece, read by ``threads`` threads. What DuckDB cannot read of a CSV file, or reads
-    against the contract, ``data.records`` reads, which decides.
+    against the contract, ``datasets.records`` reads, which decides.
     """
 
     def __init__(self, paths: Sequence[str], threads: int = 1, memory_limit: str = "512MB") -> None:

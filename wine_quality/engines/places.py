@@ -25,7 +25,7 @@ SUFFIXES = (*_PARQUET, ".csv", ".csv.gz", ".tsv", ".tsv.gz")
 
 
 def s3_store(timeout_seconds: float = TIMEOUT_SECONDS) -> S3FileSystem:
-    """As the rest of this project reads S3: see ``data.s3``."""
+    """As the rest of this project reads S3: see ``sources.s3``."""
     import s3fs
 
     # Read ahead less than s3fs does by itself (50 MB): most of it would be read for nothing.

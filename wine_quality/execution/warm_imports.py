@@ -70,7 +70,7 @@ def rehearse() -> None:
     from wine_quality.models import compare, plots
     from wine_quality.models.elastic_net.fit import LinearModel
     from wine_quality.models.evaluate import regression_metrics
-    from wine_quality.sources.source import PACKAGED_RED_WINE
+    from wine_quality.paths import PACKAGED_RED_WINE
     from wine_quality.wines.in_memory import MemorySplit
     from wine_quality.wines.split_rows import split_rows
 

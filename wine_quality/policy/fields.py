@@ -18,7 +18,7 @@ from wine_quality.policy.settings import ForbiddenConfigError
 Check = Callable[[Any, str], object]
 """Gets the value and the field's name; raises when it is not allowed."""
 
-_SOURCE = "data.allowed.check_allowed, at each hop and each file that is opened"
+_SOURCE = "sources.allowed.check_allowed, at each hop and each file that is opened"
 _QUANTITY = "deployment.quantities takes a number with a unit, and nothing else"
 _KUBERNETES = "deployment.manifest_settings takes names of Kubernetes, no host, path or command"
 _SECRET = (
@@ -62,8 +62,8 @@ CHECKED: Mapping[str, Check] = {
 CHECKED_WHERE_USED: Mapping[str, str] = {
     "ops.raw_wine_csv.config.csv_url": _SOURCE,
     "ops.sweep_data.config.csv_url": _SOURCE,
-    "resources.mlflow.config.tracking_uri": "tracking.addresses.allowed_tracking_uri, which knows "
-    "the MLflow version that was picked and hands on the environment's own address",
+    "resources.mlflow.config.tracking_uri": "tracking.servers.addresses.allowed_tracking_uri, "
+    "which knows the MLflow version that was picked and hands on the environment's own address",
 }
 """Checked by the function that is named."""
 

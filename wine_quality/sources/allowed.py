@@ -22,7 +22,7 @@ HOSTS = "WINE_QUALITY_ALLOWED_HOSTS"
 NETWORKS = "WINE_QUALITY_ALLOWED_NETWORKS"
 BUCKETS = "WINE_QUALITY_ALLOWED_BUCKETS"
 ROOTS = "WINE_QUALITY_ALLOWED_ROOTS"
-# Not of sources, and looked at elsewhere: tracking/addresses.py, environments/config_variables.py,
+# Not of sources, and looked at in tracking/servers/addresses.py, execution/config_variables.py,
 # policy/.
 TRACKING_URIS = "WINE_QUALITY_ALLOWED_TRACKING_URIS"
 CONFIG_VARIABLES = "WINE_QUALITY_ALLOWED_CONFIG_VARIABLES"
@@ -108,7 +108,7 @@ def check_path(path: str | Path, url: str = "") -> None:
     Raises:
         ForbiddenSource: whether or not there is such a file, which nobody learns by it.
     """
-    from wine_quality.sources.source import PACKAGED_RED_WINE
+    from wine_quality.paths import PACKAGED_RED_WINE
 
     text = str(path)
     if text == str(PACKAGED_RED_WINE):

@@ -21,15 +21,12 @@ from wine_quality.sources.transfer import (
 )
 
 __all__ = [
-    "PACKAGED_RED_WINE",
     "Source",
     "SourceError",
     "SourceLimits",
     "local_path_of",
     "read_source",
 ]
-
-PACKAGED_RED_WINE = Path(__file__).with_name("winequality-red.csv")
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class MemorySplit:
-    """See ``split.Split``; made from what ``training.split.split_rows`` made."""
+    """See ``wines.split.Split``; made from what ``wines.split_rows`` made."""
 
     def __init__(self, frame: pd.DataFrame) -> None:
         self.data: Mapping[str, Any] = frame.attrs

@@ -16,7 +16,8 @@ from wine_quality.datasets.dialect import DataFormatError
 from wine_quality.datasets.parse import BrokenContractError, parse_wine_csv
 from wine_quality.escaping import ShownError, escaped
 from wine_quality.history.wine_history import WineHistory
-from wine_quality.sources.source import PACKAGED_RED_WINE, SourceError, SourceLimits, read_source
+from wine_quality.paths import PACKAGED_RED_WINE
+from wine_quality.sources.source import SourceError, SourceLimits, read_source
 from wine_quality.sources.transfer import redact_url
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from wine_quality.environments.versions import DEFAULT_VERSION, MLFLOW_VERSIONS
-from wine_quality.sources.source import PACKAGED_RED_WINE
+from wine_quality.paths import PACKAGED_RED_WINE
 from wine_quality_tests.attacks.fronts import LocalStack, Up
 from wine_quality_tests.attacks.listeners import HttpListener, PostgresListener
 from wine_quality_tests.attacks.table import World

@@ -32,7 +32,7 @@ def config_of(project: WarmProject, name: str, training: str, way: str) -> dict[
     if way.startswith("streamed"):
         config["resources"]["training_engine"] = {"config": {"engine": "duckdb"}}
     if way.endswith("accumulated"):
-        from wine_quality.sources.source import PACKAGED_RED_WINE
+        from wine_quality.paths import PACKAGED_RED_WINE
 
         file = project.folder / "wines.csv"
         if not file.exists():

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from wine_quality.datasets.contract import COLUMNS
 from wine_quality.history.wine_history import WineHistory
-from wine_quality.sources.source import PACKAGED_RED_WINE
+from wine_quality.paths import PACKAGED_RED_WINE
 from wine_quality.wines.loading import RawWineCsvConfig, WinesRefusedError, load_wines
 from wine_quality_tests.fuzz.damage import damaged
 from wine_quality_tests.fuzz.outcome import kept, require_clear, require_nothing_kept

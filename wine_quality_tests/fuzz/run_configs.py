@@ -142,7 +142,7 @@ def _use(config: dict[str, Any], folder: Path) -> None:
     from wine_quality.engines.membership import Membership
     from wine_quality.engines.resource import TrainingEngine
     from wine_quality.models.elastic_net.fit import check_hyperparameters, fit_elastic_net
-    from wine_quality.sources.source import PACKAGED_RED_WINE
+    from wine_quality.paths import PACKAGED_RED_WINE
     from wine_quality.sources.transfer import within_deadline
     from wine_quality.wines.loading import RawWineCsvConfig
 

@@ -20,9 +20,10 @@ from wine_quality.engines.places import find_files
 from wine_quality.engines.resource import EngineChoice, TrainingEngine
 from wine_quality.engines.training_pass import sum_files
 from wine_quality.history.wine_history import WineHistory
+from wine_quality.paths import PACKAGED_RED_WINE
 from wine_quality.sources.arrivals import Arrival
 from wine_quality.sources.seen import KEPT, Seen
-from wine_quality.sources.source import PACKAGED_RED_WINE, read_source
+from wine_quality.sources.source import read_source
 from wine_quality.sources.transfer import SourceError, SourceLimits, redact_url
 from wine_quality.wines.loading import RawWineCsvConfig, WinesRefusedError, load_wines
 from wine_quality.wines.streaming import _place_of, look_at, pass_over

@@ -13,7 +13,7 @@ from wine_quality.dagster_support.run_tag_names import DATA_HASH_TAG, FILE_HASH_
 from wine_quality.datasets.contract import FEATURES
 from wine_quality.environments.versions import MLFLOW_VERSIONS
 from wine_quality.models.elastic_net.fit import LinearModel
-from wine_quality.sources.source import PACKAGED_RED_WINE
+from wine_quality.paths import PACKAGED_RED_WINE
 from wine_quality.wines.in_memory import MemorySplit
 from wine_quality.wines.split_rows import split_by_values
 from wine_quality_tests.integration.test_arriving_data import ROWS, Watched

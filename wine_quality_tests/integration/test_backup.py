@@ -51,7 +51,7 @@ def predictions(stack: Stack, key: str, *numbers: int) -> list[list[float]]:
     """Of the champion, then of each of the versions."""
     version = get_version(key)
     roles = ["@champion" if key == "3" else "/Production", *(f"/{number}" for number in numbers)]
-    data = PROJECT_ROOT / "wine_quality" / "data" / "winequality-red.csv"
+    data = PROJECT_ROOT / "wine_quality" / "datasets" / "winequality-red.csv"
     done = subprocess.run(
         [str(version.python), "-W", "ignore", "-c", PREDICT, str(data), *roles],
         env={**version.process_variables(), "MLFLOW_TRACKING_URI": stack.mlflow(key)},

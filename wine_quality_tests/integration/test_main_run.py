@@ -36,7 +36,7 @@ model_uri = f"models:/ElasticnetWineModel/{version.version}"
 from mlflow.artifacts import download_artifacts
 local = pathlib.Path(download_artifacts(artifact_uri=model_uri, dst_path=folder))
 from wine_quality.datasets.contract import FEATURES
-from wine_quality.sources.source import PACKAGED_RED_WINE
+from wine_quality.paths import PACKAGED_RED_WINE
 wines = pd.read_csv(PACKAGED_RED_WINE, sep=";")[list(FEATURES)]
 predicted = mlflow.pyfunc.load_model(str(local)).predict(wines)
 print(json.dumps({

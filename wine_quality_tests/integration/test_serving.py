@@ -48,7 +48,7 @@ import json, sys
 import mlflow, pandas as pd
 from wine_quality.tracking.resource import MlflowTracker, VersionKey
 tracker = MlflowTracker(version=VersionKey(sys.argv[1])).connect(print)
-from wine_quality.sources.source import PACKAGED_RED_WINE
+from wine_quality.paths import PACKAGED_RED_WINE
 wines = pd.read_csv(PACKAGED_RED_WINE, sep=";")
 features = wines[json.loads(sys.argv[2])].astype("float64")
 found = tracker.predict("ElasticnetWineModel", "1", features)
@@ -316,7 +316,7 @@ def test_predictions_are_logged_and_checked(registry, home, postgres):
     import pandas as pd
     import sqlalchemy
 
-    from wine_quality.sources.source import PACKAGED_RED_WINE
+    from wine_quality.paths import PACKAGED_RED_WINE
 
     url = postgres.url(postgres.create_database())
     wines = pd.read_csv(PACKAGED_RED_WINE, sep=";")[list(FEATURES)].astype("float64")

@@ -25,8 +25,7 @@ from wine_quality.engines.membership import Membership
 from wine_quality.engines.training_pass import sample_of, total_of
 from wine_quality.models.elastic_net.fit import LinearModel
 from wine_quality.models.elastic_net.fit_moments import fit_from_moments
-from wine_quality.paths import PROJECT_ROOT
-from wine_quality.sources.source import PACKAGED_RED_WINE
+from wine_quality.paths import PACKAGED_RED_WINE, PROJECT_ROOT
 from wine_quality_tests.integration.test_main_run import printed, run_cli
 from wine_quality_tests.support.generated_wines import write_wines
 from wine_quality_tests.support.servers import await_condition, dying_with_us, free_port

@@ -19,8 +19,7 @@ from wine_quality.datasets.contract import FEATURES, TARGET
 from wine_quality.engines.membership import TEST, Membership, groups_of
 from wine_quality.environments.versions import MLFLOW_VERSIONS
 from wine_quality.models.evaluate import regression_metrics
-from wine_quality.paths import PROJECT_ROOT
-from wine_quality.sources.source import PACKAGED_RED_WINE
+from wine_quality.paths import PACKAGED_RED_WINE, PROJECT_ROOT
 from wine_quality_tests.integration.test_accumulated_runs import asset, metadata
 from wine_quality_tests.integration.test_arriving_data import Watched
 from wine_quality_tests.integration.test_main_run import printed

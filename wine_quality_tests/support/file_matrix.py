@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from wine_quality.sources.source import PACKAGED_RED_WINE
+from wine_quality.paths import PACKAGED_RED_WINE
 
 HEADER, *ROWS = [line.replace('"', "") for line in PACKAGED_RED_WINE.read_text().splitlines()[:9]]
 NAMES = HEADER.split(";")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from wine_quality.datasets.contract import COLUMNS, FEATURES, TARGET
 from wine_quality.datasets.parse import parse_wine_csv
-from wine_quality.sources.source import PACKAGED_RED_WINE
+from wine_quality.paths import PACKAGED_RED_WINE
 
 if TYPE_CHECKING:
     import numpy as np

@@ -92,7 +92,7 @@ class Regressor:
         from mlflow.models.signature import infer_signature
 
         from wine_quality.models.elastic_net.fit import fit_elastic_net
-        from wine_quality.sources.source import PACKAGED_RED_WINE
+        from wine_quality.paths import PACKAGED_RED_WINE
 
         wines = pd.read_csv(PACKAGED_RED_WINE, sep=";")
         example = wines[list(FEATURES)].head(2).astype("float64")

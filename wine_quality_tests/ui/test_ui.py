@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from wine_quality.sources.source import PACKAGED_RED_WINE
+from wine_quality.paths import PACKAGED_RED_WINE
 from wine_quality_tests.support.servers import await_condition
 from wine_quality_tests.support.warm_commands import run_command
 from wine_quality_tests.ui.conftest import SIZE

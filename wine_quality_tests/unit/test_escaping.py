@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from wine_quality.notices.notice import Notice
-from wine_quality.sources.source import PACKAGED_RED_WINE
+from wine_quality.paths import PACKAGED_RED_WINE
 
 FORGED = "2026-11-26 12:00:00 - dagster - INFO - all checks passed"
 EVIL = f"wines\n{FORGED}\x1b[2J\x1b[31m\u202ecod.csv"

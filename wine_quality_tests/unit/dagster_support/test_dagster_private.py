@@ -11,7 +11,7 @@ import pytest
 
 from wine_quality.paths import PROJECT_ROOT
 
-MODULE = PROJECT_ROOT / "wine_quality" / "environments" / "dagster_private.py"
+MODULE = PROJECT_ROOT / "wine_quality" / "dagster_support" / "dagster_private.py"
 TREE = ast.parse(MODULE.read_text())
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from wine_quality.datasets.accumulate import ConflictPolicy, accumulate
 from wine_quality.datasets.contract import COLUMNS, FEATURES, conform
 from wine_quality.datasets.parse import parse_wine_csv
-from wine_quality.sources.source import PACKAGED_RED_WINE
+from wine_quality.paths import PACKAGED_RED_WINE
 
 KEEP, DROP, NEWEST = ConflictPolicy.keep, ConflictPolicy.drop, ConflictPolicy.newest
 WHITE_WINE = Path(__file__).parents[2] / "data" / "winequality-white.csv"

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from wine_quality.datasets.contract import COLUMNS, check_contract
 from wine_quality.datasets.dialect import DataFormatError
 from wine_quality.datasets.parse import BrokenContractError, parse_wine_csv
-from wine_quality.sources.source import PACKAGED_RED_WINE, SourceError, SourceLimits, read_source
+from wine_quality.paths import PACKAGED_RED_WINE
+from wine_quality.sources.source import SourceError, SourceLimits, read_source
 
 RED = PACKAGED_RED_WINE.read_bytes()
 HEADER, ROW = RED.decode().splitlines()[:2]

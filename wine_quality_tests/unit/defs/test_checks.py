@@ -8,7 +8,7 @@ import pytest
 
 from wine_quality.defs import checks
 from wine_quality.models.compare import population_stability, profile, winner
-from wine_quality.sources.source import PACKAGED_RED_WINE
+from wine_quality.paths import PACKAGED_RED_WINE
 from wine_quality.wines.split import Evaluation
 
 

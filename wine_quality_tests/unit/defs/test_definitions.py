@@ -185,8 +185,8 @@ def test_heavy_imports_wait_until_they_are_needed():
 
 
 def test_pure_computation_knows_neither_dagster_nor_mlflow():
-    for folder in ("data", "training"):
-        for file in (PROJECT_ROOT / "wine_quality" / folder).glob("*.py"):
+    for folder in ("datasets", "sources", "models", "engines", "wines", "history"):
+        for file in (PROJECT_ROOT / "wine_quality" / folder).rglob("*.py"):
             found = re.search(r"^\s*(from|import) (dagster|mlflow)", file.read_text(), re.MULTILINE)
             assert not found, f"{file.name}: {found and found[0]}"
 

@@ -19,8 +19,8 @@ from wine_quality.datasets.contract import FEATURES
 from wine_quality.environments.versions import MLFLOW_VERSIONS
 from wine_quality.models.compare import _rounded, population_stability, profile, shift_of
 from wine_quality.models.elastic_net.fit import LinearModel
+from wine_quality.paths import PACKAGED_RED_WINE
 from wine_quality.serving.runtime.prediction_log import PredictionLog
-from wine_quality.sources.source import PACKAGED_RED_WINE
 from wine_quality.tracking.registry.provenance import SIGNATURE_TAG, require_signature, signature
 from wine_quality_tests.support.postgres import PASSWORD, PostgresServer
 from wine_quality_tests.support.servers import MlflowServer, free_port

@@ -329,7 +329,7 @@ def test_an_empty_file_adds_nothing(engine, tmp_path, packaged):
 
 
 def test_csv_by_duckdb(tmp_path):
-    from wine_quality.sources.source import PACKAGED_RED_WINE
+    from wine_quality.paths import PACKAGED_RED_WINE
 
     reader = _reader("duckdb", [str(PACKAGED_RED_WINE)])
     wines = packaged_wines()
@@ -350,7 +350,7 @@ def test_csv_by_duckdb(tmp_path):
 
 def test_what_duckdb_cannot_read_to_its_end_is_read_on(tmp_path):
     """Lines that end in another way after some 400,000 rows: no row twice, none lost."""
-    from wine_quality.sources.source import PACKAGED_RED_WINE
+    from wine_quality.paths import PACKAGED_RED_WINE
 
     header, *rows = PACKAGED_RED_WINE.read_bytes().splitlines()
     path = tmp_path / "joined.csv"
@@ -365,7 +365,7 @@ def test_gzip_in_s3(s3):
 
     import boto3
 
-    from wine_quality.sources.source import PACKAGED_RED_WINE
+    from wine_quality.paths import PACKAGED_RED_WINE
 
     packed = gzip.compress(PACKAGED_RED_WINE.read_bytes())
     for name in ("a.CSV", "b.csv.gz"):
@@ -380,7 +380,7 @@ def test_csv_in_s3_that_duckdb_does_not_read(s3):
 
     import boto3
 
-    from wine_quality.sources.source import PACKAGED_RED_WINE
+    from wine_quality.paths import PACKAGED_RED_WINE
 
     text = PACKAGED_RED_WINE.read_text()
     wide = text.encode("utf-16")

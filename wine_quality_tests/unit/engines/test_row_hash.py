@@ -20,7 +20,7 @@ from wine_quality.engines.resource import EngineChoice, TrainingEngine
 from wine_quality.engines.row_hash import RowHasher, RowsHash
 from wine_quality.engines.training_pass import sum_files
 from wine_quality.history.wine_history import WineHistory
-from wine_quality.sources.source import PACKAGED_RED_WINE
+from wine_quality.paths import PACKAGED_RED_WINE
 from wine_quality.wines.loading import RawWineCsvConfig
 from wine_quality.wines.streaming import Streamed, look_at, pass_over
 from wine_quality_tests.support.generated_wines import packaged_wines

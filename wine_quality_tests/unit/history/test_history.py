@@ -21,9 +21,8 @@ from wine_quality.datasets.accumulate import ConflictPolicy, TrainingData
 from wine_quality.defs.data.arrival_tags import arrived_at, tags_of
 from wine_quality.history.remembered import RememberedFile, key_of, write_version
 from wine_quality.history.wine_history import HistoryError, WineHistory
-from wine_quality.paths import PROJECT_ROOT
+from wine_quality.paths import PACKAGED_RED_WINE, PROJECT_ROOT
 from wine_quality.sources.arrivals import Arrival
-from wine_quality.sources.source import PACKAGED_RED_WINE
 from wine_quality.wines.loading import RawWineCsvConfig, WinesRefusedError, load_wines
 from wine_quality_tests.unit.datasets.test_accumulate import WHITE_WINE, wines
 

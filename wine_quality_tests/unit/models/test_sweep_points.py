@@ -20,7 +20,7 @@ from wine_quality.models.elastic_net.sweep_points import (
     cross_validate,
     grid,
 )
-from wine_quality.sources.source import PACKAGED_RED_WINE
+from wine_quality.paths import PACKAGED_RED_WINE
 from wine_quality.wines.split_rows import part_of, split_rows
 
 RED = pd.read_csv(PACKAGED_RED_WINE, sep=";")

@@ -8,7 +8,7 @@ from wine_quality.datasets.contract import FEATURES, TARGET, conform
 from wine_quality.datasets.parse import parse_wine_csv
 from wine_quality.models.elastic_net.fit import LinearModel, fit_elastic_net
 from wine_quality.models.evaluate import regression_metrics
-from wine_quality.sources.source import PACKAGED_RED_WINE
+from wine_quality.paths import PACKAGED_RED_WINE
 from wine_quality.wines.split_rows import count_shared_wines, part_of, split_rows
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from wine_quality.engines.batches import UnreadableFile
 from wine_quality.engines.places import expand, find_files
+from wine_quality.paths import PACKAGED_RED_WINE
 from wine_quality.sources import allowed
 from wine_quality.sources.allowed import (
     EVERYTHING,
@@ -20,7 +21,7 @@ from wine_quality.sources.allowed import (
     trust_the_caller,
 )
 from wine_quality.sources.arrivals import list_arrivals
-from wine_quality.sources.source import PACKAGED_RED_WINE, SourceError, SourceLimits, read_source
+from wine_quality.sources.source import SourceError, SourceLimits, read_source
 from wine_quality_tests.support.web_faults import WINES, WebFaults
 
 QUICK = SourceLimits(timeout_seconds=5, total_seconds=20, attempts=1, retry_seconds=0.01)

@@ -13,7 +13,8 @@ import pytest
 
 from wine_quality.datasets.dialect import DataFormatError
 from wine_quality.datasets.parse import parse_wine_csv
-from wine_quality.sources.source import PACKAGED_RED_WINE, SourceError, SourceLimits, read_source
+from wine_quality.paths import PACKAGED_RED_WINE
+from wine_quality.sources.source import SourceError, SourceLimits, read_source
 from wine_quality_tests.support.web_faults import WINES, WebFaults
 
 QUICK = SourceLimits(

@@ -21,7 +21,7 @@ from wine_quality.history.wine_history import HistoryError, WineHistory
 from wine_quality.models.elastic_net.fit import LinearModel
 from wine_quality.models.elastic_net.sweep_points import Point
 from wine_quality.models.evaluate import regression_metrics
-from wine_quality.sources.source import PACKAGED_RED_WINE
+from wine_quality.paths import PACKAGED_RED_WINE
 from wine_quality.wines.loading import RawWineCsvConfig, WinesRefusedError, load_wines
 from wine_quality.wines.streamed import StreamedSplit
 from wine_quality.wines.streaming import Streamed, look_at, pass_over, progress_lines

@@ -15,7 +15,7 @@ from wine_quality.defs.data.split_config import SplitConfig
 from wine_quality.defs.data.train_test_split import check_split, split_wines
 from wine_quality.engines.resource import EngineChoice, TrainingEngine
 from wine_quality.history.wine_history import WineHistory
-from wine_quality.sources.source import PACKAGED_RED_WINE
+from wine_quality.paths import PACKAGED_RED_WINE
 from wine_quality.wines.loading import RawWineCsvConfig, load_wines
 from wine_quality.wines.split import split_of
 from wine_quality.wines.split_rows import part_of, split_by_values, split_rows
