@@ -10,9 +10,8 @@ from dagster import AssetCheckResult, AssetCheckSeverity, AssetCheckSpec, Metada
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    import pandas as pd
-
-    from wine_quality.wines.split import Evaluation
+    from wine_quality.engines.places import LeftOut
+    from wine_quality.wines.split import Evaluation, Split
 
 DATA_CONTRACT = AssetCheckSpec(
     "data_contract",
@@ -65,18 +64,17 @@ def data_contract(passed: bool, said: str) -> AssetCheckResult:
     return AssetCheckResult(check_name=DATA_CONTRACT.name, passed=passed, description=said)
 
 
-def all_files_read(left_out: Sequence[Mapping[str, str]]) -> AssetCheckResult:
-    """A warning when some are not; ``left_out`` has ``path`` and ``reason`` of each."""
-    said = (
-        f"{len(left_out)} file(s) were left out, such as {left_out[0]['path']}: "
-        if left_out
-        else ""
-    )
+def all_files_read(left_out: Sequence[LeftOut]) -> AssetCheckResult:
+    """A warning when some are not."""
+    said = "Every file of the place."
+    if left_out:
+        path, reason = left_out[0]
+        said = f"{len(left_out)} file(s) were left out, such as {path}: {reason}"
     return AssetCheckResult(
         check_name=ALL_FILES_READ.name,
         passed=not left_out,
         severity=AssetCheckSeverity.WARN,
-        description=f"{said}{left_out[0]['reason']}" if left_out else "Every file of the place.",
+        description=said,
     )
 
 
@@ -102,27 +100,18 @@ def rows_break_contract(reason: str) -> AssetCheckResult:
     return AssetCheckResult(check_name=ROWS_KEEP_CONTRACT.name, passed=False, description=reason)
 
 
-def parts_are_apart(split: pd.DataFrame, test_fraction: float) -> AssetCheckResult:
-    train, test = (split.index[split["part"] == part] for part in ("train", "test"))
-    both = len(train.intersection(test))
-    share = len(test) / len(split)
-    # scikit-learn rounds up to whole rows.
-    passed = both == 0 and abs(share - test_fraction) <= 1 / len(split)
+def parts_are_apart(split: Split, test_fraction: float) -> AssetCheckResult:
+    rows, both = split.train_rows + split.test_rows, split.count_rows_in_both()
+    share = split.test_rows / rows
+    apart, said = True, "A wine's own values say its part, so no wine is in both; "
+    if both is not None:
+        # scikit-learn rounds up to whole rows.
+        apart = both == 0 and abs(share - test_fraction) <= 1 / rows
+        said = f"{both} row(s) in both parts; "
     return AssetCheckResult(
         check_name=PARTS_APART.name,
-        passed=passed,
-        description=f"{both} row(s) in both parts; {share:.4f} of the rows are held out.",
-    )
-
-
-def parts_are_apart_by_hash(train_rows: int, test_rows: int) -> AssetCheckResult:
-    """Of streamed wines, of which none of these parts is empty."""
-    share = test_rows / (train_rows + test_rows)
-    return AssetCheckResult(
-        check_name=PARTS_APART.name,
-        passed=True,
-        description="A wine's own values say its part, so no wine is in both; "
-        f"{share:.4f} of the rows are held out.",
+        passed=apart,
+        description=f"{said}{share:.4f} of the rows are held out.",
     )
 
 

@@ -17,6 +17,7 @@ from pydantic import Field
 
 from wine_quality.dagster_support.config_fields import CheckedIOManager
 from wine_quality.datasets.parquet import read_parquet, write_parquet
+from wine_quality.defs.value_codec import from_frame, from_record, to_stored
 from wine_quality.escaping import ShownError
 from wine_quality.policy.places import check_place
 from wine_quality.sources.s3 import own_access
@@ -38,7 +39,7 @@ class StoreError(ShownError, RuntimeError):
 
 
 class PlainFormatIOManager(CheckedIOManager):
-    """Data frames as Parquet (their ``attrs`` included), dictionaries as JSON.
+    """Wines as Parquet (a frame's ``attrs`` included), all else as JSON; see ``value_codec``.
 
     Both keep every digit of a float. A value lies in ``<base_path>/<asset>/<run id>.<format>``,
     that of an op in ``<base_path>/ops/<step>/<run id>.<format>``.
@@ -51,14 +52,15 @@ class PlainFormatIOManager(CheckedIOManager):
     )
 
     def handle_output(self, context: OutputContext, obj: Any) -> None:
-        suffix = _RECORD if isinstance(obj, dict) else _FRAME
+        stored = to_stored(obj)
+        suffix = _RECORD if isinstance(stored, dict) else _FRAME
         path = self._path(_place(context), context.run_id, suffix)
         with _store_named(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             if suffix == _RECORD:
-                path.write_text(json.dumps(obj, indent=1))
+                path.write_text(json.dumps(stored, indent=1))
             else:
-                write_frame(obj, path)
+                write_frame(stored, path)
         context.add_output_metadata({"path": MetadataValue.path(str(path))})
 
     def load_input(self, context: InputContext) -> Any:
@@ -68,9 +70,7 @@ class PlainFormatIOManager(CheckedIOManager):
                 path = self._path(place, run_id, suffix)
                 with _store_named(path):
                     if path.exists():
-                        return (
-                            json.loads(path.read_text()) if suffix == _RECORD else read_frame(path)
-                        )
+                        return _read(path, suffix, context.dagster_type.typing_type)
         asset = "/".join(place)
         raise ValueMissingError(
             f"there is no value of {asset} in {self._base()}: "
@@ -88,6 +88,19 @@ class PlainFormatIOManager(CheckedIOManager):
 
     def _path(self, place: Sequence[str], run_id: str, suffix: str) -> UPath:
         return self._base().joinpath(*place, f"{run_id}{suffix}")
+
+
+def _read(path: UPath, suffix: str, kind: Any) -> Any:
+    """The value at ``path``, as what the input is annotated with."""
+    if suffix == _FRAME:
+        return from_frame(read_frame(path), kind)
+    record = json.loads(path.read_text())
+    try:
+        return from_record(record, kind)
+    except (ValueError, KeyError, TypeError) as error:
+        raise StoreError(
+            f"{path} holds no value that this checkout can read. Materialize its asset again."
+        ) from error
 
 
 @contextmanager

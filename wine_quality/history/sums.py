@@ -47,7 +47,7 @@ class _Missing(NamedTuple):
     version: str
 
 
-def all_sums(
+def load_history_sums(
     history: WineHistory, membership: Membership, sum_up: SumUp, say: Callable[[str], None]
 ) -> list[RememberedSums]:
     """Of the newest version of each file, in the order of their arrival.

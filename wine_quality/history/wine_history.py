@@ -79,11 +79,11 @@ class WineHistory(CheckedResource):
         file = RememberedFile(
             key_of(url), redact_url(url), frame.attrs["data_sha256"], 0, len(frame)
         )
-        return self.remember_as(
+        return self.store_version(
             file, arrived, lambda store, root, timed: write_version(store, root, timed, frame)
         )
 
-    def remember_as(
+    def store_version(
         self,
         file: RememberedFile,
         arrived: float | None,

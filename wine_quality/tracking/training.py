@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
-
-KEY = "training"
-"""Under which a value (a dictionary) holds it."""
+from dataclasses import dataclass
 
 
 class PartsOfTwoTrainingsError(ValueError):
@@ -35,33 +31,6 @@ class Training:
     tracking_uri: str = ""
     dagster_run_id: str = ""
 
-    @classmethod
-    def of(cls, value: Mapping[str, Any]) -> Training | None:
-        """The training that an asset's value is of; None where it does not say."""
-        if KEY in value:
-            return cls(**value[KEY])
-        # Stored by an older checkout.
-        run_id = value.get("mlflow_run_id") or value.get("run_id")
-        return cls(run_id, value.get("mlflow_version", "")) if run_id else None
-
-    @classmethod
-    def required(cls, value: Mapping[str, Any], part: str) -> Training:
-        """As ``of``.
-
-        Args:
-            part: The asset or op that handed the value on.
-
-        Raises:
-            ValueError: the value names no training.
-        """
-        found = cls.of(value)
-        if found is None:
-            raise ValueError(f"{part} does not say of which training it is. Materialize it again.")
-        return found
-
-    def to_json(self) -> dict[str, str]:
-        return asdict(self)
-
     def __str__(self) -> str:
         more = [
             f"MLflow {self.mlflow_version}" if self.mlflow_version else "",
@@ -72,22 +41,20 @@ class Training:
         return f"MLflow run {self.mlflow_run_id}" + (f" ({said})" if said else "")
 
 
-def require_one_training(
-    reference: str, parts: Mapping[str, Mapping[str, Any]], again: str
-) -> None:
+def require_one_training(parts: Mapping[str, Training | None], again: str) -> None:
     """That all parts which say of which training they are say the same.
 
     Args:
-        reference: The part that the others are held against.
-        parts: What a step was given, by the asset or op that handed it on.
+        parts: By the asset or op that handed them on, first the one that the others are held
+            against; None of a value that does not say.
         again: What to materialize, as a sentence.
 
     Raises:
         PartsOfTwoTrainingsError: two of them are of two trainings.
     """
-    mine = Training.required(parts[reference], reference)
-    for part, value in parts.items():
-        other = Training.of(value)
+    (reference, mine), *others = parts.items()
+    assert mine is not None
+    for part, other in others:
         if other is not None and other.mlflow_run_id != mine.mlflow_run_id:
             raise PartsOfTwoTrainingsError(
                 f"{part} and {reference} are of two trainings: {part} is of {other}, {reference} "

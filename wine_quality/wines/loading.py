@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
@@ -19,14 +19,19 @@ from wine_quality.history.wine_history import WineHistory
 from wine_quality.paths import PACKAGED_RED_WINE
 from wine_quality.sources.source import SourceError, SourceLimits, read_source
 from wine_quality.sources.transfer import redact_url
+from wine_quality.wines.raw import FILES_SHOWN, DataOrigin, RawWines
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from wine_quality.history.remembered import RememberedFile
 
+Say = Callable[[str], None]
+"""Gets a line for what people should know."""
+
 # What runs say of the default: where it lies on this machine is nobody's lineage.
 PACKAGED_NAME = "wine_quality/datasets/winequality-red.csv"
+_PREVIEWED_ROWS = 5
 
 
 class RawWineCsvConfig(CheckedConfig):
@@ -68,20 +73,21 @@ class RawWineCsvConfig(CheckedConfig):
         )
 
 
-@dataclass(frozen=True)
-class LoadedWines:
+@dataclass(frozen=True, eq=False)
+class LoadedWines(RawWines):
     """Wines that keep the contract.
 
     Attributes:
         frame: The contract's columns in its order. ``attrs`` travels with the values, so that a
-            model knows its data whatever is materialized meanwhile: ``data_sha256``, ``source``,
-            ``training_data``, ``data_files`` (how many) and, when accumulated, ``conflicts``.
+            model knows its data whatever is materialized meanwhile: see ``DataOrigin``.
         bytes_read: Size of the file that was read, 0 when none was.
         file_sha256: Its hash.
         remembered: What the history holds of that file now; None when it is not remembered.
         files: What ``frame`` was put together from, the oldest first, and what each brought;
             empty unless accumulated.
     """
+
+    is_streamed = False
 
     frame: pd.DataFrame
     bytes_read: int = 0
@@ -90,12 +96,62 @@ class LoadedWines:
     files: tuple[tuple[RememberedFile, FileShare], ...] = ()
 
     @property
-    def source(self) -> str:
-        return self.frame.attrs["source"]
+    def origin(self) -> DataOrigin:
+        return DataOrigin.of(self.frame.attrs)
 
     @property
-    def sha256(self) -> str:
-        return self.frame.attrs["data_sha256"]
+    def accepted(self) -> Sequence[RememberedFile]:
+        return [self.remembered] if self.remembered else []
+
+    @property
+    def keys(self) -> set[str]:
+        return {file.key for file, _ in self.files} | {file.key for file in self.accepted}
+
+    def conclusion(self) -> str:
+        if self.bytes_read:
+            return "The file keeps the contract."
+        return f"No file arrived; the {len(self.files)} remembered kept the contract when they did."
+
+    def facts(self) -> dict[str, Any]:
+        origin, shares = self.origin, [share for _, share in self.files]
+        accumulated = {
+            "files": len(shares),
+            "duplicate_rows": sum(share.duplicates for share in shares),
+            "conflicting_rows": sum(share.conflicting for share in shares),
+            "rows_left_out": sum(share.new - share.used for share in shares),
+            "conflicts": origin.conflicts,
+        }
+        return {
+            "dagster/row_count": len(self.frame),
+            "source": origin.source,
+            "data_sha256": origin.data_sha256,
+            **({"bytes": self.bytes_read} if self.bytes_read else {}),
+            "repeated_rows": int(self.frame.duplicated().sum()),
+            **(accumulated if shares else {}),
+        }
+
+    def tables(self) -> dict[str, list[dict[str, Any]]]:
+        first = self.frame.head(_PREVIEWED_ROWS).to_dict("records")
+        preview = [{str(k): float(v) for k, v in record.items()} for record in first]
+        newest_first = list(reversed(self.files))[:FILES_SHOWN]
+        files = [_share_record(file, share) for file, share in newest_first]
+        return {"preview": preview, **({"put_together_from": files} if files else {})}
+
+    def to_stored(self) -> pd.DataFrame:
+        return self.frame
+
+
+def _share_record(file: RememberedFile, share: FileShare) -> dict[str, Any]:
+    return {
+        "file": file.key,
+        "rows": share.rows,
+        "new": share.new,
+        "duplicates": share.duplicates,
+        "conflicting": share.conflicting,
+        "used": share.used,
+        "arrived": file.arrived,
+        "source": file.source,
+    }
 
 
 class WinesRefusedError(ShownError):
@@ -114,7 +170,7 @@ class WinesRefusedError(ShownError):
 
 def load_wines(
     config: RawWineCsvConfig,
-    report: Callable[[str], None] | None = None,
+    report: Say | None = None,
     history: WineHistory | None = None,
     arrived: float | None = None,
 ) -> LoadedWines:
@@ -142,7 +198,8 @@ def load_wines(
     # Written before the others are listed: of two runs side by side one at least sees both.
     remembered = history.remember(config.csv_url, wines.frame, arrived)
     if remembered is None:
-        say(f"The history holds a version of {wines.source} that arrived later; that one counts.")
+        source = wines.origin.source
+        say(f"The history holds a version of {source} that arrived later; that one counts.")
     wines = replace(wines, remembered=remembered)
     if config.training_data == TrainingData.newest:
         return wines
@@ -150,7 +207,7 @@ def load_wines(
     return replace(wines, frame=merged.frame, files=merged.files)
 
 
-def _read(config: RawWineCsvConfig, say: Callable[[str], None]) -> LoadedWines:
+def _read(config: RawWineCsvConfig, say: Say) -> LoadedWines:
     """One file."""
     url = config.csv_url or str(PACKAGED_RED_WINE)
     try:
@@ -163,12 +220,12 @@ def _read(config: RawWineCsvConfig, say: Callable[[str], None]) -> LoadedWines:
         raise WinesRefusedError(str(error), str(error)) from error
     except BrokenContractError as error:
         raise WinesRefusedError(str(error), summarize(error.violations), source.sha256) from error
-    wines.attrs = {
-        "data_sha256": source.sha256,
-        "source": source.url if config.csv_url else PACKAGED_NAME,
-        "training_data": TrainingData.newest.value,
-        "data_files": 1,
-    }
+    wines.attrs = DataOrigin(
+        data_sha256=source.sha256,
+        source=source.url if config.csv_url else PACKAGED_NAME,
+        training_data=TrainingData.newest.value,
+        data_files=1,
+    ).to_plain()
     return LoadedWines(wines, len(source.content), source.sha256)
 
 
@@ -186,11 +243,11 @@ def _merged(
     # The same files in the same order, settled alike, are the same data.
     told = "\n".join([conflicts.value, *(file.sha256 for file in files)])
     sha256 = hashlib.sha256(told.encode()).hexdigest()
-    frame.attrs = {
-        "data_sha256": sha256,
-        "source": redact_url(history.base),
-        "training_data": TrainingData.accumulated.value,
-        "data_files": len(files),
-        "conflicts": conflicts.value,
-    }
+    frame.attrs = DataOrigin(
+        data_sha256=sha256,
+        source=redact_url(history.base),
+        training_data=TrainingData.accumulated.value,
+        data_files=len(files),
+        conflicts=conflicts.value,
+    ).to_plain()
     return LoadedWines(frame, files=tuple(zip(files, shares, strict=True)))

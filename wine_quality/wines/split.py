@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from wine_quality.datasets.contract import COLUMNS, TARGET
+from wine_quality.wines.raw import DataOrigin
 
 if TYPE_CHECKING:
     import numpy as np
@@ -14,11 +16,14 @@ if TYPE_CHECKING:
     from sklearn.linear_model import ElasticNet
 
     from wine_quality.engines.engine import Engine
+    from wine_quality.engines.training_pass import FileSums
+    from wine_quality.history.remembered import RememberedFile
+    from wine_quality.history.remembered_sums import RememberedSums
     from wine_quality.models.elastic_net.fit import LinearModel
     from wine_quality.models.elastic_net.sweep_points import Point, PointScore
 
 BY_VALUES, SHUFFLED = "hash", "shuffled"
-"""How wines are divided, as ``data["split"]`` says; splits of older runs say nothing of it."""
+"""How wines are divided, as ``DataOrigin.split`` says; splits of older runs say nothing of it."""
 SCALE = (COLUMNS[TARGET].minimum, COLUMNS[TARGET].maximum)
 """Within which a prediction of quality makes sense."""
 
@@ -76,7 +81,7 @@ class Evaluation:
         )
 
 
-class Split(Protocol):
+class Split(ABC):
     """Wines in two parts.
 
     Attributes:
@@ -85,40 +90,80 @@ class Split(Protocol):
         test_rows: Of the part held out.
     """
 
-    @property
-    def data(self) -> Mapping[str, Any]: ...
+    data: DataOrigin
 
     @property
+    @abstractmethod
     def train_rows(self) -> int: ...
 
     @property
+    @abstractmethod
     def test_rows(self) -> int: ...
 
+    @abstractmethod
+    def count_rows_in_both(self) -> int | None:
+        """Rows that stand in both parts by mistake; None where a wine's own values say its part."""
+
+    @abstractmethod
     def fit(self, alpha: float, l1_ratio: float, random_state: int) -> ElasticNet:
         """scikit-learn's ElasticNet on the training part."""
 
+    @abstractmethod
     def examples(self, part: str) -> pd.DataFrame:
         """All rows of ``train`` or ``test``, or a uniform sample of them."""
 
+    @abstractmethod
     def evaluate(self, model: LinearModel, open_engine: OpenEngine) -> Evaluation:
         """How a model does on the test part."""
 
+    @abstractmethod
     def rmse(self, model: LinearModel) -> float:
         """On all rows of the test part."""
 
+    @abstractmethod
     def rmse_of(self, predict: Callable[[pd.DataFrame], np.ndarray], known: LinearModel) -> float:
         """As ``rmse``, of a model that can only be asked; ``known`` is one that is known."""
 
+    @abstractmethod
     def cross_validate(self, points: Sequence[Point], folds: int, seed: int) -> list[PointScore]:
         """One score for each point, in their order."""
 
+    @staticmethod
+    def from_frame(frame: pd.DataFrame) -> Split:
+        """Stored rows."""
+        from wine_quality.wines.in_memory import MemorySplit
 
-def split_of(value: Any) -> Split:
-    """What ``train_test_split`` handed on: a data frame, or sums."""
-    if isinstance(value, dict):
+        return MemorySplit(frame)
+
+    @staticmethod
+    def from_record(record: Mapping[str, Any]) -> Split:
+        """Stored sums."""
         from wine_quality.wines.streamed import StreamedSplit
 
-        return StreamedSplit.from_plain(value)
-    from wine_quality.wines.in_memory import MemorySplit
+        return StreamedSplit.from_plain(record)
 
-    return MemorySplit(value)
+
+@dataclass(frozen=True, eq=False)
+class PassResult:
+    """Wines that were divided.
+
+    Attributes:
+        split: What is trained and tested on.
+        facts: Numbers to show, by name.
+        shared_wines: Test rows whose identical wine stands in the training part too.
+        read: Files whose rows were read for it; None where they had been loaded before.
+        remembered: As the history holds them now; none of the packaged file.
+        accumulated: All files that ``split`` is the sum of; empty unless accumulated.
+    """
+
+    split: Split
+    facts: Mapping[str, Any]
+    shared_wines: int = 0
+    read: Sequence[FileSums] | None = None
+    remembered: Sequence[RememberedFile] = ()
+    accumulated: Sequence[RememberedSums] = ()
+
+    @property
+    def keys(self) -> set[str]:
+        """Of the files that the history is known to hold."""
+        return {one.file.key for one in self.accumulated} | {file.key for file in self.remembered}

@@ -17,7 +17,8 @@ from wine_quality.models.elastic_net.fold_sums import cross_validate_moments
 from wine_quality.models.elastic_net.moment_errors import error_of_mean, errors_from_moments
 from wine_quality.models.elastic_net.sweep_points import Point, PointScore
 from wine_quality.models.evaluate import regression_metrics
-from wine_quality.wines.split import SCALE, Evaluation, OpenEngine
+from wine_quality.wines.raw import DataOrigin
+from wine_quality.wines.split import SCALE, Evaluation, OpenEngine, Split
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class StreamedSplit:
+class StreamedSplit(Split):
     """See ``split.Split``.
 
     Attributes:
@@ -37,7 +38,7 @@ class StreamedSplit:
             of many files that were summed up at other times.
     """
 
-    data: Mapping[str, Any]
+    data: DataOrigin
     sums: PartSums
     sample: RowSample
     read: Mapping[str, str]
@@ -49,6 +50,9 @@ class StreamedSplit:
                     f"of the {self.train_rows + self.test_rows} row(s) none is in the {part} part. "
                     "Change ops.train_test_split.config.test_fraction, or use more data."
                 )
+
+    def count_rows_in_both(self) -> None:
+        return None
 
     @property
     def train_rows(self) -> int:
@@ -127,10 +131,10 @@ class StreamedSplit:
             )
         return cross_validate_moments(self.sums.folds, points)
 
-    def to_plain(self) -> dict[str, Any]:
+    def to_stored(self) -> dict[str, Any]:
         """For JSON."""
         return {
-            "data": dict(self.data),
+            "data": self.data.to_plain(),
             "sums": self.sums.to_plain(),
             "sample": self.sample.to_plain(),
             "read": dict(self.read),
@@ -138,7 +142,7 @@ class StreamedSplit:
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> StreamedSplit:
-        """What ``to_plain`` made.
+        """What ``to_stored`` made.
 
         Raises:
             ValueError: it is nothing of the kind.
@@ -148,4 +152,6 @@ class StreamedSplit:
             data, read = plain["data"], plain["read"]
         except KeyError as error:
             raise ValueError(f"no split ({error} is missing)") from error
-        return cls(data, PartSums.from_plain(sums), RowSample.from_plain(sample), read)
+        return cls(
+            DataOrigin.of(data), PartSums.from_plain(sums), RowSample.from_plain(sample), read
+        )

@@ -1,12 +1,12 @@
-"""Wines that are passed over and not loaded: looked at, summed up, added to what came before."""
+"""Wines that are passed over and not loaded: inspected, summed up, added to what came before."""
 
 from __future__ import annotations
 
 import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from wine_quality.datasets.accumulate import TrainingData
 from wine_quality.engines.batches import UnreadableFile
@@ -17,12 +17,19 @@ from wine_quality.engines.row_hash import RowsHash
 from wine_quality.engines.training_pass import check_all_columns, sample_of, total_of
 from wine_quality.history.remembered import RememberedFile, key_of
 from wine_quality.history.remembered_sums import SAMPLED_ROWS, RememberedSums, write_sums
-from wine_quality.history.sums import all_sums
+from wine_quality.history.sums import load_history_sums
 from wine_quality.paths import PACKAGED_RED_WINE
 from wine_quality.sources.source import SourceError, local_path_of, path_of
 from wine_quality.sources.transfer import redact_url, split_url
-from wine_quality.wines.loading import PACKAGED_NAME, RawWineCsvConfig, WinesRefusedError
-from wine_quality.wines.split import BY_VALUES
+from wine_quality.wines.inspection import InspectedFile, Inspection
+from wine_quality.wines.loading import (
+    PACKAGED_NAME,
+    RawWineCsvConfig,
+    Say,
+    WinesRefusedError,
+)
+from wine_quality.wines.raw import RawWines
+from wine_quality.wines.split import BY_VALUES, PassResult
 from wine_quality.wines.streamed import StreamedSplit
 
 if TYPE_CHECKING:
@@ -32,80 +39,65 @@ if TYPE_CHECKING:
 
 _SECONDS_BETWEEN_LINES = 5.0
 
-Say = Callable[[str], None]
+
+class StreamedWines:
+    """See ``wines.reader.WinesReader``: passes over the rows, and keeps their sums."""
+
+    def __init__(self, engine: TrainingEngine, history: WineHistory) -> None:
+        self._engine = engine
+        self._history = history
+
+    def load(self, config: RawWineCsvConfig, say: Say, arrived: float | None) -> Inspection:
+        return inspect_files(config, self._engine, self._history)
+
+    def split(
+        self, raw: RawWines, test_fraction: float, seed: int, say: Say, arrived: float | None
+    ) -> PassResult:
+        assert isinstance(raw, Inspection)
+        membership = Membership(test_fraction, self._engine.folds, seed)
+        return aggregate(raw, membership, self._engine, self._history, say, arrived)
 
 
-@dataclass(frozen=True, eq=False)
-class Streamed:
-    """What the pass left.
-
-    Attributes:
-        split: What is trained and tested on.
-        read: Files of this run.
-        remembered: As the history holds them now; none of the packaged file.
-        accumulated: All files that ``split`` is the sum of; empty unless accumulated.
-    """
-
-    split: StreamedSplit
-    read: Sequence[FileSums]
-    remembered: Sequence[RememberedFile]
-    accumulated: Sequence[RememberedSums]
-
-
-def look_at(
+def inspect_files(
     config: RawWineCsvConfig, engine: TrainingEngine, history: WineHistory
-) -> dict[str, Any]:
+) -> Inspection:
     """The files that the config names and whether their columns keep the contract; no row is read.
-
-    Returns:
-        What ``raw_wine_csv`` hands on: ``engine``, ``source``, ``training_data``, and ``files``
-        (``path``, ``bytes``, ``version``, ``rows``), none when only what came before is used.
-        ``left_out`` are files of the place that may not be read (``path``, ``reason``).
 
     Raises:
         WinesRefusedError: there is no such file, or its columns are not the contract's.
     """
-    looked: dict[str, Any] = {
-        "engine": engine.engine.value,
-        "training_data": config.training_data.value,
-        "source": redact_url(config.csv_url) if config.csv_url else PACKAGED_NAME,
-        "files": [],
-        "left_out": [],
-    }
+    inspection = Inspection(
+        engine=engine.engine.value,
+        source=redact_url(config.csv_url) if config.csv_url else PACKAGED_NAME,
+        training_data=config.training_data.value,
+    )
     accumulated = config.training_data == TrainingData.accumulated
     if accumulated and not config.csv_url and history.all_keys():
-        return {**looked, "source": redact_url(history.base)}
-    with _told_as_refused():
+        return replace(inspection, source=redact_url(history.base))
+    with _as_refused():
         opened = engine.open([_place_of(config.csv_url)])
         try:
             check_all_columns(opened.files)
             files = [
-                {
-                    "path": file.path,
-                    "bytes": file.bytes,
-                    "version": file.version,
-                    "rows": file.rows,
-                }
+                InspectedFile(file.path, file.bytes, file.version, file.rows)
                 for file in opened.files
             ]
         finally:
             opened.close()
-    left_out = [one._asdict() for one in opened.left_out]
-    return {**looked, "files": files, "left_out": left_out}
+    return replace(inspection, files=files, left_out=opened.left_out)
 
 
-def pass_over(
-    looked: Mapping[str, Any],
+def aggregate(
+    inspection: Inspection,
     membership: Membership,
     engine: TrainingEngine,
     history: WineHistory,
     say: Say,
     arrived: float | None = None,
-) -> Streamed:
-    """Sum up the files that were looked at, and add those that were summed up before.
+) -> PassResult:
+    """Sum up the files that were inspected, and add those that were summed up before.
 
     Args:
-        looked: What ``look_at`` returned.
         say: Gets a line now and then: how far the pass is.
         arrived: When the files arrived, in Unix seconds; None: now.
 
@@ -114,13 +106,13 @@ def pass_over(
         HistoryError: the history cannot be used.
         ValueError: there are no wines for one of the parts.
     """
-    versions = {file["path"]: file["version"] for file in looked["files"]}
+    versions = inspection.versions
     read = _sum_up(list(versions), versions, membership, engine, say) if versions else []
     packaged = str(PACKAGED_RED_WINE) in versions
     remembered = [] if packaged else [_remember(history, one, arrived, say) for one in read]
     accumulated: list[RememberedSums] = []
-    if looked["training_data"] == TrainingData.accumulated.value and not packaged:
-        accumulated = all_sums(
+    if inspection.training_data == TrainingData.accumulated.value and not packaged:
+        accumulated = load_history_sums(
             history,
             membership,
             lambda paths, known: _sum_up(paths, known, membership, engine, say),
@@ -131,19 +123,31 @@ def pass_over(
     else:
         total, sample = total_of(read), sample_of(read)
         files, sha256 = len(read), RowsHash.total(one.rows_hash for one in read).sha256
-    data = {
-        "data_sha256": sha256,
-        "source": redact_url(history.base) if accumulated else looked["source"],
-        "training_data": looked["training_data"],
+    data = replace(
+        inspection.origin,
+        data_sha256=sha256,
+        source=redact_url(history.base) if accumulated else inspection.source,
+        data_files=files,
+        split=BY_VALUES,
+        test_fraction=membership.test_fraction,
+        split_seed=membership.seed,
+        folds=membership.folds,
+    )
+    split = StreamedSplit(data, total, sample, {} if accumulated else versions)
+    facts = {
+        "sampled_rows": len(sample.rows),
+        "rows_read": sum(one.file.rows or 0 for one in read),
         "data_files": files,
-        "training_engine": looked["engine"],
-        "split": BY_VALUES,
-        "test_fraction": membership.test_fraction,
-        "split_seed": membership.seed,
+        "training_engine": inspection.engine,
         "folds": membership.folds,
     }
-    split = StreamedSplit(data, total, sample, {} if accumulated else versions)
-    return Streamed(split, read, [one for one in remembered if one], accumulated)
+    return PassResult(
+        split,
+        facts,
+        read=read,
+        remembered=[one for one in remembered if one],
+        accumulated=accumulated,
+    )
 
 
 def progress_lines(say: Say, doing: str) -> Callable[[int, int | None], None]:
@@ -168,7 +172,7 @@ def _sum_up(
     engine: TrainingEngine,
     say: Say,
 ) -> list[FileSums]:
-    with _told_as_refused():
+    with _as_refused():
         opened: Engine = engine.open(paths)
         try:
             for file in opened.files:
@@ -195,7 +199,7 @@ def _remember(
     sha256, sample = found.rows_hash.sha256, found.sample.thinned(SAMPLED_ROWS)
     file = RememberedFile(key_of(path), redact_url(path), sha256, 0, found.file.rows or 0)
     sums = RememberedSums(file, path, found.file.version, found.sums, sample, found.rows_hash)
-    kept = history.remember_as(
+    kept = history.store_version(
         file, arrived, lambda store, root, timed: write_sums(store, root, timed, sums)
     )
     if kept is None:
@@ -233,7 +237,7 @@ def _sha256_of_all(files: Sequence[RememberedSums]) -> str:
     return hashlib.sha256("\n".join(sorted(one.file.sha256 for one in files)).encode()).hexdigest()
 
 
-class _told_as_refused:
+class _as_refused:
     """Errors of the engines, as those of files that are loaded."""
 
     def __enter__(self) -> None:

@@ -98,9 +98,9 @@ def _job() -> Any:
 
 @functools.lru_cache(1)
 def _wines() -> Any:
-    from wine_quality.wines.loading import RawWineCsvConfig, load_wines
+    from wine_quality.wines.loading import LoadedWines, RawWineCsvConfig, load_wines
 
-    return load_wines(RawWineCsvConfig()).frame.head(40)
+    return LoadedWines(load_wines(RawWineCsvConfig()).frame.head(40))
 
 
 def _made(kind: Any, given: dict[str, Any]) -> Any:
@@ -136,7 +136,6 @@ def _use(config: dict[str, Any], folder: Path) -> None:
     """What the run does with each part, without its servers."""
     from wine_quality.defs.champion.champion_model import PromotionConfig
     from wine_quality.defs.data.split_config import SplitConfig
-    from wine_quality.defs.data.train_test_split import split_wines
     from wine_quality.defs.model.elasticnet_model import TrainingConfig
     from wine_quality.defs.model.hyperparameters import Hyperparameters
     from wine_quality.engines.membership import Membership
@@ -144,6 +143,7 @@ def _use(config: dict[str, Any], folder: Path) -> None:
     from wine_quality.models.elastic_net.fit import check_hyperparameters, fit_elastic_net
     from wine_quality.paths import PACKAGED_RED_WINE
     from wine_quality.sources.transfer import within_deadline
+    from wine_quality.wines.in_memory import divide
     from wine_quality.wines.loading import RawWineCsvConfig
 
     def given(part: str, name: str) -> dict[str, Any]:
@@ -157,11 +157,11 @@ def _use(config: dict[str, Any], folder: Path) -> None:
     split = SplitConfig(**given("ops", "train_test_split"))
     TrainingConfig(**given("ops", "elasticnet_model"))
     PromotionConfig(**given("ops", "champion_model"))
-    parts = split_wines(_wines(), split)
-    assert set(parts["part"]) == {"train", "test"}
+    parts = divide(_wines(), split.test_fraction, split.seed)
+    assert set(parts.frame["part"]) == {"train", "test"}
     picked = Hyperparameters(**given("resources", "hyperparameters"))
     check_hyperparameters(picked.alpha, picked.l1_ratio, picked.random_state)
-    model = fit_elastic_net(_wines(), picked.alpha, picked.l1_ratio, picked.random_state)
+    model = fit_elastic_net(_wines().frame, picked.alpha, picked.l1_ratio, picked.random_state)
     assert all(abs(number) < float("inf") for number in model.coef_)
     engine = TrainingEngine(**given("resources", "training_engine"))
     Membership(split.test_fraction, engine.folds, split.seed).groups()

@@ -31,7 +31,7 @@ def stream(path: str, history_folder: str) -> dict[str, Any]:
     from wine_quality.engines.training_pass import sum_files, total_of
     from wine_quality.history.wine_history import WineHistory
     from wine_quality.wines.loading import RawWineCsvConfig, WinesRefusedError
-    from wine_quality.wines.streaming import look_at, pass_over
+    from wine_quality.wines.streaming import aggregate, inspect_files
     from wine_quality_tests.fuzz.outcome import (
         OURS,
         kept,
@@ -49,8 +49,8 @@ def stream(path: str, history_folder: str) -> dict[str, Any]:
         except OURS as error:
             require_clear(error, path)
     try:
-        looked = look_at(RawWineCsvConfig(csv_url=path), engine, history)
-        done = pass_over(looked, membership, engine, history, lambda _line: None)
+        inspection = inspect_files(RawWineCsvConfig(csv_url=path), engine, history)
+        done = aggregate(inspection, membership, engine, history, lambda _line: None)
     except WinesRefusedError as error:
         require_clear(error, path)
         require_nothing_kept(history)

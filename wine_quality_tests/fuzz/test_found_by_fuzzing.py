@@ -26,7 +26,7 @@ from wine_quality.sources.seen import KEPT, Seen
 from wine_quality.sources.source import read_source
 from wine_quality.sources.transfer import SourceError, SourceLimits, redact_url
 from wine_quality.wines.loading import RawWineCsvConfig, WinesRefusedError, load_wines
-from wine_quality.wines.streaming import _place_of, look_at, pass_over
+from wine_quality.wines.streaming import _place_of, aggregate, inspect_files
 from wine_quality_tests.fuzz.outcome import require_clear, require_nothing_kept
 
 CORPUS = sorted((Path(__file__).parents[1] / "data" / "bad_input").glob("*.[cp]*"))
@@ -48,8 +48,8 @@ def test_a_file_is_refused_in_memory(tmp_path, path):
 def test_a_file_is_refused_when_streamed(tmp_path, path):
     history = WineHistory(base_path=str(tmp_path / "history"))
     with pytest.raises(WinesRefusedError) as refused:
-        looked = look_at(RawWineCsvConfig(csv_url=str(path)), DUCKDB, history)
-        pass_over(looked, MEMBERSHIP, DUCKDB, history, lambda _line: None)
+        inspection = inspect_files(RawWineCsvConfig(csv_url=str(path)), DUCKDB, history)
+        aggregate(inspection, MEMBERSHIP, DUCKDB, history, lambda _line: None)
     require_clear(refused.value, path.name)
     require_nothing_kept(history)
 
@@ -74,8 +74,8 @@ def test_long_text_makes_no_long_error(tmp_path, header, row, words):
     path.write_text("\n".join([header, *ROWS[:3], row]))
     history = WineHistory(base_path=str(tmp_path / "history"))
     with pytest.raises(WinesRefusedError) as refused:
-        looked = look_at(RawWineCsvConfig(csv_url=str(path)), DUCKDB, history)
-        pass_over(looked, MEMBERSHIP, DUCKDB, history, lambda _line: None)
+        inspection = inspect_files(RawWineCsvConfig(csv_url=str(path)), DUCKDB, history)
+        aggregate(inspection, MEMBERSHIP, DUCKDB, history, lambda _line: None)
     assert len(str(refused.value)) < 1500
     if words:
         with pytest.raises(DataFormatError, match=words) as format_error:
@@ -124,8 +124,8 @@ def test_one_empty_file_among_many_is_no_fault(tmp_path):
     pq.write_table(table, tmp_path / "a.parquet")
     pq.write_table(table.slice(0, 0), tmp_path / "b.parquet")
     history = WineHistory(base_path=str(tmp_path / "history"))
-    looked = look_at(RawWineCsvConfig(csv_url=f"{tmp_path}/"), DUCKDB, history)
-    done = pass_over(looked, MEMBERSHIP, DUCKDB, history, lambda _line: None)
+    inspection = inspect_files(RawWineCsvConfig(csv_url=f"{tmp_path}/"), DUCKDB, history)
+    done = aggregate(inspection, MEMBERSHIP, DUCKDB, history, lambda _line: None)
     assert done.split.train_rows + done.split.test_rows == 60
 
 

@@ -245,13 +245,15 @@ def outcome_streamed(path: Path, engine: str) -> tuple[list[list[float]] | None,
     from wine_quality.engines.resource import EngineChoice, TrainingEngine
     from wine_quality.history.wine_history import WineHistory
     from wine_quality.wines.loading import RawWineCsvConfig, WinesRefusedError
-    from wine_quality.wines.streaming import look_at, pass_over
+    from wine_quality.wines.streaming import aggregate, inspect_files
 
     history = WineHistory(base_path=str(path.parent / f"history-{engine}"))
     reading = TrainingEngine(engine=EngineChoice(engine), spark_master="local[1]")
     try:
-        looked = look_at(RawWineCsvConfig(csv_url=str(path)), reading, history)
-        done = pass_over(looked, Membership(0.5, 2, seed=1), reading, history, lambda _line: None)
+        inspection = inspect_files(RawWineCsvConfig(csv_url=str(path)), reading, history)
+        done = aggregate(
+            inspection, Membership(0.5, 2, seed=1), reading, history, lambda _line: None
+        )
     except WinesRefusedError as error:
         return None, str(error).replace(str(path), "FILE")
     return done.split.sample.wines.T.tolist(), ""

@@ -70,7 +70,7 @@ def whole_then_part(instance: DagsterInstance, given: dict[str, Any]) -> dict[st
     [failure] = other.get_step_failure_events()
     return {
         "success": [whole.success, part.success, other.success],
-        "metrics": whole.asset_value("evaluation_metrics")["metrics"],
+        "metrics": whole.asset_value("evaluation_metrics").metrics,
         "refusal": failure.step_failure_data.error.cause.message,
         "dagster_runs": [whole.run_id, part.run_id, other.run_id],
     }

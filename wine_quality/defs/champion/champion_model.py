@@ -22,6 +22,7 @@ from pydantic import Field
 from wine_quality.dagster_support.config_fields import CheckedConfig
 from wine_quality.defs.model.parts import require_same_split, require_version_of_model
 from wine_quality.defs.model.training_steps import require_same_version
+from wine_quality.defs.model.values import ChampionDecision, RegisteredVersion, TrainedModel
 from wine_quality.defs.ownership import GROUP, OWNERS
 from wine_quality.tracking.registry.champion import (
     CHALLENGER,
@@ -36,8 +37,7 @@ from wine_quality.tracking.resource import MlflowTracker
 from wine_quality.tracking.servers.links import mlflow_link
 from wine_quality.tracking.servers.server_check import server_named
 from wine_quality.tracking.tracker import Tracker
-from wine_quality.tracking.training import KEY, Training
-from wine_quality.wines.split import Split, split_of
+from wine_quality.wines.split import Split
 
 if TYPE_CHECKING:
     from wine_quality.models.elastic_net.fit import LinearModel
@@ -90,9 +90,9 @@ def champion_model(
     context: AssetExecutionContext,
     config: PromotionConfig,
     mlflow: MlflowTracker,
-    train_test_split,
-    elasticnet_model,
-    registered_model,
+    train_test_split: Split,
+    elasticnet_model: TrainedModel,
+    registered_model: RegisteredVersion,
 ):
     """The version that serves: the reigning champion, or the new one if it is better.
 
@@ -100,29 +100,24 @@ def champion_model(
     ``make rollback`` returns to it.
     """
     require_same_version(mlflow, elasticnet_model)
-    split = split_of(train_test_split)
-    require_same_split(elasticnet_model["data"], split.data)
-    registry = mlflow.tracker.registry(registered_model["name"])
+    require_same_split(elasticnet_model.data, train_test_split.data)
+    registry = mlflow.tracker.registry(registered_model.name)
     require_version_of_model(registry, elasticnet_model, registered_model)
-    tracker = mlflow.continue_run(context, Training.required(elasticnet_model, "elasticnet_model"))
+    tracker = mlflow.continue_run(context, elasticnet_model.its_training)
     decision = challenge(
         context,
         config,
         tracker,
         registry,
-        registered_model["version"],
-        elasticnet_model["model"],
-        split,
+        registered_model.version,
+        elasticnet_model.model,
+        train_test_split,
     )
     context.log.info(decision.reason)
     return MaterializeResult(
-        value={
-            "name": registry.name,
-            "champion": decision.champion,
-            "previous": decision.before,
-            # Of the version that challenged, whoever is champion now.
-            KEY: tracker.require_training().to_json(),
-        },
+        value=ChampionDecision(
+            registry.name, decision.champion, decision.before, tracker.require_training()
+        ),
         metadata={
             **decision.metadata(),
             "mlflow_run": mlflow_link(tracker.run_url),

@@ -1,29 +1,30 @@
 """``raw_wine_csv``: the wines as they arrived."""
 
-from collections.abc import Iterator
-from functools import partial
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from dagster import (
+    AssetCheckResult,
     AssetExecutionContext,
-    AssetMaterialization,
     Failure,
     MaterializeResult,
     MetadataValue,
-    TableMetadataValue,
     TableRecord,
     asset,
 )
 
 from wine_quality.defs import checks
-from wine_quality.defs.data import streamed_wines
 from wine_quality.defs.data.arrival_tags import arrived_at, data_tags
 from wine_quality.defs.data.columns import column_schema
-from wine_quality.defs.data.wine_files import WINE_FILES, files_table, materialization, note_files
+from wine_quality.defs.data.wine_files import FILES_SCHEMA, WINE_FILES, note_accepted
 from wine_quality.defs.ownership import GROUP, OWNERS
 from wine_quality.engines.resource import TrainingEngine
 from wine_quality.history.wine_history import WineHistory
-from wine_quality.wines.loading import LoadedWines, RawWineCsvConfig, WinesRefusedError, load_wines
+from wine_quality.wines.loading import RawWineCsvConfig, WinesRefusedError
+from wine_quality.wines.raw import FILES_SHOWN, RawWines
+from wine_quality.wines.reader import wines_reader
+
+_SCHEMAS = {"preview": column_schema(), "put_together_from": FILES_SCHEMA}
 
 
 @asset(
@@ -45,77 +46,37 @@ def raw_wine_csv(
 
     Streaming engines only look at the files here: their rows are read by ``train_test_split``.
     """
-    if training_engine.is_streaming:
-        warn = context.log.warning
-        yield from streamed_wines.raw_files(config, training_engine, wine_history, warn)
-        return
-    tag_run = partial(context.instance.add_run_tags, context.run_id)
     arrived = arrived_at(context.run.tags, config.csv_url) if config.csv_url else None
     try:
-        wines = load_wines(config, context.log.info, wine_history, arrived)
+        wines = wines_reader(training_engine, wine_history).load(config, context.log.info, arrived)
     except WinesRefusedError as error:
         if error.sha256:
-            tag_run(data_tags(config.csv_url, error.sha256, error.sha256))
+            tags = data_tags(config.csv_url, error.sha256, error.sha256)
+            context.instance.add_run_tags(context.run_id, tags)
         yield checks.data_contract(False, error.reason)
         # Raised before the output: a file that breaks the contract replaces nothing.
         raise Failure(str(error), allow_retries=False) from error
-    # On the run too: people look for "the run of this file" among runs.
-    tag_run(data_tags(wines.source, wines.sha256, wines.file_sha256))
-    said = "The file keeps the contract."
-    if not wines.bytes_read:
-        said = (
-            f"No file arrived; the {len(wines.files)} remembered kept the contract when they did."
-        )
-    yield checks.data_contract(True, said)
-    yield checks.all_files_read(())
-    yield from _file_history(context, wines)
-    yield MaterializeResult(
-        value=wines.frame,
-        metadata={
-            "dagster/row_count": len(wines.frame),
-            "source": wines.source,
-            "data_sha256": wines.sha256,
-            **({"bytes": wines.bytes_read} if wines.bytes_read else {}),
-            "repeated_rows": int(wines.frame.duplicated().sum()),
-            "preview": _preview(wines.frame),
-            **_shares(wines),
-        },
-        tags={"data_sha256": wines.sha256[:63]},
-    )
-
-
-def _file_history(
-    context: AssetExecutionContext, wines: LoadedWines
-) -> Iterator[AssetMaterialization]:
-    """The partitions of ``wine_files`` as the history is now, and that this file was accepted."""
-    keys = {file.key for file, _ in wines.files}
-    if wines.remembered:
-        keys.add(wines.remembered.key)
-    if keys:
-        note_files(context.instance, keys)
-    if wines.remembered:
-        yield materialization(wines.remembered)
-
-
-def _shares(wines: LoadedWines) -> dict[str, Any]:
-    """What accumulated data was put together from."""
-    if not wines.files:
-        return {}
-    shares = [share for _, share in wines.files]
-    return {
-        "files": len(shares),
-        "duplicate_rows": sum(share.duplicates for share in shares),
-        "conflicting_rows": sum(share.conflicting for share in shares),
-        "rows_left_out": sum(share.new - share.used for share in shares),
-        "conflicts": wines.frame.attrs["conflicts"],
-        "put_together_from": files_table(wines.files),
+    sha256, source = wines.origin.data_sha256, wines.origin.source
+    if sha256:
+        # On the run too: people look for "the run of this file" among runs.
+        tags = data_tags(source or "", sha256, wines.file_sha256)
+        context.instance.add_run_tags(context.run_id, tags)
+    yield checks.data_contract(True, wines.conclusion())
+    yield check_left_out(wines, context.log.warning)
+    yield from note_accepted(context.instance, wines.keys, wines.accepted)
+    tables = {
+        name: MetadataValue.table([TableRecord(one) for one in records], _SCHEMAS.get(name))
+        for name, records in wines.tables().items()
     }
-
-
-def _preview(frame: Any, rows: int = 5) -> TableMetadataValue:
-    """The first rows."""
-    records = frame.head(rows).to_dict("records")
-    return MetadataValue.table(
-        records=[TableRecord({k: float(v) for k, v in record.items()}) for record in records],
-        schema=column_schema(),
+    yield MaterializeResult(
+        value=wines,
+        metadata={**wines.facts(), **tables},
+        tags={"data_sha256": sha256[:63]} if sha256 else None,
     )
+
+
+def check_left_out(wines: RawWines, warn: Callable[[str], None]) -> AssetCheckResult:
+    """Into the log, and as a check: what of the place is not trained on."""
+    for one in wines.left_out[:FILES_SHOWN]:
+        warn(f"Left out: {one.path}: {one.reason}")
+    return checks.all_files_read(wines.left_out)

@@ -6,56 +6,41 @@ from typing import Any
 from dagster import (
     AssetCheckResult,
     AssetExecutionContext,
+    Failure,
     MaterializeResult,
     TableColumn,
     asset,
 )
 
-from wine_quality.datasets.accumulate import TrainingData
 from wine_quality.datasets.contract import FEATURES, TARGET
 from wine_quality.defs import checks
-from wine_quality.defs.data import streamed_wines
+from wine_quality.defs.data.arrival_tags import arrived_at, data_tags
 from wine_quality.defs.data.columns import column_schema
 from wine_quality.defs.data.split_config import SplitConfig
+from wine_quality.defs.data.wine_files import note_accepted
 from wine_quality.defs.ownership import GROUP, OWNERS
 from wine_quality.engines.resource import TrainingEngine
 from wine_quality.history.wine_history import WineHistory
-from wine_quality.wines.split import BY_VALUES, SHUFFLED
+from wine_quality.wines.loading import WinesRefusedError
+from wine_quality.wines.raw import RawWines
+from wine_quality.wines.reader import wines_reader
+from wine_quality.wines.split import PassResult
 
 
-def split_wines(frame: Any, config: SplitConfig) -> Any:
-    """The frame with the column ``part``, its ``attrs`` with how it was split added.
-
-    One file is shuffled, as MLflow's tutorial does. Accumulated data is split by the rows' values:
-    shuffled anew at each run, the champion would know rows that are held out from its challenger.
-
-    Raises:
-        ValueError: when a part would be empty.
-    """
-    from wine_quality.wines.split_rows import split_by_values, split_rows
-
-    by_values = frame.attrs.get("training_data") == TrainingData.accumulated.value
-    divide = split_by_values if by_values else split_rows
-    split = divide(frame, config.test_fraction, config.seed)
-    split.attrs = {
-        **frame.attrs,
-        "split": BY_VALUES if by_values else SHUFFLED,
-        "test_fraction": config.test_fraction,
-        "split_seed": config.seed,
-    }
-    return split
-
-
-def check_split(split: Any, config: SplitConfig, shared: int) -> list[AssetCheckResult]:
-    """Whether the parts are apart (it blocks), and how many wines stand in both all the same."""
-    test_rows = int((split["part"] == "test").sum())
-    if split.attrs["split"] == BY_VALUES:
-        apart = checks.parts_are_apart_by_hash(len(split) - test_rows, test_rows)
-    else:
-        apart = checks.parts_are_apart(split, config.test_fraction)
+def check_split(done: PassResult, config: SplitConfig) -> list[AssetCheckResult]:
+    """Whether the rows keep the contract and the parts are apart (it blocks), and how many wines
+    stand in both all the same."""
+    rows = (
+        checks.rows_kept_before()
+        if done.read is None
+        else checks.rows_keep_contract(sum(one.file.rows or 0 for one in done.read), len(done.read))
+    )
     return [
-        apart,
-        checks.few_shared_wines(shared, test_rows, config.max_shared_fraction),
+        rows,
+        checks.parts_are_apart(done.split, config.test_fraction),
+        checks.few_shared_wines(
+            done.shared_wines, done.split.test_rows, config.max_shared_fraction
+        ),
     ]
 
 
@@ -76,32 +61,38 @@ def train_test_split(
     config: SplitConfig,
     wine_history: WineHistory,
     training_engine: TrainingEngine,
-    raw_wine_csv,
+    raw_wine_csv: RawWines,
 ) -> Iterator[Any]:
     """The wines in two parts; ``part`` says which, the index is the row's place in the file.
 
     With a streaming engine: the sums of both parts, a few hundred numbers, and a sample of rows.
     """
-    from wine_quality.wines.split_rows import count_shared_wines, part_of
-
-    training_engine.require_kind(isinstance(raw_wine_csv, dict), "raw_wine_csv")
-    if training_engine.is_streaming:
-        yield from streamed_wines.sums(context, config, training_engine, wine_history, raw_wine_csv)
-        return
-    split = split_wines(raw_wine_csv, config)
-    test_rows, shared = len(part_of(split, "test")), count_shared_wines(split)
+    training_engine.require_kind(raw_wine_csv.is_streamed, "raw_wine_csv")
+    reader, source = wines_reader(training_engine, wine_history), raw_wine_csv.origin.source or ""
+    arrived = arrived_at(context.run.tags, source)
+    try:
+        done = reader.split(
+            raw_wine_csv, config.test_fraction, config.seed, context.log.info, arrived
+        )
+    except WinesRefusedError as error:
+        yield checks.rows_break_contract(error.reason)
+        # Raised before the output: nothing half-aggregated is stored.
+        raise Failure(str(error), allow_retries=False) from error
+    split, sha256 = done.split, done.split.data.data_sha256 or ""
+    if raw_wine_csv.is_streamed:
+        context.instance.add_run_tags(context.run_id, data_tags(source, sha256))
+    yield from note_accepted(context.instance, done.keys, done.remembered)
     yield MaterializeResult(
-        check_results=[checks.rows_kept_before(), *check_split(split, config, shared)],
         value=split,
+        check_results=check_split(done, config),
         metadata={
-            "dagster/row_count": len(split),
-            "train_rows": len(part_of(split, "train")),
-            "test_rows": test_rows,
-            "test_wines_also_in_train": shared,
+            "dagster/row_count": split.train_rows + split.test_rows,
+            "train_rows": split.train_rows,
+            "test_rows": split.test_rows,
+            **done.facts,
             "seed": config.seed,
             "test_fraction": config.test_fraction,
-            "split": split.attrs["split"],
-            "data_sha256": split.attrs["data_sha256"],
+            "data_sha256": sha256,
             "features": len(FEATURES),
             "target": TARGET,
         },

@@ -11,19 +11,15 @@ from dagster import (
     DynamicPartitionsDefinition,
     MetadataValue,
     TableColumn,
-    TableMetadataValue,
-    TableRecord,
     TableSchema,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
-    from wine_quality.datasets.accumulate import FileShare
     from wine_quality.history.remembered import RememberedFile
 
 PARTITIONS = "wine_files"
-FILES_SHOWN = 50
 
 # External: files come from elsewhere, so there is nothing here to execute, and "Materialize all"
 # leaves it out.
@@ -41,6 +37,16 @@ WINE_FILES = AssetSpec(
 def note_files(instance: DagsterInstance, keys: Iterable[str]) -> None:
     """Have a partition for each file; those that are there already stay."""
     instance.add_dynamic_partitions(PARTITIONS, list(keys))
+
+
+def note_accepted(
+    instance: DagsterInstance, keys: Iterable[str], accepted: Sequence[RememberedFile]
+) -> Iterator[AssetMaterialization]:
+    """The partitions as the history is now, and which files were accepted."""
+    if keys:
+        note_files(instance, keys)
+    for file in accepted:
+        yield materialization(file)
 
 
 def forget_file(instance: DagsterInstance, key: str) -> None:
@@ -63,27 +69,7 @@ def materialization(file: RememberedFile) -> AssetMaterialization:
     )
 
 
-def files_table(files: Sequence[tuple[RememberedFile, FileShare]]) -> TableMetadataValue:
-    """What each file brought, the newest first and no more of them than can be read."""
-    records = [
-        TableRecord(
-            {
-                "file": file.key,
-                "rows": share.rows,
-                "new": share.new,
-                "duplicates": share.duplicates,
-                "conflicting": share.conflicting,
-                "used": share.used,
-                "arrived": file.arrived,
-                "source": file.source,
-            }
-        )
-        for file, share in list(reversed(files))[:FILES_SHOWN]
-    ]
-    return MetadataValue.table(records, schema=_FILES_SCHEMA)
-
-
-_FILES_SCHEMA = TableSchema(
+FILES_SCHEMA = TableSchema(
     columns=[
         TableColumn("file", "string", "Its partition of wine_files"),
         TableColumn("rows", "int"),

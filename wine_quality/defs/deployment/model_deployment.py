@@ -19,6 +19,7 @@ from dagster import (
 from pydantic import Field
 
 from wine_quality.dagster_support.config_fields import CheckedConfig
+from wine_quality.defs.model.values import DeployedVersion
 from wine_quality.defs.ownership import GROUP, OWNERS
 from wine_quality.deployment.manifest_settings import ManifestSettings
 from wine_quality.deployment.targets import target_names
@@ -26,7 +27,6 @@ from wine_quality.tracking.registry.champion import CHAMPION
 from wine_quality.tracking.resource import MlflowTracker
 from wine_quality.tracking.servers.links import mlflow_link
 from wine_quality.tracking.servers.server_check import server_named
-from wine_quality.tracking.training import KEY
 
 if TYPE_CHECKING:
     from wine_quality.deployment.manifest_settings import ManifestModel
@@ -118,14 +118,9 @@ def model_deployment(
     deployed = _apply(context, config, written)
     model = fetched.model
     return MaterializeResult(
-        value={
-            "name": name,
-            "version": version,
-            "place": written.place,
-            "deployed_to": deployed,
-            # Of the version, which need not be that of the assets before: see `make rollback`.
-            KEY: tracker.training_of(model.run_id).to_json(),
-        },
+        value=DeployedVersion(
+            name, version, written.place, deployed, tracker.training_of(model.run_id)
+        ),
         metadata={
             "model": name,
             "version": version,

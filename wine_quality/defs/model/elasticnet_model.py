@@ -11,7 +11,7 @@ from wine_quality.defs.model.hyperparameters import Hyperparameters
 from wine_quality.defs.ownership import GROUP, OWNERS
 from wine_quality.tracking.resource import MlflowTracker
 from wine_quality.tracking.servers.server_check import server_named
-from wine_quality.wines.split import split_of
+from wine_quality.wines.split import Split
 
 
 class TrainingConfig(CheckedConfig):
@@ -38,10 +38,9 @@ def elasticnet_model(
     config: TrainingConfig,
     hyperparameters: Hyperparameters,
     mlflow: MlflowTracker,
-    train_test_split,
+    train_test_split: Split,
 ):
     """scikit-learn's ElasticNet, fitted on the training part and logged to MLflow."""
     picked = (hyperparameters.alpha, hyperparameters.l1_ratio, hyperparameters.random_state)
-    split = split_of(train_test_split)
-    done = training_steps.fit_and_log(mlflow, split, picked, config.drift_threshold)
+    done = training_steps.fit_and_log(mlflow, train_test_split, picked, config.drift_threshold)
     return MaterializeResult(value=done.value, metadata=done.metadata, check_results=done.checks)

@@ -5,13 +5,13 @@ from dagster import AssetExecutionContext, MaterializeResult, asset
 from wine_quality.defs import checks
 from wine_quality.defs.model import training_steps, trend
 from wine_quality.defs.model.parts import require_same_split
+from wine_quality.defs.model.values import TrainedModel
 from wine_quality.defs.ownership import GROUP, OWNERS
 from wine_quality.engines.resource import TrainingEngine
 from wine_quality.metrics_history.resource import MetricsHistory
 from wine_quality.tracking.resource import MlflowTracker
 from wine_quality.tracking.servers.server_check import server_named
-from wine_quality.tracking.training import Training
-from wine_quality.wines.split import split_of
+from wine_quality.wines.split import Split
 
 
 @asset(
@@ -27,17 +27,18 @@ def evaluation_metrics(
     mlflow: MlflowTracker,
     metrics_history: MetricsHistory,
     training_engine: TrainingEngine,
-    train_test_split,
-    elasticnet_model,
+    train_test_split: Split,
+    elasticnet_model: TrainedModel,
 ):
     """RMSE, MAE and R² on the held-out part, with plots; the models before are in one of them
     where a metrics history is kept."""
     training_steps.require_same_version(mlflow, elasticnet_model)
-    split, model = split_of(train_test_split), elasticnet_model["model"]
-    require_same_split(elasticnet_model["data"], split.data)
-    tracker = mlflow.continue_run(context, Training.required(elasticnet_model, "elasticnet_model"))
-    done = training_steps.evaluate_and_log(tracker, split, model, training_engine.open)
-    metrics = done.value["metrics"]
+    require_same_split(elasticnet_model.data, train_test_split.data)
+    tracker = mlflow.continue_run(context, elasticnet_model.its_training)
+    done = training_steps.evaluate_and_log(
+        tracker, train_test_split, elasticnet_model.model, training_engine.open
+    )
+    metrics = done.value.metrics
     shown = trend.log_trend(mlflow, metrics_history, elasticnet_model, metrics, context.log.warning)
     return MaterializeResult(
         value=done.value, metadata={**done.metadata, **shown}, check_results=done.checks

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from math import isclose
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from wine_quality.defs.model.values import EvaluatedModel, RegisteredVersion, TrainedModel
 from wine_quality.tracking.training import (
     PartsOfTwoTrainingsError,
     Training,
     require_one_training,
 )
+from wine_quality.wines.raw import DataOrigin
 
 if TYPE_CHECKING:
     from wine_quality.tracking.registry.champion import ChampionRegistry
@@ -23,7 +25,7 @@ _CHECKED_METRIC = "rmse"
 
 
 def require_metrics_of_model(
-    tracker: Tracker, model: Mapping[str, Any], metrics: Mapping[str, Any]
+    tracker: Tracker, model: TrainedModel, metrics: EvaluatedModel
 ) -> None:
     """That the metrics are those of this model.
 
@@ -37,17 +39,16 @@ def require_metrics_of_model(
     again = (
         "Materialize evaluation_metrics again before registered_model, or both of them together."
     )
-    parts = {"elasticnet_model": model, "evaluation_metrics": metrics}
-    require_one_training("elasticnet_model", parts, again)
-    if Training.of(metrics) is None:
-        _require_logged(tracker, model, metrics["metrics"], again)
+    mine = model.its_training
+    require_one_training({"elasticnet_model": mine, "evaluation_metrics": metrics.training}, again)
+    if metrics.training is None:
+        _require_logged(tracker, mine, metrics.metrics, again)
 
 
 def _require_logged(
-    tracker: Tracker, model: Mapping[str, Any], metrics: Mapping[str, float], again: str
+    tracker: Tracker, training: Training, metrics: Mapping[str, float], again: str
 ) -> None:
     """Metrics that an older checkout stored name no training: MLflow knows the model's own."""
-    training = Training.required(model, "elasticnet_model")
     logged = tracker.logged_metrics(training.mlflow_run_id).get(_CHECKED_METRIC)
     given = metrics[_CHECKED_METRIC]
     if logged is None or not isclose(logged, given, rel_tol=1e-9):
@@ -59,7 +60,7 @@ def _require_logged(
 
 
 def require_version_of_model(
-    registry: ChampionRegistry, model: Mapping[str, Any], registered: Mapping[str, Any]
+    registry: ChampionRegistry, model: TrainedModel, registered: RegisteredVersion
 ) -> None:
     """That the registered version is this model's, by what was handed on and by the registry.
 
@@ -74,11 +75,12 @@ def require_version_of_model(
         "Materialize evaluation_metrics and registered_model again before champion_model, or all "
         "three together."
     )
-    parts = {"elasticnet_model": model, "registered_model": registered}
-    require_one_training("elasticnet_model", parts, again)
-    mine = Training.required(model, "elasticnet_model")
-    title = f"{registry.name} version {registered['version']}"
-    found = registry.version(registered["version"])
+    mine = model.its_training
+    require_one_training(
+        {"elasticnet_model": mine, "registered_model": registered.its_training}, again
+    )
+    title = f"{registry.name} version {registered.version}"
+    found = registry.version(registered.version)
     if found is None:
         raise PartsOfTwoTrainingsError(
             f"registered_model names {title}, which is not in the registry any more; "
@@ -92,7 +94,7 @@ def require_version_of_model(
 
 
 def require_same_split(
-    trained_on: Mapping[str, Any], given: Mapping[str, Any], trained: str = "elasticnet_model"
+    trained_on: DataOrigin, given: DataOrigin, trained: str = "elasticnet_model"
 ) -> None:
     """Rows the model was trained on must not count as held out.
 
@@ -104,10 +106,11 @@ def require_same_split(
     Raises:
         PartsOfTwoTrainingsError: names what differs and what to do.
     """
+    other = given.to_plain()
     differing = [
-        f"{key} {trained_on[key]} and {given.get(key)}"
-        for key in trained_on
-        if trained_on[key] != given.get(key)
+        f"{key} {value} and {other.get(key)}"
+        for key, value in trained_on.to_plain().items()
+        if value != other.get(key)
     ]
     if differing:
         raise PartsOfTwoTrainingsError(

@@ -4,12 +4,12 @@ from dagster import AssetExecutionContext, MaterializeResult, asset
 
 from wine_quality.defs.model import training_steps, trend
 from wine_quality.defs.model.parts import require_metrics_of_model
+from wine_quality.defs.model.values import EvaluatedModel, RegisteredVersion, TrainedModel
 from wine_quality.defs.ownership import GROUP, OWNERS
 from wine_quality.metrics_history.resource import MetricsHistory
 from wine_quality.tracking.resource import MlflowTracker
 from wine_quality.tracking.servers.links import mlflow_link, which_mlflow
 from wine_quality.tracking.servers.server_check import server_named
-from wine_quality.tracking.training import KEY, Training
 
 
 @asset(
@@ -24,23 +24,20 @@ def registered_model(
     context: AssetExecutionContext,
     mlflow: MlflowTracker,
     metrics_history: MetricsHistory,
-    elasticnet_model,
-    evaluation_metrics,
+    elasticnet_model: TrainedModel,
+    evaluation_metrics: EvaluatedModel,
 ):
     """A version of the registered model, made once however often this run is retried."""
     training_steps.require_same_version(mlflow, elasticnet_model)
     require_metrics_of_model(mlflow.tracker, elasticnet_model, evaluation_metrics)
-    tracker = mlflow.continue_run(context, Training.required(elasticnet_model, "elasticnet_model"))
-    name, metrics = mlflow.registered_model_name, evaluation_metrics["metrics"]
+    tracker = mlflow.continue_run(context, elasticnet_model.its_training)
+    name, metrics = mlflow.registered_model_name, evaluation_metrics.metrics
     version = training_steps.register(mlflow, elasticnet_model, metrics, context.run.run_id)
     kept = trend.keep(mlflow, metrics_history, elasticnet_model, metrics, version, context.log)
     return MaterializeResult(
-        value={
-            "name": name,
-            "version": version,
-            "run_id": tracker.require_run_id(),
-            KEY: tracker.require_training().to_json(),
-        },
+        value=RegisteredVersion(
+            name, version, tracker.require_run_id(), tracker.require_training()
+        ),
         metadata={
             "name": name,
             "version": version,

@@ -6,15 +6,15 @@ import base64
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from dagster import AssetCheckResult, MetadataValue
 
 from wine_quality.datasets.contract import FEATURES
 from wine_quality.defs import checks
+from wine_quality.defs.model.values import BestPoint, EvaluatedModel, TrainedModel
 from wine_quality.tracking.registry.champion import CHAMPION
 from wine_quality.tracking.servers.links import mlflow_link
-from wine_quality.tracking.training import KEY
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,11 +24,14 @@ if TYPE_CHECKING:
     from wine_quality.wines.split import OpenEngine, Split
 
 
+_Value = TypeVar("_Value")
+
+
 @dataclass(frozen=True)
-class Done:
+class StepOutput(Generic[_Value]):
     """What a step hands on, what people see of it, and what was checked."""
 
-    value: dict[str, Any]
+    value: _Value
     metadata: dict[str, Any]
     checks: list[AssetCheckResult]
 
@@ -38,7 +41,7 @@ def fit_and_log(
     split: Split,
     hyperparameters: tuple[float, float, int],
     drift_threshold: float,
-) -> Done:
+) -> StepOutput[TrainedModel]:
     """An elastic net on the training part, in the open MLflow run.
 
     Args:
@@ -49,29 +52,29 @@ def fit_and_log(
     from wine_quality.models.elastic_net.fit import LinearModel
     from wine_quality.wines.split import SHUFFLED
 
-    tracker, data = mlflow.tracker, dict(split.data)
+    tracker, data = mlflow.tracker, split.data
     alpha, l1_ratio, random_state = hyperparameters
     shown = split.examples("train")
     estimator = split.fit(alpha, l1_ratio, random_state)
-    tracker.set_tags({"data_sha256": data["data_sha256"], "data_source": data["source"]})
+    tracker.set_tags({"data_sha256": data.data_sha256, "data_source": data.source})
     tracker.log_params(
         {
             "alpha": alpha,
             "l1_ratio": l1_ratio,
             "random_state": random_state,
             "train_rows": split.train_rows,
-            "test_fraction": data["test_fraction"],
-            "split_seed": data["split_seed"],
-            "data_sha256": data["data_sha256"],
+            "test_fraction": data.test_fraction,
+            "split_seed": data.split_seed,
+            "data_sha256": data.data_sha256,
             # Not in values that were stored before there was a choice.
-            "training_data": data.get("training_data", "newest"),
-            "data_files": data.get("data_files", 1),
-            "training_engine": data.get("training_engine", "in_memory"),
-            "split": data.get("split", SHUFFLED),
+            "training_data": data.training_data or "newest",
+            "data_files": data.data_files or 1,
+            "training_engine": data.training_engine or "in_memory",
+            "split": data.split or SHUFFLED,
         }
     )
     sampled = "" if len(shown) == split.train_rows else "_sample"
-    tracker.log_dataset(shown, data["source"], f"wine_quality_train{sampled}")
+    tracker.log_dataset(shown, data.source or "", f"wine_quality_train{sampled}")
     logged = tracker.log_model(estimator, shown[list(FEATURES)].head(2))
     model = LinearModel.of(estimator, FEATURES)
     plain = json.loads(model.to_json())
@@ -79,18 +82,18 @@ def fit_and_log(
     record = tracker.log_training_record(
         {"model": plain, "profile": profile(shown), "predictions": predictions}
     )
-    return Done(
-        value={
-            "model": plain,
-            "model_uri": logged.uri,
-            "model_sha256": logged.sha256,
-            "record_sha256": record,
-            "seal": tracker.seal(logged.sha256, record),
-            "mlflow_run_id": tracker.require_run_id(),
-            "mlflow_version": mlflow.version.value,
-            KEY: tracker.require_training().to_json(),
-            "data": data,
-        },
+    return StepOutput(
+        value=TrainedModel(
+            model=plain,
+            model_uri=logged.uri,
+            model_sha256=logged.sha256,
+            record_sha256=record,
+            seal=tracker.seal(logged.sha256, record),
+            mlflow_run_id=tracker.require_run_id(),
+            mlflow_version=mlflow.version.value,
+            training=tracker.require_training(),
+            data=data,
+        ),
         metadata={
             "alpha": alpha,
             "l1_ratio": l1_ratio,
@@ -100,7 +103,7 @@ def fit_and_log(
             "mlflow_run": mlflow_link(tracker.run_url),
             "model_uri": logged.uri,
             "train_rows": split.train_rows,
-            "data_sha256": data["data_sha256"],
+            "data_sha256": data.data_sha256,
         },
         checks=[_drift(mlflow, shown, drift_threshold)],
     )
@@ -125,7 +128,7 @@ def _drift(mlflow: MlflowTracker, train: pd.DataFrame, threshold: float) -> Asse
 
 def evaluate_and_log(
     tracker: Tracker, split: Split, model: dict[str, Any], open_engine: OpenEngine
-) -> Done:
+) -> StepOutput[EvaluatedModel]:
     """RMSE, MAE and R² of a model in plain numbers on the held-out part, and plots of them.
 
     Args:
@@ -151,12 +154,8 @@ def evaluate_and_log(
         },
     )
     partly = {} if found.predicted_rows == found.rows else {"mae_rows": found.predicted_rows}
-    return Done(
-        value={
-            "metrics": found.metrics,
-            "test_rows": found.rows,
-            KEY: tracker.require_training().to_json(),
-        },
+    return StepOutput(
+        value=EvaluatedModel(found.metrics, found.rows, tracker.require_training()),
         metadata={
             **found.metrics,
             **shown,
@@ -202,7 +201,7 @@ def shown_plot(pictures: Mapping[str, bytes]) -> MetadataValue:
 
 
 def register(
-    mlflow: MlflowTracker, model: dict[str, Any], metrics: dict[str, float], dagster_run_id: str
+    mlflow: MlflowTracker, model: TrainedModel, metrics: dict[str, float], dagster_run_id: str
 ) -> str:
     """The number of the version of this run's model, made once however often it is asked for.
 
@@ -215,19 +214,19 @@ def register(
 
     job = absolute_url("/locations/ml_repository/jobs/wine_quality_model")
     champion = absolute_url("/assets/champion_model")
-    if "seal" not in model:
+    if not model.seal:
         raise ValueError(
             "elasticnet_model was trained before model versions were signed, so nobody knows "
             "whether its files are still the same. Materialize elasticnet_model again too."
         )
-    mlflow.tracker.require_seal(model["seal"], model["model_sha256"], model["record_sha256"])
+    mlflow.tracker.require_seal(model.seal, model.model_sha256, model.record_sha256)
     return mlflow.tracker.register(
-        LoggedModel(model["model_uri"], model["model_sha256"]),
-        model["record_sha256"],
+        LoggedModel(model.model_uri, model.model_sha256),
+        model.record_sha256,
         mlflow.registered_model_name,
         tags={
             "dagster.run_id": dagster_run_id,
-            "data_sha256": model["data"]["data_sha256"],
+            "data_sha256": model.data.data_sha256 or "",
             "git_commit": git_commit(),
         },
         description=", ".join(f"{key} {value:.6f}" for key, value in metrics.items()),
@@ -240,7 +239,7 @@ def register(
 
 
 def require_same_version(
-    mlflow: MlflowTracker, model: dict[str, Any], asset: str = "elasticnet_model"
+    mlflow: MlflowTracker, model: TrainedModel | BestPoint, asset: str = "elasticnet_model"
 ) -> None:
     """Another version's client may not be able to go on with the MLflow run.
 
@@ -248,9 +247,9 @@ def require_same_version(
         ValueError: names both versions and what to do.
     """
     picked = mlflow.version.value
-    if model["mlflow_version"] != picked:
+    if model.mlflow_version != picked:
         raise ValueError(
-            f"{asset} was made with MLflow {model['mlflow_version']} (run "
-            f"{model['mlflow_run_id']}), but resources.mlflow.config.version is "
+            f"{asset} was made with MLflow {model.mlflow_version} (run "
+            f"{model.mlflow_run_id}), but resources.mlflow.config.version is "
             f'"{picked}". Pick that version, or make {asset} again too.'
         )

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from wine_quality.defs.model.training_steps import show_plots
+from wine_quality.defs.model.values import TrainedModel
 from wine_quality.metrics_history.evaluation import Evaluation, MetricsHistoryError
 from wine_quality.tracking.registry.champion import CHAMPION
 
@@ -26,7 +27,7 @@ SHOWN = 50
 def log_trend(
     mlflow: MlflowTracker,
     history: MetricsHistory,
-    model: Mapping[str, Any],
+    model: TrainedModel,
     metrics: Mapping[str, float],
     warn: Callable[[str], None],
 ) -> dict[str, Any]:
@@ -68,7 +69,7 @@ def log_trend(
         time=tracker.run_started(),
         value=metrics[METRIC],
         series=f"MLflow {tracker.client_version}",
-        data=model["data"]["data_sha256"],
+        data=model.data.data_sha256 or "",
         champion=champion is not None and champion.run_id == run_id,
     )
     points = [*points[-SHOWN + 1 :], mine]
@@ -86,7 +87,7 @@ def log_trend(
 def keep(
     mlflow: MlflowTracker,
     history: MetricsHistory,
-    model: Mapping[str, Any],
+    model: TrainedModel,
     metrics: Mapping[str, float],
     version: str,
     log: DagsterLogManager,
@@ -105,7 +106,7 @@ def keep(
         model_version=version,
         mlflow_version=tracker.client_version,
         run_id=tracker.require_run_id(),
-        data_sha256=model["data"]["data_sha256"],
+        data_sha256=model.data.data_sha256 or "",
         metrics=metrics,
     )
     try:

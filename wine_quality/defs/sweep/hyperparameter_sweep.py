@@ -22,14 +22,15 @@ from pydantic import Field
 
 from wine_quality.dagster_support.config_fields import CheckedConfig
 from wine_quality.defs.champion.champion_model import PromotionConfig, challenge
-from wine_quality.defs.data import streamed_wines
 from wine_quality.defs.data.arrival_tags import arrived_at, data_tags
+from wine_quality.defs.data.raw_wine_csv import check_left_out
 from wine_quality.defs.data.split_config import SplitConfig
-from wine_quality.defs.data.train_test_split import check_split, split_wines
-from wine_quality.defs.data.wine_files import materialization, note_files
+from wine_quality.defs.data.train_test_split import check_split
+from wine_quality.defs.data.wine_files import note_accepted
 from wine_quality.defs.model import training_steps, trend
 from wine_quality.defs.model.elasticnet_model import TrainingConfig
 from wine_quality.defs.model.parts import require_same_split
+from wine_quality.defs.model.values import BestPoint
 from wine_quality.defs.ownership import GROUP, OWNERS
 from wine_quality.engines.resource import TrainingEngine
 from wine_quality.history.wine_history import WineHistory
@@ -38,9 +39,9 @@ from wine_quality.tracking.resource import MlflowTracker
 from wine_quality.tracking.runs.child_runs import ChildRun
 from wine_quality.tracking.servers.links import mlflow_link
 from wine_quality.tracking.servers.server_check import server_named
-from wine_quality.tracking.training import KEY, Training
-from wine_quality.wines.loading import RawWineCsvConfig, WinesRefusedError, load_wines
-from wine_quality.wines.split import split_of
+from wine_quality.wines.loading import RawWineCsvConfig, WinesRefusedError
+from wine_quality.wines.reader import wines_reader
+from wine_quality.wines.split import Split
 
 _SOLVER_SEED = 42
 _TOP = 10
@@ -107,55 +108,31 @@ def sweep_data(
     training_engine: TrainingEngine,
 ):
     """The wines in two parts, as raw_wine_csv and train_test_split make them."""
-    from wine_quality.wines.split_rows import count_shared_wines
-
     arrived = arrived_at(context.run_tags, config.csv_url) if config.csv_url else None
+    reader, say = wines_reader(training_engine, wine_history), context.log.info
     try:
-        if training_engine.is_streaming:
-            return _streamed(context, config, wine_history, training_engine, arrived)
-        wines = load_wines(config, context.log.info, wine_history, arrived)
+        wines = reader.load(config, say, arrived)
+        check_left_out(wines, context.log.warning)
+        done = reader.split(wines, config.test_fraction, config.seed, say, arrived)
     except WinesRefusedError as error:
         raise Failure(str(error), allow_retries=False) from error
-    tags = data_tags(wines.source, wines.sha256, wines.file_sha256)
-    context.instance.add_run_tags(context.run_id, tags)
-    if wines.remembered:
-        note_files(context.instance, [wines.remembered.key])
-        context.log_event(materialization(wines.remembered))
-    context.add_output_metadata({"source": wines.source, "rows": len(wines.frame)})
-    split = split_wines(wines.frame, config)
-    _require(context, *check_split(split, config, count_shared_wines(split)))
-    return split
-
-
-def _streamed(
-    context: OpExecutionContext,
-    config: SweepDataConfig,
-    history: WineHistory,
-    engine: TrainingEngine,
-    arrived: float | None,
-) -> dict[str, Any]:
-    from wine_quality.engines.membership import Membership
-    from wine_quality.wines.streaming import look_at, pass_over
-
-    looked = look_at(config, engine, history)
-    streamed_wines.warn_of_left_out(looked["left_out"], context.log.warning)
-    membership = Membership(config.test_fraction, engine.folds, config.seed)
-    done = pass_over(looked, membership, engine, history, context.log.info, arrived)
     data = done.split.data
-    context.instance.add_run_tags(context.run_id, data_tags(data["source"], data["data_sha256"]))
-    for event in streamed_wines.note_streamed(context.instance, done):
+    tags = data_tags(data.source or "", data.data_sha256 or "", wines.file_sha256)
+    context.instance.add_run_tags(context.run_id, tags)
+    accepted = [*wines.accepted, *done.remembered]
+    for event in note_accepted(context.instance, wines.keys | done.keys, accepted):
         context.log_event(event)
     rows = done.split.train_rows + done.split.test_rows
-    context.add_output_metadata({"source": data["source"], "rows": rows})
-    _require(context, *streamed_wines.check_streamed(done))
-    return done.split.to_plain()
+    context.add_output_metadata({"source": data.source, "rows": rows})
+    _require(context, *check_split(done, config))
+    return done.split
 
 
 @op
 @server_named()
 def sweep_points(
-    context: OpExecutionContext, config: SweepConfig, mlflow: MlflowTracker, sweep_data
-) -> dict[str, Any]:
+    context: OpExecutionContext, config: SweepConfig, mlflow: MlflowTracker, sweep_data: Split
+) -> BestPoint:
     """Cross-validates every point on the training part; one child run each."""
     from wine_quality.models import plots
     from wine_quality.models.elastic_net.sweep_points import Point, best_of, check_points, grid
@@ -165,7 +142,7 @@ def sweep_points(
         points = check_points(asked or grid(config.alphas, config.l1_ratios))
     except ValueError as error:
         raise Failure(str(error), allow_retries=False) from error
-    split, tracker = split_of(sweep_data), mlflow.tracker
+    split, tracker = sweep_data, mlflow.tracker
     rows = split.train_rows
     context.log.info(f"{len(points)} points, {config.folds} folds of {rows} training rows …")
     try:
@@ -199,21 +176,21 @@ def sweep_points(
         "cv_rmse_std": best.std,
         **drawn,
         "best_points": MetadataValue.table([TableRecord(_row(score)) for score in ranked[:_TOP]]),
-        "data_sha256": split.data["data_sha256"],
+        "data_sha256": split.data.data_sha256,
         "mlflow_run": mlflow_link(tracker.run_url),
         "mlflow_child_runs": child_runs,
     }
     context.log_event(AssetMaterialization(hyperparameter_sweep.key, metadata=shown))
     context.add_output_metadata(shown)
-    return {
-        "alpha": best.point.alpha,
-        "l1_ratio": best.point.l1_ratio,
-        "points": len(points),
-        "mlflow_run_id": tracker.require_run_id(),
-        "mlflow_version": mlflow.version.value,
-        KEY: tracker.require_training().to_json(),
-        "data": dict(split.data),
-    }
+    return BestPoint(
+        alpha=best.point.alpha,
+        l1_ratio=best.point.l1_ratio,
+        points=len(points),
+        mlflow_run_id=tracker.require_run_id(),
+        mlflow_version=mlflow.version.value,
+        training=tracker.require_training(),
+        data=split.data,
+    )
 
 
 def _child(score: Any) -> ChildRun:
@@ -262,22 +239,22 @@ def offer_best(
     mlflow: MlflowTracker,
     metrics_history: MetricsHistory,
     training_engine: TrainingEngine,
-    sweep_data,
-    sweep_points: dict[str, Any],
+    sweep_data: Split,
+    sweep_points: BestPoint,
 ) -> None:
     """Trains the best point on the whole training part, registers it, and has it challenge."""
     training_steps.require_same_version(mlflow, sweep_points, "sweep_points")
-    split = split_of(sweep_data)
+    split = sweep_data
     # Steps may be re-executed one by one, with other wines than those of the sweep.
-    require_same_split(sweep_points.get("data", {}), split.data, "sweep_points")
-    tracker = mlflow.continue_run(context, Training.required(sweep_points, "sweep_points"))
-    picked = (sweep_points["alpha"], sweep_points["l1_ratio"], _SOLVER_SEED)
+    require_same_split(sweep_points.data, split.data, "sweep_points")
+    tracker = mlflow.continue_run(context, sweep_points.its_training)
+    picked = (sweep_points.alpha, sweep_points.l1_ratio, _SOLVER_SEED)
     model = training_steps.fit_and_log(mlflow, split, picked, config.drift_threshold)
     evaluated = training_steps.evaluate_and_log(
-        tracker, split, model.value["model"], training_engine.open
+        tracker, split, model.value.model, training_engine.open
     )
     _require(context, *model.checks, *evaluated.checks)
-    metrics = evaluated.value["metrics"]
+    metrics = evaluated.value.metrics
     shown = trend.log_trend(mlflow, metrics_history, model.value, metrics, context.log.warning)
     version = training_steps.register(mlflow, model.value, metrics, context.run_id)
     kept = trend.keep(mlflow, metrics_history, model.value, metrics, version, context.log)
@@ -288,7 +265,7 @@ def offer_best(
         tracker,
         tracker.registry(name),
         version,
-        model.value["model"],
+        model.value.model,
         split,
     )
     context.log.info(decision.reason)

@@ -9,6 +9,7 @@ import pytest
 from wine_quality.defs import checks
 from wine_quality.models.compare import population_stability, profile, winner
 from wine_quality.paths import PACKAGED_RED_WINE
+from wine_quality.wines.in_memory import MemorySplit
 from wine_quality.wines.split import Evaluation
 
 
@@ -62,10 +63,10 @@ def test_the_winner(rmse, champion, least, wins):
 
 def test_parts(red):
     split = pd.concat([red[:750].assign(part="train"), red[750:1000].assign(part="test")])
-    assert checks.parts_are_apart(split, 0.25).passed
-    assert not checks.parts_are_apart(split, 0.5).passed
+    assert checks.parts_are_apart(MemorySplit(split), 0.25).passed
+    assert not checks.parts_are_apart(MemorySplit(split), 0.5).passed
     twice = pd.concat([split, split[:1].assign(part="test")])
-    found = checks.parts_are_apart(twice, 0.25)
+    found = checks.parts_are_apart(MemorySplit(twice), 0.25)
     assert not found.passed
     assert found.description is not None and found.description.startswith("1 row(s) in both")
 

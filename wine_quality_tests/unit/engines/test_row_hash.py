@@ -22,7 +22,8 @@ from wine_quality.engines.training_pass import sum_files
 from wine_quality.history.wine_history import WineHistory
 from wine_quality.paths import PACKAGED_RED_WINE
 from wine_quality.wines.loading import RawWineCsvConfig
-from wine_quality.wines.streaming import Streamed, look_at, pass_over
+from wine_quality.wines.split import PassResult
+from wine_quality.wines.streaming import aggregate, inspect_files
 from wine_quality_tests.support.generated_wines import packaged_wines
 
 WINES = packaged_wines()
@@ -36,16 +37,16 @@ def parquet(path: Path, wines: np.ndarray, row_group_size: int = 500) -> str:
     return str(path)
 
 
-def streamed(place: str, base: Path, accumulated: bool = False) -> Streamed:
+def streamed(place: str, base: Path, accumulated: bool = False) -> PassResult:
     engine = TrainingEngine(engine=EngineChoice.duckdb, threads=2)
     history = WineHistory(base_path=str(base))
     data = TrainingData.accumulated if accumulated else TrainingData.newest
-    looked = look_at(RawWineCsvConfig(csv_url=place, training_data=data), engine, history)
-    return pass_over(looked, Membership(), engine, history, lambda _line: None)
+    inspection = inspect_files(RawWineCsvConfig(csv_url=place, training_data=data), engine, history)
+    return aggregate(inspection, Membership(), engine, history, lambda _line: None)
 
 
 def sha256(place: str, base: Path) -> str:
-    return streamed(place, base).split.data["data_sha256"]
+    return streamed(place, base).split.data.data_sha256
 
 
 def hashed(wines: np.ndarray) -> RowsHash:
@@ -115,7 +116,7 @@ def test_accumulated_files_add_up_to_the_whole(tmp_path):
     streamed(parquet(tmp_path / "a.parquet", WINES[:900]), history)
     both = streamed(parquet(tmp_path / "b.parquet", WINES[900:]), history, accumulated=True)
     whole = sha256(parquet(tmp_path / "whole.parquet", WINES), tmp_path / "other")
-    assert both.split.data["data_sha256"] == whole
+    assert both.split.data.data_sha256 == whole
     assert both.split.data["data_files"] == 2
 
 
@@ -143,6 +144,6 @@ def test_sums_of_before_there_was_a_hash_are_added_up(tmp_path):
     both = streamed(parquet(tmp_path / "b.parquet", WINES[900:]), base, accumulated=True)
     assert both.split.train_rows + both.split.test_rows == 1599
     whole = sha256(parquet(tmp_path / "whole.parquet", WINES), tmp_path / "other")
-    assert both.split.data["data_sha256"] != whole
+    assert both.split.data.data_sha256 != whole
     with pytest.raises(ValueError):
         RowsHash.from_plain(["1", "x"])

@@ -234,7 +234,7 @@ def test_files_accumulate_whatever_the_runs_trained_on(tmp_path):
     both, _ = loaded(history, csv_url=second, training_data=TrainingData.accumulated)
     pd.testing.assert_frame_equal(both.frame, wines(PACKAGED_RED_WINE), check_exact=True)
     assert both.frame.attrs == {
-        "data_sha256": both.sha256,
+        "data_sha256": both.origin.data_sha256,
         "source": history.base,
         "training_data": "accumulated",
         "data_files": 2,
@@ -242,13 +242,17 @@ def test_files_accumulate_whatever_the_runs_trained_on(tmp_path):
     }
     assert [share.rows for _, share in both.files] == [800, 899]
     assert [share.duplicates for _, share in both.files] == [0, 100]
-    assert both.file_sha256 == both.remembered.sha256 != both.sha256
+    assert both.file_sha256 == both.remembered.sha256 != both.origin.data_sha256
     again, _ = loaded(history, training_data=TrainingData.accumulated)
-    assert (again.sha256, again.bytes_read, again.remembered) == (both.sha256, 0, None)
+    assert (again.origin.data_sha256, again.bytes_read, again.remembered) == (
+        both.origin.data_sha256,
+        0,
+        None,
+    )
     other, _ = loaded(
         history, training_data=TrainingData.accumulated, conflicts=ConflictPolicy.keep
     )
-    assert other.sha256 != both.sha256
+    assert other.origin.data_sha256 != both.origin.data_sha256
     white, _ = loaded(history, csv_url=str(WHITE_WINE), training_data=TrainingData.accumulated)
     assert white.frame.attrs["data_files"] == 3
 

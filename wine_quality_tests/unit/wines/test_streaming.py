@@ -22,9 +22,11 @@ from wine_quality.models.elastic_net.fit import LinearModel
 from wine_quality.models.elastic_net.sweep_points import Point
 from wine_quality.models.evaluate import regression_metrics
 from wine_quality.paths import PACKAGED_RED_WINE
+from wine_quality.wines.inspection import Inspection
 from wine_quality.wines.loading import RawWineCsvConfig, WinesRefusedError, load_wines
+from wine_quality.wines.split import PassResult
 from wine_quality.wines.streamed import StreamedSplit
-from wine_quality.wines.streaming import Streamed, look_at, pass_over, progress_lines
+from wine_quality.wines.streaming import aggregate, inspect_files, progress_lines
 from wine_quality_tests.support.generated_wines import write_wines
 
 DUCKDB = TrainingEngine(engine=EngineChoice.duckdb, threads=2)
@@ -65,11 +67,13 @@ def streamed(
     training_data: TrainingData = TrainingData.newest,
     membership: Membership = Membership(),  # noqa: B008 - frozen
     arrived: float | None = None,
-) -> tuple[Streamed, list[str]]:
+) -> tuple[PassResult, list[str]]:
     config = RawWineCsvConfig(csv_url=csv_url, training_data=training_data)
     said: list[str] = []
-    looked = json.loads(json.dumps(look_at(config, DUCKDB, history)))
-    return pass_over(looked, membership, DUCKDB, history, said.append, arrived), said
+    inspection = Inspection.from_record(
+        json.loads(json.dumps(inspect_files(config, DUCKDB, history).to_stored()))
+    )
+    return aggregate(inspection, membership, DUCKDB, history, said.append, arrived), said
 
 
 def assert_trains_on(split: StreamedSplit, wines: np.ndarray) -> None:
@@ -102,12 +106,12 @@ def test_all_files_below_a_place(place, tmp_path):
     done, _ = streamed(history, below)
     assert [one.file.rows for one in done.read] == [20_000, 20_000]
     assert len(done.remembered) == 2 and not done.accumulated
-    split = StreamedSplit.from_plain(json.loads(json.dumps(done.split.to_plain())))
+    split = StreamedSplit.from_plain(json.loads(json.dumps(done.split.to_stored())))
     assert_trains_on(split, np.concatenate(parts))
-    assert split.data["training_engine"] == "duckdb" and split.data["data_files"] == 2
+    assert split.data.training_engine == "duckdb" and split.data.data_files == 2
     assert len(split.examples("train")) + len(split.examples("test")) == len(split.sample.rows)
     again, _ = streamed(history, f"{below}{deeper}part*.parquet")
-    assert again.split.data["data_sha256"] == split.data["data_sha256"]
+    assert again.split.data.data_sha256 == split.data.data_sha256
 
 
 def test_a_bucket_is_asked_for_little_more_than_the_file(s3, tmp_path, monkeypatch):
@@ -144,15 +148,15 @@ def test_only_the_new_file_is_read_and_a_bad_one_is_taken_away(place, tmp_path):
     assert [one.file.rows for one in both.read] == [20_000] and said == []
     assert [one.file.rows for one in both.accumulated] == [30_000, 20_000]
     assert both.split.read == {}
-    assert both.split.data["source"] == history.base
+    assert both.split.data.source == history.base
     assert_trains_on(both.split, np.concatenate([first, second]))
     # With no new file nothing is read at all.
     again, _ = streamed(history, training_data=ACCUMULATED)
-    assert not again.read and again.split.data["data_sha256"] == both.split.data["data_sha256"]
+    assert not again.read and again.split.data.data_sha256 == both.split.data.data_sha256
     history.forget(both.remembered[0].key)
     rest, _ = streamed(history, training_data=ACCUMULATED)
     assert_trains_on(rest.split, first)
-    assert rest.split.data["data_sha256"] == alone.split.data["data_sha256"]
+    assert rest.split.data.data_sha256 == alone.split.data.data_sha256
 
 
 def test_a_new_version_of_a_file_takes_the_place_of_the_old_one(place, tmp_path):
@@ -249,7 +253,9 @@ def test_columns_are_refused_before_a_row_is_read(tmp_path):
     table = table.rename_columns([name.replace("pH", "Ph") for name in table.column_names])
     pq.write_table(table, tmp_path / "wines.parquet")
     with pytest.raises(WinesRefusedError, match="did you mean that"):
-        look_at(RawWineCsvConfig(csv_url=str(tmp_path / "wines.parquet")), DUCKDB, WineHistory())
+        inspect_files(
+            RawWineCsvConfig(csv_url=str(tmp_path / "wines.parquet")), DUCKDB, WineHistory()
+        )
 
 
 def test_a_file_that_changes_between_the_looks_is_refused(tmp_path):
@@ -257,12 +263,12 @@ def test_a_file_that_changes_between_the_looks_is_refused(tmp_path):
     path = tmp_path / "wines.parquet"
     write_wines(path, 1000, 1)
     config = RawWineCsvConfig(csv_url=str(path))
-    looked = look_at(config, DUCKDB, history)
+    inspection = inspect_files(config, DUCKDB, history)
     write_wines(path, 2000, 2)
     with pytest.raises(WinesRefusedError, match="is not what it was when it was looked at"):
-        pass_over(looked, Membership(), DUCKDB, history, print)
-    looked = look_at(config, DUCKDB, history)
-    split = pass_over(looked, Membership(), DUCKDB, history, print).split
+        aggregate(inspection, Membership(), DUCKDB, history, print)
+    inspection = inspect_files(config, DUCKDB, history)
+    split = aggregate(inspection, Membership(), DUCKDB, history, print).split
     write_wines(path, 3000, 3)
     with pytest.raises(Exception, match="is not what it was when train_test_split read it"):
         split.evaluate(LinearModel.of(split.fit(0.1, 0.5, 1), FEATURES), DUCKDB.open)
@@ -280,7 +286,7 @@ def test_the_packaged_wines_are_streamed_too(tmp_path):
     done, _ = streamed(history, training_data=ACCUMULATED)
     red = parse_wine_csv(PACKAGED_RED_WINE.read_bytes(), "red")
     assert_trains_on(done.split, red[[*FEATURES, TARGET]].to_numpy(dtype=float))
-    assert done.split.data["source"] == "wine_quality/datasets/winequality-red.csv"
+    assert done.split.data.source == "wine_quality/datasets/winequality-red.csv"
     assert not (tmp_path / "history").exists()
 
 

@@ -1,0 +1,111 @@
+"""What ``raw_wine_csv`` hands on, and what travels from there with the values and the model."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from wine_quality.engines.places import LeftOut
+    from wine_quality.history.remembered import RememberedFile
+
+FILES_SHOWN = 50
+"""No more of them than can be read."""
+
+
+@dataclass(frozen=True)
+class DataOrigin:
+    """Where wines come from and how they were divided.
+
+    Attributes: None where it does not apply, or where a value of an older checkout does not say.
+        data_sha256: Of all rows.
+        source: Address, path or name, as it may be shown.
+        training_data: newest or accumulated.
+        data_files: How many.
+        conflicts: Which rows count when accumulated files contradict each other.
+        training_engine: Of streamed wines.
+        split: ``wines.split.BY_VALUES`` or ``SHUFFLED``.
+        test_fraction: Share held out.
+        split_seed: Of the division.
+        folds: Of streamed wines.
+    """
+
+    data_sha256: str | None = None
+    source: str | None = None
+    training_data: str | None = None
+    data_files: int | None = None
+    conflicts: str | None = None
+    training_engine: str | None = None
+    split: str | None = None
+    test_fraction: float | None = None
+    split_seed: int | None = None
+    folds: int | None = None
+
+    @classmethod
+    def of(cls, plain: Mapping[str, Any]) -> DataOrigin:
+        """What ``to_plain`` made, perhaps in another checkout, which may know other fields."""
+        known = {field.name for field in fields(cls)}
+        return cls(**{name: value for name, value in plain.items() if name in known})
+
+    def to_plain(self) -> dict[str, Any]:
+        """What is known, for JSON and for a frame's ``attrs``."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+
+class RawWines(ABC):
+    """Wines that were loaded, or files that were inspected.
+
+    Attributes:
+        is_streamed: Whether their rows are still to be read.
+        file_sha256: Of the file that was read; None when none was.
+        left_out: Files of the place that may not be read.
+        accepted: The file as the history holds it now, when it was accepted.
+    """
+
+    is_streamed: ClassVar[bool]
+    file_sha256: str | None = None
+    left_out: Sequence[LeftOut] = ()
+
+    @property
+    @abstractmethod
+    def origin(self) -> DataOrigin:
+        """Without ``data_sha256`` as long as the rows are still to be read."""
+
+    @property
+    def accepted(self) -> Sequence[RememberedFile]:
+        return ()
+
+    @property
+    def keys(self) -> set[str]:
+        """Of the files that the history is known to hold."""
+        return set()
+
+    @abstractmethod
+    def conclusion(self) -> str:
+        """What the contract's check says, in a sentence."""
+
+    @abstractmethod
+    def facts(self) -> dict[str, Any]:
+        """Numbers and texts to show, by name."""
+
+    @abstractmethod
+    def tables(self) -> dict[str, list[dict[str, Any]]]:
+        """Records to show, by name."""
+
+    @staticmethod
+    def from_frame(frame: pd.DataFrame) -> RawWines:
+        """Stored wines."""
+        from wine_quality.wines.loading import LoadedWines
+
+        return LoadedWines(frame)
+
+    @staticmethod
+    def from_record(record: Mapping[str, Any]) -> RawWines:
+        """A stored inspection."""
+        from wine_quality.wines.inspection import Inspection
+
+        return Inspection.from_plain(record)
