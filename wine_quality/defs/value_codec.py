@@ -7,7 +7,7 @@ somebody adds, it is the frame or dictionary that was stored.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, is_dataclass
+from dataclasses import asdict, fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 
 def to_stored(value: Any) -> pd.DataFrame | dict[str, Any]:
-    """A frame or a dictionary for JSON: what the value says of itself, or its known fields."""
+    """A frame or a dictionary for JSON: what the value says of itself, or its fields."""
     if hasattr(value, "to_stored"):
         return value.to_stored()
     if is_dataclass(value) and not isinstance(value, type):
-        return asdict(value, dict_factory=_known)
+        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
     return value
 
 
@@ -43,5 +43,7 @@ def from_record(record: Mapping[str, Any], kind: Any) -> Any:
     return TypeAdapter(kind).validate_python(record)
 
 
-def _known(items: list[tuple[str, Any]]) -> dict[str, Any]:
-    return {name: value for name, value in items if value is not None}
+def _plain(value: Any) -> Any:
+    if hasattr(value, "to_plain"):
+        return value.to_plain()
+    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
