@@ -42,9 +42,9 @@ def raw_wine_csv(
     wine_history: WineHistory,
     training_engine: TrainingEngine,
 ) -> Iterator[Any]:
-    """The wines as they arrived, held against the data contract.
+    """The wines as they arrived, checked against the data contract.
 
-    Streaming engines only look at the files here: their rows are read by ``train_test_split``.
+    With a streaming engine this step only inspects the files; ``train_test_split`` reads the rows.
     """
     arrived = arrived_at(context.run.tags, config.csv_url) if config.csv_url else None
     try:

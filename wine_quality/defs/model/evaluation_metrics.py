@@ -30,8 +30,10 @@ def evaluation_metrics(
     train_test_split: Split,
     elasticnet_model: TrainedModel,
 ):
-    """RMSE, MAE and R² on the held-out part, with plots; the models before are in one of them
-    where a metrics history is kept."""
+    """RMSE, MAE and R² on the held-out part, with plots.
+
+    Where a metrics history is kept, one plot shows earlier models too.
+    """
     training_steps.require_same_version(mlflow, elasticnet_model)
     require_same_split(elasticnet_model.data, train_test_split.data)
     tracker = mlflow.continue_run(context, elasticnet_model.its_training)
