@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -74,7 +75,7 @@ def inspect_files(
     accumulated = config.training_data == TrainingData.accumulated
     if accumulated and not config.csv_url and history.all_keys():
         return replace(inspection, source=redact_url(history.base))
-    with _as_refused():
+    with _translate_errors():
         opened = engine.open([_place_of(config.csv_url)])
         try:
             check_all_columns(opened.files)
@@ -172,7 +173,7 @@ def _sum_up(
     engine: TrainingEngine,
     say: Say,
 ) -> list[FileSums]:
-    with _as_refused():
+    with _translate_errors():
         opened: Engine = engine.open(paths)
         try:
             for file in opened.files:
@@ -237,12 +238,14 @@ def _sha256_of_all(files: Sequence[RememberedSums]) -> str:
     return hashlib.sha256("\n".join(sorted(one.file.sha256 for one in files)).encode()).hexdigest()
 
 
-class _as_refused:
-    """Errors of the engines, as those of files that are loaded."""
+@contextmanager
+def _translate_errors() -> Iterator[None]:
+    """Errors of the engines, as those of files that are loaded.
 
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, (UnreadableFile, ContractBroken)):
-            raise WinesRefusedError(str(error), str(error)) from error
+    Raises:
+        WinesRefusedError: what an engine raised of a file.
+    """
+    try:
+        yield
+    except (UnreadableFile, ContractBroken) as error:
+        raise WinesRefusedError(str(error), str(error)) from error
