@@ -119,9 +119,9 @@ def require_seal(text: str, logged: Claims) -> None:
     known = (_signed(key, logged) for key in signing_keys().keys)
     if not any(hmac.compare_digest(text.encode(), one.encode()) for one in known):
         raise UntrustedModelError(
-            f"the model of MLflow run {logged.mlflow_run_id} is not registered: its value "
-            "(elasticnet_model) is not what was trained here, or was sealed with a key that is "
-            "gone. Materialize elasticnet_model again."
+            f"the model of MLflow run {logged.mlflow_run_id} is not registered: the value that "
+            "was handed on is not what was trained here, or was sealed with a key that is gone. "
+            "Materialize the asset that trains the model again."
         )
 
 
