@@ -119,10 +119,11 @@ chaos: devenvs ## the job in a loop while services are killed, for MINUTES=5 (AR
 attack: devenvs ## attack `make up` and `make stack` as whoever may launch runs would, and print what held
 	@WINE_QUALITY_ATTACKS=all $(BIN)/python -m pytest wine_quality_tests/attacks $(ARGS)
 
-lint: devenvs ## ruff and mypy
+lint: devenvs ## ruff, mypy and the layers (import-linter)
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy wine_quality
+	@$(BIN)/lint-imports --no-cache
 
 audit: devenvs ## known vulnerabilities of every lock file, less the accepted ones (asks the package index)
 	@$(BIN)/python -m wine_quality.supply_chain.audit

@@ -20,8 +20,8 @@ from wine_quality.history.remembered import RememberedFile, key_of
 from wine_quality.history.remembered_sums import SAMPLED_ROWS, RememberedSums, write_sums
 from wine_quality.history.sums import load_history_sums
 from wine_quality.paths import PACKAGED_RED_WINE
-from wine_quality.sources.source import SourceError, local_path_of, path_of
-from wine_quality.sources.transfer import redact_url, split_url
+from wine_quality.sources.source import SourceError, local_path_of
+from wine_quality.sources.transfer import path_of, redact_url, split_url
 from wine_quality.wines.inspection import InspectedFile, Inspection
 from wine_quality.wines.loading import (
     PACKAGED_NAME,

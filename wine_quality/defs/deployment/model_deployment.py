@@ -27,6 +27,7 @@ from wine_quality.tracking.registry.champion import CHAMPION
 from wine_quality.tracking.resource import MlflowTracker
 from wine_quality.tracking.servers.links import mlflow_link
 from wine_quality.tracking.servers.server_check import server_named
+from wine_quality.tracking.step_tags import continues_mlflow_run_of
 
 if TYPE_CHECKING:
     from wine_quality.deployment.manifest_settings import ManifestModel
@@ -86,6 +87,7 @@ class DeploymentConfig(CheckedConfig):
     owners=OWNERS,
     code_version="1",
     deps=["registered_model", "champion_model"],
+    op_tags=continues_mlflow_run_of("champion_model"),
     automation_condition=AutomationCondition.eager(),
 )
 @server_named()
@@ -156,8 +158,9 @@ def _write(config: DeploymentConfig, fetched: "Fetched", key: str, temporary: Pa
     from wine_quality.defs.io_manager import s3_options
     from wine_quality.deployment.manifest_settings import ManifestModel
     from wine_quality.deployment.manifests import yaml_files
-    from wine_quality.packaging.place import copy_into, deployments
+    from wine_quality.packaging.place import copy_into
     from wine_quality.packaging.repository import REQUIREMENTS, SETTINGS
+    from wine_quality.paths import deployments
     from wine_quality.policy.names import inside
 
     model = fetched.model
