@@ -44,7 +44,7 @@ DOING = {
     "deploy": "Writing what serves the model",
     "retention": "Looking for old runs and versions",
 }
-# Function in wine_quality.definitions that gives the job of each command.
+# Function in wine_quality.cli.jobs that gives the job of each command.
 JOBS = {
     "run": "main_job",
     "sweep": "sweep_job",
@@ -105,7 +105,7 @@ def _run(options: argparse.Namespace, log: TerminalLog) -> int:
     startup.begin()
     from dagster import DagsterInvalidConfigError, reconstructable
 
-    from wine_quality import definitions
+    from wine_quality.cli import jobs
     from wine_quality.execution.kept_connections import keep_connections
     from wine_quality.execution.terminal_run import execute_as_of_code_location
     from wine_quality.tracking.runs.lifecycle import interrupt_cancels
@@ -116,7 +116,7 @@ def _run(options: argparse.Namespace, log: TerminalLog) -> int:
         keep_connections(instance)
         _stop_if_interrupted()
         try:
-            job = reconstructable(getattr(definitions, JOBS[options.command]))
+            job = reconstructable(getattr(jobs, JOBS[options.command]))
             result = execute_as_of_code_location(job, instance, config, tag)
         except KeyboardInterrupt:
             return _report_end(instance, tag, version.key, [], log)
