@@ -23,8 +23,9 @@ class BuildWithProjectFiles(build_py):
         folder = Path(self.build_lib) / "wine_quality" / "project_files"
         shutil.rmtree(folder, ignore_errors=True)
         (folder / "requirements").mkdir(parents=True)
-        for lock in (ROOT / "deploy" / "requirements").glob("*.txt"):
-            shutil.copy(lock, folder / "requirements")
+        for lock in (ROOT / "deploy" / "requirements").iterdir():
+            if lock.suffix in (".txt", ".in"):
+                shutil.copy(lock, folder / "requirements")
         for name in ("dagster.yaml", "workspace.yaml"):
             shutil.copy(ROOT / name, folder)
 
