@@ -468,8 +468,8 @@ def test_run_config_is_the_settings_with_a_description_on_each():
 def test_wrong_settings_are_refused_before_there_is_a_run():
     """With the sentences above."""
 
-    @op
-    def deploys(config: DeploymentConfig) -> None:
+    @op(config_schema=DeploymentConfig.to_config_schema())
+    def deploys(_context) -> None:
         pass
 
     @job
@@ -524,7 +524,8 @@ def test_another_target_is_one_file(tmp_path):
 from wine_quality.defs.deployment.model_deployment import DeploymentConfig
 from wine_quality.deployment.manifests import yaml_files
 from wine_quality.deployment.manifest_settings import ManifestModel
-print(DeploymentConfig.to_config_schema().config_type.fields["target"].config_type.config_values)
+field = DeploymentConfig.to_config_schema().config_type.fields["target"]
+print(field.config_type.inner_type.config_values)
 print(DeploymentConfig.model_fields["target"].description)
 model = ManifestModel("Wine", "7", "0", "3", "1.9.1", "0123abcd")
 print(yaml_files(model, DeploymentConfig(target="made-up").manifests)["made-up"])
