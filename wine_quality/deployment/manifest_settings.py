@@ -131,6 +131,8 @@ _Plain = Annotated[
 ]
 _Cores = Annotated[str, _amount(cpu_cores)]
 _Memory = Annotated[str, _amount(memory_bytes)]
+# Strict: True is no number of replicas.
+_Replicas = Annotated[int, Field(ge=1, le=1000, strict=True)]
 
 
 def _one_of(*values: str) -> AfterValidator:
@@ -184,23 +186,13 @@ class ManifestSettings(BaseModel):
     cpu_limit: _Cores = Field(default="1", description="Cores at most. Empty: no limit.")
     memory_request: _Memory = Field(default="512Mi", description="Memory a replica is promised.")
     memory_limit: _Memory = Field(default="1Gi", description="Memory at most. Empty: no limit.")
-    replicas: int = Field(
-        default=1, ge=1, le=1000, strict=True, description="Replicas while nothing scales them."
+    replicas: _Replicas = Field(default=1, description="Replicas while nothing scales them.")
+    min_replicas: _Replicas = Field(default=1, description="Least replicas of the autoscaler.")
+    max_replicas: _Replicas | None = Field(
+        default=None, description="Most replicas of the autoscaler. None: no autoscaling."
     )
-    min_replicas: int = Field(
-        default=1, ge=1, le=1000, strict=True, description="Least replicas of the autoscaler."
-    )
-    max_replicas: int | None = Field(
-        default=None,
-        le=1000,
-        strict=True,
-        description="Most replicas of the autoscaler. None: no autoscaling.",
-    )
-    target_cpu_percent: int = Field(
+    target_cpu_percent: Annotated[int, Field(ge=1, le=100)] = Field(
         default=70,
-        ge=1,
-        le=100,
-        strict=True,
         description="CPU use, in percent of cpu_request, that the autoscaler aims at. Seldon Core "
         "v2 scales by how far inference lags instead, and KServe on Knative by concurrency.",
     )
@@ -244,18 +236,11 @@ class ManifestSettings(BaseModel):
         description="KServe: Standard (Deployments and an HPA), RawDeployment (the same before "
         "KServe 0.16) or Knative.",
     )
-    kserve_timeout_seconds: int = Field(
-        default=60,
-        ge=1,
-        le=3600,
-        strict=True,
-        description="KServe: seconds after which a request is given up.",
+    kserve_timeout_seconds: Annotated[int, Field(ge=1, le=3600)] = Field(
+        default=60, description="KServe: seconds after which a request is given up."
     )
-    kserve_target_concurrency: int = Field(
+    kserve_target_concurrency: Annotated[int, Field(ge=1, le=10_000)] = Field(
         default=10,
-        ge=1,
-        le=10_000,
-        strict=True,
         description="KServe on Knative: requests at once that a replica should have.",
     )
 
