@@ -51,6 +51,8 @@ def test_it_launches_nothing(request, front: str, name: str, way: str, record_pr
         params=None if in_body else asked,
         data=json.dumps(asked | {"variables": {"params": PARAMS}}) if in_body else "x",
         headers={**kind, **HEADERS[name]},
+        # A browser sends the proxy's password by itself.
+        auth=running.auth,
         timeout=60,
     )
     assert answer.status_code in (400, 403, 421), answer.text[:500]
