@@ -20,7 +20,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="wine_quality.stack.health", description=__doc__)
     parser.add_argument("what", choices=("code", "webserver", "daemon", "database"))
     parser.add_argument(
-        "address", nargs="?", default="", help="of the code server HOST:PORT, else the webserver's URL"
+        "address",
+        nargs="?",
+        default="",
+        help="of the code server HOST:PORT, else the webserver's URL",
     )
     options = parser.parse_args()
     if options.what == "database":

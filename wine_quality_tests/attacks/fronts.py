@@ -1,4 +1,4 @@
-"""What is attacked: `make up`, `make stack` and compose as they are started, with secrets around them."""
+"""The attacked: `make up`, `make stack` and compose as they are started, with secrets in them."""
 
 from __future__ import annotations
 

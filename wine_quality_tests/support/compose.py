@@ -33,6 +33,7 @@ PORTS = (
     "MINIO_CONSOLE_PORT",
     "POSTGRES_PORT",
 )
+_DAEMONS = "{ instance { daemonHealth { allDaemonStatuses { healthy } } } }"
 UP_SECONDS = 600
 READY_SECONDS = 240
 STARTED_BY_US = {"DAGSTER_HOME", "MLFLOW_TRACKING_URI", "WINE_QUALITY_HOME"}
@@ -64,7 +65,8 @@ def why_not(versions: tuple[str, ...] = (DEFAULT_VERSION,)) -> str:
     if not is_built(name, S3_STAND_IN) and not is_built(name, "localhost/wine-quality-minio:1.0.0"):
         missing.append("wine-quality-minio:1.0.0")
     if missing:
-        return f"{name} has no image {', '.join(missing)}: build them (deploy/docker-compose/README.md)"
+        build = "build them (deploy/docker-compose/README.md)"
+        return f"{name} has no image {', '.join(missing)}: {build}"
     return ""
 
 
@@ -152,12 +154,19 @@ class Compose(DagsterStack):
     def _ready(self) -> bool:
         try:
             entries = self.graphql(_LOADED)["workspaceOrError"]["locationEntries"]
-            daemons = self.graphql("{ instance { daemonHealth { allDaemonStatuses { healthy } } } }")
+            daemons = self.graphql(_DAEMONS)
+            servers = [self.through_proxy(version, "health") for version in self.versions]
         except (requests.RequestException, AssertionError):
             return False
         healthy = daemons["instance"]["daemonHealth"]["allDaemonStatuses"]
         loaded = [entry["loadStatus"] for entry in entries] == ["LOADED"]
-        return loaded and all(daemon["healthy"] for daemon in healthy)
+        alive = all(daemon["healthy"] for daemon in healthy)
+        return loaded and alive and all(server.ok for server in servers)
+
+    def through_proxy(self, version: str, path: str) -> requests.Response:
+        """A GET of an MLflow server's."""
+        port = self.settings[f"MLFLOW_{version.replace('.', '_')}_PORT"]
+        return requests.get(f"http://127.0.0.1:{port}/{path}", auth=self.auth, timeout=60)
 
     def graphql(self, query: str, **variables: Any) -> Any:
         asked = {"query": query, "variables": variables}

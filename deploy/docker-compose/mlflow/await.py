@@ -1,4 +1,4 @@
-"""Ends with 0 when the server's database is there and takes its password: MLOps.yml waits for it."""
+"""Exit code 0 when the server's database is there and takes its password; MLOps.yml waits."""
 
 import os
 

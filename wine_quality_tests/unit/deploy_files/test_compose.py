@@ -472,6 +472,15 @@ def test_images_and_services_agree(services):
     assert versions - {None} == set(MLFLOW_VERSIONS)
 
 
+def test_the_base_images_pip_reads_no_lock_with_extras():
+    """pip 23.0.1, which Python's images had, wants hashes for "gql[requests]" that are there."""
+    text = re.sub(r"\\\n\s*", "", _text("mlflow"))
+    by_pip = re.findall(r"pip install .*--requirement (\S+)", text)
+    assert by_pip == ["/build/uv.txt"]
+    assert "[" not in (PROJECT_ROOT / "deploy" / "requirements" / "uv.txt").read_text()
+    assert re.search(r"uv pip sync .*--require-hashes .*/build/requirements\.txt", text)
+
+
 @pytest.mark.parametrize("dockerfile", DOCKERFILES, ids=lambda path: path.stem)
 def test_what_is_copied_is_there_and_let_through(dockerfile):
     text = dockerfile.read_text()
