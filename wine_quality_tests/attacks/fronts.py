@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import requests
 
 from wine_quality.paths import PROJECT_ROOT
-from wine_quality.sources.allowed import EVERYTHING
+from wine_quality.policy.settings import EVERYTHING
 from wine_quality_tests.attacks.table import World
 from wine_quality_tests.support.canaries import MARK, canaries, in_files
 from wine_quality_tests.support.compose import Compose

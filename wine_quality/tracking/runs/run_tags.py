@@ -12,8 +12,7 @@ import subprocess
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from wine_quality.paths import PROJECT_ROOT, running_ui
-from wine_quality.sources.location import redacted
+from wine_quality.paths import IS_CHECKOUT, PROJECT_ROOT, running_ui
 
 if TYPE_CHECKING:
     from dagster import DagsterRun
@@ -112,6 +111,8 @@ def git_commit() -> str:
     """The project's commit: ``$GIT_COMMIT`` (images), else git's, else ``unknown``."""
     if "GIT_COMMIT" in os.environ:
         return os.environ["GIT_COMMIT"]
+    if not IS_CHECKOUT:
+        return "unknown"
     try:
         answer = subprocess.run(
             ["git", "-C", str(PROJECT_ROOT), "rev-parse", "HEAD"],
@@ -122,8 +123,3 @@ def git_commit() -> str:
     except (OSError, subprocess.TimeoutExpired):
         return "unknown"
     return answer.stdout.strip() or "unknown"
-
-
-def without_password(uri: str) -> str:
-    """The URI as it may be shown, and noted: no user, no password, printable characters."""
-    return redacted(uri)
