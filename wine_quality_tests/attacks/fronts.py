@@ -192,8 +192,8 @@ class InContainers(Compose):
 
     def leaks(self) -> list[str]:
         found = [text for text in (self.logs(), self.inspected()) if MARK in text]
-        volumes = {"dagster-home", "wine-quality-home", "minio-objects", "proxy-data"}
-        for name in volumes:
+        # PostgreSQL's own files hold hashes of passwords; without TLS the proxy's volume is empty.
+        for name in ("dagster-home", "wine-quality-home", "minio-objects"):
             place = self.volume(name)
             found += in_files(place, {place / "signing.key"})
         return found
