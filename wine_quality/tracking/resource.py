@@ -56,7 +56,8 @@ from wine_quality.tracking.servers.connection import (
     connect,
     tracking_settings,
 )
-from wine_quality.tracking.servers.server_check import server_named
+from wine_quality.tracking.servers.failures import Subjects
+from wine_quality.tracking.servers.server_check import server_named, tracked_under
 from wine_quality.tracking.tracker import Tracker, TrackingSettings
 from wine_quality.tracking.training import PartsOfTwoTrainingsError, Training
 from wine_quality.tracking.version_choice import (
@@ -109,6 +110,7 @@ class MlflowTracker(CheckedResource):
     )
 
     _tracker: Tracker | None = PrivateAttr(default=None)
+    _is_open: bool = PrivateAttr(default=False)
     _log: Callable[[str], None] = PrivateAttr(default=print)
     _warn: Callable[[str], None] = PrivateAttr(default=print)
 
@@ -165,6 +167,7 @@ class MlflowTracker(CheckedResource):
     def connect(self, warn: Callable[[str], None]) -> Tracker:
         """A tracker without a run, on a server that fits the version picked."""
         version = get_version(self.version.value)
+        tracked_under.set(Subjects(self.experiment_name, self.registered_model_name))
         return connect(version, self._settings(version), warn)
 
     def continue_run(
@@ -177,7 +180,7 @@ class MlflowTracker(CheckedResource):
             MlflowRunGoneError: that run is not on the server, or was deleted.
         """
         opened = self.tracker.run_id
-        if opened is None:
+        if not self._is_open:  # no other step has, or the server was away while this one did
             self._open_run(
                 context.instance, context.run, Resumption(training.mlflow_run_id), training
             )
@@ -233,6 +236,7 @@ class MlflowTracker(CheckedResource):
         if run_id is None:
             instance.add_run_tags(run.run_id, {MLFLOW_RUN_TAG: opened})
         tracker.activate(opened)
+        self._is_open = True
 
     def _end(self, instance: DagsterInstance, run: DagsterRun, status: str | None) -> None:
         """End the MLflow run; None leaves it open for the processes of the steps that are left."""

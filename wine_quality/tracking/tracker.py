@@ -48,6 +48,7 @@ from wine_quality.tracking.runs.run_tags import (
     with_dagster_link,
     without_password,
 )
+from wine_quality.tracking.servers.patience import be_patient
 from wine_quality.tracking.training import MlflowRunGoneError, Training
 
 if TYPE_CHECKING:
@@ -64,12 +65,6 @@ TRAINING_RECORD = "training/record.json"
 
 # Has MLflow 3's UI show its pages for training, not those for generative AI.
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
-
-
-# Seconds between tries at a server that is away: 0, 2, 4, 8, 16, 32, 64. An outage of a minute is
-# outlived, its end noticed a minute later at most. By default MLflow 3 waits for up to two minutes
-# before a try, and 2.1.1 gives up after one, as does 1.26, which has no such variables.
-_PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "7", "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1"}
 
 
 @dataclass(frozen=True)
@@ -117,8 +112,7 @@ class Tracker(ABC):
         # It prints links with the password of the tracking URI in them; Dagster shows clean ones.
         os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
         os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-        for name, value in _PATIENCE.items():
-            os.environ.setdefault(name, value)
+        be_patient()
         import mlflow
         from mlflow.tracking import MlflowClient
 

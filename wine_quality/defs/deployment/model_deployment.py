@@ -83,7 +83,7 @@ class DeploymentConfig(CheckedConfig):
     deps=["registered_model", "champion_model"],
     automation_condition=AutomationCondition.eager(),
 )
-@server_named()
+@server_named(tries_again=True)
 def model_deployment(
     context: AssetExecutionContext, config: DeploymentConfig, mlflow: MlflowTracker
 ):

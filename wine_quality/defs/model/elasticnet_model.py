@@ -32,7 +32,7 @@ class TrainingConfig(CheckedConfig):
     check_specs=[checks.DRIFT],
     freshness_policy=model_freshness(),
 )
-@server_named()
+@server_named(tries_again=True)
 def elasticnet_model(
     context: AssetExecutionContext,
     config: TrainingConfig,

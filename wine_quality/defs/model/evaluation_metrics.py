@@ -21,7 +21,7 @@ from wine_quality.wines.split import split_of
     code_version="1",
     check_specs=[checks.IN_SCALE, checks.BEATS_MEAN],
 )
-@server_named()
+@server_named(tries_again=True)
 def evaluation_metrics(
     context: AssetExecutionContext,
     mlflow: MlflowTracker,

@@ -19,7 +19,7 @@ from wine_quality.tracking.training import KEY, Training
     code_version="1",
     metadata=which_mlflow(),
 )
-@server_named()
+@server_named(tries_again=True)
 def registered_model(
     context: AssetExecutionContext,
     mlflow: MlflowTracker,

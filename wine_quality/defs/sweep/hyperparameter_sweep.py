@@ -152,7 +152,7 @@ def _streamed(
 
 
 @op
-@server_named()
+@server_named(tries_again=True)
 def sweep_points(
     context: OpExecutionContext, config: SweepConfig, mlflow: MlflowTracker, sweep_data
 ) -> dict[str, Any]:
@@ -256,6 +256,7 @@ def _table(scores: list[Any]) -> list[dict[str, float]]:
 
 
 @op
+@server_named(tries_again=True)
 def offer_best(
     context: OpExecutionContext,
     config: OfferConfig,
