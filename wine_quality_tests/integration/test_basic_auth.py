@@ -73,7 +73,7 @@ def test_two_users_with_other_permissions(server, mlflow_version, command, name)
     assert holder(server, mlflow_version, name) == "1"
 
     refused = command(bert, "run", ok=False)
-    assert f"may not make runs in it: the experiment '{name}'" in refused
+    assert f"may not make runs in the experiment '{name}'" in refused
     assert "can grant the permission EDIT" in refused
     assert "Start it" not in refused
     assert server.statuses(name) == ["FINISHED"]
@@ -82,7 +82,7 @@ def test_two_users_with_other_permissions(server, mlflow_version, command, name)
     experiment = server.get(query)["experiment"]["experiment_id"]
     server.grant(second, "experiment", experiment, "EDIT")
     refused = command(bert, "run", "--alpha", BETTER, ok=False)
-    assert f"may not register a version of it: the registered model '{name}'" in refused
+    assert f"may not register a version of the registered model '{name}'" in refused
     assert [version["version"] for version in server.versions(name)] == ["1"]
 
     server.grant(second, "registered_model", name, "EDIT")

@@ -107,24 +107,21 @@ def _first(failure: ServerFailure, subjects: Subjects | None) -> str:
 
 
 # What a request does, and the least permission of MLflow's basic-auth app for it. The first fits.
-_MODEL, _EXPERIMENT = "registered model", "experiment"
-_NEEDS = (
-    (r"/registered-models/create$", _MODEL, "make it", ""),
-    (r"/registered-models/(get|search)|/model-versions/(get|search)", _MODEL, "read it", "READ"),
-    (r"/registered-models/get-latest-versions$", _MODEL, "read it", "READ"),
-    (r"/registered-models/alias$", _MODEL, "read or change its aliases", "EDIT"),
-    (r"/model-versions/create$", _MODEL, "register a version of it", "EDIT"),
-    (r"/delete", _MODEL, "delete what belongs to it", "MANAGE"),
-    (r"/(registered-models|model-versions)/", _MODEL, "change it or its versions", "EDIT"),
+_OF_MODELS = (
+    (r"/registered-models/create$", "make {it}", ""),
+    (r"/registered-models/(get|search)|/model-versions/(get|search)", "read {it}", "READ"),
+    (r"/registered-models/alias$", "read or change aliases of {it}", "EDIT"),
+    (r"/model-versions/create$", "register a version of {it}", "EDIT"),
+    (r"/delete", "delete what belongs to {it}", "MANAGE"),
+    (r"", "change {it} or its versions", "EDIT"),
 )
-_NEEDS_OF_RUNS = (
-    (r"/experiments/create$", _EXPERIMENT, "make it", ""),
-    (r"/runs/(delete|restore)|/experiments/(delete|restore)", _EXPERIMENT, "delete runs", "MANAGE"),
-    (r"/runs/(get|search)|/experiments/(get|search|list)", _EXPERIMENT, "read it", "READ"),
-    (r"/artifacts/list", _EXPERIMENT, "read it", "READ"),
-    (r"/mlflow-artifacts/", _EXPERIMENT, "read or write its artifacts", "EDIT"),
-    (r"/runs/create$", _EXPERIMENT, "make runs in it", "EDIT"),
-    (r"", _EXPERIMENT, "write to its runs", "EDIT"),
+_OF_EXPERIMENTS = (
+    (r"/experiments/create$", "make {it}", ""),
+    (r"/(runs|experiments)/(delete|restore)", "delete or restore runs of {it}", "MANAGE"),
+    (r"/(runs|experiments)/(get|search|list)|/artifacts/list", "read {it}", "READ"),
+    (r"/mlflow-artifacts/", "read or write artifacts of {it}", "EDIT"),
+    (r"/runs/create$", "make runs in {it}", "EDIT"),
+    (r"", "write to runs of {it}", "EDIT"),
 )
 
 
@@ -132,16 +129,18 @@ def _lacking(failure: ServerFailure, subjects: Subjects | None) -> str:
     """What the user may not do, on what, and who changes that."""
     who = "Whoever MLFLOW_TRACKING_USERNAME or MLFLOW_TRACKING_TOKEN names"
     if not failure.endpoint:
+        said = f" (it says: {failure.text[:300]})" if failure.text else ""
         return (
-            f"{who} lacks a permission there (it says: {failure.text[:300]}). An administrator of "
-            "that server can grant it."
+            f"{who} lacks a permission there{said}. An administrator of that server can grant it."
         )
-    of_model = "/registered-models/" in failure.endpoint or "/model-versions/" in failure.endpoint
-    needs = _NEEDS if of_model else _NEEDS_OF_RUNS
-    kind, deed, permission = next(n[1:] for n in needs if re.search(n[0], failure.endpoint))
-    name = "" if subjects is None else f" {(subjects.model if of_model else subjects.experiment)!r}"
-    grant = f"the permission {permission}" if permission else "it"
+    of_model = re.search("/(registered-models|model-versions)/", failure.endpoint)
+    needs = _OF_MODELS if of_model else _OF_EXPERIMENTS
+    deed, permission = next(need[1:] for need in needs if re.search(need[0], failure.endpoint))
+    it = "the registered model" if of_model else "the experiment"
+    if subjects is not None:
+        it += f" {(subjects.model if of_model else subjects.experiment)!r}"
+    grant = f"the permission {permission} on it" if permission else "that"
     return (
-        f"{who} is logged in, but may not {deed}: the {kind}{name}. An administrator of that server "
-        f"can grant {grant}, as can whoever has MANAGE there."
+        f"{who} may not {deed.format(it=it)}. An administrator of that server can grant {grant}, "
+        "as can whoever has MANAGE on it."
     )

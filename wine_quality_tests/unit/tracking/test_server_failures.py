@@ -45,11 +45,11 @@ def test_what_mlflow_itself_refuses_is_no_failure_of_its_server():
 @pytest.mark.parametrize(
     ("endpoint", "sentence"),
     [
-        ("runs/create", "may not make runs in it: the experiment 'wines'"),
-        ("runs/search", "may not read it: the experiment 'wines'"),
-        ("model-versions/create", "may not register a version of it: the registered model 'Red'"),
-        ("registered-models/get", "may not read it: the registered model 'Red'"),
-        ("model-versions/delete-tag", "may not delete what belongs to it: the registered model"),
+        ("runs/create", "may not make runs in the experiment 'wines'"),
+        ("runs/search", "may not read the experiment 'wines'"),
+        ("model-versions/create", "may not register a version of the registered model 'Red'"),
+        ("registered-models/get", "may not read the registered model 'Red'"),
+        ("model-versions/delete-tag", "may not delete what belongs to the registered model"),
     ],
 )
 def test_the_permission_that_is_lacking(endpoint, sentence):
