@@ -81,24 +81,24 @@ def server_named(tries_again: bool = False) -> Iterator[None]:
         failure = failure_of(error)
         if failure is None:
             raise
-        raised = _failed_in_mid_run(failure)
+        what = _what_failed(failure)
+        raised = TrackingServerError(f"{what} {advice(failure, tracked_under.get(), _IN_MID_RUN)}")
         if tries_again and failure.is_passing:
             from wine_quality.tracking.servers.step_retry import retry_request
 
-            again = retry_request(raised)
+            again = retry_request(what)
             if again is not None:
                 raised.__cause__ = error
                 raise again from raised
         raise raised from error
 
 
-def _failed_in_mid_run(failure: ServerFailure) -> TrackingServerError:
+def _what_failed(failure: ServerFailure) -> str:
     import mlflow
 
-    return TrackingServerError(
-        f"the MLflow tracking server {without_password(mlflow.get_tracking_uri())} failed "
-        f"in the middle of this step: {failure.reason}. "
-        f"{advice(failure, tracked_under.get(), _IN_MID_RUN)}"
+    server = without_password(mlflow.get_tracking_uri())
+    return (
+        f"the MLflow tracking server {server} failed in the middle of this step: {failure.reason}."
     )
 
 

@@ -11,9 +11,9 @@ that of 1.26 a minute: an outage of two minutes is outlived on every version."""
 PAUSE_SECONDS = 5
 
 
-def retry_request(reason: Exception) -> RetryRequested | None:
-    """What the step is to raise in place of ``reason``; None where it is to fail: it was tried
-    often enough, retries are off, or no step is running."""
+def retry_request(reason: str) -> RetryRequested | None:
+    """What the step is to raise, with ``reason`` in the run's log; None where it is to fail: it was
+    tried often enough, retries are off, or no step is running."""
     try:
         context = OpExecutionContext.get()
     except DagsterInvariantViolationError:
