@@ -50,6 +50,7 @@ from wine_quality.tracking.runs.run_tags import LEFT, OPEN, RUN_TAG, run_name, t
 from wine_quality.tracking.servers.addresses import allowed_tracking_uri, without_password
 from wine_quality.tracking.servers.failures import Subjects
 from wine_quality.tracking.servers.server_check import server_named, tracked_under
+from wine_quality.tracking.servers.step_retry import again_while_away
 from wine_quality.tracking.step_tags import opens_one, planned_tags
 from wine_quality.tracking.tracker import Tracker
 from wine_quality.tracking.training import PartsOfTwoTrainingsError, Training
@@ -143,8 +144,12 @@ class MlflowTracker(CheckedResource):
         try:
             resumption = resumption_of(instance, run)
             if opens_one(planned_tags(instance, run)) or resumption.is_same_run:
+                # Anew each time: a try that broke off may have made the run.
                 with server_named():
-                    self._open_run(instance, run, resumption)
+                    again_while_away(
+                        lambda: self._open_run(instance, run, resumption_of(instance, run)),
+                        log.warning,
+                    )
             yield self
         except BaseException as error:
             # The run is given up, opening failed, or Ctrl-C (no Exception) came; a failing step
