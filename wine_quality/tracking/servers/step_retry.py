@@ -49,7 +49,7 @@ def again_while_away(act: Callable[[], None], say: Callable[[str], None]) -> Non
             if not left or failure is None or not failure.is_passing:
                 raise
             say(
-                f"The MLflow run is not open: the server failed meanwhile ({failure.reason}). It is "
-                f"tried again in {PAUSE_SECONDS} s."
+                f"The MLflow run is not open: the server failed meanwhile ({failure.reason}). It "
+                f"is tried again in {PAUSE_SECONDS} s."
             )
             time.sleep(PAUSE_SECONDS)
