@@ -34,7 +34,9 @@ class MlflowVersion:
             with success, registration and model loading included.
         backend: ``module:Class`` of the tracker that speaks this version's API.
         pythons: Interpreters (``major.minor``) its lock file resolves for, best first.
+        port: Of its server under `make stack`, in Compose and on Kubernetes, unless set otherwise.
         variables: Environment variables that its processes need.
+        server_mib: Memory that its server may use in a container, in MiB.
     """
 
     key: str
@@ -42,7 +44,9 @@ class MlflowVersion:
     servers: tuple[int, ...]
     backend: str
     pythons: tuple[str, ...]
+    port: int
     variables: Mapping[str, str] = field(default_factory=dict)
+    server_mib: int = 1024
 
     @property
     def lock_file(self) -> Path:
@@ -103,6 +107,7 @@ MLFLOW_VERSIONS: Mapping[str, MlflowVersion] = {
             servers=(1,),
             backend="wine_quality.tracking.backends.dagster_mlflow_tracker:DagsterMlflowTracker",
             pythons=("3.11",),
+            port=5102,
             # mlflow 1.26's generated protobuf code is refused by the C++ and upb
             # implementations of protobuf >= 4, which Dagster needs on Python 3.11.
             variables={"PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION": "python", **_DISTUTILS},
@@ -113,6 +118,7 @@ MLFLOW_VERSIONS: Mapping[str, MlflowVersion] = {
             servers=(2, 3),
             backend=_EXPLICIT,
             pythons=("3.11",),
+            port=5101,
             variables=_DISTUTILS,
         ),
         MlflowVersion(
@@ -121,8 +127,10 @@ MLFLOW_VERSIONS: Mapping[str, MlflowVersion] = {
             servers=(3,),
             backend=_EXPLICIT,
             pythons=("3.11", "3.12", "3.13", "3.14"),
+            port=5100,
             # A server's workers for generative AI's scorers: ten processes that nothing here uses.
             variables={"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
+            server_mib=2048,
         ),
     )
 }
