@@ -21,6 +21,12 @@ def be_patient() -> None:
         os.environ.setdefault(name, value)
 
 
+def retries_up_to(most: int) -> int:
+    """``most``, or fewer where the environment says so: whoever only has a look waits less."""
+    given = os.environ.get(_TRIES, "")
+    return min(most, int(given)) if given.isdecimal() else most
+
+
 @contextmanager
 def patience_of_a_step() -> Iterator[None]:
     """For what Dagster tries again afterwards: 0, 2, 4, 8 and 16 seconds, so that the end of an

@@ -11,7 +11,7 @@ from wine_quality.escaping import ShownError
 from wine_quality.sources.location import LocationError, parse_location
 from wine_quality.tracking.servers.addresses import without_password
 from wine_quality.tracking.servers.failures import ServerFailure, Subjects, advice, failure_of
-from wine_quality.tracking.servers.patience import patience_of_a_step
+from wine_quality.tracking.servers.patience import patience_of_a_step, retries_up_to
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -157,7 +157,7 @@ def _get(uri: str, path: str) -> requests.Response:
             host_creds=_credentials(uri),
             endpoint=path,
             method="GET",
-            max_retries=_RETRIES,
+            max_retries=retries_up_to(_RETRIES),
             backoff_factor=_BACKOFF_FACTOR,
             timeout=_TIMEOUT_SECONDS,
         )
