@@ -45,31 +45,10 @@ def check(version: MlflowVersion, uri: str) -> str:
     return done.stderr.strip().splitlines()[-1] if done.returncode else ""
 
 
-@pytest.mark.parametrize("status", [429, 500])
-def test_one_bad_answer_is_none(mlflow_version, proxy, status):
-    proxy.refuse("/version", times=1, answer=(status, b"not now"))
+def test_one_bad_answer_is_none(mlflow_version, proxy):
+    proxy.refuse("/version", times=1, answer=(429, b"not now"))
     assert check(mlflow_version, proxy.uri) == ""
     assert [path for _, path in proxy.requests].count("/version") == 2
-
-
-@pytest.mark.parametrize(
-    ("status", "advice"),
-    [
-        (429, "It takes no more requests for now"),
-        (503, "its log says what is wrong"),
-        (403, "can grant"),
-        (401, "Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"),
-        (404, "correct tracking_uri"),
-    ],
-)
-def test_a_server_that_refuses_all_is_told_from_one_that_is_down(
-    mlflow_version, proxy, status, advice
-):
-    proxy.refuse(".", answer=(status, b"no"))
-    said = check(mlflow_version, proxy.uri)
-    assert f"cannot be used: it answered {status}. " in said
-    assert advice in said
-    assert "Start it" not in said
 
 
 def test_a_gateway_that_lets_only_mlflows_calls_through(mlflow_version, proxy):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -23,6 +23,7 @@ HEADER = "X-Tasting-Room"
 
 class StandIn(BaseHTTPRequestHandler):
     wanted: dict[str, str] = {}
+    statuses: list[int] = []  # of the answers; the last one stays
 
     def log_message(self, *_: object) -> None:
         pass
@@ -30,7 +31,10 @@ class StandIn(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         allowed = all(self.headers.get(name) == value for name, value in self.wanted.items())
         content = b"3.17.2" if allowed else b"who are you?"
-        self.send_response(200 if allowed else 401)
+        status = 200 if allowed else 401
+        if self.statuses:
+            status = self.statuses.pop(0) if len(self.statuses) > 1 else self.statuses[0]
+        self.send_response(status)
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)
@@ -42,6 +46,11 @@ def serve(handler: type[StandIn], context: ssl.SSLContext | None = None) -> Thre
         server.socket = context.wrap_socket(server.socket, server_side=True)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     return server
+
+
+@pytest.fixture(autouse=True)
+def no_pause(monkeypatch) -> None:
+    monkeypatch.setattr("wine_quality.tracking.servers.server_check._BACKOFF_FACTOR", 0.0)
 
 
 @pytest.fixture
@@ -65,6 +74,47 @@ def guarded(certificates) -> Iterator[str]:
     yield f"https://127.0.0.1:{server.server_address[1]}"
     server.shutdown()
     server.server_close()
+
+
+@pytest.fixture
+def answering() -> Iterator[Callable[[list[int]], str]]:
+    """The address of a server that answers with these, the last one again and again."""
+    running = []
+
+    def start(answers: list[int]) -> str:
+        class Answers(StandIn):
+            statuses = answers
+
+        running.append(serve(Answers))
+        return f"http://127.0.0.1:{running[-1].server_address[1]}"
+
+    yield start
+    for server in running:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_one_bad_answer_is_none(answering, status):
+    check_server(answering([status, 200]), VERSION)
+
+
+@pytest.mark.parametrize(
+    ("status", "advice"),
+    [
+        (429, "It takes no more requests for now"),
+        (503, "its log says what is wrong"),
+        (403, "can grant"),
+        (401, "Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"),
+        (404, "correct tracking_uri"),
+    ],
+)
+def test_a_server_that_refuses_all_is_told_from_one_that_is_down(answering, status, advice):
+    with pytest.raises(TrackingServerError) as refusal:
+        check_server(answering([status]), VERSION)
+    assert f"cannot be used: it answered {status}. " in str(refusal.value)
+    assert advice in str(refusal.value)
+    assert "Start it" not in str(refusal.value)
 
 
 def test_a_client_certificate(guarded, certificates, monkeypatch):
