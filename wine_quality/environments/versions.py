@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from wine_quality.paths import PROJECT_ROOT
+from wine_quality.paths import IS_CHECKOUT, LOCK_FILES, PROJECT_ROOT, user_folder
 
 DEFAULT_VERSION = "3"
 MODEL_PACKAGES = ("scikit-learn", "numpy", "scipy", "pandas", "cloudpickle", "skops")
@@ -50,7 +50,7 @@ class MlflowVersion:
 
     @property
     def lock_file(self) -> Path:
-        return PROJECT_ROOT / "deploy" / "requirements" / f"mlflow-{self.key}.txt"
+        return LOCK_FILES / f"mlflow-{self.key}.txt"
 
     @property
     def directory(self) -> Path:
@@ -73,7 +73,9 @@ class MlflowVersion:
 
     @property
     def build_command(self) -> str:
-        return f"make env MLFLOW={self.key}"
+        if IS_CHECKOUT:
+            return f"make env MLFLOW={self.key}"
+        return f"python -m wine_quality.environments build {self.key}"
 
     def require_python(self) -> Path:
         """The interpreter, or an error that names the command that builds it."""
@@ -137,9 +139,11 @@ MLFLOW_VERSIONS: Mapping[str, MlflowVersion] = {
 
 
 def environments_root() -> Path:
-    """``$WINE_QUALITY_ENVIRONMENTS``, else ``.venvs`` in the project."""
+    """``$WINE_QUALITY_ENVIRONMENTS``, else ``.venvs`` in the checkout, else ``environments`` in the
+    user's folder."""
     configured = os.environ.get("WINE_QUALITY_ENVIRONMENTS")
-    return Path(configured) if configured else PROJECT_ROOT / ".venvs"
+    default = PROJECT_ROOT / ".venvs" if IS_CHECKOUT else user_folder() / "environments"
+    return Path(configured) if configured else default
 
 
 def get_version(key: str) -> MlflowVersion:
