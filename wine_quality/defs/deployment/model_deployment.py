@@ -90,7 +90,7 @@ class DeploymentConfig(CheckedConfig):
     op_tags=continues_mlflow_run_of("champion_model"),
     automation_condition=AutomationCondition.eager(),
 )
-@server_named()
+@server_named(tries_again=True)
 def model_deployment(
     context: AssetExecutionContext, config: DeploymentConfig, mlflow: MlflowTracker
 ):

@@ -84,7 +84,7 @@ def sweep_data(
 
 
 @op(tags=opens_mlflow_run())
-@server_named()
+@server_named(tries_again=True)
 def sweep_points(
     context: OpExecutionContext, config: SweepConfig, mlflow: MlflowTracker, sweep_data: Split
 ) -> BestPoint:
@@ -188,6 +188,7 @@ def _table(scores: list[Any]) -> list[dict[str, float]]:
 
 
 @op
+@server_named(tries_again=True)
 def offer_best(
     context: OpExecutionContext,
     config: OfferConfig,
