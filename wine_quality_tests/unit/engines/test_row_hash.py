@@ -117,7 +117,7 @@ def test_accumulated_files_add_up_to_the_whole(tmp_path):
     both = streamed(parquet(tmp_path / "b.parquet", WINES[900:]), history, accumulated=True)
     whole = sha256(parquet(tmp_path / "whole.parquet", WINES), tmp_path / "other")
     assert both.split.data.data_sha256 == whole
-    assert both.split.data["data_files"] == 2
+    assert both.split.data.data_files == 2
 
 
 def test_the_same_file_touched_is_the_same_version(tmp_path):
