@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import stat
+import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
@@ -11,8 +16,64 @@ PACKAGED_RED_WINE = Path(__file__).with_name("datasets") / "winequality-red.csv"
 
 
 def home() -> Path:
-    """``$WINE_QUALITY_HOME``, else ``.wine_quality`` in the project."""
-    return Path(os.environ.get("WINE_QUALITY_HOME") or PROJECT_ROOT / ".wine_quality").resolve()
+    """``$WINE_QUALITY_HOME``, else ``.wine_quality`` in the project, by a usable path."""
+    given = os.environ.get("WINE_QUALITY_HOME")
+    return usable_path(Path(given or PROJECT_ROOT / ".wine_quality").resolve())
+
+
+def usable_path(folder: Path) -> Path:
+    """``folder``, or a link to it where its own path has a ``%`` or a ``?``.
+
+    Alembic, SQLAlchemy and MLflow read paths as templates and URLs: in ``x_feature%2Fb``, as CI
+    calls its workspaces, Dagster can open no sqlite store. The link has the same name every time,
+    for MLflow keeps the paths of files, and is made anew when it is gone.
+
+    Args:
+        folder: It need not exist.
+
+    Raises:
+        OSError: no place is writable in which the link could lie.
+    """
+    if not _is_unusable(folder):
+        return folder
+    folder = folder.absolute()
+    name = hashlib.sha256(str(folder).encode(errors="surrogateescape")).hexdigest()[:16]
+    problem = OSError(f"the path {folder} has a % or a ?: move it, or set $WINE_QUALITY_HOME")
+    for place in _places_of_links():
+        try:
+            return _link(place / name, folder)
+        except OSError as error:
+            problem = error
+    raise problem
+
+
+def _is_unusable(folder: Path) -> bool:
+    return any(sign in str(folder) for sign in "%?")
+
+
+def _places_of_links() -> Iterator[Path]:
+    """Of this user alone: whoever can change a link has what is behind it."""
+    with suppress(RuntimeError):  # a user without a home
+        cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+        yield Path(cache) / "wine_quality" / "links"
+    yield Path(tempfile.gettempdir()) / f"wine-quality-links-{os.getuid()}"
+
+
+def _link(link: Path, target: Path) -> Path:
+    if _is_unusable(link):
+        raise OSError(f"{link.parent} has a % or a ? too")
+    link.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    place = link.parent.lstat()
+    if not stat.S_ISDIR(place.st_mode) or place.st_uid != os.getuid() or place.st_mode & 0o022:
+        raise OSError(f"{link.parent} is not of this user alone")
+    with suppress(OSError):
+        if os.readlink(link) == str(target):
+            return link
+    fresh = link.with_name(f"{link.name}.{os.getpid()}")
+    fresh.unlink(missing_ok=True)
+    fresh.symlink_to(target)
+    fresh.replace(link)
+    return link
 
 
 def embedded_store(key: str) -> Path:
@@ -47,6 +108,6 @@ def running_ui() -> str | None:
 
 
 def dagster_home_in_use() -> Path:
-    """``$DAGSTER_HOME``, else the one in ``home()``."""
+    """``$DAGSTER_HOME``, else the one in ``home()``, by a usable path."""
     configured = os.environ.get("DAGSTER_HOME")
-    return Path(configured) if configured else dagster_home()
+    return usable_path(Path(configured)) if configured else dagster_home()

@@ -25,7 +25,7 @@ from wine_quality.execution.failure_reasons import reasons_of, refusals_of
 from wine_quality.execution.plan_process import PlanProcess
 from wine_quality.execution.terminal_log import TerminalLog, terminal_log
 from wine_quality.models.evaluate import METRICS
-from wine_quality.paths import dagster_home, home, running_ui
+from wine_quality.paths import dagster_home_in_use, home, running_ui
 from wine_quality.sources.allowed import trust_the_caller
 from wine_quality.tracking.runs.run_tags import absolute_url, dagster_run_url
 from wine_quality.tracking.version_choice import ChosenVersion, version_to_go_on_with
@@ -88,7 +88,7 @@ def _stop_if_interrupted() -> None:
 
 
 def _run(options: argparse.Namespace, log: TerminalLog) -> int:
-    os.environ.setdefault("DAGSTER_HOME", str(dagster_home()))
+    os.environ["DAGSTER_HOME"] = str(dagster_home_in_use())
     trust_the_caller()
     try:
         config = run_config(options)
