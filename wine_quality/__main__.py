@@ -10,11 +10,7 @@ from typing import Any
 from wine_quality.datasets.accumulate import TrainingData
 from wine_quality.deployment.manifests import TARGETS
 from wine_quality.engines.choice import EngineChoice
-from wine_quality.environments.versions import (
-    DEFAULT_VERSION,
-    MLFLOW_VERSIONS,
-    reexec_by_usable_path,
-)
+from wine_quality.environments.versions import DEFAULT_VERSION, MLFLOW_VERSIONS
 from wine_quality.execution import startup
 
 _OF_SOME_COMMANDS = (
@@ -225,7 +221,6 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    reexec_by_usable_path()
     try:
         code = main()
         startup.end()

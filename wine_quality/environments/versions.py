@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from wine_quality.paths import PROJECT_ROOT, usable_path
+from wine_quality.paths import PROJECT_ROOT, usable_folder
 
 DEFAULT_VERSION = "3"
 
@@ -126,17 +126,15 @@ MLFLOW_VERSIONS: Mapping[str, MlflowVersion] = {
 
 
 def environments_root() -> Path:
-    """``$WINE_QUALITY_ENVIRONMENTS``, else ``.venvs`` in the project, by a usable path."""
+    """``$WINE_QUALITY_ENVIRONMENTS``, else ``.venvs`` in the project; where that has a ``%`` or a
+    ``?``, the folder that it is a link to."""
+    return usable_folder(environments_link())
+
+
+def environments_link() -> Path:
+    """What ``environments_root`` is called in the project."""
     configured = os.environ.get("WINE_QUALITY_ENVIRONMENTS")
-    return usable_path(Path(configured) if configured else PROJECT_ROOT / ".venvs")
-
-
-def reexec_by_usable_path() -> None:
-    """Begin this process again from its environment's ``usable_path``, where it has another."""
-    prefix = Path(sys.prefix)
-    usable = usable_path(prefix.parent) / prefix.name
-    if usable != prefix:
-        os.execv(usable / "bin" / "python", [str(usable / "bin" / "python"), *sys.orig_argv[1:]])
+    return Path(configured) if configured else PROJECT_ROOT / ".venvs"
 
 
 def get_version(key: str) -> MlflowVersion:
