@@ -33,6 +33,7 @@ from wine_quality.environments.versions import (
 )
 from wine_quality.policy.names import check_experiment_name, check_model_name
 from wine_quality.policy.places import check_link
+from wine_quality.tracking.client import TrackingSettings
 from wine_quality.tracking.registry.promotion_note import disown_promotion
 from wine_quality.tracking.runs.lifecycle import (
     Resumption,
@@ -57,7 +58,7 @@ from wine_quality.tracking.servers.connection import (
     tracking_settings,
 )
 from wine_quality.tracking.servers.server_check import server_named
-from wine_quality.tracking.tracker import Tracker, TrackingSettings
+from wine_quality.tracking.tracker import Tracker
 from wine_quality.tracking.training import PartsOfTwoTrainingsError, Training
 from wine_quality.tracking.version_choice import (
     TRAINING_STEPS,

@@ -210,8 +210,8 @@ def register(
         ValueError: the model is of a time when what was logged was not noted with it.
         UntrustedModelError: what is noted with it is not what a training here logged.
     """
+    from wine_quality.tracking.runs.run_log import LoggedModel
     from wine_quality.tracking.runs.run_tags import absolute_url, git_commit
-    from wine_quality.tracking.tracker import LoggedModel
 
     job = absolute_url("/locations/ml_repository/jobs/wine_quality_model")
     champion = absolute_url("/assets/champion_model")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from wine_quality.tracking.tracker import MODEL_FOLDER, Tracker
+from wine_quality.tracking.client import MODEL_FOLDER
+from wine_quality.tracking.tracker import Tracker
 
 if TYPE_CHECKING:
     import pandas as pd
