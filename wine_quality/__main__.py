@@ -12,6 +12,7 @@ from wine_quality.deployment.manifests import TARGETS
 from wine_quality.engines.choice import EngineChoice
 from wine_quality.environments.versions import DEFAULT_VERSION, MLFLOW_VERSIONS
 from wine_quality.execution import startup
+from wine_quality.terminal import print_anything
 
 _OF_SOME_COMMANDS = (
     *("csv_url", "training_data", "training_engine", "alpha", "l1_ratio", "experiment"),
@@ -221,6 +222,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    print_anything()
     try:
         code = main()
         startup.end()

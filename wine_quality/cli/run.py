@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wine_quality.cli.run_config import run_config, version_in_file
+from wine_quality.cli.where_to_look import where_to_look
 from wine_quality.dagster_support.instance import open_dagster, stores_are_made
 from wine_quality.dagster_support.run_tag_names import (
     CLI_TAG,
@@ -21,13 +22,12 @@ from wine_quality.dagster_support.run_tag_names import (
 from wine_quality.environments.build import require_built
 from wine_quality.environments.versions import EnvironmentMissingError, default_version, get_version
 from wine_quality.execution import startup
-from wine_quality.execution.failure_reasons import reasons_of, refusals_of
+from wine_quality.execution.failure_reasons import reasons_of
 from wine_quality.execution.plan_process import PlanProcess
 from wine_quality.execution.terminal_log import TerminalLog, terminal_log
 from wine_quality.models.evaluate import METRICS
-from wine_quality.paths import dagster_home_in_use, home, running_ui
+from wine_quality.paths import dagster_home_in_use
 from wine_quality.sources.allowed import trust_the_caller
-from wine_quality.tracking.runs.run_tags import absolute_url, dagster_run_url
 from wine_quality.tracking.version_choice import ChosenVersion, version_to_go_on_with
 
 if TYPE_CHECKING:
@@ -121,7 +121,10 @@ def _run(options: argparse.Namespace, log: TerminalLog) -> int:
         except KeyboardInterrupt:
             return _report_end(instance, tag, version.key, [], log)
         except DagsterInvalidConfigError as error:
-            for refusal in refusals_of(error):
+            from wine_quality.dagster_support.config_refusals import refusals_of
+            from wine_quality.defs.original_names import ORIGINAL_NAMES
+
+            for refusal in refusals_of(error, job.get_definition(), config, ORIGINAL_NAMES):
                 print(f"error: {refusal}", file=sys.stderr)
             return BAD_USE
         if result.success:
@@ -219,14 +222,7 @@ MLflow client  {value["mlflow_client"]}""")
     print(f"""model          {value["name"]} version {value["version"]}
 champion       {value["decision"]}
 
-{_where_to_look(result.run_id, value["mlflow_run"], key)}""")
-
-
-def _where_to_look(run_id: str, mlflow_run: str, key: str) -> str:
-    """Links where a UI runs over this home, else how to start one."""
-    if running_ui():
-        return f"Dagster: {dagster_run_url(run_id)}\nMLflow:  {absolute_url(mlflow_run)}"
-    return f"Open both UIs: make up MLFLOW={key}\n(data in {home()})"
+{where_to_look(result.run_id, value["mlflow_run"], key)}""")
 
 
 def _print_sweep(result: Any, key: str) -> None:
@@ -250,7 +246,8 @@ best           alpha {value["alpha"]:g}, l1_ratio {value["l1_ratio"]:g}""")
     print(f"""model          {value["name"]} version {value["version"]}
 champion       {value["decision"]}
 
-The heat map: make up MLFLOW={key}, asset hyperparameter_sweep, or the MLflow run's plots.""")
+{where_to_look(result.run_id, value["mlflow_run"], key)}
+The heat map: asset hyperparameter_sweep, or the MLflow run's plots.""")
 
 
 def _output_metadata(result: Any) -> dict[str, Any]:
