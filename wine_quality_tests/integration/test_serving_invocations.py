@@ -1,4 +1,4 @@
-"""``/invocations`` of a model server: what clients of ``mlflow models serve`` send, good and bad."""
+"""What clients of ``mlflow models serve`` send to ``/invocations``, good and bad."""
 
 from __future__ import annotations
 

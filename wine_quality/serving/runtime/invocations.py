@@ -1,8 +1,8 @@
 """``/invocations`` as the clients of ``mlflow models serve`` call it, into tensors by column.
 
-``dataframe_split``, ``dataframe_records``, ``inputs`` and ``instances`` of MLflow 2 and 3; of MLflow
-1 a split or a list of records as the whole body. Columns are known by their names: rows without
-names are refused, as MLflow does for a model that has names.
+``dataframe_split``, ``dataframe_records``, ``inputs`` and ``instances`` of MLflow 2 and 3; of
+MLflow 1 a split or a list of records as the whole body. Columns are known by their names: rows
+without names are refused, as MLflow does for a model that has names.
 """
 
 from __future__ import annotations

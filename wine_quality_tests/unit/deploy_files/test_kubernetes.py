@@ -39,7 +39,7 @@ CHART = {
     ("dagsterDaemon",): _POD | _ENV | {"enabled", "runCoordinator", "runMonitoring"},
     ("dagsterDaemon", "runCoordinator"): {"enabled", "type", "config"},
     ("dagsterDaemon", "runMonitoring"): {"enabled", "pollIntervalSeconds", "startTimeoutSeconds"}
-    | {"cancelTimeoutSeconds", "maxResumeRunAttempts"},
+    | {"cancelTimeoutSeconds", "maxResumeRunAttempts", "maxRuntimeSeconds"},
     ("runLauncher", "config", "k8sRunLauncher"): {"imagePullPolicy", "runK8sConfig"},
     ("dagster-user-deployments",): {"enabled", "enableSubchart", "deployments"},
     ("dagster-user-deployments", "deployments"): _POD
@@ -271,7 +271,12 @@ def test_values_say_what_the_compose_files_instance_does():
     assert every["additionalInstanceConfig"] == {
         name: instance[name] for name in ("nux", "freshness")
     }
-    assert monitoring["pollIntervalSeconds"] == instance["run_monitoring"]["poll_interval_seconds"]
+    embedded = yaml.safe_load((PROJECT_ROOT / "dagster.yaml").read_text())
+    for of_instance in (instance["run_monitoring"], embedded["run_monitoring"]):
+        assert monitoring["pollIntervalSeconds"] == of_instance["poll_interval_seconds"]
+        assert monitoring["cancelTimeoutSeconds"] == of_instance["cancel_timeout_seconds"]
+        # The one-day limit that the documents promise.
+        assert monitoring["maxRuntimeSeconds"] == of_instance["max_runtime_seconds"] == 86400
     assert (
         every["postgresql"]["postgresqlScheme"]
         == (instance["storage"]["postgres"]["postgres_db"]["scheme"])
