@@ -217,12 +217,18 @@ experiment     {value["experiment"]}
 MLflow run     {value["mlflow_run_id"]}
 Dagster run    {result.run_id}
 MLflow client  {value["mlflow_client"]}""")
-    for name in METRICS:
-        print(f"{name:<14} {value[name]!r}")
+    _print_metrics(value)
     print(f"""model          {value["name"]} version {value["version"]}
 champion       {value["decision"]}
 
 {where_to_look(result.run_id, value["mlflow_run"], key)}""")
+
+
+def _print_metrics(value: dict[str, Any]) -> None:
+    """Those that this run has: one in memory may have more than a streamed one."""
+    for name in METRICS:
+        if name in value:
+            print(f"{name:<14} {value[name]!r}")
 
 
 def _print_sweep(result: Any, key: str) -> None:
@@ -241,8 +247,7 @@ MLflow run     {value["mlflow_run_id"]}
 Dagster run    {result.run_id}
 MLflow client  {value["mlflow_client"]}
 best           alpha {value["alpha"]:g}, l1_ratio {value["l1_ratio"]:g}""")
-    for name in METRICS:
-        print(f"{name:<14} {value[name]!r}")
+    _print_metrics(value)
     print(f"""model          {value["name"]} version {value["version"]}
 champion       {value["decision"]}
 
