@@ -20,7 +20,7 @@ BUILD := $(PYTHON) -m wine_quality.environments build
 JAVA = $(shell command -v java)
 
 .DEFAULT_GOAL := help
-.PHONY: help env envs devenvs run sweep promote rollback deploy serve image trust metrics forget retention gc backup restore up spark stack stack-down stack-env test quick lint audit sbom bench bench-scale fuzz docs docs-serve file-matrix attack faults kills orders chaos screenshots browser clean
+.PHONY: help env envs devenvs run sweep promote rollback deploy serve image trust metrics forget retention gc backup restore up spark stack stack-down stack-env test quick lint audit sbom bench bench-scale fuzz reference docs docs-serve file-matrix attack faults kills orders chaos screenshots browser clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -119,10 +119,11 @@ chaos: devenvs ## the job in a loop while services are killed, for MINUTES=5 (AR
 attack: devenvs ## attack `make up` and `make stack` as whoever may launch runs would, and print what held
 	@WINE_QUALITY_ATTACKS=all $(BIN)/python -m pytest wine_quality_tests/attacks $(ARGS)
 
-lint: devenvs ## ruff and mypy
+lint: devenvs ## ruff, mypy and the layers (import-linter)
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy wine_quality
+	@$(BIN)/lint-imports --no-cache
 
 audit: devenvs ## known vulnerabilities of every lock file, less the accepted ones (asks the package index)
 	@$(BIN)/python -m wine_quality.supply_chain.audit
@@ -146,6 +147,9 @@ bench-scale: devenvs ## training on 1 M and 10 M wines (ARGS=--full: 100 M) agai
 
 fuzz: devenvs ## make up bad input and see what comes of it (ARGS="--minutes 60 --seed 7")
 	@$(BIN)/python -W ignore -m wine_quality_tests.fuzz $(ARGS)
+
+reference: devenvs ## write the pages of the documentation that are made from the code
+	@$(BIN)/python -W ignore -m wine_quality_tests.support.reference_pages
 
 docs: ## build the documentation into build/docs; a dead link fails it
 	@$(PYTHON) -m wine_quality.environments tools docs

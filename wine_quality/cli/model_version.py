@@ -49,8 +49,9 @@ def meant(options: argparse.Namespace, version: MlflowVersion) -> tuple[Tracker,
     Raises:
         TrackingServerError: the server does not answer, or is another version's.
     """
+    from wine_quality.project import MODEL
+    from wine_quality.tracking.connection import connect, tracking_settings
     from wine_quality.tracking.registry.champion import CHAMPION
-    from wine_quality.tracking.servers.connection import MODEL, connect, tracking_settings
 
     name = options.model or MODEL
     settings = tracking_settings(version, options.tracking_uri)

@@ -10,6 +10,7 @@ from wine_quality.engines.resource import TrainingEngine
 from wine_quality.metrics_history.resource import MetricsHistory
 from wine_quality.tracking.resource import MlflowTracker
 from wine_quality.tracking.servers.server_check import server_named
+from wine_quality.tracking.step_tags import continues_mlflow_run_of
 from wine_quality.tracking.training import Training
 from wine_quality.wines.split import split_of
 
@@ -20,6 +21,7 @@ from wine_quality.wines.split import split_of
     owners=OWNERS,
     code_version="1",
     check_specs=[checks.IN_SCALE, checks.BEATS_MEAN],
+    op_tags=continues_mlflow_run_of("elasticnet_model"),
 )
 @server_named()
 def evaluation_metrics(
@@ -30,8 +32,10 @@ def evaluation_metrics(
     train_test_split,
     elasticnet_model,
 ):
-    """RMSE, MAE and R² on the held-out part, with plots; the models before are in one of them
-    where a metrics history is kept."""
+    """RMSE, MAE and R² on the held-out part, with plots.
+
+    Where a metrics history is kept, one plot shows earlier models too.
+    """
     training_steps.require_same_version(mlflow, elasticnet_model)
     split, model = split_of(train_test_split), elasticnet_model["model"]
     require_same_split(elasticnet_model["data"], split.data)

@@ -15,12 +15,8 @@ from wine_quality.tracking.runs.child_runs import (
     children_experiment,
     end_running_children,
 )
-from wine_quality.tracking.runs.run_tags import (
-    NOTE_TAG,
-    RUN_TAG,
-    with_dagster_link,
-    without_password,
-)
+from wine_quality.tracking.runs.run_tags import NOTE_TAG, RUN_TAG, with_dagster_link
+from wine_quality.tracking.servers.addresses import without_password
 from wine_quality.tracking.training import MlflowRunGoneError, Training
 
 if TYPE_CHECKING:
@@ -46,7 +42,8 @@ class OpenRun(ServerClient, ABC):
     def require_run_id(self) -> str:
         if self.run_id is None:
             raise RuntimeError(
-                "no MLflow run is open: materialize elasticnet_model first, or with this asset"
+                "no MLflow run is open: materialize the asset that trains the model first, or "
+                "with this one"
             )
         return self.run_id
 
@@ -172,12 +169,13 @@ class OpenRun(ServerClient, ABC):
             raise MlflowRunGoneError(
                 f"MLflow run {run_id} is not on {without_password(self.settings.tracking_uri)}, "
                 "where resources.mlflow.config looks for it. Pick the server that it was tracked "
-                "on, or materialize elasticnet_model and what follows again."
+                "on, or materialize the asset that trains the model, and what follows, again."
             ) from error
         if run.info.lifecycle_stage == "deleted":
             raise MlflowRunGoneError(
                 f"MLflow run {run_id} was deleted. Restore it (mlflow runs restore --run-id "
-                f"{run_id}), or materialize elasticnet_model and what follows again."
+                f"{run_id}), or materialize the asset that trains the model, and what follows, "
+                "again."
             )
         self.experiment_id, self.experiment_name = experiment.experiment_id, experiment.name
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 
 from wine_quality.escaping import ShownError
-from wine_quality.sources.allowed import ANY, TRACKING_URIS
+from wine_quality.policy.settings import TRACKING_URIS
+from wine_quality.sources.allowed import ANY
 from wine_quality.sources.location import Location, LocationError, parse_location, redacted
 
 UIS = "WINE_QUALITY_MLFLOW_UIS"
@@ -92,3 +93,8 @@ def _same_server(wanted: Location, known: str) -> bool:
     if wanted.query or other.query or not wanted.host:
         return wanted.text == other.text
     return wanted.server == other.server
+
+
+def without_password(uri: str) -> str:
+    """The URI as it may be shown, and noted: no user, no password, printable characters."""
+    return redacted(uri)

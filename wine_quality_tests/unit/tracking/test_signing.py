@@ -14,14 +14,13 @@ import pytest
 import yaml
 
 from wine_quality.paths import PROJECT_ROOT
+from wine_quality.tracking.model_files import hashed_uploads, model_sha256
 from wine_quality.tracking.registry.loadable import VARIABLE as FORMATS
 from wine_quality.tracking.registry.loadable import loadable_formats, require_loadable
 from wine_quality.tracking.registry.provenance import (
     SIGNATURE_TAG,
     Claims,
     UntrustedModelError,
-    hashed_uploads,
-    model_sha256,
     require_seal,
     require_signature,
     signature,
@@ -133,7 +132,7 @@ def test_a_seal_fits_what_was_logged_and_is_no_signature_of_a_version(monkeypatc
         with pytest.raises(UntrustedModelError, match="is not what was trained here"):
             require_seal(seal, replace(logged, **{name: "c" * 64}))
     for other in ("", "é", signature(replace(logged, model="wines"))):
-        with pytest.raises(UntrustedModelError, match="Materialize elasticnet_model again"):
+        with pytest.raises(UntrustedModelError, match="Materialize the asset that trains"):
             require_seal(other, logged)
     monkeypatch.setenv(VARIABLE, f"{ONE},{key_file().read_text().strip()}")
     require_seal(seal, logged)
