@@ -10,8 +10,8 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wine_quality.cli.closing_lines import metric_lines, where_to_look
 from wine_quality.cli.run_config import run_config, version_in_file
-from wine_quality.cli.where_to_look import where_to_look
 from wine_quality.dagster_support.instance import open_dagster, stores_are_made
 from wine_quality.dagster_support.run_tag_names import (
     CLI_TAG,
@@ -25,7 +25,6 @@ from wine_quality.execution import startup
 from wine_quality.execution.failure_reasons import reasons_of
 from wine_quality.execution.plan_process import PlanProcess
 from wine_quality.execution.terminal_log import TerminalLog, terminal_log
-from wine_quality.models.evaluate import METRICS
 from wine_quality.paths import dagster_home_in_use
 from wine_quality.policy.settings import trust_the_caller
 from wine_quality.tracking.version_choice import ChosenVersion, version_to_go_on_with
@@ -121,7 +120,7 @@ def _run(options: argparse.Namespace, log: TerminalLog) -> int:
         except KeyboardInterrupt:
             return _report_end(instance, tag, version.key, [], log)
         except DagsterInvalidConfigError as error:
-            from wine_quality.dagster_support.config_refusals import refusals_of
+            from wine_quality.cli.config_refusals import refusals_of
             from wine_quality.defs.original_names import ORIGINAL_NAMES
 
             for refusal in refusals_of(error, job.get_definition(), config, ORIGINAL_NAMES):
@@ -218,18 +217,11 @@ experiment     {value["experiment"]}
 MLflow run     {value["mlflow_run_id"]}
 Dagster run    {result.run_id}
 MLflow client  {value["mlflow_client"]}""")
-    _print_metrics(value)
+    print(metric_lines(value))
     print(f"""model          {value["name"]} version {value["version"]}
 champion       {value["decision"]}
 
 {where_to_look(result.run_id, value["mlflow_run"], key)}""")
-
-
-def _print_metrics(value: dict[str, Any]) -> None:
-    """Those that this run has: one in memory may have more than a streamed one."""
-    for name in METRICS:
-        if name in value:
-            print(f"{name:<14} {value[name]!r}")
 
 
 def _print_sweep(result: Any, key: str) -> None:
@@ -248,7 +240,7 @@ MLflow run     {value["mlflow_run_id"]}
 Dagster run    {result.run_id}
 MLflow client  {value["mlflow_client"]}
 best           alpha {value["alpha"]:g}, l1_ratio {value["l1_ratio"]:g}""")
-    _print_metrics(value)
+    print(metric_lines(value))
     print(f"""model          {value["name"]} version {value["version"]}
 champion       {value["decision"]}
 

@@ -1,10 +1,10 @@
-"""The closing lines of a run: where it is."""
+"""The closing lines of a run: what it found, and where it is."""
 
 from __future__ import annotations
 
 import pytest
 
-from wine_quality.cli.where_to_look import where_to_look
+from wine_quality.cli.closing_lines import metric_lines, where_to_look
 
 SERVER = "https://mlflow.example.org/#/experiments/1/runs/2"
 
@@ -31,3 +31,10 @@ def test_both_are_linked_where_dagster_is_seen(monkeypatch):
     assert where_to_look("abc", SERVER, "3") == f"{link}{SERVER}"
     embedded = where_to_look("abc", "/mlflow/3/#/runs/2", "3")
     assert embedded == f"{link}https://dagster.example.org/mlflow/3/#/runs/2"
+
+
+def test_a_metric_that_a_run_does_not_have_is_left_out(monkeypatch):
+    """One added to the in-memory path: the summary of a streamed run has no such entry."""
+    monkeypatch.setattr("wine_quality.cli.closing_lines.METRICS", ("rmse", "added", "r2"))
+    lines = metric_lines({"rmse": 0.5, "r2": 0.25, "rows": 3})
+    assert lines.split() == ["rmse", "0.5", "r2", "0.25"]

@@ -1,9 +1,12 @@
-"""The closing lines of a command: where its run is to be seen."""
+"""The closing lines of a command: what its run found, and where it is to be seen."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from typing import Any
 
+from wine_quality.models.evaluate import METRICS
 from wine_quality.paths import dagster_home_in_use, home, running_ui
 from wine_quality.tracking.runs.run_tags import absolute_url, dagster_run_url
 
@@ -24,3 +27,8 @@ def where_to_look(run_id: str, mlflow_run: str, key: str) -> str:
     start = f"make up MLFLOW={key} (data in {dagster_home_in_use()})"
     dagster = dagster_run_url(run_id) if is_shown else start
     return f"Dagster: {dagster}\nMLflow:  {absolute_url(mlflow_run)}"
+
+
+def metric_lines(found: Mapping[str, Any]) -> str:
+    """A line for each metric that a run has; one in memory may have more than a streamed one."""
+    return "\n".join(f"{name:<14} {found[name]!r}" for name in METRICS if name in found)
