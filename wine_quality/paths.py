@@ -1,103 +1,90 @@
-"""Where the project's own files and everything local live. Standard library only."""
+"""Where the project's own files and everything local live. Standard library only.
+
+In a checkout the project's files lie beside the package, and everything local in ``.wine_quality``
+and ``.venvs`` of the checkout. A wheel has the files in the package (``setup.py`` puts them into
+``project_files``), and everything local lies in the user's folder.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
-import stat
-import tempfile
-from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
-PROJECT_ROOT = Path(__file__).resolve().parents[1]
+from wine_quality.usable_paths import usable_path
+
+_PACKAGE = Path(__file__).resolve().parent
+_FILES_OF_WHEEL = _PACKAGE / "project_files"
 PACKAGED_RED_WINE = Path(__file__).with_name("datasets") / "winequality-red.csv"
+IS_CHECKOUT = not _FILES_OF_WHEEL.is_dir()
+
+
+def user_folder() -> Path:
+    """``wine_quality`` in ``$XDG_DATA_HOME``, else in ``~/.local/share``."""
+    base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return Path(base) / "wine_quality"
+
+
+def _linked_package() -> Path:
+    """A folder with a link to the installed package and nothing else, for PYTHONPATH.
+
+    ``site-packages`` itself has other packages too, which another version's environment must not
+    see.
+
+    Raises:
+        OSError: the user's folder cannot be written; says how to name another.
+    """
+    name = hashlib.sha256(str(_PACKAGE).encode()).hexdigest()[:12]
+    folder = user_folder() / "code" / name
+    link = folder / "wine_quality"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(_PACKAGE)
+    except FileExistsError:
+        pass
+    except OSError as error:
+        raise OSError(
+            f"{folder} cannot be made: {error}. Set XDG_DATA_HOME to a folder that can be written."
+        ) from error
+    return folder
+
+
+PROJECT_ROOT = _PACKAGE.parent if IS_CHECKOUT else _linked_package()
+"""The folder that the package is imported from: the checkout, or one with the package alone."""
+PROJECT_FILES = PROJECT_ROOT if IS_CHECKOUT else _FILES_OF_WHEEL
+"""Has ``dagster.yaml`` and ``workspace.yaml``."""
+LOCK_FILES = (
+    PROJECT_ROOT / "deploy" / "requirements" if IS_CHECKOUT else _FILES_OF_WHEEL / "requirements"
+)
+
+
+class CheckoutMissingError(RuntimeError):
+    """A command needs files that only a checkout has."""
+
+
+def require_checkout(command: str) -> None:
+    """Refuse a command that needs the deployment files of a checkout.
+
+    Raises:
+        CheckoutMissingError: this is an installed wheel.
+    """
+    if not IS_CHECKOUT:
+        raise CheckoutMissingError(
+            f"`{command}` needs a checkout of the project: the installed package has no deploy/."
+        )
+
+
+def up_command(key: str) -> str:
+    """What starts the UIs with an MLflow version picked, for messages."""
+    return f"make up MLFLOW={key}" if IS_CHECKOUT else f"wine-quality up --mlflow {key}"
 
 
 def home() -> Path:
-    """``$WINE_QUALITY_HOME``, else ``.wine_quality`` in the project, by a usable path."""
-    given = os.environ.get("WINE_QUALITY_HOME")
-    return usable_path(Path(given or PROJECT_ROOT / ".wine_quality").resolve())
-
-
-def usable_path(folder: Path) -> Path:
-    """``folder``, or a link to it where its own path has a ``%`` or a ``?``.
-
-    Alembic, SQLAlchemy and MLflow read paths as templates and URLs: in ``x_feature%2Fb``, as CI
-    calls its workspaces, Dagster can open no sqlite store. The link has the same name every time,
-    for MLflow keeps the paths of files, and is made anew when it is gone.
-
-    Args:
-        folder: It need not exist.
-
-    Raises:
-        OSError: no place is writable in which the link could lie.
-    """
-    if not _is_unusable(folder):
-        return folder
-    folder = folder.absolute()
-    link = _own_folder("links") / _name_of(folder)
-    with suppress(OSError):
-        if os.readlink(link) == str(folder):
-            return link
-    fresh = link.with_name(f"{link.name}.{os.getpid()}")
-    fresh.unlink(missing_ok=True)
-    fresh.symlink_to(folder)
-    fresh.replace(link)
-    return link
-
-
-def usable_folder(folder: Path) -> Path:
-    """``folder``, or where it leads, or another one in the user's cache in its place.
-
-    For what is looked up by its real path, so that a link does not help. Errors as those of
-    ``usable_path``.
-    """
-    if not _is_unusable(folder):
-        return folder
-    real = folder.resolve()
-    return _own_folder("folders") / _name_of(real) if _is_unusable(real) else real
-
-
-def _is_unusable(folder: Path) -> bool:
-    return any(sign in str(folder) for sign in "%?")
-
-
-def _name_of(folder: Path) -> str:
-    return hashlib.sha256(str(folder).encode(errors="surrogateescape")).hexdigest()[:16]
-
-
-def _own_folder(name: str) -> Path:
-    """A folder of this user alone: whoever can change a link has what is behind it."""
-    problem = OSError("$HOME is not set")
-    for place in _places():
-        try:
-            return _made(place / name)
-        except OSError as error:
-            problem = error
-    raise OSError(
-        f"the path of the project or its home has a % or a ?, and no place for a link is usable "
-        f"({problem}): move it, or set $WINE_QUALITY_HOME and $XDG_CACHE_HOME"
-    )
-
-
-def _places() -> Iterator[Path]:
-    with suppress(RuntimeError):  # a user without a home
-        yield Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "wine_quality"
-    yield Path(tempfile.gettempdir()) / f"wine-quality-{os.getuid()}"
-
-
-def _made(folder: Path) -> Path:
-    if _is_unusable(folder):
-        raise OSError(f"{folder} has a % or a ? too")
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for one in (folder.parent, folder):
-        found = one.lstat()
-        own = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid()
-        if not own or found.st_mode & 0o022:
-            raise OSError(f"{one} is not of this user alone")
-    return folder
+    """``$WINE_QUALITY_HOME``, else ``.wine_quality`` in the checkout, else the user's folder; by a
+    usable path."""
+    default = PROJECT_ROOT / ".wine_quality" if IS_CHECKOUT else user_folder()
+    return usable_path(Path(os.environ.get("WINE_QUALITY_HOME") or default).resolve())
 
 
 def embedded_store(key: str) -> Path:
@@ -123,7 +110,7 @@ def dagster_home() -> Path:
     link = folder / "dagster.yaml"
     if not link.exists():
         link.unlink(missing_ok=True)
-        link.symlink_to(PROJECT_ROOT / "dagster.yaml")
+        link.symlink_to(PROJECT_FILES / "dagster.yaml")
     return folder
 
 

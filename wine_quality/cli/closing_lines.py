@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from wine_quality.models.evaluate import METRICS
-from wine_quality.paths import dagster_home_in_use, home, running_ui
+from wine_quality.paths import dagster_home_in_use, home, running_ui, up_command
 from wine_quality.tracking.runs.run_tags import absolute_url, dagster_run_url
 
 
@@ -23,8 +23,8 @@ def where_to_look(run_id: str, mlflow_run: str, key: str) -> str:
     is_shown = bool(running_ui() or os.environ.get("DAGSTER_WEBSERVER_URL"))
     is_embedded = mlflow_run.startswith("/")
     if is_embedded and not is_shown:
-        return f"Open both UIs: make up MLFLOW={key}\n(data in {home()})"
-    start = f"make up MLFLOW={key} (data in {dagster_home_in_use()})"
+        return f"Open both UIs: {up_command(key)}\n(data in {home()})"
+    start = f"{up_command(key)} (data in {dagster_home_in_use()})"
     dagster = dagster_run_url(run_id) if is_shown else start
     return f"Dagster: {dagster}\nMLflow:  {absolute_url(mlflow_run)}"
 

@@ -25,7 +25,7 @@ from wine_quality.execution import startup
 from wine_quality.execution.failure_reasons import reasons_of
 from wine_quality.execution.plan_process import PlanProcess
 from wine_quality.execution.terminal_log import TerminalLog, terminal_log
-from wine_quality.paths import dagster_home_in_use
+from wine_quality.paths import dagster_home_in_use, up_command
 from wine_quality.policy.settings import trust_the_caller
 from wine_quality.tracking.version_choice import ChosenVersion, version_to_go_on_with
 
@@ -43,7 +43,7 @@ DOING = {
     "deploy": "Writing what serves the model",
     "retention": "Looking for old runs and versions",
 }
-# Function in wine_quality.definitions that gives the job of each command.
+# Function in wine_quality.cli.jobs that gives the job of each command.
 JOBS = {
     "run": "main_job",
     "sweep": "sweep_job",
@@ -104,7 +104,7 @@ def _run(options: argparse.Namespace, log: TerminalLog) -> int:
     startup.begin()
     from dagster import DagsterInvalidConfigError, reconstructable
 
-    from wine_quality import definitions
+    from wine_quality.cli import jobs
     from wine_quality.execution.kept_connections import keep_connections
     from wine_quality.execution.terminal_run import execute_as_of_code_location
     from wine_quality.tracking.runs.lifecycle import interrupt_cancels
@@ -115,7 +115,7 @@ def _run(options: argparse.Namespace, log: TerminalLog) -> int:
         keep_connections(instance)
         _stop_if_interrupted()
         try:
-            job = reconstructable(getattr(definitions, JOBS[options.command]))
+            job = reconstructable(getattr(jobs, JOBS[options.command]))
             result = execute_as_of_code_location(job, instance, config, tag)
         except KeyboardInterrupt:
             return _report_end(instance, tag, version.key, [], log)
@@ -186,7 +186,7 @@ def _report_end(
     print(f"\nThe run failed: Dagster run {run.run_id}{mlflow_run}.", file=sys.stderr)
     for reason in reasons:
         print(f"  {reason}", file=sys.stderr)
-    print(f"Its log: make up MLFLOW={key}, or again with ARGS=--verbose.", file=sys.stderr)
+    print(f"Its log: {up_command(key)}, or again with ARGS=--verbose.", file=sys.stderr)
     printed = log.keep()
     if printed:
         print(printed, file=sys.stderr)

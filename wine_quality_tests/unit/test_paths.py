@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from wine_quality import paths
+from wine_quality import usable_paths
 from wine_quality.cli.gc import sqlite_reader
 from wine_quality.environments.install import BuildError, Environment, building
 from wine_quality.environments.versions import MLFLOW_VERSIONS, environments_root
-from wine_quality.paths import dagster_home_in_use, home, usable_path
+from wine_quality.paths import dagster_home_in_use, home
 from wine_quality.tracking.servers.embedded_store import embedded_uri
+from wine_quality.usable_paths import usable_path
 
 
 @pytest.fixture(autouse=True)
@@ -59,7 +60,7 @@ def test_no_link_lies_where_others_may_write(tmp_path, monkeypatch, cache):
     (cache / "wine_quality" / "links").chmod(0o777)
     other = tmp_path / f"wine-quality-{os.getuid()}"
     assert usable_path(tmp_path / "a%b").parent == other / "links"
-    monkeypatch.setattr(paths, "_places", lambda: iter([cache / "wine_quality"]))
+    monkeypatch.setattr(usable_paths, "_places", lambda: iter([cache / "wine_quality"]))
     with pytest.raises(OSError, match="is not of this user alone"):
         usable_path(tmp_path / "a%b")
 

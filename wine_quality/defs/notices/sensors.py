@@ -238,3 +238,6 @@ def _unusable(name: str, reason: str) -> SensorDefinition:
         raise ValueError(reason)
 
     return unusable
+
+
+SENSORS = notice_sensors()
