@@ -123,6 +123,8 @@ def test_a_project_with_an_unusual_path(tmp_path):
         for name, value in os.environ.items()
         if not name.startswith(("WINE_QUALITY_", "MLFLOW_", "DAGSTER_"))
     }
+    # Nor does it matter what the terminal can show.
+    variables["PYTHONIOENCODING"] = "ascii"
     done = subprocess.run(
         [str(project / ".venvs" / "mlflow-3" / "bin" / "python"), "-m", "wine_quality", "run"],
         capture_output=True,

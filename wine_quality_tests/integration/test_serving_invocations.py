@@ -83,7 +83,7 @@ BODIES: dict[str, tuple[Any, str]] = {
     "a number": (7, "the body must be a JSON object"),
     "nothing": ({}, "the body has no input"),
     "two formats": ({"inputs": LISTS, "instances": RECORDS}, "has inputs and instances"),
-    "V2": ({"inputs": [{"name": "x", "shape": [1], "datatype": "FP64", "data": [1]}]}, "missing:"),
+    "V2": ({"inputs": [{"name": "x", "shape": [1], "datatype": "FP64", "data": [1]}]}, "of the V2"),
     "split a list": ({"dataframe_split": ROWS}, "must be an object with `columns` and `data`"),
     "split without columns": ({"dataframe_split": {"data": ROWS}}, "must be a list of names"),
     "split without data": ({"dataframe_split": {"columns": COLUMNS}}, "must be a list of rows"),

@@ -100,6 +100,8 @@ def _of_records(content: list[Any], what: str) -> list[Tensor]:
             f"row 0 of {what} is {shown(first)}; it must be an object with a number for each "
             "column, by name"
         )
+    if {"name", "shape", "datatype", "data"} <= first.keys():
+        raise BadRequest(f"{what} holds tensors of the V2 protocol; call /v2/models/NAME/infer")
     names = list(first)
     wanted = first.keys()
     for number, row in enumerate(content):
