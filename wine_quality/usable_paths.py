@@ -81,7 +81,9 @@ def _places() -> Iterator[Path]:
 def _made(folder: Path) -> Path:
     if _is_unusable(folder):
         raise OSError(f"{folder} has a % or a ? too")
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # One by one: what `parents` makes has the mode of the umask.
+    folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, exist_ok=True)
     for one in (folder.parent, folder):
         found = one.lstat()
         own = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid()

@@ -47,6 +47,14 @@ def test_a_path_like_a_template_is_reached_by_a_link(tmp_path, monkeypatch, name
     assert home() == used[0] and used[0].resolve() == folder
 
 
+def test_any_umask_will_do(tmp_path, cache):
+    before = os.umask(0o002)
+    try:
+        assert usable_path(tmp_path / "a%b").parent == cache / "wine_quality" / "links"
+    finally:
+        os.umask(before)
+
+
 def test_a_link_that_leads_elsewhere_is_made_anew(tmp_path):
     link = usable_path(tmp_path / "a%b")
     link.unlink()
