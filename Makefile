@@ -177,4 +177,4 @@ browser: ## see that Chromium is here; root installs it from Debian or Ubuntu
 	  DEBIAN_FRONTEND=noninteractive apt-get install -yq --no-install-recommends chromium; }
 
 clean: ## remove the environments; runs and models in .wine_quality stay
-	rm -rf "$(ROOT)"/* "$(ROOT)"
+	rm -rf "$(ROOT)"
