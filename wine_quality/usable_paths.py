@@ -19,14 +19,15 @@ def usable_path(folder: Path) -> Path:
     for MLflow keeps the paths of files, and is made anew when it is gone.
 
     Args:
-        folder: It need not exist.
+        folder: Where it needs a link it is made, for nothing can be made below a link to nothing.
 
     Raises:
-        OSError: no place is writable in which the link could lie.
+        OSError: it cannot be made, or no place is writable in which the link could lie.
     """
     if not _is_unusable(folder):
         return folder
     folder = folder.absolute()
+    folder.mkdir(parents=True, exist_ok=True)
     link = _own_folder("links") / _name_of(folder)
     with suppress(OSError):
         if os.readlink(link) == str(folder):

@@ -89,13 +89,13 @@ def test_a_process_per_step_shares_one_mlflow_run(instance, mlflow_server, refus
 def test_a_reexecution_by_the_python_api_goes_on_with_the_mlflow_run(instance, mlflow_server):
     from dagster import ReexecutionOptions, execute_job, reconstructable
 
-    from wine_quality import definitions
+    from wine_quality.cli.jobs import main_job
 
     server = mlflow_server(MLFLOW_VERSIONS["3"])
     proxy = FaultProxy(server.uri)
     proxy.refuse(AFTER_REGISTRATION)
     name = f"again-{uuid.uuid4().hex[:8]}"
-    job, given = reconstructable(definitions.main_job), config("3", proxy.uri, name)
+    job, given = reconstructable(main_job), config("3", proxy.uri, name)
     try:
         failed = execute_job(job, instance, run_config=given)
         assert not failed.success

@@ -39,7 +39,7 @@ def test_a_path_like_a_template_is_reached_by_a_link(tmp_path, monkeypatch, name
     monkeypatch.setenv("DAGSTER_HOME", str(folder / "dagster"))
     used = [home(), dagster_home_in_use()]
     assert not any(sign in f"{used}{embedded_uri('3')}" for sign in "%?")
-    folder.mkdir()
+    (used[0] / "logs").mkdir(parents=True)
     assert [path.resolve() for path in used] == [folder, folder / "dagster"]
     # MLflow keeps the paths of its files: the link has the same name at each start.
     assert home() == used[0]

@@ -83,7 +83,7 @@ class RestServer(RESTServer):
         return await _answered(self._infer_as_mlflow(request))
 
     async def _ping(self, request: Request) -> Response:
-        models = await self._model_registry.get_models()
+        models = list(await self._model_registry.get_models())
         is_ready = bool(models) and all(model.ready for model in models)
         return Response("\n", 200 if is_ready else 503, media_type="text/plain")
 
@@ -100,7 +100,7 @@ class RestServer(RESTServer):
     async def _infer_as_mlflow(self, request: Request) -> Response:
         if request.headers.get("content-type", "").strip().lower().startswith("text/csv"):
             raise Refused(415, "CSV is not taken here; send JSON, such as `dataframe_split`")
-        models = await self._model_registry.get_models()
+        models = list(await self._model_registry.get_models())
         if len(models) != 1:
             raise Refused(
                 404, f"there are {len(models)} models here; call /v2/models/NAME/infer of one"

@@ -7,8 +7,8 @@ import yaml
 from dagster import DagsterInvalidConfigError, validate_run_config
 
 from wine_quality.cli.config_refusals import refusals_of
+from wine_quality.cli.jobs import main_job
 from wine_quality.cli.run_config import _config_file
-from wine_quality.definitions import main_job
 from wine_quality.defs.original_names import ORIGINAL_NAMES
 
 HYPERPARAMETERS = "resources: {{hyperparameters: {{config: {{alpha: {}}}}}}}"
