@@ -116,7 +116,8 @@ def test_a_project_with_an_unusual_path(tmp_path):
     project = tmp_path / UNUSUAL
     ignored = shutil.ignore_patterns("__pycache__")
     shutil.copytree(PROJECT_ROOT / "wine_quality", project / "wine_quality", ignore=ignored)
-    shutil.copy(PROJECT_ROOT / "dagster.yaml", project)
+    for name in ("dagster.yaml", "workspace.yaml"):
+        shutil.copy(PROJECT_ROOT / name, project)
     (project / ".venvs").symlink_to(environments_root())
     variables = {
         name: value
