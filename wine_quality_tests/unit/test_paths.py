@@ -15,6 +15,7 @@ from wine_quality.environments.install import BuildError, Environment, building
 from wine_quality.environments.versions import MLFLOW_VERSIONS, environments_root
 from wine_quality.paths import dagster_home_in_use, home
 from wine_quality.tracking.servers.embedded_store import embedded_uri
+from wine_quality.upkeep.known_runs import Known
 from wine_quality.usable_paths import usable_path
 
 
@@ -79,12 +80,19 @@ def test_a_cache_with_such_a_path_is_passed_over(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["a#b", "a b", "a%20b", "a?b"])
-def test_gc_reads_a_store_wherever_it_lies(tmp_path, name):
+def test_gc_reads_a_store_wherever_it_lies(tmp_path, monkeypatch, name):
     folder = tmp_path / name
     folder.mkdir()
     with closing(sqlite3.connect(folder / "mlflow.db")) as connection, connection:
-        connection.execute("CREATE TABLE runs (run_uuid, lifecycle_stage, deleted_time)")
+        connection.execute("CREATE TABLE runs (run_uuid)")
+    seen: list[str] = []
+
+    def add(_: Known, connection: sqlite3.Connection) -> None:
+        seen.extend(name for (name,) in connection.execute("SELECT name FROM sqlite_master"))
+
+    monkeypatch.setattr(Known, "add", add)
     sqlite_reader(folder / "mlflow.db")()
+    assert seen == ["runs"]
     assert os.listdir(folder) == ["mlflow.db"]
 
 

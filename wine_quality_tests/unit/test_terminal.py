@@ -17,7 +17,7 @@ print_anything()
 print("Running … ± – Größe \U0001f377")
 print("at the end …", file=sys.stderr)
 sys.stdout.flush()
-child = "print('a child … ü')"
+child = "print('a child \\u2026 \\xfc')"
 sys.exit(subprocess.run([sys.executable, "-c", child]).returncode)
 """
 
@@ -33,12 +33,14 @@ sys.exit(subprocess.run([sys.executable, "-c", child]).returncode)
         ({"PYTHONIOENCODING": "utf-8"}, "Running … ± – Größe \U0001f377".encode()),
     ],
 )
-def test_every_character_is_printed_in_some_way(variables, shown):
+def test_every_character_is_printed_in_some_way(tmp_path, variables, shown):
+    script = tmp_path / "prints.py"
+    script.write_text(_PRINTS, encoding="utf-8")
     done = subprocess.run(
-        [sys.executable, "-c", _PRINTS],
+        [sys.executable, str(script)],
         capture_output=True,
         cwd=PROJECT_ROOT,
-        env={**_plain_environment(), **variables},
+        env={**_plain_environment(), "PYTHONPATH": str(PROJECT_ROOT), **variables},
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(shown)
