@@ -17,7 +17,7 @@ print_anything()
 print("Running … ± – Größe \U0001f377")
 print("at the end …", file=sys.stderr)
 sys.stdout.flush()
-child = "print('a child \\u2026 \\xfc')"
+child = "print('a child', chr(8230), chr(252))"
 sys.exit(subprocess.run([sys.executable, "-c", child]).returncode)
 """
 
