@@ -119,7 +119,7 @@ orders: devenvs ## every order in which parts of two trainings can be made, into
 chaos: devenvs ## the job in a loop while services are killed, for MINUTES=5 (ARGS="--seed 7")
 	@$(BIN)/python -m wine_quality_tests.faults.chaos --minutes $(or $(MINUTES),5) $(ARGS)
 
-attack: devenvs ## attack `make up` and `make stack` as whoever may launch runs would, and print what held
+attack: devenvs ## attack `make up`, `make stack` and compose as whoever may launch runs would; prints what held
 	@WINE_QUALITY_ATTACKS=all $(BIN)/python -m pytest wine_quality_tests/attacks $(ARGS)
 
 lint: devenvs ## ruff, mypy, the layers (import-linter) and the layout
