@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from wine_quality.tracking.servers.failures import is_forbidden
+
 CHAMPION = "champion"
 CHALLENGER = "challenger"
 _STAGES = {CHAMPION: "Production", CHALLENGER: "Staging"}
@@ -45,7 +47,8 @@ class ChampionRegistry:
             found = self._client.get_latest_versions(self.name, [_STAGES[role]])
         except MlflowException as error:
             # No such model, no such alias, or an alias whose version is gone.
-            if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            codes = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
+            if error.error_code in codes or self._is_hidden(error):
                 return None
             raise
         return str(found[0].version) if found else None
@@ -64,9 +67,20 @@ class ChampionRegistry:
         if self.holder(role) != version:
             return
         if self._has_aliases:
-            self._client.delete_registered_model_alias(self.name, role)
+            self._delete_alias(role)
         else:
             self._client.transition_model_version_stage(self.name, version, _NO_STAGE)
+
+    def _delete_alias(self, role: str) -> None:
+        """Where the user may set aliases, but not delete them (EDIT in MLflow's basic-auth app),
+        it stays until another version gets it."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self._client.delete_registered_model_alias(self.name, role)
+        except MlflowException as error:
+            if not is_forbidden(error):
+                raise
 
     def version(self, number: str) -> Any | None:
         """The model version with that number; None when there is none."""
@@ -75,9 +89,22 @@ class ChampionRegistry:
         try:
             return self._client.get_model_version(self.name, number)
         except MlflowException as error:
-            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST" or self._is_hidden(error):
                 return None
             raise
+
+    def _is_hidden(self, error: Exception) -> bool:
+        """Whether MLflow's basic-auth app refused a question about a model that is not there, or
+        that this user may not even see: it answers 403 to both where the user is no admin."""
+        from mlflow.exceptions import MlflowException
+
+        if not is_forbidden(error):
+            return False
+        try:
+            self._client.get_registered_model(self.name)
+        except MlflowException as answer:
+            return answer.error_code == "RESOURCE_DOES_NOT_EXIST" or is_forbidden(answer)
+        return False
 
     def tag(self, version: str, key: str, value: str) -> None:
         self._client.set_model_version_tag(self.name, version, key, value)
