@@ -24,7 +24,7 @@ def usable_path(folder: Path) -> Path:
     Raises:
         OSError: it cannot be made, or no place is writable in which the link could lie.
     """
-    if not _is_unusable(folder):
+    if not is_unusable(folder):
         return folder
     folder = folder.absolute()
     folder.mkdir(parents=True, exist_ok=True)
@@ -45,13 +45,14 @@ def usable_folder(folder: Path) -> Path:
     For what is looked up by its real path, so that a link does not help. Errors as those of
     ``usable_path``.
     """
-    if not _is_unusable(folder):
+    if not is_unusable(folder):
         return folder
     real = folder.resolve()
-    return _own_folder("folders") / _name_of(real) if _is_unusable(real) else real
+    return _own_folder("folders") / _name_of(real) if is_unusable(real) else real
 
 
-def _is_unusable(folder: Path) -> bool:
+def is_unusable(folder: Path) -> bool:
+    """Whether a path is one that is read as a template or a URL."""
     return any(sign in str(folder) for sign in "%?")
 
 
@@ -80,7 +81,7 @@ def _places() -> Iterator[Path]:
 
 
 def _made(folder: Path) -> Path:
-    if _is_unusable(folder):
+    if is_unusable(folder):
         raise OSError(f"{folder} has a % or a ? too")
     # One by one: what `parents` makes has the mode of the umask.
     folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -14,7 +14,13 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from wine_quality.environments.install import Environment, Report, building, install
+from wine_quality.environments.install import (
+    Environment,
+    Report,
+    building,
+    install,
+    link_environments,
+)
 from wine_quality.environments.versions import (
     DEFAULT_VERSION,
     EnvironmentMissingError,
@@ -111,6 +117,7 @@ def build(
     """
     spark = spark or has_spark(version)
     if is_complete(version):
+        link_environments()
         _write_variables(version)
     if is_current(version, dev, stack, spark):
         return

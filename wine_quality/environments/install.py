@@ -73,7 +73,7 @@ def building(environment: Environment, report: Report) -> Iterator[None]:
         BuildError: there is a folder of environments that cannot work where it is.
     """
     environments_root().mkdir(parents=True, exist_ok=True)
-    _link_environments()
+    link_environments()
     started = time.monotonic()
     with (environments_root() / ".build.lock").open("a") as guard:
         while True:
@@ -86,8 +86,12 @@ def building(environment: Environment, report: Report) -> Iterator[None]:
         yield
 
 
-def _link_environments() -> None:
-    """Where the environments lie elsewhere, have the project lead there."""
+def link_environments() -> None:
+    """Where the environments lie elsewhere, have the project lead there.
+
+    Raises:
+        BuildError: there is a folder of environments that cannot work where it is.
+    """
     link = environments_link()
     if link.resolve() == environments_root().resolve():
         return

@@ -114,7 +114,7 @@ def part_follows(instance: DagsterInstance, given: dict[str, Any]) -> dict[str, 
 
 
 def long_values(instance: DagsterInstance, given: dict[str, Any]) -> dict[str, Any]:
-    @asset
+    @asset(op_tags=opens_mlflow_run())
     def elasticnet_model(mlflow: MlflowTracker) -> None:
         mlflow.tracker.log_params({"long": LONG, "short": "s"})
         mlflow.tracker.log_params({"long": LONG})  # again, as a retry does
