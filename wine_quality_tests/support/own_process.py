@@ -23,6 +23,7 @@ from wine_quality.execution.failure_reasons import reasons_of
 from wine_quality.history.wine_history import WineHistory
 from wine_quality.metrics_history.resource import MetricsHistory
 from wine_quality.tracking.resource import MlflowTracker, VersionKey
+from wine_quality.tracking.step_tags import opens_mlflow_run
 
 GRAPH = [
     raw_wine_csv,
