@@ -50,7 +50,8 @@ class WarmServer:
         state: Of the code and the environment that it started with (``code_state``).
         owner: Who started it. It ends when whoever launched last is gone.
         idle_seconds: It ends when nothing was launched for so long.
-        memory: MiB that all warm processes of this folder may keep together.
+        memory: MiB that warm processes of this folder may keep together; the one used last stays
+            until it is idle, whatever it keeps.
     """
 
     def __init__(
@@ -189,18 +190,8 @@ class WarmServer:
             self._retire()
         elif idle > _LINGER_SECONDS and time.monotonic() - self._looked > _LINGER_SECONDS / 3:
             self._looked = time.monotonic()
-            if self._is_too_much():
+            if has_no_room(self._path, self._memory * 1024 * 1024):
                 self._retire()
-
-    def _is_too_much(self) -> bool:
-        """Whether this process has no room beside those that were used since."""
-        mine = self._path.stat().st_mtime
-        together = proportional_memory(os.getpid())
-        for path in self._path.parent.glob("*.sock"):
-            if path != self._path and path.stat().st_mtime > mine:
-                pid = pid_of(path)
-                together += proportional_memory(pid) if pid else 0
-        return together > self._memory * 1024 * 1024
 
     def _retire(self) -> None:
         """Take no more requests; the process ends with the last of its children."""
@@ -216,6 +207,21 @@ class WarmServer:
                 pass  # whoever holds the lock is just starting the next one
         self._listener.close()
         self._listener = None
+
+
+def has_no_room(socket_path: Path, limit: int) -> bool:
+    """Whether this process and those used since keep more than ``limit`` bytes together.
+
+    The one used last stays, however large its libraries are.
+    """
+    mine = socket_path.stat().st_mtime
+    newer = [
+        pid
+        for path in socket_path.parent.glob("*.sock")
+        if path != socket_path and path.stat().st_mtime > mine
+        if (pid := pid_of(path)) is not None
+    ]
+    return bool(newer) and sum(map(proportional_memory, [os.getpid(), *newer])) > limit
 
 
 def lock_of(socket_path: Path) -> Path:

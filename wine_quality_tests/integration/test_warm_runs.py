@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import time
 from collections.abc import Iterator
@@ -153,6 +154,17 @@ def test_a_killed_worker_fails_its_run_at_once(dagster, held):
 def mlflow_state(dagster: DagsterStack, run: str) -> str | None:
     [tags] = [entry["tags"] for entry in dagster.runs() if entry["runId"] == run]
     return tags.get(MLFLOW_STATE_TAG)
+
+
+def test_a_run_without_memory_fails_alone(dagster, held):
+    run, worker = launch_held(dagster, held)
+    warm = dagster.warm.pids()["3"]
+    resource.prlimit(worker.pid, resource.RLIMIT_AS, (1 << 20, 1 << 20))
+    held.release()
+    assert dagster.wait(run) == "FAILURE", dagster.messages(run)
+    await_condition(lambda: mlflow_state(dagster, run) == "FAILED", "MLflow's run to be closed", 60)
+    assert dagster.wait(dagster.launch(config())) == "SUCCESS"
+    assert dagster.warm.pids()["3"] == warm
 
 
 def test_runs_outlive_their_warm_process(dagster, held):

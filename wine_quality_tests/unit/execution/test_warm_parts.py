@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +19,7 @@ from wine_quality.execution.code_state import code_state
 from wine_quality.execution.kept_connections import keep_connections
 from wine_quality.execution.warm_client import WarmProcessError, WarmServers, idle_minutes
 from wine_quality.execution.warm_launcher import WarmRunLauncher, version_for
+from wine_quality.execution.warm_server import has_no_room
 from wine_quality.execution.worker_process import RUN_WORKER_TAG, WorkerProcess
 from wine_quality.paths import PROJECT_ROOT
 from wine_quality.stack import dagster as stack_dagster
@@ -49,6 +51,23 @@ def test_a_process_is_not_taken_for_the_one_that_had_its_number(living):
     assert WorkerProcess.of(living.pid) is None or worker.is_running()
     living.wait()
     assert not worker.is_running()
+
+
+def test_the_warm_process_used_last_stays_however_large_it_is(tmp_path):
+    sockets = {}
+    for number, name in enumerate(("older", "newer")):
+        path = tmp_path / f"{name}.sock"
+        sockets[name] = socket.socket(socket.AF_UNIX)
+        sockets[name].bind(str(path))
+        sockets[name].listen()
+        os.utime(path, (number, number))
+    try:
+        assert not has_no_room(tmp_path / "newer.sock", 1)
+        assert has_no_room(tmp_path / "older.sock", 1)
+        assert not has_no_room(tmp_path / "older.sock", 2**40)
+    finally:
+        for one in sockets.values():
+            one.close()
 
 
 def test_the_tag_of_a_parent_is_not_that_of_its_reexecution(living):
