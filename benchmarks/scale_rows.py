@@ -245,7 +245,7 @@ ROWS: dict[str, tuple[str, Callable[[str], None]]] = {
 NEEDS_JAVA = {"spark", "mllib", "h2o"}
 
 if __name__ == "__main__":
-    from wine_quality.sources.allowed import trust_the_caller
+    from wine_quality.policy.settings import trust_the_caller
 
     trust_the_caller()
     _, run = {**ROWS, "covariances": ("", covariances)}[sys.argv[1]]

@@ -20,6 +20,17 @@ def embedded_store(key: str) -> Path:
     return home() / f"mlflow-{key}"
 
 
+def deployments(configured: str = "") -> str:
+    """``configured``, else ``$WINE_QUALITY_DEPLOYMENTS``, else beside ``$WINE_QUALITY_ASSETS``,
+    else in ``$WINE_QUALITY_HOME``."""
+    found = configured or os.environ.get("WINE_QUALITY_DEPLOYMENTS", "")
+    if found:
+        return found.rstrip("/")
+    assets = os.environ.get("WINE_QUALITY_ASSETS", "").rstrip("/")
+    parent, slash, _ = assets.rpartition("/")
+    return f"{parent}/deployments" if slash and parent else str(home() / "deployments")
+
+
 def dagster_home() -> Path:
     """The Dagster instance folder, its ``dagster.yaml`` linked to the project's."""
     folder = home() / "dagster"

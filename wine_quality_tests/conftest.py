@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from wine_quality.environments.versions import MLFLOW_VERSIONS, MlflowVersion
-from wine_quality.sources.allowed import EVERYTHING
+from wine_quality.policy.settings import EVERYTHING
 from wine_quality.tracking.runs.run_tags import git_commit
 from wine_quality_tests.faults import fault_matrix
 from wine_quality_tests.support.model_server import ModelServer

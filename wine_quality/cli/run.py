@@ -26,7 +26,7 @@ from wine_quality.execution.plan_process import PlanProcess
 from wine_quality.execution.terminal_log import TerminalLog, terminal_log
 from wine_quality.models.evaluate import METRICS
 from wine_quality.paths import dagster_home, home, running_ui
-from wine_quality.sources.allowed import trust_the_caller
+from wine_quality.policy.settings import trust_the_caller
 from wine_quality.tracking.runs.run_tags import absolute_url, dagster_run_url
 from wine_quality.tracking.version_choice import ChosenVersion, version_to_go_on_with
 
@@ -53,8 +53,8 @@ JOBS = {
     "deploy": "deployment_job",
     "retention": "retention_job",
 }
-# Steps of the commands that go on with an earlier run's model.
-_STEPS = {"deploy": frozenset({"model_deployment"})}
+# Assets whose MLflow version a command takes.
+_GOES_ON_WITH = {"deploy": ["champion_model"]}
 
 
 def run(options: argparse.Namespace) -> int:
@@ -145,10 +145,11 @@ def _chosen_version(options: argparse.Namespace, config: dict[str, Any]) -> Chos
     Raises:
         ValueError: run config names one that there is not.
     """
-    key, steps = version_in_file(config, options.config), _STEPS.get(options.command)
-    if key is None and steps and stores_are_made(Path(os.environ["DAGSTER_HOME"])):
+    key = version_in_file(config, options.config)
+    assets = _GOES_ON_WITH.get(options.command)
+    if key is None and assets and stores_are_made(Path(os.environ["DAGSTER_HOME"])):
         with open_dagster() as instance:
-            followed = version_to_go_on_with(instance, steps)
+            followed = version_to_go_on_with(instance, assets)
         if followed is not None:
             return followed
     return ChosenVersion(get_version(key or default_version()))

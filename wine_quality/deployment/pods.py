@@ -5,10 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from wine_quality.deployment.manifest_settings import ManifestModel, ManifestSettings
+from wine_quality.packaging.container import GRPC_PORT, HTTP_PORT, METRICS_PORT, USER
 
-HTTP_PORT, GRPC_PORT, METRICS_PORT = 8080, 8081, 8082
-# Who the image runs as.
-USER = 1000
 MANAGED_BY = "wine-quality"
 _SCRATCH = "scratch"
 

@@ -14,6 +14,9 @@ from pathlib import Path
 from wine_quality.paths import PROJECT_ROOT
 
 DEFAULT_VERSION = "3"
+MODEL_PACKAGES = ("scikit-learn", "numpy", "scipy", "pandas", "cloudpickle", "skops")
+"""What a logged model is pinned to, besides MLflow: whoever loads it needs these, in the versions
+of the environment that trained it."""
 
 
 class EnvironmentMissingError(RuntimeError):

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from wine_quality.sources.allowed import ANY, CONFIG_VARIABLES
+from wine_quality.policy.settings import CONFIG_VARIABLES, allowed_items, allows_any
 
 _TRACKING_URI = ("resources", "mlflow", "config", "tracking_uri")
 # The addresses of servers, for the field that takes one.
@@ -25,10 +25,10 @@ class ForbiddenVariableError(RuntimeError):
 def check_config_variables(run_config: Mapping[str, Any]) -> None:
     """Raises ``ForbiddenVariableError`` for a variable that is not allowed where it stands."""
     named = os.environ.get(CONFIG_VARIABLES, "")
-    allowed = {name.strip() for name in named.split(",")}
+    allowed = allowed_items(CONFIG_VARIABLES)
     for path, variable in _named(run_config, ()):
         known_address = path == _TRACKING_URI and _ADDRESS.fullmatch(variable)
-        if not (known_address or ANY in allowed or variable in allowed):
+        if not (known_address or allows_any(CONFIG_VARIABLES) or variable in allowed):
             raise ForbiddenVariableError(
                 f"{'.'.join(path)} names the variable {variable}, which run config may not read. "
                 f"Whoever runs the platform allows it by ${CONFIG_VARIABLES} (now: "

@@ -6,8 +6,8 @@ import re
 import shutil
 from pathlib import Path
 
-from wine_quality.deployment.pods import GRPC_PORT, HTTP_PORT, METRICS_PORT, USER
 from wine_quality.escaping import escaped
+from wine_quality.packaging.container import GRPC_PORT, HTTP_PORT, METRICS_PORT, USER
 from wine_quality.packaging.repository import REQUIREMENTS
 from wine_quality.packaging.served_model import ServedModel
 from wine_quality.policy.names import inside

@@ -7,10 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from wine_quality.environments.versions import MODEL_PACKAGES
 from wine_quality.escaping import ShownError
-
-PACKAGES = ("scikit-learn", "numpy", "scipy", "pandas", "cloudpickle", "skops")
-"""What a model is trained with and served with, by its requirements.txt."""
 
 # MLflow's column types and the V2 protocol's.
 _DATATYPES = {
@@ -36,7 +34,7 @@ class ServedModel:
         file: The estimator's, such as ``model.skops``.
         serialization: ``skops``, ``cloudpickle`` or ``pickle``.
         columns: Name and V2 datatype of each input, in the signature's order.
-        packages: Version of each of ``PACKAGES`` that it was trained with.
+        packages: Version of each of ``MODEL_PACKAGES`` that it was trained with.
         example: Rows logged with the model, in the order of ``columns``; may be empty.
     """
 
@@ -130,7 +128,7 @@ def _packages(file: Path, title: str) -> tuple[tuple[str, str], ...]:
     except OSError as error:
         raise UnservableModel(f"{title} has no requirements.txt ({error})") from error
     pins = dict(line.split("==", 1) for line in map(str.strip, lines) if "==" in line)
-    found = tuple((name, pins[name]) for name in PACKAGES if name in pins)
+    found = tuple((name, pins[name]) for name in MODEL_PACKAGES if name in pins)
     if "scikit-learn" not in pins:
         raise UnservableModel(
             f"{title}: its requirements.txt pins no scikit-learn, so its environment cannot be "

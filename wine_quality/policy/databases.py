@@ -5,8 +5,13 @@ from __future__ import annotations
 import os
 import re
 
-from wine_quality.policy.settings import ForbiddenConfigError, allowed_items, forbidden
-from wine_quality.sources.allowed import ANY, METRICS_URLS
+from wine_quality.policy.settings import (
+    METRICS_URLS,
+    ForbiddenConfigError,
+    allowed_items,
+    forbidden,
+)
+from wine_quality.sources.allowed import ANY
 from wine_quality.sources.location import Location, LocationError, parse_server
 
 FIELD = "resources.metrics_history.config.url"

@@ -7,13 +7,16 @@ import re
 from pathlib import Path
 from urllib.parse import unquote
 
+from wine_quality.paths import deployments, home
 from wine_quality.policy.settings import (
+    ENDPOINTS,
+    IMAGES,
+    OUTPUTS,
     ForbiddenConfigError,
     allowed_items,
     allows_any,
     forbidden,
 )
-from wine_quality.sources.allowed import ENDPOINTS, IMAGES, OUTPUTS
 from wine_quality.sources.location import Location, LocationError, parse_location, parse_server
 
 _S3 = "s3://"
@@ -141,9 +144,6 @@ def _is_below(roots: list[str], path: str) -> bool:
 
 def _own_places() -> list[str]:
     """Those of values, history and deployments."""
-    from wine_quality.packaging.place import deployments
-    from wine_quality.paths import home
-
     history, assets = (
         os.environ.get(f"WINE_QUALITY_{name.upper()}") or str(Path(home()) / name)
         for name in ("history", "assets")

@@ -5,8 +5,24 @@ from __future__ import annotations
 import os
 
 from wine_quality.escaping import ShownError
-from wine_quality.sources.allowed import ANY
+from wine_quality.sources.allowed import ANY, EVERYTHING_READ
 from wine_quality.sources.location import redacted
+
+TRACKING_URIS = "WINE_QUALITY_ALLOWED_TRACKING_URIS"
+CONFIG_VARIABLES = "WINE_QUALITY_ALLOWED_CONFIG_VARIABLES"
+SPARK_MASTERS = "WINE_QUALITY_ALLOWED_SPARK_MASTERS"
+SPARK_OPTIONS = "WINE_QUALITY_ALLOWED_SPARK_OPTIONS"
+METRICS_URLS = "WINE_QUALITY_ALLOWED_METRICS_URLS"
+OUTPUTS = "WINE_QUALITY_ALLOWED_OUTPUTS"
+ENDPOINTS = "WINE_QUALITY_ALLOWED_ENDPOINTS"
+IMAGES = "WINE_QUALITY_ALLOWED_IMAGES"
+
+EVERYTHING = {
+    **EVERYTHING_READ,
+    **{TRACKING_URIS: ANY, CONFIG_VARIABLES: ANY, SPARK_MASTERS: ANY, SPARK_OPTIONS: ANY},
+    **{METRICS_URLS: ANY, OUTPUTS: ANY, ENDPOINTS: ANY, IMAGES: ANY},
+}
+"""The variables' values that allow all there is."""
 
 
 class ForbiddenConfigError(ShownError, RuntimeError):
@@ -30,3 +46,10 @@ def forbidden(field: str, value: str, why: str, variable: str) -> ForbiddenConfi
         f"{field} is {redacted(value)[:200]!r}: {why}. Whoever runs the platform allows it by "
         f"${variable} (now: {listed}), in the environment of the code location."
     )
+
+
+def trust_the_caller() -> None:
+    """Allow everything that the environment does not speak of: who is at this machine's command
+    line can read its files without us."""
+    for name, everything in EVERYTHING.items():
+        os.environ.setdefault(name, everything)

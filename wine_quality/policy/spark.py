@@ -10,8 +10,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from wine_quality.policy.settings import allowed_items, allows_any, forbidden
-from wine_quality.sources.allowed import SPARK_MASTERS, SPARK_OPTIONS
+from wine_quality.policy.settings import (
+    SPARK_MASTERS,
+    SPARK_OPTIONS,
+    allowed_items,
+    allows_any,
+    forbidden,
+)
 
 MASTER_FIELD = "resources.training_engine.config.spark_master"
 OPTIONS_FIELD = "resources.training_engine.config.spark_options"

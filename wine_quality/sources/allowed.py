@@ -2,7 +2,7 @@
 
 Never by run config: a person who may launch runs must not be able to widen what they may read.
 Nothing but public hosts over https and S3 buckets is allowed unless a variable says so; the command
-line trusts its own caller (``trust_the_caller``).
+line trusts its own caller (``policy.settings.trust_the_caller``).
 """
 
 from __future__ import annotations
@@ -22,23 +22,15 @@ HOSTS = "WINE_QUALITY_ALLOWED_HOSTS"
 NETWORKS = "WINE_QUALITY_ALLOWED_NETWORKS"
 BUCKETS = "WINE_QUALITY_ALLOWED_BUCKETS"
 ROOTS = "WINE_QUALITY_ALLOWED_ROOTS"
-# Not of sources, and looked at in tracking/servers/addresses.py, execution/config_variables.py,
-# policy/.
-TRACKING_URIS = "WINE_QUALITY_ALLOWED_TRACKING_URIS"
-CONFIG_VARIABLES = "WINE_QUALITY_ALLOWED_CONFIG_VARIABLES"
-SPARK_MASTERS = "WINE_QUALITY_ALLOWED_SPARK_MASTERS"
-SPARK_OPTIONS = "WINE_QUALITY_ALLOWED_SPARK_OPTIONS"
-METRICS_URLS = "WINE_QUALITY_ALLOWED_METRICS_URLS"
-OUTPUTS = "WINE_QUALITY_ALLOWED_OUTPUTS"
-ENDPOINTS = "WINE_QUALITY_ALLOWED_ENDPOINTS"
-IMAGES = "WINE_QUALITY_ALLOWED_IMAGES"
 _WATCHED = "WINE_QUALITY_WATCH_PLACE"
 
 ANY = "*"
-EVERYTHING = {
-    **{SCHEMES: "https,http,s3,file", HOSTS: ANY, NETWORKS: ANY, BUCKETS: ANY, ROOTS: "/"},
-    **{TRACKING_URIS: ANY, CONFIG_VARIABLES: ANY, SPARK_MASTERS: ANY, SPARK_OPTIONS: ANY},
-    **{METRICS_URLS: ANY, OUTPUTS: ANY, ENDPOINTS: ANY, IMAGES: ANY},
+EVERYTHING_READ = {
+    SCHEMES: "https,http,s3,file",
+    HOSTS: ANY,
+    NETWORKS: ANY,
+    BUCKETS: ANY,
+    ROOTS: "/",
 }
 """The variables' values that allow all there is."""
 _DEFAULTS = {SCHEMES: "https,s3,file", HOSTS: ANY, NETWORKS: "", BUCKETS: ANY, ROOTS: ""}
@@ -64,13 +56,6 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 class ForbiddenSource(SourceError):
     """The platform's settings do not allow it; the message names the one that would."""
-
-
-def trust_the_caller() -> None:
-    """Allow everything that the environment does not speak of: who is at this machine's command
-    line can read its files without us."""
-    for name, everything in EVERYTHING.items():
-        os.environ.setdefault(name, everything)
 
 
 def scheme_of(url: str) -> str:

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from wine_quality.execution.warm_client import RUN_VARIABLES
 from wine_quality.paths import PROJECT_ROOT, home
-from wine_quality.sources.allowed import EVERYTHING
+from wine_quality.policy.settings import EVERYTHING
 from wine_quality.stack.service import (
     Service,
     graphql_answers,

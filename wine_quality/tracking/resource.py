@@ -33,12 +33,13 @@ from wine_quality.environments.versions import (
 )
 from wine_quality.policy.names import check_experiment_name, check_model_name
 from wine_quality.policy.places import check_link
+from wine_quality.project import EXPERIMENT, MODEL
+from wine_quality.tracking.client import TrackingSettings
 from wine_quality.tracking.registry.promotion_note import disown_promotion
 from wine_quality.tracking.runs.lifecycle import (
     Resumption,
     broken_off_status,
     final_status,
-    planned_steps,
     resumption_of,
 )
 from wine_quality.tracking.runs.run_tags import (
@@ -51,16 +52,14 @@ from wine_quality.tracking.runs.run_tags import (
 )
 from wine_quality.tracking.servers.addresses import allowed_tracking_uri
 from wine_quality.tracking.servers.connection import (
-    EXPERIMENT,
-    MODEL,
     connect,
     tracking_settings,
 )
 from wine_quality.tracking.servers.server_check import server_named
-from wine_quality.tracking.tracker import Tracker, TrackingSettings
+from wine_quality.tracking.step_tags import opens_one, planned_tags
+from wine_quality.tracking.tracker import Tracker
 from wine_quality.tracking.training import PartsOfTwoTrainingsError, Training
 from wine_quality.tracking.version_choice import (
-    TRAINING_STEPS,
     choose_version,
     named_version,
     version_of_process,
@@ -148,7 +147,7 @@ class MlflowTracker(CheckedResource):
         self._tracker, self._log, self._warn = tracker, log.info, log.warning
         try:
             resumption = resumption_of(instance, run)
-            if _trains(instance, run) or resumption.is_same_run:
+            if opens_one(planned_tags(instance, run)) or resumption.is_same_run:
                 with server_named():
                     self._open_run(instance, run, resumption)
             yield self
@@ -166,6 +165,18 @@ class MlflowTracker(CheckedResource):
         """A tracker without a run, on a server that fits the version picked."""
         version = get_version(self.version.value)
         return connect(version, self._settings(version), warn)
+
+    def begin_run(self, context: OpExecutionContext | AssetExecutionContext) -> Tracker:
+        """The tracker, on the MLflow run of this Dagster run.
+
+        It is open since the run began where the step's tags say that it opens one. A plan that was
+        made before there were such tags and was still waiting then has it opened here.
+        """
+        if self.tracker.run_id is None:
+            self._open_run(
+                context.instance, context.run, resumption_of(context.instance, context.run)
+            )
+        return self.tracker
 
     def continue_run(
         self, context: OpExecutionContext | AssetExecutionContext, training: Training
@@ -272,8 +283,3 @@ class MlflowTracker(CheckedResource):
             model_format=self.model_format.value,
             ui_url=self.ui_url,
         )
-
-
-def _trains(instance: DagsterInstance, run: DagsterRun) -> bool:
-    """Whether a training step is part of this run's plan."""
-    return bool(TRAINING_STEPS & planned_steps(instance, run))

@@ -7,7 +7,7 @@ it goes on with; what the deployment set. Standard library only at import.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -24,16 +24,6 @@ if TYPE_CHECKING:
 
 VERSION_PATH = ("resources", "mlflow", "config", "version")
 CLIENT_METADATA = "mlflow_client"
-
-# Steps that open an MLflow run; others go on with the one that trained what they were given.
-TRAINING_STEPS = frozenset({"elasticnet_model", "sweep_points"})
-# What each of the others goes on with, of an earlier run.
-_GOES_ON_WITH = {
-    "evaluation_metrics": "elasticnet_model",
-    "registered_model": "elasticnet_model",
-    "champion_model": "elasticnet_model",
-    "model_deployment": "champion_model",
-}
 
 # Run id and version key, set by whoever has put a run into the process of its version: what the
 # resource then takes, though another run may have made a newer model since.
@@ -112,7 +102,8 @@ def choose_version(
 def _version_before(instance: DagsterInstance, run: DagsterRun) -> ChosenVersion | None:
     """Of the model that the run goes on with; None when it trains one, or needs none."""
     from wine_quality.dagster_support.run_tag_names import MLFLOW_VERSION_TAG
-    from wine_quality.tracking.runs.lifecycle import planned_steps, resumption_of
+    from wine_quality.tracking.runs.lifecycle import resumption_of
+    from wine_quality.tracking.step_tags import continued_by, opens_one, planned_tags
 
     if run.parent_run_id and resumption_of(instance, run).run_id:
         # It takes the MLflow run of the failed one up again.
@@ -120,24 +111,22 @@ def _version_before(instance: DagsterInstance, run: DagsterRun) -> ChosenVersion
         found = _known(parent.tags.get(MLFLOW_VERSION_TAG) if parent else None)
         if found is not None:
             return ChosenVersion(found, f"run {run.parent_run_id}, which it re-executes")
-    return version_to_go_on_with(instance, planned_steps(instance, run), run.parent_run_id)
+    steps = planned_tags(instance, run)
+    if opens_one(steps):
+        return None
+    return version_to_go_on_with(instance, continued_by(steps), run.parent_run_id)
 
 
 def version_to_go_on_with(
-    instance: DagsterInstance, steps: Set[str], parent_run_id: str | None = None
+    instance: DagsterInstance, assets: Iterable[str], parent_run_id: str | None = None
 ) -> ChosenVersion | None:
-    """Of the model that steps load; None when they train one, load none, or none is there yet.
+    """The version that the first of these assets was made with; None when none was made yet.
 
     Args:
-        steps: Keys of the steps of the plan.
+        assets: Those whose MLflow runs are gone on with.
         parent_run_id: Of the run that is re-executed, whose values come first.
     """
-    if TRAINING_STEPS & steps:
-        return None
-    loaded = [_GOES_ON_WITH[step] for step in sorted(steps) if step in _GOES_ON_WITH]
-    for asset in dict.fromkeys(loaded):
-        if asset in steps:
-            continue
+    for asset in assets:
         for made in _materializations(instance, parent_run_id, asset):
             found = _version_of(instance, made)
             if found is not None:

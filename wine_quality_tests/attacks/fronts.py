@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import requests
 
 from wine_quality.paths import PROJECT_ROOT
-from wine_quality.sources.allowed import EVERYTHING
+from wine_quality.policy.settings import EVERYTHING
 from wine_quality_tests.support.canaries import MARK, canaries
 from wine_quality_tests.support.dagster_stack import READY_SECONDS, DagsterStack
 from wine_quality_tests.support.servers import await_condition, dying_with_us, free_port

@@ -21,9 +21,10 @@ from typing import Any
 import numpy as np
 
 from wine_quality.datasets.contract import FEATURES
+from wine_quality.environments.versions import MODEL_PACKAGES
 from wine_quality.packaging.repository import write_repository
 from wine_quality.packaging.requirements import LOCKS
-from wine_quality.packaging.served_model import PACKAGES, read_model
+from wine_quality.packaging.served_model import read_model
 from wine_quality_tests.support.servers import await_condition, dying_with_us, free_port
 from wine_quality_tests.support.serving import NAME, request_of, serving_environment
 
@@ -127,7 +128,7 @@ def _requirements() -> list[str]:
     from importlib.metadata import PackageNotFoundError, version
 
     pins = []
-    for name in PACKAGES:
+    for name in MODEL_PACKAGES:
         try:
             pins.append(f"{name}=={version(name)}")
         except PackageNotFoundError:

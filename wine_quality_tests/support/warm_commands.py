@@ -58,7 +58,7 @@ class _Warm:
 
         self._one_at_a_time = threading.Lock()
         self._process = subprocess.Popen(
-            dying_with_us(sys.executable, "-m", "wine_quality_tests.warm_commands"),
+            dying_with_us(sys.executable, "-m", "wine_quality_tests.support.warm_commands"),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             # As a command itself says before it imports MLflow.

@@ -24,7 +24,7 @@ def warm_process(
     seconds: float = 300,
     each: Callable[[list[dict[str, Any]]], None] | None = None,
 ) -> list[dict[str, Any]]:
-    """The lines of JSON that ``python -m wine_quality_tests.MODULE FOLDER …`` prints.
+    """The lines of JSON that ``python -m wine_quality_tests.faults.MODULE FOLDER …`` prints.
 
     Args:
         version: In whose environment it runs.
@@ -38,7 +38,7 @@ def warm_process(
         process = subprocess.Popen(
             dying_with_us(
                 str(version.require_python()),
-                *("-W", "ignore", "-m", f"wine_quality_tests.{module}"),
+                *("-W", "ignore", "-m", f"wine_quality_tests.faults.{module}"),
                 *(str(folder), *arguments),
             ),
             stdout=subprocess.PIPE,

@@ -35,6 +35,7 @@ from wine_quality.tracking.registry.provenance import UntrustedModelError
 from wine_quality.tracking.resource import MlflowTracker
 from wine_quality.tracking.servers.links import mlflow_link
 from wine_quality.tracking.servers.server_check import server_named
+from wine_quality.tracking.step_tags import continues_mlflow_run_of
 from wine_quality.tracking.tracker import Tracker
 from wine_quality.tracking.training import KEY, Training
 from wine_quality.wines.split import Split, split_of
@@ -77,6 +78,7 @@ class PromotionConfig(CheckedConfig):
     kinds={"mlflow"},
     owners=OWNERS,
     code_version="1",
+    op_tags=continues_mlflow_run_of("elasticnet_model"),
     check_specs=[
         AssetCheckSpec(
             TOLERANCE_CHECK,

@@ -25,6 +25,7 @@ from wine_quality.tracking.registry.champion import CHAMPION
 from wine_quality.tracking.resource import MlflowTracker
 from wine_quality.tracking.servers.links import mlflow_link
 from wine_quality.tracking.servers.server_check import server_named
+from wine_quality.tracking.step_tags import continues_mlflow_run_of
 from wine_quality.tracking.training import KEY
 
 if TYPE_CHECKING:
@@ -81,6 +82,7 @@ class DeploymentConfig(CheckedConfig):
     owners=OWNERS,
     code_version="1",
     deps=["registered_model", "champion_model"],
+    op_tags=continues_mlflow_run_of("champion_model"),
     automation_condition=AutomationCondition.eager(),
 )
 @server_named()
@@ -157,8 +159,9 @@ def _write(config: DeploymentConfig, fetched: "Fetched", key: str, temporary: Pa
 
     from wine_quality.defs.io_manager import s3_options
     from wine_quality.deployment.manifest_settings import ManifestModel
-    from wine_quality.packaging.place import copy_into, deployments
+    from wine_quality.packaging.place import copy_into
     from wine_quality.packaging.repository import REQUIREMENTS, SETTINGS
+    from wine_quality.paths import deployments
     from wine_quality.policy.names import inside
 
     model = fetched.model

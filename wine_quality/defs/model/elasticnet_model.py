@@ -11,6 +11,7 @@ from wine_quality.defs.model.hyperparameters import Hyperparameters
 from wine_quality.defs.ownership import GROUP, OWNERS
 from wine_quality.tracking.resource import MlflowTracker
 from wine_quality.tracking.servers.server_check import server_named
+from wine_quality.tracking.step_tags import opens_mlflow_run
 from wine_quality.wines.split import split_of
 
 
@@ -31,6 +32,7 @@ class TrainingConfig(CheckedConfig):
     code_version="1",
     check_specs=[checks.DRIFT],
     freshness_policy=model_freshness(),
+    op_tags=opens_mlflow_run(),
 )
 @server_named()
 def elasticnet_model(
@@ -43,5 +45,6 @@ def elasticnet_model(
     """scikit-learn's ElasticNet, fitted on the training part and logged to MLflow."""
     picked = (hyperparameters.alpha, hyperparameters.l1_ratio, hyperparameters.random_state)
     split = split_of(train_test_split)
+    mlflow.begin_run(context)
     done = training_steps.fit_and_log(mlflow, split, picked, config.drift_threshold)
     return MaterializeResult(value=done.value, metadata=done.metadata, check_results=done.checks)

@@ -10,6 +10,7 @@ from wine_quality.engines.resource import TrainingEngine
 from wine_quality.metrics_history.resource import MetricsHistory
 from wine_quality.tracking.resource import MlflowTracker
 from wine_quality.tracking.servers.server_check import server_named
+from wine_quality.tracking.step_tags import continues_mlflow_run_of
 from wine_quality.tracking.training import Training
 from wine_quality.wines.split import split_of
 
@@ -20,6 +21,7 @@ from wine_quality.wines.split import split_of
     owners=OWNERS,
     code_version="1",
     check_specs=[checks.IN_SCALE, checks.BEATS_MEAN],
+    op_tags=continues_mlflow_run_of("elasticnet_model"),
 )
 @server_named()
 def evaluation_metrics(

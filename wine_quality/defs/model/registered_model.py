@@ -9,6 +9,7 @@ from wine_quality.metrics_history.resource import MetricsHistory
 from wine_quality.tracking.resource import MlflowTracker
 from wine_quality.tracking.servers.links import mlflow_link, which_mlflow
 from wine_quality.tracking.servers.server_check import server_named
+from wine_quality.tracking.step_tags import continues_mlflow_run_of
 from wine_quality.tracking.training import KEY, Training
 
 
@@ -18,6 +19,7 @@ from wine_quality.tracking.training import KEY, Training
     owners=OWNERS,
     code_version="1",
     metadata=which_mlflow(),
+    op_tags=continues_mlflow_run_of("elasticnet_model"),
 )
 @server_named()
 def registered_model(

@@ -38,6 +38,7 @@ from wine_quality.tracking.resource import MlflowTracker
 from wine_quality.tracking.runs.child_runs import ChildRun
 from wine_quality.tracking.servers.links import mlflow_link
 from wine_quality.tracking.servers.server_check import server_named
+from wine_quality.tracking.step_tags import opens_mlflow_run
 from wine_quality.tracking.training import KEY, Training
 from wine_quality.wines.loading import RawWineCsvConfig, WinesRefusedError, load_wines
 from wine_quality.wines.split import split_of
@@ -151,7 +152,7 @@ def _streamed(
     return done.split.to_plain()
 
 
-@op
+@op(tags=opens_mlflow_run())
 @server_named()
 def sweep_points(
     context: OpExecutionContext, config: SweepConfig, mlflow: MlflowTracker, sweep_data
@@ -165,7 +166,7 @@ def sweep_points(
         points = check_points(asked or grid(config.alphas, config.l1_ratios))
     except ValueError as error:
         raise Failure(str(error), allow_retries=False) from error
-    split, tracker = split_of(sweep_data), mlflow.tracker
+    split, tracker = split_of(sweep_data), mlflow.begin_run(context)
     rows = split.train_rows
     context.log.info(f"{len(points)} points, {config.folds} folds of {rows} training rows …")
     try:

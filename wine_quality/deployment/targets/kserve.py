@@ -6,9 +6,6 @@ from typing import Any
 
 from wine_quality.deployment.manifest_settings import ManifestModel, ManifestSettings
 from wine_quality.deployment.pods import (
-    GRPC_PORT,
-    HTTP_PORT,
-    METRICS_PORT,
     Document,
     container,
     labels,
@@ -19,6 +16,7 @@ from wine_quality.deployment.pods import (
     provenance,
     scratch_volume,
 )
+from wine_quality.packaging.container import GRPC_PORT, HTTP_PORT, METRICS_PORT
 
 API = "serving.kserve.io/v1beta1"
 _CONTAINER = "kserve-container"

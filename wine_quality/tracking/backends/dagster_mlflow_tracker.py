@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from wine_quality.tracking.tracker import MODEL_FOLDER, Tracker
+from wine_quality.tracking.client import MODEL_FOLDER
+from wine_quality.tracking.tracker import Tracker
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,5 +63,5 @@ class DagsterMlflowTracker(Tracker):
         # dagster-mlflow sends again what MLflow has, which it takes when nothing has changed.
         self._mlflow.log_params(self._cut_params(params))
 
-    def log_metrics(self, metrics) -> None:
+    def log_metrics(self, metrics, model_uri="", dataset=None) -> None:
         self._mlflow.log_metrics(dict(metrics))

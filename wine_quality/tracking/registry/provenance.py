@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from wine_quality.escaping import ShownError
+from wine_quality.tracking.client import MODEL_FOLDER
 from wine_quality.tracking.registry.signing_key import key_id, signing_keys
 from wine_quality.tracking.runs.run_tags import RUN_TAG
 
@@ -118,9 +119,9 @@ def require_seal(text: str, logged: Claims) -> None:
     known = (_signed(key, logged) for key in signing_keys().keys)
     if not any(hmac.compare_digest(text.encode(), one.encode()) for one in known):
         raise UntrustedModelError(
-            f"the model of MLflow run {logged.mlflow_run_id} is not registered: its value "
-            "(elasticnet_model) is not what was trained here, or was sealed with a key that is "
-            "gone. Materialize elasticnet_model again."
+            f"the model of MLflow run {logged.mlflow_run_id} is not registered: the value that "
+            "was handed on is not what was trained here, or was sealed with a key that is gone. "
+            "Materialize the asset that trains the model again."
         )
 
 
@@ -206,8 +207,6 @@ def require_own_run(client: Any, found: Any) -> Any:
         if error.error_code != "RESOURCE_DOES_NOT_EXIST":
             raise
         raise refused from error
-    from wine_quality.tracking.tracker import MODEL_FOLDER
-
     own = (f"{run.info.artifact_uri}/{MODEL_FOLDER}", f"runs:/{found.run_id}/{MODEL_FOLDER}")
     if str(found.source).rstrip("/") not in own:
         raise refused

@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 
 from wine_quality.escaping import ShownError
-from wine_quality.sources.allowed import ANY, TRACKING_URIS
+from wine_quality.policy.settings import TRACKING_URIS
+from wine_quality.sources.allowed import ANY
 from wine_quality.sources.location import Location, LocationError, parse_location, redacted
 
 UIS = "WINE_QUALITY_MLFLOW_UIS"

@@ -7,18 +7,15 @@ import os
 import re
 from collections.abc import Callable
 
-from wine_quality.environments.versions import MlflowVersion
-from wine_quality.packaging.served_model import PACKAGES
+from wine_quality.environments.versions import MODEL_PACKAGES, MlflowVersion
 from wine_quality.paths import embedded_store
+from wine_quality.project import EXPERIMENT
+from wine_quality.tracking.client import TrackingSettings
 from wine_quality.tracking.runs.run_tags import without_password
 from wine_quality.tracking.servers.addresses import configured_ui, configured_uri, ui_variable
 from wine_quality.tracking.servers.embedded_store import ARTIFACTS, embedded_uri, prepare
 from wine_quality.tracking.servers.server_check import check_server
-from wine_quality.tracking.tracker import Tracker, TrackingSettings
-
-EXPERIMENT = "wine_quality_experiment1"
-MODEL = "ElasticnetWineModel"
-MODEL_PACKAGES = ("mlflow", *PACKAGES)
+from wine_quality.tracking.tracker import Tracker
 
 
 def tracking_settings(
@@ -93,7 +90,7 @@ def locked_requirements(version: MlflowVersion) -> tuple[str, ...]:
     from importlib.metadata import version as installed
 
     pins = []
-    for package in MODEL_PACKAGES:
+    for package in ("mlflow", *MODEL_PACKAGES):
         try:
             pins.append(f"{package}=={installed(package)}")
         except PackageNotFoundError:

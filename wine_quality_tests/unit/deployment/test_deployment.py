@@ -14,11 +14,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from wine_quality.environments.versions import MLFLOW_VERSIONS
+from wine_quality.environments.versions import MLFLOW_VERSIONS, MODEL_PACKAGES
 from wine_quality.packaging.image import dockerfile, write_context
 from wine_quality.packaging.repository import SERVED, SETTINGS, write_repository
 from wine_quality.packaging.requirements import LOCKS, locked, pins
-from wine_quality.packaging.served_model import PACKAGES as PACKAGES_OF_MODELS
 from wine_quality.packaging.served_model import (
     ServedModel,
     UnservableModel,
@@ -112,7 +111,7 @@ def test_each_version_has_a_lock_that_fits_its_models(key):
         if python not in version.pythons:
             continue
         trained = pins(version.lock_file.read_text(), python)
-        packages = tuple((name, trained[name]) for name in PACKAGES_OF_MODELS if name in trained)
+        packages = tuple((name, trained[name]) for name in MODEL_PACKAGES if name in trained)
         model = ServedModel(NAME, "1", "", "", python, "", "", (), packages, ())
         assert locked(model) == (LOCKS / f"serving-{key}.txt").read_text()
 

@@ -8,7 +8,7 @@ from wine_quality.execution.config_variables import (
     ForbiddenVariableError,
     check_config_variables,
 )
-from wine_quality.sources.allowed import CONFIG_VARIABLES, EVERYTHING, TRACKING_URIS
+from wine_quality.policy.settings import CONFIG_VARIABLES, EVERYTHING, TRACKING_URIS
 from wine_quality.tracking.servers.addresses import ForbiddenServerError, allowed_tracking_uri
 
 SECRET = "WINE_QUALITY_ASSETS_SECRET"

@@ -14,12 +14,10 @@ from wine_quality.escaping import escaped
 from wine_quality.packaging.image import dockerfile
 from wine_quality.packaging.repository import write_repository
 from wine_quality.packaging.served_model import ServedModel, UnservableModel
-from wine_quality.policy import databases, fields, names, places, spark
+from wine_quality.policy import databases, fields, names, places, settings, spark
 from wine_quality.policy.fields import check_fields
 from wine_quality.policy.names import BadNameError, inside
-from wine_quality.policy.settings import ForbiddenConfigError
-from wine_quality.sources import allowed
-from wine_quality.sources.allowed import EVERYTHING
+from wine_quality.policy.settings import EVERYTHING, ForbiddenConfigError
 from wine_quality_tests.attacks.hand_made import Payload
 
 
@@ -120,42 +118,42 @@ MLFLOW = "resources.mlflow.config"
 DEPLOYMENT = "ops.model_deployment.config"
 COPY = "-XX:OnOutOfMemoryError='cp /proc/self/environ /tmp/x'"
 ATTACKS = [
-    (f"{ENGINE}.spark_options", {"spark.driver.extraJavaOptions": COPY}, allowed.SPARK_OPTIONS),
-    (f"{ENGINE}.spark_options", {"spark.jars.packages": "evil:evil:1"}, allowed.SPARK_OPTIONS),
-    (f"{ENGINE}.spark_options", {"spark.submit.pyFiles": "/x.py"}, allowed.SPARK_OPTIONS),
-    (f"{ENGINE}.spark_options", {"spark.plugins": "evil"}, allowed.SPARK_OPTIONS),
-    (f"{ENGINE}.spark_options", {"spark.driver.memory": f"1g {COPY}"}, allowed.SPARK_OPTIONS),
-    (f"{ENGINE}.spark_options", {"spark.driver.memory\n": "1g"}, allowed.SPARK_OPTIONS),
-    (f"{ENGINE}.spark_options", {"spark.executorEnv.X": "y"}, allowed.SPARK_OPTIONS),
-    (f"{ENGINE}.spark_master", "spark://evil:7077", allowed.SPARK_MASTERS),
-    (f"{ENGINE}.spark_master", "k8s://https://evil", allowed.SPARK_MASTERS),
-    (f"{ENGINE}.spark_master", "local-cluster[2,1,1024]", allowed.SPARK_MASTERS),
-    ("resources.metrics_history.config.url", "postgresql://evil/x", allowed.METRICS_URLS),
-    ("resources.metrics_history.config.url", "postgresql:///x?host=evil", allowed.METRICS_URLS),
+    (f"{ENGINE}.spark_options", {"spark.driver.extraJavaOptions": COPY}, settings.SPARK_OPTIONS),
+    (f"{ENGINE}.spark_options", {"spark.jars.packages": "evil:evil:1"}, settings.SPARK_OPTIONS),
+    (f"{ENGINE}.spark_options", {"spark.submit.pyFiles": "/x.py"}, settings.SPARK_OPTIONS),
+    (f"{ENGINE}.spark_options", {"spark.plugins": "evil"}, settings.SPARK_OPTIONS),
+    (f"{ENGINE}.spark_options", {"spark.driver.memory": f"1g {COPY}"}, settings.SPARK_OPTIONS),
+    (f"{ENGINE}.spark_options", {"spark.driver.memory\n": "1g"}, settings.SPARK_OPTIONS),
+    (f"{ENGINE}.spark_options", {"spark.executorEnv.X": "y"}, settings.SPARK_OPTIONS),
+    (f"{ENGINE}.spark_master", "spark://evil:7077", settings.SPARK_MASTERS),
+    (f"{ENGINE}.spark_master", "k8s://https://evil", settings.SPARK_MASTERS),
+    (f"{ENGINE}.spark_master", "local-cluster[2,1,1024]", settings.SPARK_MASTERS),
+    ("resources.metrics_history.config.url", "postgresql://evil/x", settings.METRICS_URLS),
+    ("resources.metrics_history.config.url", "postgresql:///x?host=evil", settings.METRICS_URLS),
     (
         "resources.metrics_history.config.url",
         "postgresql://db:5432/metrics?passfile=/etc/shadow",
-        allowed.METRICS_URLS,
+        settings.METRICS_URLS,
     ),
-    ("resources.metrics_history.config.url", "postgresql://db,evil/metrics", allowed.METRICS_URLS),
+    ("resources.metrics_history.config.url", "postgresql://db,evil/metrics", settings.METRICS_URLS),
     (
         "resources.metrics_history.config.url",
         "postgresql://db/metrics%20host%3Devil",
-        allowed.METRICS_URLS,
+        settings.METRICS_URLS,
     ),
     ("resources.metrics_history.config.url", "postgresql://evil\\@db/metrics", "METRICS_URLS"),
     ("resources.wine_history.config.base_path", "http://evil/x", "folder or s3"),
     ("resources.wine_history.config.base_path", "reference://x", "folder or s3"),
     ("resources.wine_history.config.base_path", "reference::/tmp/x.json", "folder or s3"),
     ("resources.io_manager.config.base_path", "simplecache::http://evil", "base_path"),
-    ("resources.io_manager.config.base_path", "/etc", allowed.OUTPUTS),
-    (f"{DEPLOYMENT}.base_path", "file:///etc", allowed.OUTPUTS),
-    (f"{DEPLOYMENT}.base_path", "~/x", allowed.OUTPUTS),
-    (f"{DEPLOYMENT}.local_server", "http://169.254.169.254", allowed.ENDPOINTS),
+    ("resources.io_manager.config.base_path", "/etc", settings.OUTPUTS),
+    (f"{DEPLOYMENT}.base_path", "file:///etc", settings.OUTPUTS),
+    (f"{DEPLOYMENT}.base_path", "~/x", settings.OUTPUTS),
+    (f"{DEPLOYMENT}.local_server", "http://169.254.169.254", settings.ENDPOINTS),
     (f"{DEPLOYMENT}.local_server", "http://127.0.0.1\\@evil", "local_server"),
-    (f"{DEPLOYMENT}.endpoint", "http://127.0.0.1:5000", allowed.ENDPOINTS),
+    (f"{DEPLOYMENT}.endpoint", "http://127.0.0.1:5000", settings.ENDPOINTS),
     (f"{DEPLOYMENT}.endpoint", "file:///etc/passwd", "endpoint"),
-    (f"{DEPLOYMENT}.manifests.image", "evil.example.org/x:1", allowed.IMAGES),
+    (f"{DEPLOYMENT}.manifests.image", "evil.example.org/x:1", settings.IMAGES),
     (f"{DEPLOYMENT}.version", "../../x", f"{DEPLOYMENT}.version"),
     (f"{MLFLOW}.ui_url", "javascript:alert(1)//", f"{MLFLOW}.ui_url"),
     (f"{MLFLOW}.ui_url", "javascript://x/%0aalert(1)", f"{MLFLOW}.ui_url"),
@@ -193,12 +191,12 @@ def test_what_run_config_may_not_name(monkeypatch, field, value, named):
 def test_what_the_platform_may_allow(monkeypatch, field, value, setting):
     config = nested(field, value)
     names_of = {
-        "spark_options": allowed.SPARK_OPTIONS,
-        "spark_master": allowed.SPARK_MASTERS,
-        "url": allowed.METRICS_URLS,
-        "base_path": allowed.OUTPUTS,
-        "endpoint": allowed.ENDPOINTS,
-        "image": allowed.IMAGES,
+        "spark_options": settings.SPARK_OPTIONS,
+        "spark_master": settings.SPARK_MASTERS,
+        "url": settings.METRICS_URLS,
+        "base_path": settings.OUTPUTS,
+        "endpoint": settings.ENDPOINTS,
+        "image": settings.IMAGES,
     }
     variable = names_of[field.rpartition(".")[2]]
     monkeypatch.setenv(variable, "")
@@ -243,7 +241,7 @@ def test_no_input_comes_from_run_config():
 
 def test_a_variable_is_checked_by_its_value(monkeypatch):
     monkeypatch.setenv("MINE", "/etc")
-    with pytest.raises(ForbiddenConfigError, match=allowed.OUTPUTS):
+    with pytest.raises(ForbiddenConfigError, match=settings.OUTPUTS):
         check_fields(nested("resources.io_manager.config.base_path", {"env": "MINE"}))
 
 
@@ -267,7 +265,7 @@ def test_a_place_behind_a_link(tmp_path, home):
     own = home / "history"
     own.mkdir(parents=True)
     (own / "out").symlink_to(tmp_path)
-    with pytest.raises(ForbiddenConfigError, match=allowed.OUTPUTS):
+    with pytest.raises(ForbiddenConfigError, match=settings.OUTPUTS):
         places.check_output(str(own / "out"), "base_path")
 
 
@@ -360,9 +358,13 @@ def test_a_run_fails_before_it_begins_and_says_why(mlflow_version: MlflowVersion
     (victim / "kept").touch()
     up = "../" * 20
     for field, value, said in (
-        (f"{ENGINE}.spark_options", {"spark.driver.extraJavaOptions": COPY}, allowed.SPARK_OPTIONS),
+        (
+            f"{ENGINE}.spark_options",
+            {"spark.driver.extraJavaOptions": COPY},
+            settings.SPARK_OPTIONS,
+        ),
         (f"{MLFLOW}.registered_model_name", f"{up}{victim}", "registered_model_name"),
-        ("resources.metrics_history.config.url", "postgresql://evil/x", allowed.METRICS_URLS),
+        ("resources.metrics_history.config.url", "postgresql://evil/x", settings.METRICS_URLS),
     ):
         config = nested(field, value)
         config.setdefault("resources", {}).setdefault("mlflow", {"config": {}})

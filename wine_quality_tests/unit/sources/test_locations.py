@@ -13,7 +13,7 @@ import pytest
 
 from wine_quality.environments.versions import MlflowVersion
 from wine_quality.paths import PROJECT_ROOT
-from wine_quality.sources.allowed import EVERYTHING
+from wine_quality.policy.settings import EVERYTHING
 from wine_quality.sources.location import (
     LocationError,
     check_host_name,

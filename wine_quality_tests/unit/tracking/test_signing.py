@@ -133,7 +133,7 @@ def test_a_seal_fits_what_was_logged_and_is_no_signature_of_a_version(monkeypatc
         with pytest.raises(UntrustedModelError, match="is not what was trained here"):
             require_seal(seal, replace(logged, **{name: "c" * 64}))
     for other in ("", "é", signature(replace(logged, model="wines"))):
-        with pytest.raises(UntrustedModelError, match="Materialize elasticnet_model again"):
+        with pytest.raises(UntrustedModelError, match="Materialize the asset that trains"):
             require_seal(other, logged)
     monkeypatch.setenv(VARIABLE, f"{ONE},{key_file().read_text().strip()}")
     require_seal(seal, logged)

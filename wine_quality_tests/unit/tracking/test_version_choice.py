@@ -13,23 +13,38 @@ from dagster import (
     Definitions,
     asset,
     define_asset_job,
+    materialize,
     op,
 )
 from dagster import job as job_of
 
+from wine_quality.dagster_support.dagster_private import create_execution_plan
 from wine_quality.dagster_support.run_tag_names import (
     MLFLOW_OWNER_TAG,
     MLFLOW_RUN_TAG,
+    MLFLOW_STATE_TAG,
     MLFLOW_VERSION_TAG,
 )
 from wine_quality.tracking.resource import MlflowTracker
+from wine_quality.tracking.step_tags import (
+    continued_by,
+    continues_mlflow_run_of,
+    opens_mlflow_run,
+    opens_one,
+    planned_tags,
+)
 from wine_quality.tracking.version_choice import (
     choose_version,
     literal_version,
     named_version,
 )
 
-CHAIN = ["elasticnet_model", "evaluation_metrics", "champion_model", "model_deployment"]
+CHAIN = {
+    "elasticnet_model": opens_mlflow_run(),
+    "evaluation_metrics": continues_mlflow_run_of("elasticnet_model"),
+    "champion_model": continues_mlflow_run_of("elasticnet_model"),
+    "model_deployment": continues_mlflow_run_of("champion_model"),
+}
 
 
 def _named(version: Any) -> dict[str, Any]:
@@ -42,11 +57,11 @@ def instance():
         yield instance
 
 
-def planned(instance: DagsterInstance, *steps: str, **run: Any) -> DagsterRun:
+def planned(instance: DagsterInstance, *steps: str, tagged: bool = True, **run: Any) -> DagsterRun:
     """A run that is to make these assets; none of them is made."""
 
     def stand_in(name: str) -> Any:
-        @asset(name=name)
+        @asset(name=name, op_tags=CHAIN[name] if tagged else None)
         def made(mlflow: MlflowTracker) -> None: ...
 
         return made
@@ -141,3 +156,54 @@ def test_the_cheap_part(monkeypatch):
     assert literal_version(_named({"env": "VERSION"})) is None
     assert named_version(_named(1.26)) == 1.26
     assert named_version({}) is None
+
+
+@pytest.mark.parametrize(
+    ("job", "opens", "continues"),
+    [
+        ("wine_quality_model", True, []),
+        ("wine_quality_sweep", True, []),
+        ("wine_quality_deployment", False, ["champion_model"]),
+        ("wine_quality_promotion", False, []),
+    ],
+)
+def test_the_jobs_plans_say_which_mlflow_run_they_need(instance, job, opens, continues):
+    from wine_quality.definitions import defs
+
+    run = instance.create_run_for_job(defs.resolve_job_def(job))
+    steps = planned_tags(instance, run)
+    assert (opens_one(steps), continued_by(steps)) == (opens, continues)
+
+
+def test_a_re_execution_needs_what_its_own_steps_need(instance):
+    from wine_quality.definitions import defs
+
+    job = defs.resolve_job_def("wine_quality_model")
+    plan = create_execution_plan(job, step_keys_to_execute=["registered_model"])
+    run = instance.create_run_for_job(job, execution_plan=plan)
+    steps = planned_tags(instance, run)
+    assert set(steps) == {"registered_model"}
+    assert (opens_one(steps), continued_by(steps)) == (False, ["elasticnet_model"])
+
+
+def test_a_plan_of_before_there_were_tags_takes_the_default(instance):
+    """Queued by an older checkout: the steps open their MLflow run themselves (begin_run)."""
+    made(instance, "elasticnet_model", "1.26.0")
+    for step in ("elasticnet_model", "evaluation_metrics"):
+        chosen = choose_version(instance, planned(instance, step, tagged=False), "2.1.1")
+        assert (chosen.version.key, chosen.followed) == ("2.1.1", None)
+
+
+@pytest.mark.slow
+def test_an_untagged_step_that_trains_opens_its_mlflow_run(tmp_path, monkeypatch):
+    monkeypatch.setenv("WINE_QUALITY_HOME", str(tmp_path))
+
+    @asset
+    def trained(context, mlflow: MlflowTracker) -> str:
+        return mlflow.begin_run(context).require_run_id()
+
+    with DagsterInstance.local_temp(str(tmp_path)) as instance:
+        done = materialize([trained], instance=instance, resources={"mlflow": MlflowTracker()})
+        tags = instance.get_run_by_id(done.run_id).tags
+    assert tags[MLFLOW_RUN_TAG] == done.output_for_node("trained")
+    assert tags[MLFLOW_STATE_TAG] == "FINISHED"

@@ -1,0 +1,100 @@
+"""MLflow's client on one server, and where that server's pages are seen.
+
+All goes through ``MlflowClient`` calls that MLflow has kept since 1.x.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+TAG_LIMIT = 5000
+"""Characters of a tag value that every server accepts."""
+
+MODEL_FOLDER = "model"
+TRAINING_RECORD = "training/record.json"
+
+# Seconds between tries at a server that is away: 0, 2, 4, 8, 16, 32, 64. An outage of a minute is
+# outlived, its end noticed a minute later at most. By default MLflow 3 waits for up to two minutes
+# before a try, and 2.1.1 gives up after one, as does 1.26, which has no such variables.
+_PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "7", "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1"}
+
+
+@dataclass(frozen=True)
+class TrackingSettings:
+    """Where and how to track.
+
+    Attributes:
+        version: Key in the version table.
+        tracking_uri: URI of the server or of the embedded store.
+        experiment_name: Experiment that the runs go to.
+        artifact_location: Artifact root for a new experiment; None leaves it to the server.
+        model_format: ``skops`` or ``pickle``; MLflow before 3 knows only pickles.
+        ui_url: Address at which a person sees this MLflow, a path below Dagster's own
+            (``/mlflow/3``), or empty.
+    """
+
+    version: str
+    tracking_uri: str
+    experiment_name: str
+    artifact_location: str | None
+    model_format: str
+    ui_url: str
+    requirements: tuple[str, ...] = field(default=())
+
+
+class ServerClient:
+    """MLflow's client, set up for the server of the settings."""
+
+    def __init__(self, settings: TrackingSettings, warn: Callable[[str], None]) -> None:
+        # MLflow 3 reports its use to its makers unless told not to.
+        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        # It prints links with the password of the tracking URI in them; Dagster shows clean ones.
+        os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+        for name, value in _PATIENCE.items():
+            os.environ.setdefault(name, value)
+        import mlflow
+        from mlflow.tracking import MlflowClient
+
+        self.settings = settings
+        self._warn = warn
+        mlflow.set_tracking_uri(settings.tracking_uri)
+        self.client = MlflowClient()
+
+    @property
+    def client_version(self) -> str:
+        import mlflow
+
+        return mlflow.__version__
+
+    @property
+    def param_limit(self) -> int:
+        """Characters of a parameter value that this version accepts: 250, 500 or 6000."""
+        from mlflow.utils import validation
+
+        return int(getattr(validation, "MAX_PARAM_VAL_LENGTH", 250))
+
+    def model_version_url(self, name: str, version: str) -> str:
+        """Where the version is seen; empty when no UI shows it."""
+        return self._seen_at(f"models/{quote(name, safe='')}/versions/{version}")
+
+    def _seen_at(self, page: str) -> str:
+        ui = self.settings.ui_url
+        return f"{ui}/#/{page}" if ui else ""
+
+    def experiment_url(self, experiment_id: str) -> str:
+        """Where an experiment is seen; empty when no UI shows it."""
+        return self._seen_at(f"experiments/{experiment_id}")
+
+    def _cut(self, kind: str, key: str, value: Any, limit: int) -> str:
+        text = str(value)
+        if len(text) <= limit:
+            return text
+        self._warn(f"{kind} {key!r} has {len(text)} characters; cut to MLflow's {limit}.")
+        return text[: limit - 1] + "…"

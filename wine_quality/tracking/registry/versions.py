@@ -1,0 +1,275 @@
+"""Versions of registered models: made and signed, checked, downloaded, loaded."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from wine_quality.policy.names import check_run_id
+from wine_quality.tracking.client import (
+    MODEL_FOLDER,
+    TAG_LIMIT,
+    TRAINING_RECORD,
+    TrackingSettings,
+)
+from wine_quality.tracking.registry.champion import ChampionRegistry
+from wine_quality.tracking.registry.loadable import loadable_formats, require_loadable
+from wine_quality.tracking.registry.provenance import (
+    HASH_TAG,
+    NO_RECORD,
+    SIGNATURE_TAG,
+    Claims,
+    UntrustedModelError,
+    model_sha256,
+    require_files,
+    require_own_run,
+    require_seal,
+    require_signature,
+    signature,
+)
+from wine_quality.tracking.runs.open_run import OpenRun
+from wine_quality.tracking.runs.run_log import LoggedModel
+from wine_quality.tracking.runs.run_tags import RUN_TAG
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import pandas as pd
+
+
+class ModelVersions(OpenRun):
+    """Registers the open run's model, and reads what was registered."""
+
+    def __init__(self, settings: TrackingSettings, warn: Callable[[str], None]) -> None:
+        super().__init__(settings, warn)
+        self._records: dict[str, bytes | None] = {}
+
+    def seal(self, files: str, record: str) -> str:
+        """Goes with what the open run's training hands on to whoever registers it."""
+        return signature(self._logged(files, record))
+
+    def require_seal(self, seal: str, files: str, record: str) -> None:
+        """Raises ``UntrustedModelError`` unless ``seal`` was made of these, for the open run."""
+        require_seal(seal, self._logged(files, record))
+
+    def _logged(self, files: str, record: str) -> Claims:
+        """Of no registered model yet, so that it is no signature of a version."""
+        return Claims("", self.require_run_id(), self.settings.version, "", files, record)
+
+    def load_training_record(self, found: Any) -> dict[str, Any] | None:
+        """What ``log_training_record`` left in a version's run; None when it left none, or that
+        is gone.
+
+        Args:
+            found: The model version, as the client gives it.
+
+        Raises:
+            UntrustedModelError: the version is not signed, or it was with another record.
+            Exception: MLflow's or its artifact store's own, when they do not answer: a champion
+                that cannot be asked for now is not one that is gone.
+        """
+        claims = require_signature(found)
+        content = self._record_of(claims.mlflow_run_id)
+        if content is None:
+            return None
+        if hashlib.sha256(content).hexdigest() != claims.record:
+            raise UntrustedModelError(
+                f"{found.name} version {found.version} is not compared with: the record of its "
+                f"training ({TRAINING_RECORD} of run {claims.mlflow_run_id}) is not the one that "
+                "was there when it was registered. Restore it from a backup, or make another "
+                "version the champion (make rollback)."
+            )
+        return json.loads(content)
+
+    def _record_of(self, run_id: str) -> bytes | None:
+        if run_id not in self._records:
+            there = self._is_there(run_id, TRAINING_RECORD)
+            self._records[run_id] = self._read_record(run_id) if there else None
+        return self._records[run_id]
+
+    def _is_there(self, run_id: str, path: str) -> bool:
+        """Asked first, since the older clients try for a minute to fetch what is not there."""
+        from mlflow.exceptions import MlflowException
+
+        if not run_id:  # a version may be registered without one
+            return False
+        try:
+            beside = self.client.list_artifacts(run_id, str(Path(path).parent))
+        except MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                return False
+            raise
+        return any(found.path == path for found in beside)
+
+    def _read_record(self, run_id: str) -> bytes:
+        from mlflow.artifacts import download_artifacts
+
+        uri = f"runs:/{run_id}/{TRAINING_RECORD}"
+        with tempfile.TemporaryDirectory() as folder:
+            return Path(download_artifacts(artifact_uri=uri, dst_path=folder)).read_bytes()
+
+    def predict(self, name: str, version: str, features: pd.DataFrame) -> Any:
+        """What a registered version predicts, by MLflow's own loading of it.
+
+        Raises:
+            UntrustedModelError: its files are not what this pipeline registered.
+            FileNotFoundError: the version's files are gone.
+            Exception: whatever its loading raises.
+        """
+        import mlflow.pyfunc
+
+        with tempfile.TemporaryDirectory() as folder:
+            files = self.download_version(name, version, Path(folder))
+            return mlflow.pyfunc.load_model(str(files)).predict(features)
+
+    def download_version(self, name: str, version: str, folder: Path) -> Path:
+        """A registered version's files, below ``folder``: where ``MLmodel`` lies. They may be
+        loaded: they are what was registered.
+
+        Raises:
+            UntrustedModelError: they are not what this pipeline registered.
+            FileNotFoundError: the version's files are gone.
+            Exception: MLflow's or its artifact store's own, when they do not answer.
+        """
+        found = self.client.get_model_version(name, version)
+        claims = require_signature(found)
+        require_own_run(self.client, found)
+        files = self._download(found, folder)
+        require_files(found, files, claims.files)
+        require_loadable(f"{name} version {version}", files, self.loadable_formats)
+        return files
+
+    def require_trusted(self, name: str, version: str) -> Claims:
+        """That a version is signed, without its files.
+
+        Raises:
+            UntrustedModelError: it is not.
+        """
+        return require_signature(self.client.get_model_version(name, version))
+
+    @property
+    def loadable_formats(self) -> frozenset[str]:
+        """Of model files, see ``tracking.loadable``."""
+        return loadable_formats(self.settings.version, self.settings.model_format)
+
+    def claims_of(self, found: Any) -> tuple[Claims, str]:
+        """What a signature of the version would say, by its files and its run as they are now;
+        nothing of them is loaded.
+
+        Returns:
+            The claims, and the format of its estimator.
+
+        Raises:
+            UntrustedModelError: it is of no run of this pipeline, its files are not those whose
+                hash was noted, or it is of a format that may not be loaded.
+            FileNotFoundError: the version's files are gone.
+        """
+        run = require_own_run(self.client, found)
+        title = f"{found.name} version {found.version}"
+        with tempfile.TemporaryDirectory() as folder:
+            files = self._download(found, Path(folder))
+            if HASH_TAG in found.tags:
+                require_files(found, files, found.tags[HASH_TAG])
+            kind = require_loadable(title, files, self.loadable_formats)
+            content = self._record_of(found.run_id)
+            claims = Claims(
+                model=found.name,
+                mlflow_run_id=found.run_id,
+                mlflow_version=self.settings.version,
+                dagster_run_id=run.data.tags[RUN_TAG],
+                files=model_sha256(files),
+                record=NO_RECORD if content is None else hashlib.sha256(content).hexdigest(),
+            )
+        return claims, kind
+
+    def sign(self, found: Any, claims: Claims) -> None:
+        """Have a version carry this code location's signature."""
+        for key, value in ((HASH_TAG, claims.files), (SIGNATURE_TAG, signature(claims))):
+            self.client.set_model_version_tag(found.name, found.version, key, value)
+
+    def _download(self, found: Any, folder: Path) -> Path:
+        """Not by ``models:/<name>/<version>``, which says it anew."""
+        from mlflow.artifacts import download_artifacts
+
+        self._require_files(found.name, found.version)
+        return Path(download_artifacts(artifact_uri=found.source, dst_path=str(folder)))
+
+    def _require_files(self, name: str, version: str) -> None:
+        """Asked first, since the older clients try for a minute to fetch what is not there."""
+        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+        files = self.client.get_model_version_download_uri(name, version)
+        if not get_artifact_repository(files).list_artifacts():
+            raise FileNotFoundError(f"nothing is left at {files}")
+
+    def registry(self, name: str) -> ChampionRegistry:
+        """Champion and challenger among the versions of a registered model."""
+        return ChampionRegistry(self.client, name)
+
+    def register(
+        self,
+        model: LoggedModel,
+        record: str,
+        name: str,
+        tags: Mapping[str, str],
+        description: str,
+        of_model: str = "",
+    ) -> str:
+        """A model version of this run, signed; the one it already has when called again.
+
+        Args:
+            record: SHA-256 of the run's training record.
+            tags: Of the version; ``RUN_TAG`` must be among them.
+            description: Of the version.
+            of_model: Description of the registered model, if this makes it.
+
+        Returns:
+            The version number as MLflow writes it.
+        """
+        run_id = self.require_run_id()
+        self._create_registered_model(name, of_model)
+        if not self._versions_of(run_id, name):
+            cut = {key: self._cut("model tag", key, text, TAG_LIMIT) for key, text in tags.items()}
+            version, files = self.settings.version, model.sha256
+            signed = signature(Claims(name, run_id, version, tags[RUN_TAG], files, record))
+            marks = {HASH_TAG: files, SIGNATURE_TAG: signed}
+            self.create_version(name, model.uri, {**cut, **marks})
+        # Asked again: MLflow's client sends a request again whose answer was lost.
+        version, *ghosts = self._versions_of(run_id, name)
+        for ghost in ghosts:
+            self._warn(f"The answer that named {name} version {ghost} was lost; removing it.")
+            self.client.delete_model_version(name, ghost)
+        self.client.update_model_version(name, version, description)
+        return version
+
+    def has_version(self, run_id: str) -> bool:
+        """Whether the run's model is registered, by whatever name."""
+        return bool(self.client.search_model_versions(f"run_id='{check_run_id(run_id)}'"))
+
+    def _versions_of(self, run_id: str, name: str) -> list[str]:
+        """The numbers of a run's versions, the first one first."""
+        # By the run and not by the name: a model may have thousands of versions.
+        mine = [
+            found.version
+            for found in self.client.search_model_versions(f"run_id='{run_id}'")
+            if found.name == name
+        ]
+        return [str(number) for number in sorted(mine, key=int)]
+
+    def create_version(self, name: str, model_uri: str, tags: dict[str, str]) -> Any:
+        """A new version whose files are those of this run's ``model`` folder."""
+        run = self.client.get_run(self.require_run_id())
+        source = f"{run.info.artifact_uri}/{MODEL_FOLDER}"
+        return self.client.create_model_version(name, source, run.info.run_id, tags)
+
+    def _create_registered_model(self, name: str, description: str) -> None:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self.client.create_registered_model(name, description=description)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
