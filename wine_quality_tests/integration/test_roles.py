@@ -117,15 +117,13 @@ def test_two_champions_end_in_one_sentence_and_a_person_decides(
     manual = "ops: {champion_model: {config: {policy: manual}}}"
     new.train("0.3", ops=manual)
     new.train("0.1", ops=manual)
-    new.server.rest(
-        "registered-models/alias", name=new.name, alias=CHAMPION, version="2"
-    )
+    new.server.rest("registered-models/alias", name=new.name, alias=CHAMPION, version="2")
     transition = {"name": new.name, "version": "3", "stage": "Production"}
     new.server.rest("model-versions/transition-stage", **transition)
     for command in ("run", "rollback"):
         said = new.do(command, ok=False)
         assert "version 2 has the alias champion" in said, said
-        assert "make promote VERSION=2 (or 3) decides" in said, said
+        assert "make promote VERSION=2 (or 3)." in said, said
     assert holders(new.server, new.name, CHAMPION) == ("2", "3")
     said = new.do("promote", "--version", "3")
     assert "champion       version 3 (before: 2)" in said

@@ -84,9 +84,7 @@ def return_to_version(
     _report(context, mlflow, version, current)
 
 
-def _reigning(
-    context: OpExecutionContext, registry: ChampionRegistry, decided: str
-) -> str | None:
+def _reigning(context: OpExecutionContext, registry: ChampionRegistry, decided: str) -> str | None:
     """The champion before; alias and stage agree on it afterwards.
 
     Args:

@@ -35,15 +35,11 @@ class RoleConflictError(ShownError, RuntimeError):
 
     def __init__(self, name: str, role: str, alias: str, stage: str) -> None:
         self.alias, self.stage = alias, stage
-        decide = (
-            f"make promote VERSION={alias} (or {stage}) decides for one of them"
-            if role == CHAMPION
-            else f"give both to one of them, or name a version (make promote VERSION={stage})"
-        )
+        decide = "Decide for one of them" if role == CHAMPION else "Name the one to promote"
         super().__init__(
             f"{name} has two versions that are the {role}: version {alias} has the alias {role}, "
             f"version {stage} is in the stage {STAGES[role]}, and nobody can tell which was meant "
-            f"last. {decide[0].upper()}{decide[1:]}."
+            f"last. {decide}: make promote VERSION={alias} (or {stage})."
         )
 
 
