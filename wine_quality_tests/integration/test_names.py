@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from wine_quality_tests.integration.test_promotion import Registry
+from wine_quality_tests.support.warm_commands import run_command
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
@@ -43,9 +44,9 @@ class Named(Registry):
             self.name = plain
 
 
-@pytest.mark.parametrize("name", ["O'Brien", "both ' and \"", "100% 🍷 %27 `x`"])
-def test_names_with_quotes_signs_and_emoji(registry, name):
-    named = Named(registry, name)
+def test_a_name_with_quotes_signs_and_emoji(registry):
+    """Both quotes at once, which MLflow's filters cannot have; the unit tests have either."""
+    named = Named(registry, 'O\'Brien "100%" 🍷 %27 `x`')
     assert "is the first champion" in named.train("0.5")
     assert "takes the place of version 1" in named.train("0.1")
     assert named.roles["Production"] == "2"
@@ -53,24 +54,16 @@ def test_names_with_quotes_signs_and_emoji(registry, name):
     assert named.roles["Production"] == "1"
 
 
-@pytest.mark.parametrize("name", ["a/b", "a:b", "a\\b", "..", " "])
-def test_names_that_no_version_takes_are_refused_before_training(registry, name):
+@pytest.mark.parametrize("name", ["a/b", "a:b"])
+def test_names_that_some_version_refuses_are_refused_before_training(registry, name):
     named = Named(registry, "")
-    experiment = named.name
     config = named._folder / "refused.yaml"
     config.write_text(
-        "resources: {mlflow: {config: {registered_model_name: "
-        f"{json.dumps(name)}, experiment_name: {experiment}}}}}}}\n"
+        f"resources: {{mlflow: {{config: {{registered_model_name: {json.dumps(name)}, "
+        f"experiment_name: {named.name}}}}}}}\n"
     )
-    arguments = [*("--tracking-uri", named.server.uri), "--config", str(config)]
-    said = refused(named, arguments)
-    assert "registered_model_name" in said, said
-    assert named.server.runs(experiment) == []
-
-
-def refused(named: Named, arguments: list[str]) -> str:
-    from wine_quality_tests.support.warm_commands import run_command
-
+    arguments = ["--tracking-uri", named.server.uri, "--config", str(config)]
     done = run_command("run", "--mlflow", named.key, *arguments)
     assert done.returncode != 0
-    return done.stdout + done.stderr
+    assert "registered_model_name" in done.stdout + done.stderr
+    assert named.server.runs(named.name) == []

@@ -152,7 +152,7 @@ def test_a_server_without_stages(mlflow_server, proxy, answer):
     client = MlflowClient(proxy.uri)
     client.create_registered_model(name)
     for _ in range(2):
-        client.create_model_version(name, "mlflow-artifacts:/nowhere")
+        client.create_model_version(name, "s3://bucket/nowhere")
     proxy.refuse("transition-stage|get-latest-versions", answer=answer)
     registry = ChampionRegistry(client, name)
     for version in ("1", "2"):
@@ -186,7 +186,7 @@ def test_the_client_of_2_1_1(mlflow_server: Callable, of_server: MlflowVersion):
     server, name = mlflow_server(of_server), f"O'Brien-{uuid.uuid4().hex[:8]}"
     server.rest("registered-models/create", name=name)
     for _ in range(3):
-        server.rest("model-versions/create", name=name, source="mlflow-artifacts:/nowhere")
+        server.rest("model-versions/create", name=name, source="s3://bucket/nowhere")
     at_first = {"name": name, "version": "1", "stage": "Production"}
     server.rest("model-versions/transition-stage", **at_first)
     if of_server is NEW:

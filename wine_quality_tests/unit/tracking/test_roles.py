@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from mlflow.tracking import MlflowClient
 
-from wine_quality.tracking.registry.champion import ChampionRegistry
+from wine_quality.tracking.registry.all_versions import versions_of
+from wine_quality.tracking.registry.champion import DECISION_TAG, OPEN, ChampionRegistry
 from wine_quality.tracking.registry.registered_model import RegisteredModel, RegisteredState
 from wine_quality.tracking.registry.roles import (
     CHALLENGER,
@@ -187,6 +188,19 @@ def test_an_alias_of_a_version_that_is_gone_and_a_model_that_is_not_there(client
     assert registry.holder(CHAMPION) is None
     assert ChampionRegistry(client, "another").holder(CHAMPION) is None
     assert ChampionRegistry(client, "another").adopt(CHAMPION, pytest.fail) is None
+
+
+@pytest.mark.parametrize("name", ["O'Brien", 'the "best"', "both ' and \"", "100% 🍷 %27 `x`"])
+def test_names_of_any_kind_are_found(client, name):
+    client.create_registered_model(name)
+    for _ in range(3):
+        client.create_model_version(name, "s3://bucket/model")
+    registry = ChampionRegistry(client, name)
+    registry.tag("2", DECISION_TAG, OPEN)
+    assert registry.rivals("3", None) == ["2"]
+    assert [str(one.version) for one in versions_of(client, name)] == ["3", "2", "1"]
+    registry.crown("3", None)
+    assert registry.holder(CHAMPION) == "3"
 
 
 class WithoutStages:
