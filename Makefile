@@ -8,6 +8,8 @@ VERSIONS ?= 3
 # Files of tests that run at the same time: much of their time is waiting for servers to start.
 JOBS ?= 3
 SIDE_BY_SIDE = $(if $(filter-out 1,$(JOBS)),-n $(JOBS) --dist loadfile --no-loadscope-reorder)
+# A path, with ::test behind it or not; else part of a name.
+PICKED_TESTS = $(if $(wildcard $(firstword $(subst ::, ,$(T)))),$(T),-k "$(T)")
 ROOT := $(or $(WINE_QUALITY_ENVIRONMENTS),.venvs)
 BIN := $(ROOT)/mlflow-3/bin
 PICKED = $(if $(MLFLOW),--mlflow $(MLFLOW))
@@ -18,7 +20,7 @@ BUILD := $(PYTHON) -m wine_quality.environments build
 JAVA = $(shell command -v java)
 
 .DEFAULT_GOAL := help
-.PHONY: help env envs devenvs run sweep promote rollback deploy serve image trust metrics forget retention gc backup restore up spark stack stack-down stack-env test quick lint audit sbom bench bench-scale fuzz file-matrix attack faults kills orders chaos screenshots browser clean
+.PHONY: help env envs devenvs run sweep promote rollback deploy serve image trust metrics forget retention gc backup restore up spark stack stack-down stack-env test quick lint audit sbom bench bench-scale fuzz reference docs docs-serve file-matrix attack faults kills orders chaos screenshots browser clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -95,8 +97,8 @@ devenvs:
 	@$(BUILD) all --dev --keep-going
 	@$(BIN)/python -m wine_quality.serving.environment
 
-test: devenvs ## pass all tests, those of all three MLflow versions included
-	@$(BIN)/python -m pytest $(SIDE_BY_SIDE)
+test: devenvs ## pass all tests, those of all three MLflow versions included (T=file, folder or name: some)
+	@$(BIN)/python -m pytest --durations 10 $(if $(T),$(PICKED_TESTS),$(SIDE_BY_SIDE))
 
 quick: devenvs ## the tests that need no server: an answer in about two minutes
 	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not slow"
@@ -117,10 +119,11 @@ chaos: devenvs ## the job in a loop while services are killed, for MINUTES=5 (AR
 attack: devenvs ## attack `make up` and `make stack` as whoever may launch runs would, and print what held
 	@WINE_QUALITY_ATTACKS=all $(BIN)/python -m pytest wine_quality_tests/attacks $(ARGS)
 
-lint: devenvs ## ruff and mypy
+lint: devenvs ## ruff, mypy and the layers (import-linter)
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy wine_quality
+	@$(BIN)/lint-imports --no-cache
 
 audit: devenvs ## known vulnerabilities of every lock file, less the accepted ones (asks the package index)
 	@$(BIN)/python -m wine_quality.supply_chain.audit
@@ -144,6 +147,18 @@ bench-scale: devenvs ## training on 1 M and 10 M wines (ARGS=--full: 100 M) agai
 
 fuzz: devenvs ## make up bad input and see what comes of it (ARGS="--minutes 60 --seed 7")
 	@$(BIN)/python -W ignore -m wine_quality_tests.fuzz $(ARGS)
+
+reference: devenvs ## write the pages of the documentation that are made from the code
+	@$(BIN)/python -W ignore -m wine_quality_tests.support.reference_pages
+
+docs: ## build the documentation into build/docs; a dead link fails it
+	@$(PYTHON) -m wine_quality.environments tools docs
+	@NO_MKDOCS_2_WARNING=1 $(ROOT)/docs/bin/mkdocs build --strict --site-dir build/docs
+	@echo "build/docs/index.html"
+
+docs-serve: ## show the documentation at http://localhost:8000, built anew when a page changes
+	@$(PYTHON) -m wine_quality.environments tools docs
+	@NO_MKDOCS_2_WARNING=1 $(ROOT)/docs/bin/mkdocs serve
 
 file-matrix: devenvs ## what comes of each kind of file, into docs/file-matrix.md
 	@$(BIN)/python -W ignore -m wine_quality_tests.support.file_matrix > docs/file-matrix.md.tmp

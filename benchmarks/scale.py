@@ -23,11 +23,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.scale_environment import bench_python
 from benchmarks.scale_meter import available_bytes
 from benchmarks.scale_plot import draw
 from benchmarks.scale_rows import ALPHA, CORES, L1_RATIO, NAMES, ROWS
 from benchmarks.scale_run import Measured, Skipped, measure
+from wine_quality.environments.tools import tools_python
 from wine_quality.paths import PROJECT_ROOT
 from wine_quality_tests.support.generated_wines import write_wines
 
@@ -207,7 +207,7 @@ def main() -> None:
     parser.add_argument("--folder", help="keep the generated files here, and use those of before")
     parser.add_argument("--plots", action="store_true", help="draw docs/images/scale-*.png anew")
     options = parser.parse_args()
-    python = bench_python()
+    python = tools_python("bench")
     sizes: list[Size] = []
     with tempfile.TemporaryDirectory() as passing:
         folder = options.folder or passing

@@ -50,9 +50,9 @@ def meant(options: argparse.Namespace, version: MlflowVersion) -> tuple[Tracker,
         TrackingServerError: the server does not answer, is another version's, or has two champions.
     """
     from wine_quality.project import MODEL
+    from wine_quality.tracking.connection import connect, tracking_settings
     from wine_quality.tracking.registry.champion import CHAMPION
     from wine_quality.tracking.registry.roles import RoleConflictError
-    from wine_quality.tracking.servers.connection import connect, tracking_settings
     from wine_quality.tracking.servers.server_check import TrackingServerError
 
     name = options.model or MODEL

@@ -56,7 +56,7 @@ def serve(options: argparse.Namespace) -> int:
 def _serve(options: argparse.Namespace, version: MlflowVersion) -> int:
     from wine_quality.project import MODEL
     from wine_quality.serving.follow import Follower, Registry
-    from wine_quality.tracking.servers.connection import connect, tracking_settings
+    from wine_quality.tracking.connection import connect, tracking_settings
 
     os.environ.update(_IMPATIENCE)
     name = options.model or MODEL

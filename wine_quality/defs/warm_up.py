@@ -1,6 +1,18 @@
-"""Loaded once by each warm process, before its first run (``execution.warm_imports``)."""
+"""What the processes of runs load before they have a run: of this code location, by
+``execution.startup.warm_up``."""
 
 from __future__ import annotations
+
+FIRST_IMPORTS = (
+    "sklearn.linear_model",
+    "pandas",
+    "mlflow.sklearn",
+    "mlflow.store.tracking.sqlalchemy_store",
+    "matplotlib.figure",
+    "matplotlib.backends.backend_agg",
+    "wine_quality.definitions",
+)
+"""What nearly every run imports inside its functions: of a process that is about to get one."""
 
 IMPORTS = (
     "sklearn.linear_model",
@@ -31,8 +43,8 @@ IMPORTS = (
     "pyarrow.parquet",
     "wine_quality.definitions",
 )
-"""What a run imports inside its functions, in the order that costs least. Each is passed by in an
-environment that lacks it."""
+"""All that a run may import, in the order that costs least: of a warm process, which has the time.
+Each is passed by in an environment that lacks it."""
 
 
 def rehearse() -> None:

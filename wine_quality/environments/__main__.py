@@ -1,4 +1,7 @@
-"""``python3 -m wine_quality.environments build VERSION… [--dev|--stack] [--spark]`` or ``list``."""
+"""``python3 -m wine_quality.environments`` builds environments.
+
+``build VERSION… [--dev|--stack] [--spark]``, ``list``, or ``tools NAME``.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import sys
 from wine_quality.environments.build import build, is_current
 from wine_quality.environments.install import BuildError
 from wine_quality.environments.interpreters import InterpreterMissingError
+from wine_quality.environments.tools import tools_python
 from wine_quality.environments.versions import MLFLOW_VERSIONS, get_version
 
 
@@ -23,7 +27,11 @@ def main() -> int:
         "--keep-going", action="store_true", help="pass over versions no Python is here for"
     )
     commands.add_parser("list", help="show the versions and whether they are built")
+    tools = commands.add_parser("tools", help="build the environment of a lock file of tools")
+    tools.add_argument("name", choices=["docs", "bench"])
     options = parser.parse_args()
+    if options.command == "tools":
+        return _build_tools(options.name)
     if options.command == "list":
         for version in MLFLOW_VERSIONS.values():
             state = "built" if is_current(version, dev=False) else f"({version.build_command})"
@@ -46,6 +54,15 @@ def main() -> int:
         except KeyboardInterrupt:
             print(f"Interrupted: MLflow {key} is not built.", file=sys.stderr)
             return 130
+    return 0
+
+
+def _build_tools(name: str) -> int:
+    try:
+        tools_python(name)
+    except (InterpreterMissingError, BuildError) as error:
+        print(error, file=sys.stderr)
+        return 1
     return 0
 
 

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import ctypes
 import gc
-import importlib
 from contextlib import suppress
 
 from wine_quality.dagster_support.dagster_private import RUN_MODULES
 from wine_quality.execution import startup
-
-WARM_UP = "wine_quality.defs.warm_up"
-"""The code location's own part: ``IMPORTS``, names of modules, and ``rehearse``, a function."""
 
 
 def load() -> None:
@@ -23,7 +19,7 @@ def load() -> None:
     startup.begin()
     from dagster import DagsterInstance  # noqa: F401
 
-    warm_up = importlib.import_module(WARM_UP)
+    warm_up = startup.warm_up()
     startup.preload((*warm_up.IMPORTS, *RUN_MODULES))
     from wine_quality.environments.versions import MLFLOW_VERSIONS
     from wine_quality.execution import run_process  # noqa: F401

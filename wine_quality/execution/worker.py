@@ -28,18 +28,6 @@ def die_with_parent() -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-# What the steps import inside their functions; here the parent is still at its own imports.
-_LATER_IMPORTS = (
-    "sklearn.linear_model",
-    "pandas",
-    "mlflow.sklearn",
-    "mlflow.store.tracking.sqlalchemy_store",
-    "matplotlib.figure",
-    "matplotlib.backends.backend_agg",
-    "wine_quality.definitions",
-)
-
-
 def main() -> int:
     die_with_parent()
     startup.begin()
@@ -60,7 +48,8 @@ def main() -> int:
     from wine_quality.execution.kept_connections import keep_connections
     from wine_quality.execution.run_failures import present_error
 
-    startup.preload(_LATER_IMPORTS)
+    # The parent is still at its own imports.
+    startup.preload(startup.warm_up().FIRST_IMPORTS)
     plan_arguments = sys.stdin.read()
     if not plan_arguments:
         return 0  # started early by a process that ended before it had a plan

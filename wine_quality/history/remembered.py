@@ -23,8 +23,8 @@ from urllib.parse import urlunsplit
 
 from wine_quality.datasets.parquet import read_parquet, write_parquet
 from wine_quality.escaping import ShownError
-from wine_quality.sources.source import local_path_of, path_of
-from wine_quality.sources.transfer import split_url
+from wine_quality.sources.source import local_path_of
+from wine_quality.sources.transfer import path_of, split_url
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from wine_quality.sources.transfer import SourceError, redact_url, split_url
+from wine_quality.sources.transfer import SourceError, path_of, redact_url, split_url
 
 SCHEMES = "WINE_QUALITY_ALLOWED_SCHEMES"
 HOSTS = "WINE_QUALITY_ALLOWED_HOSTS"
@@ -81,8 +81,6 @@ def check_allowed(url: str) -> None:
     elif scheme == "s3":
         _check_bucket(url)
     elif scheme == "file":
-        from wine_quality.sources.source import path_of
-
         named = split_url(url).scheme == "file"
         check_path(Path(unquote(split_url(url).path)) if named else path_of(url), url)
 

@@ -15,10 +15,11 @@ from functools import cached_property
 from pathlib import Path
 
 from wine_quality.escaping import escaped
-from wine_quality.sources.source import local_path_of, path_of
+from wine_quality.sources.source import local_path_of
 from wine_quality.sources.transfer import (
     SourceError,
     SourceLimits,
+    path_of,
     redact_url,
     split_url,
     with_retries,

@@ -13,6 +13,7 @@ from wine_quality.sources.allowed import check_allowed, check_opened, scheme_of
 from wine_quality.sources.transfer import (
     SourceError,
     SourceLimits,
+    path_of,
     redact_url,
     split_url,
     too_large,
@@ -84,20 +85,6 @@ def local_path_of(url: str) -> Path:
             f"file:///{host}{parts.path}"
         )
     return Path(unquote(parts.path))
-
-
-def path_of(text: str) -> Path:
-    """A path as a person writes it.
-
-    Raises:
-        SourceError: it begins with ``~`` and the name of nobody.
-    """
-    try:
-        return Path(text).expanduser()
-    except RuntimeError as error:
-        raise SourceError(
-            f"{text} begins with the home of a user who is not known here. Write the whole path."
-        ) from error
 
 
 def _read_path(path: Path, url: str, limits: SourceLimits) -> bytes:

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 from urllib.parse import SplitResult, urlsplit
 
@@ -101,3 +102,17 @@ def within_deadline(read: Callable[[threading.Event], T], url: str, limits: Sour
             f"{redact_url(url)} took longer than {limits.total_seconds:g} s in all "
             f"({limits.total_setting})."
         ) from None
+
+
+def path_of(text: str) -> Path:
+    """A path as a person writes it.
+
+    Raises:
+        SourceError: it begins with ``~`` and the name of nobody.
+    """
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        raise SourceError(
+            f"{text} begins with the home of a user who is not known here. Write the whole path."
+        ) from error

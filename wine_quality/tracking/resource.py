@@ -35,6 +35,10 @@ from wine_quality.policy.names import check_experiment_name, check_model_name
 from wine_quality.policy.places import check_link
 from wine_quality.project import EXPERIMENT, MODEL
 from wine_quality.tracking.client import TrackingSettings
+from wine_quality.tracking.connection import (
+    connect,
+    tracking_settings,
+)
 from wine_quality.tracking.registry.promotion_note import disown_promotion
 from wine_quality.tracking.runs.lifecycle import (
     Resumption,
@@ -42,19 +46,8 @@ from wine_quality.tracking.runs.lifecycle import (
     final_status,
     resumption_of,
 )
-from wine_quality.tracking.runs.run_tags import (
-    LEFT,
-    OPEN,
-    RUN_TAG,
-    run_name,
-    tags_for_mlflow,
-    without_password,
-)
-from wine_quality.tracking.servers.addresses import allowed_tracking_uri
-from wine_quality.tracking.servers.connection import (
-    connect,
-    tracking_settings,
-)
+from wine_quality.tracking.runs.run_tags import LEFT, OPEN, RUN_TAG, run_name, tags_for_mlflow
+from wine_quality.tracking.servers.addresses import allowed_tracking_uri, without_password
 from wine_quality.tracking.servers.server_check import server_named
 from wine_quality.tracking.step_tags import opens_one, planned_tags
 from wine_quality.tracking.tracker import Tracker

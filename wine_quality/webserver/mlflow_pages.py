@@ -17,8 +17,12 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 from wine_quality.environments.versions import MLFLOW_VERSIONS, MlflowVersion
 from wine_quality.paths import embedded_store
-from wine_quality.tracking.runs.run_tags import without_password
-from wine_quality.tracking.servers.addresses import UIS, WHICH_MLFLOW, configured_uri
+from wine_quality.tracking.servers.addresses import (
+    UIS,
+    WHICH_MLFLOW,
+    configured_uri,
+    without_password,
+)
 from wine_quality.webserver.guard import LOOPBACK
 from wine_quality.webserver.layer import Application, Receive, Scope, Send, respond
 

@@ -19,8 +19,8 @@ from wine_quality.history.remembered import RememberedFile, key_of
 from wine_quality.history.remembered_sums import SAMPLED_ROWS, RememberedSums, write_sums
 from wine_quality.history.sums import all_sums
 from wine_quality.paths import PACKAGED_RED_WINE
-from wine_quality.sources.source import SourceError, local_path_of, path_of
-from wine_quality.sources.transfer import redact_url, split_url
+from wine_quality.sources.source import SourceError, local_path_of
+from wine_quality.sources.transfer import path_of, redact_url, split_url
 from wine_quality.wines.loading import PACKAGED_NAME, RawWineCsvConfig, WinesRefusedError
 from wine_quality.wines.split import BY_VALUES
 from wine_quality.wines.streamed import StreamedSplit

@@ -8,7 +8,8 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from wine_quality.tracking.registry.provenance import HASH_TAG, model_sha256
+from wine_quality.tracking.model_files import model_sha256
+from wine_quality.tracking.registry.provenance import HASH_TAG
 from wine_quality_tests.support.servers import MlflowServer
 
 

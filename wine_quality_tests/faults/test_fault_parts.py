@@ -23,8 +23,8 @@ from wine_quality.environments.versions import MLFLOW_VERSIONS
 from wine_quality.execution import lost_runs
 from wine_quality.execution.lost_runs import end_lost_runs
 from wine_quality.paths import PROJECT_ROOT
+from wine_quality.tracking.connection import connect, tracking_settings
 from wine_quality.tracking.runs.run_log import LoggedModel
-from wine_quality.tracking.servers.connection import connect, tracking_settings
 from wine_quality_tests.faults import fault_matrix
 from wine_quality_tests.faults.fault_link import FaultLink
 from wine_quality_tests.faults.fault_matrix import Cell, Outcome

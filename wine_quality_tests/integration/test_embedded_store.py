@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(200)]
 _CLIENT = """
 import sys
 from wine_quality.environments.versions import get_version
-from wine_quality.tracking.servers.connection import connect, tracking_settings
+from wine_quality.tracking.connection import connect, tracking_settings
 version = get_version(sys.argv[1])
 tracker = connect(version, tracking_settings(version), print)
 tracker.open(None, "one of several", {})

@@ -16,7 +16,8 @@ import pytest
 
 from wine_quality.environments.versions import MLFLOW_VERSIONS
 from wine_quality.paths import PROJECT_ROOT
-from wine_quality.tracking.registry.provenance import HASH_TAG, SIGNATURE_TAG, model_sha256
+from wine_quality.tracking.model_files import model_sha256
+from wine_quality.tracking.registry.provenance import HASH_TAG, SIGNATURE_TAG
 from wine_quality_tests.attacks.hand_made import (
     Payload,
     make_champion,

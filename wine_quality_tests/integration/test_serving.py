@@ -20,10 +20,10 @@ from wine_quality.environments.versions import MLFLOW_VERSIONS
 from wine_quality.metrics_history.database import VARIABLE
 from wine_quality.paths import PROJECT_ROOT
 from wine_quality.serving.backend import _of_prediction_log
+from wine_quality.tracking.model_files import model_sha256
 from wine_quality.tracking.registry.champion import CHAMPION
 from wine_quality.tracking.registry.provenance import (
     SIGNATURE_TAG,
-    model_sha256,
     require_signature,
     signature,
 )

@@ -96,9 +96,9 @@ def champion_model(
     elasticnet_model,
     registered_model,
 ):
-    """The version that serves: the reigning champion, or the new one if it is better.
+    """The version that serves: the champion, or the new version if it is better.
 
-    Both predict the same held-out rows. The former champion stays registered, and
+    Both predict the same held-out rows. The previous champion stays registered;
     ``make rollback`` returns to it.
     """
     require_same_version(mlflow, elasticnet_model)

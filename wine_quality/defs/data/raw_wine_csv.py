@@ -41,9 +41,9 @@ def raw_wine_csv(
     wine_history: WineHistory,
     training_engine: TrainingEngine,
 ) -> Iterator[Any]:
-    """The wines as they arrived, held against the data contract.
+    """The wines as they arrived, checked against the data contract.
 
-    Streaming engines only look at the files here: their rows are read by ``train_test_split``.
+    With a streaming engine this step only inspects the files; ``train_test_split`` reads the rows.
     """
     if training_engine.is_streaming:
         warn = context.log.warning

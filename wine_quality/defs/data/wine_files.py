@@ -33,8 +33,8 @@ WINE_FILES = AssetSpec(
     kinds={"csv"},
     owners=["team:ml-platform"],
     partitions_def=DynamicPartitionsDefinition(name=PARTITIONS),
-    description="The files that kept the data contract, one partition each. raw_wine_csv adds a "
-    "file when a run reads it; `make forget` takes it away.",
+    description="Files that passed the data contract, one partition each. raw_wine_csv adds a "
+    "file when a run reads it; `make forget` removes it.",
 )
 
 

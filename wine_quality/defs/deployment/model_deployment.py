@@ -91,7 +91,7 @@ def model_deployment(
 ):
     """The champion's model repository for MLServer, and manifests for Seldon Core and KServe.
 
-    Written for every target, applied to the one that is configured. `make serve` follows the
+    Written for every target, and applied to the configured one. `make serve` follows the
     champion by itself.
     """
     from wine_quality.packaging.served_model import UnservableModel

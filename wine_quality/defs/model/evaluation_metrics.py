@@ -32,8 +32,10 @@ def evaluation_metrics(
     train_test_split,
     elasticnet_model,
 ):
-    """RMSE, MAE and R² on the held-out part, with plots; the models before are in one of them
-    where a metrics history is kept."""
+    """RMSE, MAE and R² on the held-out part, with plots.
+
+    Where a metrics history is kept, one plot shows earlier models too.
+    """
     training_steps.require_same_version(mlflow, elasticnet_model)
     split, model = split_of(train_test_split), elasticnet_model["model"]
     require_same_split(elasticnet_model["data"], split.data)

@@ -29,7 +29,7 @@ def registered_model(
     elasticnet_model,
     evaluation_metrics,
 ):
-    """A version of the registered model, made once however often this run is retried."""
+    """A version of the registered model. A retry makes no second version."""
     training_steps.require_same_version(mlflow, elasticnet_model)
     require_metrics_of_model(mlflow.tracker, elasticnet_model, evaluation_metrics)
     tracker = mlflow.continue_run(context, Training.required(elasticnet_model, "elasticnet_model"))

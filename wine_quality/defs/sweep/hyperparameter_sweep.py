@@ -4,7 +4,7 @@ One MLflow run holds the sweep, with a child run for each point; the best point 
 whole training part in it, registered, and challenges the champion.
 """
 
-from typing import Annotated, Any
+from typing import Any
 
 from dagster import (
     AssetCheckResult,
@@ -18,19 +18,16 @@ from dagster import (
     graph,
     op,
 )
-from pydantic import Field
 
-from wine_quality.dagster_support.config_fields import CheckedConfig
-from wine_quality.defs.champion.champion_model import PromotionConfig, challenge
+from wine_quality.defs.champion.champion_model import challenge
 from wine_quality.defs.data import streamed_wines
 from wine_quality.defs.data.arrival_tags import arrived_at, data_tags
-from wine_quality.defs.data.split_config import SplitConfig
 from wine_quality.defs.data.train_test_split import check_split, split_wines
 from wine_quality.defs.data.wine_files import materialization, note_files
 from wine_quality.defs.model import training_steps, trend
-from wine_quality.defs.model.elasticnet_model import TrainingConfig
 from wine_quality.defs.model.parts import require_same_split
 from wine_quality.defs.ownership import GROUP, OWNERS
+from wine_quality.defs.sweep.config import OfferConfig, SweepConfig, SweepDataConfig
 from wine_quality.engines.resource import TrainingEngine
 from wine_quality.history.wine_history import WineHistory
 from wine_quality.metrics_history.resource import MetricsHistory
@@ -40,7 +37,7 @@ from wine_quality.tracking.servers.links import mlflow_link
 from wine_quality.tracking.servers.server_check import server_named
 from wine_quality.tracking.step_tags import opens_mlflow_run
 from wine_quality.tracking.training import KEY, Training
-from wine_quality.wines.loading import RawWineCsvConfig, WinesRefusedError, load_wines
+from wine_quality.wines.loading import WinesRefusedError, load_wines
 from wine_quality.wines.split import split_of
 
 _SOLVER_SEED = 42
@@ -55,49 +52,6 @@ hyperparameter_sweep = AssetSpec(
     description="The cross-validated errors of the latest sweep. Launch the job "
     "wine_quality_sweep to make another.",
 )
-
-
-class SweepDataConfig(RawWineCsvConfig, SplitConfig):
-    """Which wines, and which of them are held out."""
-
-
-class SweepPoint(CheckedConfig):
-    """One pair of hyperparameters."""
-
-    alpha: float = Field(
-        ge=0, allow_inf_nan=False, description="Strength of the penalty, at least 0."
-    )
-    l1_ratio: float = Field(ge=0, le=1, description="Share of L1 in the penalty, 0 to 1.")
-
-
-class SweepConfig(CheckedConfig):
-    """Which points, and how they are compared."""
-
-    alphas: list[Annotated[float, Field(ge=0, allow_inf_nan=False)]] = Field(
-        default=[0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 0.5, 1.0],
-        description="Strengths of the penalty; each is tried with each l1_ratio.",
-    )
-    l1_ratios: list[Annotated[float, Field(ge=0, le=1)]] = Field(
-        default=[0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0],
-        description="Shares of L1 in the penalty, 0 to 1: 0 is ridge, 1 is lasso.",
-    )
-    points: list[SweepPoint] = Field(
-        default=[], description="A list of points, in place of the grid of alphas and l1_ratios."
-    )
-    folds: int = Field(
-        default=5, ge=2, le=100, description="Parts of the training rows, each held out once."
-    )
-    fold_seed: int = Field(
-        default=40,
-        ge=0,
-        le=2**32 - 1,
-        description="Seed by which rows go to folds; with a streaming "
-        "engine the split's seed says that.",
-    )
-
-
-class OfferConfig(PromotionConfig, TrainingConfig):
-    """When the best point becomes the champion."""
 
 
 @op

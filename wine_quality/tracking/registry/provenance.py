@@ -12,14 +12,12 @@ import hashlib
 import hmac
 import json
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from wine_quality.escaping import ShownError
 from wine_quality.tracking.client import MODEL_FOLDER
+from wine_quality.tracking.model_files import UntrustedModelError, model_sha256
 from wine_quality.tracking.registry.signing_key import key_id, signing_keys
 from wine_quality.tracking.runs.run_tags import RUN_TAG
 
@@ -29,12 +27,6 @@ SIGNATURE_TAG = "wine_quality.signature"
 NO_RECORD = "none"
 _FORMAT = "1"
 _PARTS = re.compile(r"[\w.-]+(?::[\w.-]+){6}", re.ASCII)
-# Written by MLflow's client beside what it downloads.
-_NOT_OURS = ("registered_model_meta",)
-
-
-class UntrustedModelError(ShownError, RuntimeError):
-    """The version is not one that may be loaded; the message says why and what to do."""
 
 
 @dataclass(frozen=True)
@@ -56,45 +48,6 @@ class Claims:
     dagster_run_id: str
     files: str
     record: str
-
-
-def model_sha256(folder: Path) -> str:
-    """Over the name and the content of each file below ``folder``, in the names' order.
-
-    Raises:
-        UntrustedModelError: a name has a line break or the like, and could pass for several files.
-    """
-    whole = hashlib.sha256()
-    files = {file.relative_to(folder).as_posix(): file for file in folder.rglob("*")}
-    for name in files:
-        if not name.isprintable():
-            raise UntrustedModelError(f"a model has a file called {name!r}, so it is not loaded")
-    for name in sorted(name for name, file in files.items() if not file.is_dir()):
-        if name not in _NOT_OURS:
-            content = hashlib.sha256(files[name].read_bytes()).hexdigest()
-            whole.update(f"{content}  {name}\n".encode())
-    return whole.hexdigest()
-
-
-@contextmanager
-def hashed_uploads(owner: Any, name: str) -> Iterator[list[str]]:
-    """The ``model_sha256`` of each folder that ``owner.name`` is called with meanwhile.
-
-    ``log_model`` writes into a folder of its own and uploads that; no version hands it out.
-    """
-    before = getattr(owner, name)
-    seen: list[str] = []
-
-    def upload(*arguments: Any, **named: Any) -> Any:
-        folders = (Path(one) for one in (*arguments, *named.values()) if isinstance(one, str))
-        seen.extend(model_sha256(folder) for folder in folders if folder.is_absolute())
-        return before(*arguments, **named)
-
-    setattr(owner, name, upload)
-    try:
-        yield seen
-    finally:
-        setattr(owner, name, before)
 
 
 def signature(claims: Claims) -> str:

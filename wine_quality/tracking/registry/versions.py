@@ -15,6 +15,7 @@ from wine_quality.tracking.client import (
     TRAINING_RECORD,
     TrackingSettings,
 )
+from wine_quality.tracking.model_files import model_sha256
 from wine_quality.tracking.registry.champion import ChampionRegistry
 from wine_quality.tracking.registry.loadable import loadable_formats, require_loadable
 from wine_quality.tracking.registry.provenance import (
@@ -23,7 +24,6 @@ from wine_quality.tracking.registry.provenance import (
     SIGNATURE_TAG,
     Claims,
     UntrustedModelError,
-    model_sha256,
     require_files,
     require_own_run,
     require_seal,

@@ -26,11 +26,12 @@ from wine_quality.dagster_support.run_tag_names import (
 from wine_quality.environments.versions import get_version
 from wine_quality.escaping import ShownError
 from wine_quality.paths import PROJECT_ROOT
-from wine_quality.tracking.runs.run_tags import LEFT, OPEN, RUN_TAG, without_password
+from wine_quality.tracking.runs.run_tags import LEFT, OPEN, RUN_TAG
 from wine_quality.tracking.servers.addresses import (
     ForbiddenServerError,
     allowed_tracking_uri,
     configured_uri,
+    without_password,
 )
 from wine_quality.tracking.servers.embedded_store import embedded_uri
 

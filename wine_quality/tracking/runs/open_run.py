@@ -15,12 +15,8 @@ from wine_quality.tracking.runs.child_runs import (
     children_experiment,
     end_running_children,
 )
-from wine_quality.tracking.runs.run_tags import (
-    NOTE_TAG,
-    RUN_TAG,
-    with_dagster_link,
-    without_password,
-)
+from wine_quality.tracking.runs.run_tags import NOTE_TAG, RUN_TAG, with_dagster_link
+from wine_quality.tracking.servers.addresses import without_password
 from wine_quality.tracking.training import MlflowRunGoneError, Training
 
 if TYPE_CHECKING:

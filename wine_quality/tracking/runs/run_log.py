@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wine_quality.tracking.client import TRAINING_RECORD
-from wine_quality.tracking.registry.provenance import hashed_uploads
+from wine_quality.tracking.model_files import hashed_uploads
 from wine_quality.tracking.runs.open_run import OpenRun
 
 if TYPE_CHECKING:

@@ -13,7 +13,6 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from wine_quality.paths import PROJECT_ROOT, running_ui
-from wine_quality.sources.location import redacted
 
 if TYPE_CHECKING:
     from dagster import DagsterRun
@@ -122,8 +121,3 @@ def git_commit() -> str:
     except (OSError, subprocess.TimeoutExpired):
         return "unknown"
     return answer.stdout.strip() or "unknown"
-
-
-def without_password(uri: str) -> str:
-    """The URI as it may be shown, and noted: no user, no password, printable characters."""
-    return redacted(uri)

@@ -93,3 +93,8 @@ def _same_server(wanted: Location, known: str) -> bool:
     if wanted.query or other.query or not wanted.host:
         return wanted.text == other.text
     return wanted.server == other.server
+
+
+def without_password(uri: str) -> str:
+    """The URI as it may be shown, and noted: no user, no password, printable characters."""
+    return redacted(uri)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from wine_quality.escaping import ShownError
 from wine_quality.sources.location import LocationError, parse_location
-from wine_quality.tracking.runs.run_tags import without_password
+from wine_quality.tracking.servers.addresses import without_password
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,14 +14,13 @@ import pytest
 import yaml
 
 from wine_quality.paths import PROJECT_ROOT
+from wine_quality.tracking.model_files import hashed_uploads, model_sha256
 from wine_quality.tracking.registry.loadable import VARIABLE as FORMATS
 from wine_quality.tracking.registry.loadable import loadable_formats, require_loadable
 from wine_quality.tracking.registry.provenance import (
     SIGNATURE_TAG,
     Claims,
     UntrustedModelError,
-    hashed_uploads,
-    model_sha256,
     require_seal,
     require_signature,
     signature,

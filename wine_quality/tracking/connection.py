@@ -11,8 +11,12 @@ from wine_quality.environments.versions import MODEL_PACKAGES, MlflowVersion
 from wine_quality.paths import embedded_store
 from wine_quality.project import EXPERIMENT
 from wine_quality.tracking.client import TrackingSettings
-from wine_quality.tracking.runs.run_tags import without_password
-from wine_quality.tracking.servers.addresses import configured_ui, configured_uri, ui_variable
+from wine_quality.tracking.servers.addresses import (
+    configured_ui,
+    configured_uri,
+    ui_variable,
+    without_password,
+)
 from wine_quality.tracking.servers.embedded_store import ARTIFACTS, embedded_uri, prepare
 from wine_quality.tracking.servers.server_check import check_server
 from wine_quality.tracking.tracker import Tracker

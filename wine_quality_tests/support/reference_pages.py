@@ -1,0 +1,154 @@
+"""The page of the environment variables, made from the code.
+
+``python -m wine_quality_tests.support.reference_pages`` writes it (``make reference``); a test
+holds it against the code.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from pydantic import BaseModel, SecretStr
+
+from wine_quality.paths import PROJECT_ROOT
+
+PAGE = PROJECT_ROOT / "docs" / "reference" / "environment-variables.md"
+_NAME = re.compile(r"WINE_QUALITY_[A-Z0-9_]*[A-Z0-9](?![A-Z0-9_{*…]|_)")
+
+Rows = list[tuple[str, str, str]]
+
+PLACES: Rows = [
+    (
+        "HOME",
+        "`.wine_quality` in the project",
+        "values, history, embedded stores, the Dagster home",
+    ),
+    ("ENVIRONMENTS", "`.venvs` in the project", "where environments are built"),
+    ("BUILD_ENVIRONMENTS", "1", "0: a run whose version is not built fails instead of building it"),
+    ("ASSETS", "`assets` in the home", "values between steps: a folder or `s3://bucket/prefix`"),
+    ("ASSETS_KEY", "", "S3 key for it"),
+    ("ASSETS_SECRET", "", "S3 secret for it"),
+    ("ASSETS_ENDPOINT", "", "address of an S3 store other than AWS"),
+    ("ASSETS_REGION", "", "its region"),
+    ("HISTORY", "`history` in the home", "accepted files: a folder or `s3://bucket/prefix`"),
+    ("DEPLOYMENTS", "beside the assets", "what serves a model: a folder or `s3://bucket/prefix`"),
+    ("DATA_KEY", "the AWS variables", "S3 key for reading wines"),
+    ("DATA_SECRET", "the AWS variables", "S3 secret for reading wines"),
+    ("DATA_ENDPOINT", "the AWS variables", "address of an S3 store other than AWS"),
+    ("DATA_REGION", "the AWS variables", "its region"),
+]
+RUNS: Rows = [
+    ("MLFLOW", "3", "the version of runs whose config names none"),
+    ("MLFLOW_URI_3", "`MLFLOW_TRACKING_URI`, else embedded", "tracking server of runs of MLflow 3"),
+    ("MLFLOW_URI_2_1_1", "`MLFLOW_TRACKING_URI`, else embedded", "of MLflow 2.1.1"),
+    ("MLFLOW_URI_1_26", "`MLFLOW_TRACKING_URI`, else embedded", "of MLflow 1.26"),
+    ("MLFLOW_UI", "the tracking server", "where links to MLflow lead, if people see it elsewhere"),
+    ("MLFLOW_UI_3", "`WINE_QUALITY_MLFLOW_UI`", "the same for MLflow 3"),
+    ("MLFLOW_UI_2_1_1", "`WINE_QUALITY_MLFLOW_UI`", "for MLflow 2.1.1"),
+    ("MLFLOW_UI_1_26", "`WINE_QUALITY_MLFLOW_UI`", "for MLflow 1.26"),
+    ("MLFLOW_UI_IDLE_SECONDS", "900", "when an MLflow UI of `make up` ends after the last request"),
+    ("METRICS_URL", "none is kept", "PostgreSQL database of the metrics history"),
+    ("WARM_MINUTES", "10", "how long a warm process waits for the next run; 0: none is kept"),
+    ("WARM_MIB", "400", "memory that warm processes beside the one used last may keep together"),
+    ("CRON", "Mondays at six, stopped", "when `regular_retraining` runs; setting it starts it"),
+    ("TIMEZONE", "UTC", "time zone of the schedules, such as `Europe/Berlin`"),
+    ("FRESH_DAYS", "30", "after how many days a model is stale"),
+    ("SIGNING_KEY", "the key file", "key that signs model versions"),
+    ("SIGNING_KEY_FILE", "`signing.key` in the home", "file of that key"),
+    (
+        "LOADABLE_FORMATS",
+        "what the version writes",
+        "model formats that may be loaded, with commas",
+    ),
+]
+ALLOWED: Rows = [
+    ("ALLOWED_SCHEMES", "https, s3", "schemes of `csv_url`"),
+    ("ALLOWED_HOSTS", "public hosts", "hosts of `csv_url`; `*`: all"),
+    ("ALLOWED_NETWORKS", "none", "private networks that those hosts may be in, as CIDR"),
+    ("ALLOWED_BUCKETS", "all", "buckets of `csv_url`"),
+    ("ALLOWED_ROOTS", "none", "folders that files may be read from"),
+    ("ALLOWED_TRACKING_URIS", "the environment's own", "MLflow servers that run config may name"),
+    ("ALLOWED_METRICS_URLS", "the environment's own", "databases that run config may name"),
+    ("ALLOWED_OUTPUTS", "the environment's own", "places that run config may write to"),
+    ("ALLOWED_ENDPOINTS", "the environment's own", "S3 addresses that run config may name"),
+    ("ALLOWED_IMAGES", "the project's own", "images that run config may deploy"),
+    ("ALLOWED_SPARK_MASTERS", "local", "Spark masters that run config may name"),
+    ("ALLOWED_SPARK_OPTIONS", "sizes, numbers, times", "Spark properties that run config may set"),
+    ("ALLOWED_CONFIG_VARIABLES", "none", "variables that run config may read with `{env: NAME}`"),
+    ("ALLOWED_UI_HOSTS", "this machine's", "names by which the UIs may be asked"),
+]
+SERVING: Rows = [
+    ("SERVE_MAX_ROWS", "100000", "rows of one request"),
+    ("SERVE_MAX_BYTES", "33554432", "bytes of one request, unpacked"),
+    ("SERVE_MAX_SECONDS", "60", "seconds in which a request must have arrived"),
+    ("SERVE_LOG_INPUTS", "false", "true: predictions are stored with their inputs"),
+    ("SERVE_REPOSITORY_API", "false", "true: models may be loaded and unloaded by request"),
+]
+PLATFORM: Rows = [
+    ("ENV_FILE", "`.env`, else the example", "settings of `make stack`"),
+    ("POSTGRES_BIN", "searched for", "folder of PostgreSQL's programs for `make stack`"),
+]
+# Set by the project for its own processes, or for its tests: nobody else sets them.
+INTERNAL = {"MLFLOW_UIS", "PARENT_PID", "RUN_VARIABLES", "TERMINAL_FD", "WARM_FOLDER"}
+
+
+def names_in_code() -> set[str]:
+    """Every ``WINE_QUALITY_…`` that stands in the package, without its prefix."""
+    files = (PROJECT_ROOT / "wine_quality").rglob("*.py")
+    found = {name for file in files for name in _NAME.findall(file.read_text())}
+    return {name.removeprefix("WINE_QUALITY_") for name in found}
+
+
+def of_fields(prefix: str, settings: type[BaseModel], bare: str | None = None) -> Rows:
+    """A row for each field; ``bare`` is the one whose variable is the prefix itself."""
+    rows = []
+    for name, field in settings.model_fields.items():
+        variable = prefix if name == bare else f"{prefix}_{name.upper()}"
+        default = field.get_default(call_default_factory=True)
+        if isinstance(default, SecretStr):
+            default = ""
+        if isinstance(default, tuple):
+            default = ", ".join(default)
+        shown = getattr(default, "value", default)
+        rows.append((variable, "" if shown is None else str(shown), field.description or ""))
+    return rows
+
+
+def page() -> str:
+    """The page of the environment variables."""
+    return "\n".join(_lines()) + "\n"
+
+
+def _lines() -> Iterator[str]:
+    from wine_quality.defs.data.new_file_sensor import WatchedPlace
+    from wine_quality.notices.settings import NoticeSettings
+
+    yield "# Environment variables"
+    yield ""
+    yield "Made from the code by `make reference`. Every name begins with `WINE_QUALITY_`. What"
+    yield "Dagster, MLflow and AWS read themselves (`DAGSTER_HOME`, `MLFLOW_TRACKING_USERNAME`,"
+    yield "`AWS_…`) is not here."
+    for title, rows in (
+        ("Places", PLACES),
+        ("Runs", RUNS),
+        ("A watched place", of_fields("WATCH", WatchedPlace)),
+        ("Notices", of_fields("NOTIFY", NoticeSettings, "channels")),
+        ("What run config may reach", ALLOWED),
+        ("Serving", SERVING),
+        ("The platform", PLATFORM),
+    ):
+        yield from ("", f"## {title}", "", "| variable | default | meaning |", "|---|---|---|")
+        for name, default, meaning in rows:
+            cells = (f"`{name}`", default, " ".join(meaning.split()))
+            yield "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def main(folder: Path = PAGE) -> None:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    folder.write_text(page())
+
+
+if __name__ == "__main__":
+    main()

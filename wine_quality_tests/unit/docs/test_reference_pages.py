@@ -1,0 +1,17 @@
+"""The pages made from the code are as the code is now."""
+
+from __future__ import annotations
+
+from wine_quality_tests.support import reference_pages as pages
+
+
+def test_the_page_of_the_variables_is_up_to_date():
+    """Else: ``make reference``."""
+    assert pages.PAGE.read_text() == pages.page()
+
+
+def test_every_variable_of_the_code_is_on_it():
+    page = pages.page()
+    listed = {name for name in pages.names_in_code() if f"| `{name}` |" in page}
+    prefixes = {"WATCH", "NOTIFY", "SERVE", "ALLOWED", "MLFLOW_URI", "DATA", "ASSETS"}
+    assert pages.names_in_code() - listed - pages.INTERNAL - prefixes == set()
