@@ -1,28 +1,33 @@
-"""Packaging. The environments themselves are locked in deploy/requirements."""
+"""Puts the project's files into the wheel; all else about the package is in pyproject.toml.
 
-from setuptools import find_packages, setup
+The lock files, ``dagster.yaml`` and ``workspace.yaml`` lie beside the package in a checkout. A
+wheel has them in ``wine_quality/project_files``, where ``wine_quality.paths`` finds them.
+"""
 
-setup(
-    name="wine_quality",
-    version="0.1.0",
-    description="A wine-quality model as Dagster assets, with dual MLflow back ends",
-    license="Apache-2.0",
-    python_requires=">=3.10",
-    packages=find_packages(include=["wine_quality", "wine_quality.*"]),
-    package_data={"wine_quality.datasets": ["*.csv", "*.md"]},
-    install_requires=[
-        "alembic>=1.11",
-        "dagster>=1.13",
-        "matplotlib",
-        "mlflow>=1.26",
-        "pandera",
-        "psycopg2-binary",
-        "pyarrow",
-        "pydantic>=2",
-        "requests",
-        "s3fs",
-        "scikit-learn",
-        "sqlalchemy>=1.4.24",
-    ],
-    extras_require={"slack": ["dagster-slack"], "spark": ["pyspark>=3.5"]},
-)
+import shutil
+from pathlib import Path
+
+from setuptools import setup
+from setuptools.command.build_py import build_py
+
+ROOT = Path(__file__).resolve().parent
+
+
+class BuildWithProjectFiles(build_py):
+    """``build_py``, and the project's files as package data."""
+
+    def run(self) -> None:
+        super().run()
+        if self.editable_mode:
+            return  # an editable install uses those of the checkout
+        folder = Path(self.build_lib) / "wine_quality" / "project_files"
+        shutil.rmtree(folder, ignore_errors=True)
+        (folder / "requirements").mkdir(parents=True)
+        for lock in (ROOT / "deploy" / "requirements").iterdir():
+            if lock.suffix in (".txt", ".in"):
+                shutil.copy(lock, folder / "requirements")
+        for name in ("dagster.yaml", "workspace.yaml"):
+            shutil.copy(ROOT / name, folder)
+
+
+setup(cmdclass={"build_py": BuildWithProjectFiles})

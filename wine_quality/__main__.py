@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import sys
-from typing import Any
+from typing import Any, NoReturn
 
 from wine_quality.datasets.accumulate import TrainingData
 from wine_quality.deployment.manifests import TARGETS
@@ -220,7 +220,8 @@ def main(arguments: list[str] | None = None) -> int:
     return run(options)
 
 
-if __name__ == "__main__":
+def command() -> NoReturn:
+    """The console script ``wine-quality``; ends the process with the command's exit code."""
     try:
         code = main()
         startup.end()
@@ -228,3 +229,7 @@ if __name__ == "__main__":
         print("\nInterrupted.", file=sys.stderr)
         code = 130
     sys.exit(code)
+
+
+if __name__ == "__main__":
+    command()

@@ -1,18 +1,87 @@
-"""Where the project's own files and everything local live. Standard library only."""
+"""Where the project's own files and everything local live. Standard library only.
+
+In a checkout the project's files lie beside the package, and everything local in ``.wine_quality``
+and ``.venvs`` of the checkout. A wheel has the files in the package (``setup.py`` puts them into
+``project_files``), and everything local lies in the user's folder.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from pathlib import Path
 
-PROJECT_ROOT = Path(__file__).resolve().parents[1]
+_PACKAGE = Path(__file__).resolve().parent
+_FILES_OF_WHEEL = _PACKAGE / "project_files"
 PACKAGED_RED_WINE = Path(__file__).with_name("datasets") / "winequality-red.csv"
+IS_CHECKOUT = not _FILES_OF_WHEEL.is_dir()
+
+
+def user_folder() -> Path:
+    """``wine_quality`` in ``$XDG_DATA_HOME``, else in ``~/.local/share``."""
+    base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return Path(base) / "wine_quality"
+
+
+def _linked_package() -> Path:
+    """A folder with a link to the installed package and nothing else, for PYTHONPATH.
+
+    ``site-packages`` itself has other packages too, which another version's environment must not
+    see.
+
+    Raises:
+        OSError: the user's folder cannot be written; says how to name another.
+    """
+    name = hashlib.sha256(str(_PACKAGE).encode()).hexdigest()[:12]
+    folder = user_folder() / "code" / name
+    link = folder / "wine_quality"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(_PACKAGE)
+    except FileExistsError:
+        pass
+    except OSError as error:
+        raise OSError(
+            f"{folder} cannot be made: {error}. Set XDG_DATA_HOME to a folder that can be written."
+        ) from error
+    return folder
+
+
+PROJECT_ROOT = _PACKAGE.parent if IS_CHECKOUT else _linked_package()
+"""The folder that the package is imported from: the checkout, or one with the package alone."""
+PROJECT_FILES = PROJECT_ROOT if IS_CHECKOUT else _FILES_OF_WHEEL
+"""Has ``dagster.yaml`` and ``workspace.yaml``."""
+LOCK_FILES = (
+    PROJECT_ROOT / "deploy" / "requirements" if IS_CHECKOUT else _FILES_OF_WHEEL / "requirements"
+)
+
+
+class CheckoutMissingError(RuntimeError):
+    """A command needs files that only a checkout has."""
+
+
+def require_checkout(command: str) -> None:
+    """Refuse a command that needs the deployment files of a checkout.
+
+    Raises:
+        CheckoutMissingError: this is an installed wheel.
+    """
+    if not IS_CHECKOUT:
+        raise CheckoutMissingError(
+            f"`{command}` needs a checkout of the project: the installed package has no deploy/."
+        )
+
+
+def up_command(key: str) -> str:
+    """What starts the UIs with an MLflow version picked, for messages."""
+    return f"make up MLFLOW={key}" if IS_CHECKOUT else f"wine-quality up --mlflow {key}"
 
 
 def home() -> Path:
-    """``$WINE_QUALITY_HOME``, else ``.wine_quality`` in the project."""
-    return Path(os.environ.get("WINE_QUALITY_HOME") or PROJECT_ROOT / ".wine_quality").resolve()
+    """``$WINE_QUALITY_HOME``, else ``.wine_quality`` in the checkout, else the user's folder."""
+    default = PROJECT_ROOT / ".wine_quality" if IS_CHECKOUT else user_folder()
+    return Path(os.environ.get("WINE_QUALITY_HOME") or default).resolve()
 
 
 def embedded_store(key: str) -> Path:
@@ -38,7 +107,7 @@ def dagster_home() -> Path:
     link = folder / "dagster.yaml"
     if not link.exists():
         link.unlink(missing_ok=True)
-        link.symlink_to(PROJECT_ROOT / "dagster.yaml")
+        link.symlink_to(PROJECT_FILES / "dagster.yaml")
     return folder
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from wine_quality.environments.versions import EnvironmentMissingError
+from wine_quality.paths import CheckoutMissingError, require_checkout
 from wine_quality.stack.settings import StackError
 
 
@@ -23,6 +24,7 @@ def backup(options: argparse.Namespace) -> int:
         signal.signal(number, _interrupt)
     folder = Path(options.folder).resolve()
     try:
+        require_checkout(options.command)
         if options.command == "backup":
             with data_services.running(_say) as services, data_services.only_upkeep():
                 manifest = copy.back_up(services, folder, _say)
@@ -30,7 +32,7 @@ def backup(options: argparse.Namespace) -> int:
             manifest = restore.verify(folder)
             with data_services.stopped(_say) as services:
                 restore.restore(services, folder, manifest, options.overwrite, _say)
-    except (StackError, EnvironmentMissingError, ValueError) as error:
+    except (StackError, EnvironmentMissingError, CheckoutMissingError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from wine_quality.cli.model_version import in_own_environment, meant
 from wine_quality.environments.versions import MlflowVersion
-from wine_quality.paths import PROJECT_ROOT
+from wine_quality.paths import IS_CHECKOUT, PROJECT_ROOT
 
 BAD_USE = 2
 _ENGINES = ("docker", "podman")
@@ -35,7 +35,8 @@ def _image(options: argparse.Namespace, version: MlflowVersion) -> int:
         tracker, name, number = meant(options, version)
         if number is None:
             raise UnservableModel(f"{name} has no champion; `make run` makes one")
-        default = PROJECT_ROOT / "build" / "image" / f"{name}-{number}"
+        beside = PROJECT_ROOT if IS_CHECKOUT else Path.cwd()
+        default = beside / "build" / "image" / f"{name}-{number}"
         folder = Path(options.output).resolve() if options.output else default
         folder.parent.mkdir(parents=True, exist_ok=True)
         if options.output and folder.exists() and not (folder / "Dockerfile").exists():

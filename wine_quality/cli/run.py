@@ -25,7 +25,7 @@ from wine_quality.execution.failure_reasons import reasons_of, refusals_of
 from wine_quality.execution.plan_process import PlanProcess
 from wine_quality.execution.terminal_log import TerminalLog, terminal_log
 from wine_quality.models.evaluate import METRICS
-from wine_quality.paths import dagster_home, home, running_ui
+from wine_quality.paths import dagster_home, home, running_ui, up_command
 from wine_quality.policy.settings import trust_the_caller
 from wine_quality.tracking.runs.run_tags import absolute_url, dagster_run_url
 from wine_quality.tracking.version_choice import ChosenVersion, version_to_go_on_with
@@ -44,7 +44,7 @@ DOING = {
     "deploy": "Writing what serves the model",
     "retention": "Looking for old runs and versions",
 }
-# Function in wine_quality.definitions that gives the job of each command.
+# Function in wine_quality.cli.jobs that gives the job of each command.
 JOBS = {
     "run": "main_job",
     "sweep": "sweep_job",
@@ -105,7 +105,7 @@ def _run(options: argparse.Namespace, log: TerminalLog) -> int:
     startup.begin()
     from dagster import DagsterInvalidConfigError, reconstructable
 
-    from wine_quality import definitions
+    from wine_quality.cli import jobs
     from wine_quality.execution.kept_connections import keep_connections
     from wine_quality.execution.terminal_run import execute_as_of_code_location
     from wine_quality.tracking.runs.lifecycle import interrupt_cancels
@@ -116,7 +116,7 @@ def _run(options: argparse.Namespace, log: TerminalLog) -> int:
         keep_connections(instance)
         _stop_if_interrupted()
         try:
-            job = reconstructable(getattr(definitions, JOBS[options.command]))
+            job = reconstructable(getattr(jobs, JOBS[options.command]))
             result = execute_as_of_code_location(job, instance, config, tag)
         except KeyboardInterrupt:
             return _report_end(instance, tag, version.key, [], log)
@@ -184,7 +184,7 @@ def _report_end(
     print(f"\nThe run failed: Dagster run {run.run_id}{mlflow_run}.", file=sys.stderr)
     for reason in reasons:
         print(f"  {reason}", file=sys.stderr)
-    print(f"Its log: make up MLFLOW={key}, or again with ARGS=--verbose.", file=sys.stderr)
+    print(f"Its log: {up_command(key)}, or again with ARGS=--verbose.", file=sys.stderr)
     printed = log.keep()
     if printed:
         print(printed, file=sys.stderr)
@@ -227,7 +227,7 @@ def _where_to_look(run_id: str, mlflow_run: str, key: str) -> str:
     """Links where a UI runs over this home, else how to start one."""
     if running_ui():
         return f"Dagster: {dagster_run_url(run_id)}\nMLflow:  {absolute_url(mlflow_run)}"
-    return f"Open both UIs: make up MLFLOW={key}\n(data in {home()})"
+    return f"Open both UIs: {up_command(key)}\n(data in {home()})"
 
 
 def _print_sweep(result: Any, key: str) -> None:
@@ -251,7 +251,7 @@ best           alpha {value["alpha"]:g}, l1_ratio {value["l1_ratio"]:g}""")
     print(f"""model          {value["name"]} version {value["version"]}
 champion       {value["decision"]}
 
-The heat map: make up MLFLOW={key}, asset hyperparameter_sweep, or the MLflow run's plots.""")
+The heat map: {up_command(key)}, asset hyperparameter_sweep, or the MLflow run's plots.""")
 
 
 def _output_metadata(result: Any) -> dict[str, Any]:

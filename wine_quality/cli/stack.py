@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from wine_quality.environments.versions import EnvironmentMissingError
+from wine_quality.paths import CheckoutMissingError, require_checkout
 from wine_quality.stack.platform import Platform, stack_folder
 from wine_quality.stack.settings import FOLDER, StackError, env_file, read_settings, write_random
 from wine_quality.stack.supervisor import Supervisor
@@ -28,6 +29,7 @@ _START_SECONDS = 240
 def stack(options: argparse.Namespace) -> int:
     """Exit code 0 when done as asked, 1 when not; the reason is on stderr."""
     try:
+        require_checkout("stack")
         if options.action == "env":
             write_random(FOLDER / ".env")
             subprocess.run(["sh", str(FOLDER / "secrets.sh")], check=True, timeout=60)
@@ -41,7 +43,7 @@ def stack(options: argparse.Namespace) -> int:
         if options.action == "status":
             return _status()
         return _detached(options) if options.detach else _up(options)
-    except (StackError, EnvironmentMissingError, ValueError) as error:
+    except (StackError, EnvironmentMissingError, CheckoutMissingError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
 

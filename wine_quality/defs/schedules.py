@@ -41,3 +41,7 @@ def live_check_schedule() -> ScheduleDefinition:
         execution_timezone=time_zone(),
         description=in_time_zone("Compares live predictions and inputs with the training."),
     )
+
+
+regular_retraining = retraining_schedule(WatchedPlace.from_environment())
+hourly_live_check = live_check_schedule()

@@ -19,7 +19,7 @@ from wine_quality.environments.versions import (
     EnvironmentMissingError,
     MlflowVersion,
 )
-from wine_quality.paths import PROJECT_ROOT
+from wine_quality.paths import LOCK_FILES, PROJECT_ROOT
 
 BUILD_ON_FIRST_USE = "WINE_QUALITY_BUILD_ENVIRONMENTS"
 """``0``: a version that is not built fails the run. Images set it, which are not to change."""
@@ -32,7 +32,7 @@ def lock_files(
 ) -> list[Path]:
     """The lock files of an environment; on the default one stand the servers of ``make stack``,
     and on both the test tools. PySpark stands on any."""
-    folder = PROJECT_ROOT / "deploy" / "requirements"
+    folder = LOCK_FILES
     files = [version.lock_file]
     if version.key == DEFAULT_VERSION:
         files += [folder / "stack.txt"] * (stack or dev) + [folder / "dev.txt"] * dev

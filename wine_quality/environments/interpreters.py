@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from wine_quality.environments.versions import environments_root
-from wine_quality.paths import PROJECT_ROOT
+from wine_quality.paths import LOCK_FILES
 
 
 class InterpreterMissingError(RuntimeError):
@@ -49,7 +49,7 @@ def find_uv(say: Say = print, run: Run = _run_loudly) -> list[str]:
 
 def _install_uv(folder: Path, say: Say, run: Run) -> None:
     say("installing uv, which is not on this machine")
-    lock = PROJECT_ROOT / "deploy" / "requirements" / "uv.txt"
+    lock = LOCK_FILES / "uv.txt"
     wanted = ["install", "--quiet", "--disable-pip-version-check", "--require-hashes"]
     wanted += ["-r", str(lock)]
     if _answers([sys.executable, "-m", "pip", "--version"]):

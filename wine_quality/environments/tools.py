@@ -11,7 +11,7 @@ from pathlib import Path
 
 from wine_quality.environments.install import Environment, building, install
 from wine_quality.environments.versions import environments_root
-from wine_quality.paths import PROJECT_ROOT
+from wine_quality.paths import LOCK_FILES
 
 _PYTHONS = ("3.11", "3.12")
 _STAMP = "built-from"
@@ -24,7 +24,7 @@ def tools_python(name: str) -> Path:
         InterpreterMissingError: no fitting Python is here or can be had.
         BuildError: uv failed; the message names its log.
     """
-    lock = PROJECT_ROOT / "deploy" / "requirements" / f"{name}.txt"
+    lock = LOCK_FILES / f"{name}.txt"
     folder = environments_root() / name
     environment = Environment(
         f"the environment of {name}", folder, _PYTHONS, (lock,), project=False

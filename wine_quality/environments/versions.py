@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from wine_quality.paths import PROJECT_ROOT
+from wine_quality.paths import IS_CHECKOUT, LOCK_FILES, PROJECT_ROOT, user_folder
 
 DEFAULT_VERSION = "3"
 MODEL_PACKAGES = ("scikit-learn", "numpy", "scipy", "pandas", "cloudpickle", "skops")
@@ -34,7 +34,9 @@ class MlflowVersion:
             with success, registration and model loading included.
         backend: ``module:Class`` of the tracker that speaks this version's API.
         pythons: Interpreters (``major.minor``) its lock file resolves for, best first.
+        port: Of its server under `make stack`, in Compose and on Kubernetes, unless set otherwise.
         variables: Environment variables that its processes need.
+        server_mib: Memory that its server may use in a container, in MiB.
     """
 
     key: str
@@ -42,11 +44,13 @@ class MlflowVersion:
     servers: tuple[int, ...]
     backend: str
     pythons: tuple[str, ...]
+    port: int
     variables: Mapping[str, str] = field(default_factory=dict)
+    server_mib: int = 1024
 
     @property
     def lock_file(self) -> Path:
-        return PROJECT_ROOT / "deploy" / "requirements" / f"mlflow-{self.key}.txt"
+        return LOCK_FILES / f"mlflow-{self.key}.txt"
 
     @property
     def directory(self) -> Path:
@@ -69,7 +73,9 @@ class MlflowVersion:
 
     @property
     def build_command(self) -> str:
-        return f"make env MLFLOW={self.key}"
+        if IS_CHECKOUT:
+            return f"make env MLFLOW={self.key}"
+        return f"python -m wine_quality.environments build {self.key}"
 
     def require_python(self) -> Path:
         """The interpreter, or an error that names the command that builds it."""
@@ -103,6 +109,7 @@ MLFLOW_VERSIONS: Mapping[str, MlflowVersion] = {
             servers=(1,),
             backend="wine_quality.tracking.backends.dagster_mlflow_tracker:DagsterMlflowTracker",
             pythons=("3.11",),
+            port=5102,
             # mlflow 1.26's generated protobuf code is refused by the C++ and upb
             # implementations of protobuf >= 4, which Dagster needs on Python 3.11.
             variables={"PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION": "python", **_DISTUTILS},
@@ -113,6 +120,7 @@ MLFLOW_VERSIONS: Mapping[str, MlflowVersion] = {
             servers=(2, 3),
             backend=_EXPLICIT,
             pythons=("3.11",),
+            port=5101,
             variables=_DISTUTILS,
         ),
         MlflowVersion(
@@ -121,17 +129,21 @@ MLFLOW_VERSIONS: Mapping[str, MlflowVersion] = {
             servers=(3,),
             backend=_EXPLICIT,
             pythons=("3.11", "3.12", "3.13", "3.14"),
+            port=5100,
             # A server's workers for generative AI's scorers: ten processes that nothing here uses.
             variables={"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
+            server_mib=2048,
         ),
     )
 }
 
 
 def environments_root() -> Path:
-    """``$WINE_QUALITY_ENVIRONMENTS``, else ``.venvs`` in the project."""
+    """``$WINE_QUALITY_ENVIRONMENTS``, else ``.venvs`` in the checkout, else ``environments`` in the
+    user's folder."""
     configured = os.environ.get("WINE_QUALITY_ENVIRONMENTS")
-    return Path(configured) if configured else PROJECT_ROOT / ".venvs"
+    default = PROJECT_ROOT / ".venvs" if IS_CHECKOUT else user_folder() / "environments"
+    return Path(configured) if configured else default
 
 
 def get_version(key: str) -> MlflowVersion:

@@ -17,7 +17,7 @@ from wine_quality.dagster_support.dagster_private import (
     location_origins_from_yaml_paths,
     pop_captured_interrupt,
 )
-from wine_quality.paths import PROJECT_ROOT
+from wine_quality.paths import PROJECT_FILES
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance, JobExecutionResult
@@ -56,5 +56,5 @@ def execute_as_of_code_location(
 
 @lru_cache(maxsize=1)
 def _repository() -> RemoteRepositoryOrigin:
-    (location,) = location_origins_from_yaml_paths([str(PROJECT_ROOT / "workspace.yaml")])
+    (location,) = location_origins_from_yaml_paths([str(PROJECT_FILES / "workspace.yaml")])
     return RemoteRepositoryOrigin(location, _REPOSITORY)

@@ -9,9 +9,8 @@ from pathlib import Path
 
 from wine_quality.environments.interpreters import find_uv
 from wine_quality.packaging.served_model import ServedModel, UnservableModel
-from wine_quality.paths import PROJECT_ROOT
+from wine_quality.paths import LOCK_FILES as LOCKS
 
-LOCKS = PROJECT_ROOT / "deploy" / "requirements"
 SERVER = LOCKS / "serving.in"
 """What every serving environment holds besides the model's packages."""
 _COMPILE_SECONDS = 300.0

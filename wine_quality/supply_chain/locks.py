@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wine_quality.environments.versions import MLFLOW_VERSIONS
-from wine_quality.paths import PROJECT_ROOT
+from wine_quality.paths import LOCK_FILES as FOLDER
 
-FOLDER = PROJECT_ROOT / "deploy" / "requirements"
 _PIN = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^\]]*\])?==([^\s;\\]+)(?:\s*;([^\\]*))?")
 _HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
 

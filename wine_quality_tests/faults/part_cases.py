@@ -14,8 +14,8 @@ from typing import Any
 
 from dagster import DagsterInstance, ReexecutionOptions, execute_job, reconstructable
 
+from wine_quality.cli.jobs import deployment_job, sweep_job
 from wine_quality.dagster_support.run_tag_names import MLFLOW_OWNER_TAG, MLFLOW_RUN_TAG
-from wine_quality.definitions import deployment_job, sweep_job
 from wine_quality_tests.faults.part_orders import Orders, config_of, only, outcome
 from wine_quality_tests.faults.part_rule import State
 from wine_quality_tests.support.warm_project import (

@@ -84,7 +84,7 @@ def check_ticks(example: tuple[Any, str | None], folder: Path) -> str:
     there; then one that arrives later is too."""
     from dagster import build_sensor_context, validate_run_config
 
-    from wine_quality.definitions import main_job
+    from wine_quality.cli.jobs import main_job
     from wine_quality.defs.data.new_file_sensor import WatchedPlace, watching_sensor
 
     entries, cursor = example
@@ -153,7 +153,7 @@ def check_variables(variables: dict[str, str], folder: Path) -> str:
     """Refused with the variable's name, or the sensor is made and its runs' config is good."""
     from dagster import validate_run_config
 
-    from wine_quality.definitions import main_job
+    from wine_quality.cli.jobs import main_job
     from wine_quality.defs.data.new_file_sensor import WatchedPlace, watching_sensor
     from wine_quality.defs.schedules import retraining_schedule
     from wine_quality.models.elastic_net.fit import check_hyperparameters

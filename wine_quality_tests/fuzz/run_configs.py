@@ -91,7 +91,7 @@ def configs(draw: st.DrawFn) -> dict[str, Any]:
 
 @functools.lru_cache(1)
 def _job() -> Any:
-    from wine_quality.definitions import main_job
+    from wine_quality.cli.jobs import main_job
 
     return main_job()
 

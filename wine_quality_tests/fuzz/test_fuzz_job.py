@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 
 def test_the_job_registers_nothing(home: Path, mlflow_server):
     """CSV in memory and by DuckDB, and Parquet: one clear reason, one FAILED MLflow run."""
-    from wine_quality.definitions import main_job
+    from wine_quality.cli.jobs import main_job
     from wine_quality.history.wine_history import WineHistory
 
     server = mlflow_server(MLFLOW_VERSIONS["3"])

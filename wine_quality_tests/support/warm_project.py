@@ -27,7 +27,8 @@ from dagster import (
     reconstructable,
 )
 
-from wine_quality.definitions import defs, main_job
+from wine_quality.cli.jobs import main_job
+from wine_quality.definitions import defs
 from wine_quality.defs.upkeep import mlflow_run_closer as sensors
 from wine_quality.tracking.runs import close_run as closing
 

@@ -29,9 +29,11 @@ ALTER ROLE :"metrics_user" PASSWORD :'metrics_password';
 -- has its extension in template1.
 CREATE TEMPORARY TABLE wanted (db, owner) AS VALUES
     (:'dagster_db', :'dagster_user'),
+    -- versions: databases (make versions)
     ('mlflow_3', :'mlflow_user'),
     ('mlflow_2_1_1', :'mlflow_user'),
     ('mlflow_1_26', :'mlflow_user'),
+    -- end of versions
     (:'metrics_db', :'metrics_user');
 
 SELECT format('CREATE DATABASE %I OWNER %I TEMPLATE template0', db, owner) FROM wanted

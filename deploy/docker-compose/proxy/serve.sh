@@ -6,8 +6,8 @@
 # PROXY_USER, PROXY_PASSWORD
 # PROXY_TLS: off (on this machine only), internal (a certificate of its own) or files
 # (PROXY_CERTIFICATE, PROXY_CERTIFICATE_KEY)
-# DAGSTER_PORT, MLFLOW_3_PORT, MLFLOW_2_1_1_PORT, MLFLOW_1_26_PORT
-# PROXY_DAGSTER, PROXY_MLFLOW_3, PROXY_MLFLOW_2_1_1, PROXY_MLFLOW_1_26 (host and port of each)
+# DAGSTER_PORT, and MLFLOW_<version>_PORT of each version
+# PROXY_DAGSTER, PROXY_MLFLOW_<version> (host and port of each)
 set -eu
 
 case $BIND_ADDRESS in
@@ -46,13 +46,17 @@ sites() {
   echo "$list"
 }
 PROXY_DAGSTER_SITES=$(sites "$DAGSTER_PORT")
+# versions: site_variables (make versions)
 PROXY_MLFLOW_3_SITES=$(sites "$MLFLOW_3_PORT")
+export PROXY_MLFLOW_3_SITES
 PROXY_MLFLOW_2_1_1_SITES=$(sites "$MLFLOW_2_1_1_PORT")
+export PROXY_MLFLOW_2_1_1_SITES
 PROXY_MLFLOW_1_26_SITES=$(sites "$MLFLOW_1_26_PORT")
+export PROXY_MLFLOW_1_26_SITES
+# end of versions
 PROXY_PATTERN=$(echo "$PROXY_HOSTS" | sed 's/[.]/\\./g; s/,/|/g; s/[][]/\\&/g')
 # By standard input: arguments stand in the list of processes.
 PROXY_PASSWORD_HASH=$(printf '%s\n' "$PROXY_PASSWORD" | caddy hash-password)
-export PROXY_DAGSTER_SITES PROXY_MLFLOW_3_SITES PROXY_MLFLOW_2_1_1_SITES PROXY_MLFLOW_1_26_SITES
-export PROXY_PATTERN PROXY_PASSWORD_HASH
+export PROXY_DAGSTER_SITES PROXY_PATTERN PROXY_PASSWORD_HASH
 unset PROXY_PASSWORD
 exec caddy run --config "${PROXY_CADDYFILE:-/etc/caddy/Caddyfile}" --adapter caddyfile

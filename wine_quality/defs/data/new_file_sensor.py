@@ -254,3 +254,6 @@ def _seen(context: SensorEvaluationContext, now: float) -> Seen:
         context.log.warning(f"{error}. Starting from the beginning.")
         return Seen()
     return seen
+
+
+SENSOR = watching_sensor(WatchedPlace.from_environment())

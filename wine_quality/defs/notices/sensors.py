@@ -143,3 +143,6 @@ def _unusable(name: str, reason: str) -> SensorDefinition:
         raise ValueError(reason)
 
     return unusable
+
+
+SENSORS = notice_sensors()

@@ -141,3 +141,6 @@ def retention_schedule() -> ScheduleDefinition:
             "shows what would go."
         ),
     )
+
+
+weekly_retention = retention_schedule()

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 class DagsterMlflowTracker(Tracker):
     """Opens the run with ``dagster_mlflow.mlflow_tracking`` and logs the model through it.
 
-    dagster-mlflow ends a run in a hook, which "Materialize all" does not call; here the
+    dagster-mlflow ends a run in a hook, which a process that is killed does not call; here the
     resource that owns this tracker ends it.
     """
 

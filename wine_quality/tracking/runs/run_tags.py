@@ -12,7 +12,7 @@ import subprocess
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from wine_quality.paths import PROJECT_ROOT, running_ui
+from wine_quality.paths import IS_CHECKOUT, PROJECT_ROOT, running_ui
 
 if TYPE_CHECKING:
     from dagster import DagsterRun
@@ -111,6 +111,8 @@ def git_commit() -> str:
     """The project's commit: ``$GIT_COMMIT`` (images), else git's, else ``unknown``."""
     if "GIT_COMMIT" in os.environ:
         return os.environ["GIT_COMMIT"]
+    if not IS_CHECKOUT:
+        return "unknown"
     try:
         answer = subprocess.run(
             ["git", "-C", str(PROJECT_ROOT), "rev-parse", "HEAD"],

@@ -106,7 +106,7 @@ class Platform:
     def run(self, job: str, history: str | None = None, ops: Any = None) -> Any:
         from dagster import execute_job, reconstructable
 
-        from wine_quality import definitions
+        from wine_quality.cli import jobs
 
         mlflow = {
             "version": self.server.version.key,
@@ -118,7 +118,7 @@ class Platform:
         resources = {"mlflow": {"config": mlflow}, "metrics_history": {"config": {"url": url}}}
         config = {"resources": resources, "ops": ops or {}}
         return execute_job(
-            reconstructable(getattr(definitions, job)), self.instance, config, raise_on_error=True
+            reconstructable(getattr(jobs, job)), self.instance, config, raise_on_error=True
         )
 
     def check(self, history: str | None = None, **config: Any) -> dict[str, Any]:

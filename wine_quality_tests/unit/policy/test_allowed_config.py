@@ -55,7 +55,7 @@ def test_variables_that_it_may_name():
 def test_a_run_that_names_one_fails_without_its_value(monkeypatch, tmp_path):
     from dagster import DagsterInstance, execute_job, reconstructable
 
-    from wine_quality.definitions import main_job
+    from wine_quality.cli.jobs import main_job
 
     monkeypatch.setenv(SECRET, "cAnArY")
     with DagsterInstance.local_temp(str(tmp_path)) as instance:

@@ -228,7 +228,7 @@ def test_what_needs_no_setting(monkeypatch, home):
 
 def test_no_input_comes_from_run_config():
     """Dagster would unpickle it, when a launch picks some of a job's ops."""
-    from wine_quality.definitions import sweep_job
+    from wine_quality.cli.jobs import sweep_job
 
     picked = sweep_job().get_subset(op_selection=["sweep_points"])
     assert "ops.sweep_points.inputs.sweep_data.pickle.path" in set(
@@ -351,7 +351,7 @@ def test_text_from_outside_is_shown_in_one_line():
 def test_a_run_fails_before_it_begins_and_says_why(mlflow_version: MlflowVersion, tmp_path):
     from dagster import DagsterInstance, execute_job, reconstructable
 
-    from wine_quality.definitions import main_job
+    from wine_quality.cli.jobs import main_job
 
     victim = tmp_path / "victim"
     victim.mkdir()
@@ -383,7 +383,7 @@ def test_a_pickle_that_run_config_names_is_not_loaded(tmp_path):
     """By a launch that picks one op, which is then to get its input from run config."""
     from dagster import DagsterInstance, execute_job, reconstructable
 
-    from wine_quality.definitions import sweep_job
+    from wine_quality.cli.jobs import sweep_job
 
     canary, delivered = tmp_path / "canary", tmp_path / "wines.csv"
     delivered.write_bytes(pickle.dumps(Payload(canary)))
