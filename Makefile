@@ -119,14 +119,15 @@ orders: devenvs ## every order in which parts of two trainings can be made, into
 chaos: devenvs ## the job in a loop while services are killed, for MINUTES=5 (ARGS="--seed 7")
 	@$(BIN)/python -m wine_quality_tests.faults.chaos --minutes $(or $(MINUTES),5) $(ARGS)
 
-attack: devenvs ## attack `make up` and `make stack` as whoever may launch runs would, and print what held
+attack: devenvs ## attack `make up`, `make stack` and compose as whoever may launch runs would; prints what held
 	@WINE_QUALITY_ATTACKS=all $(BIN)/python -m pytest wine_quality_tests/attacks $(ARGS)
 
-lint: devenvs ## ruff, mypy and the layers (import-linter)
+lint: devenvs ## ruff, mypy, the layers (import-linter) and the layout
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy wine_quality
 	@$(BIN)/lint-imports --no-cache
+	@$(BIN)/python -m pytest -q -p no:cacheprovider wine_quality_tests/unit/test_layout.py
 
 audit: devenvs ## known vulnerabilities of every lock file, less the accepted ones (asks the package index)
 	@$(BIN)/python -m wine_quality.supply_chain.audit

@@ -8,7 +8,7 @@ import sys
 from typing import Any, NoReturn
 
 from wine_quality.datasets.accumulate import TrainingData
-from wine_quality.deployment.manifests import TARGETS
+from wine_quality.deployment.targets import target_names
 from wine_quality.engines.choice import EngineChoice
 from wine_quality.environments.versions import DEFAULT_VERSION, MLFLOW_VERSIONS
 from wine_quality.execution import startup
@@ -83,7 +83,7 @@ def parser() -> argparse.ArgumentParser:
     deploy.add_argument("--version", dest="deploy", help="number of a version (the champion)")
     deploy.add_argument(
         "--target",
-        choices=["none", "local", *TARGETS],
+        choices=["none", "local", *target_names()],
         help="what it is applied to (none: only files); local: wait for `make serve`",
     )
     deploy.add_argument("--context", help="Kubernetes context")

@@ -3,18 +3,24 @@
 ARG PYTHON=docker.io/library/python:3.11.15-slim-bookworm
 
 FROM ${PYTHON} AS build
+# By the project's locked uv: pip 23.0.1, which base images of Python 3.11 have, cannot read the hashes
+# of a requirement with extras.
+COPY deploy/requirements/uv.txt /build/uv.txt
+RUN python -m pip install --no-cache-dir --require-hashes --only-binary :all: --target /build/uv \
+    --requirement /build/uv.txt
 # 3, 2.1.1 or 1.26: the lock files of deploy/requirements.
 ARG MLFLOW_VERSION=3
 COPY deploy/requirements/mlflow-${MLFLOW_VERSION}.txt /build/requirements.txt
 # Wheels only: what builds a source package would come without hashes.
-RUN python -m venv /opt/mlflow \
- && /opt/mlflow/bin/pip install --no-cache-dir --require-hashes --only-binary :all: \
-    --requirement /build/requirements.txt
+RUN python -m venv --without-pip /opt/mlflow \
+ && /build/uv/bin/uv pip sync --no-cache --require-hashes --only-binary :all: \
+    --python /opt/mlflow/bin/python /build/requirements.txt
 
 FROM ${PYTHON}
 RUN useradd --uid 10001 --user-group --no-create-home --home-dir /tmp --shell /usr/sbin/nologin wine
 COPY --from=build /opt/mlflow /opt/mlflow
 COPY deploy/docker-compose/mlflow/serve.sh /opt/mlflow/serve.sh
+COPY deploy/docker-compose/mlflow/await.py /opt/mlflow/await.py
 # Where the server writes is /tmp: the rest may be read-only.
 ENV PATH=/opt/mlflow/bin:$PATH \
     HOME=/tmp \
@@ -25,7 +31,7 @@ ENV PATH=/opt/mlflow/bin:$PATH \
 USER 10001:10001
 WORKDIR /tmp
 EXPOSE 5000
-# The first start makes the database's tables. podman keeps this only with --format docker, so
+# The first start makes the database's tables. podman keeps this only with `--format docker`, so
 # MLOps.yml has it too.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=120s --retries=6 \
   CMD ["python", "-c", "import os, urllib.request as r; r.urlopen(f'http://127.0.0.1:{os.environ[\"MLFLOW_PORT\"]}/health', timeout=4)"]

@@ -1,6 +1,8 @@
 # Caddy, as the proxy that asks for a password; the context is the project's root:
 #   docker build -f deploy/images/proxy.Dockerfile .
-FROM docker.io/library/caddy:2.11.7-alpine
+ARG CADDY=docker.io/library/caddy:2.11.7-alpine
+
+FROM ${CADDY}
 # A copy has no file capabilities: with them it would not start where none may be gained.
 RUN cp /usr/bin/caddy /usr/local/bin/caddy && rm /usr/bin/caddy \
  && install -d -o 10001 -g 10001 /data

@@ -57,7 +57,9 @@ def _build(folder: Path, tag: str, skip: bool) -> int:
         why = "" if skip else f"Neither {' nor '.join(_ENGINES)} is on PATH. "
         print(f"{why}Build it with: docker build --tag {tag} {folder}")
         return 0
-    done = subprocess.run([engine, "build", "--tag", tag, str(folder)])
+    # Else podman leaves out the health check, which its own format has no place for.
+    form = ["--format", "docker"] if engine == "podman" else []
+    done = subprocess.run([engine, "build", *form, "--tag", tag, str(folder)])
     if done.returncode == 0:
         ports = "-p 8080:8080 -p 8081:8081"
         print(f"run it with: {engine} run --rm {ports} --read-only --tmpfs /tmp {tag}")

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from urllib.parse import quote
 
 from wine_quality.deployment.kubectl import DeploymentError, Kubectl, named
-from wine_quality.deployment.manifests import ServedAs
+from wine_quality.deployment.manifest_settings import ManifestModel, ManifestSettings
 from wine_quality.deployment.pods import Document
-from wine_quality.deployment.readiness import readiness
+from wine_quality.deployment.target import DeployTarget, ServedAs
 
 _REQUEST_SECONDS = 5.0
 
@@ -35,16 +35,17 @@ class Endpoint:
 
 
 def deploy(
-    documents: Sequence[Document],
+    target: DeployTarget,
+    model: ManifestModel,
+    settings: ManifestSettings,
     kubectl: Kubectl,
     *,
-    model: ServedAs,
     endpoint: Endpoint | None = None,
     timeout_seconds: float = 300.0,
     poll_seconds: float = 2.0,
     report: Callable[[str], None] = lambda line: None,
 ) -> None:
-    """Apply the documents, wait for each to be ready, then for the model to answer.
+    """Apply the target's documents, wait for each to be ready, then for the model to answer.
 
     Args:
         endpoint: None: the controllers' word that all is ready is enough.
@@ -52,37 +53,45 @@ def deploy(
         report: Told of each step.
 
     Raises:
+        ValueError: the target cannot serve the model; the message says why.
         DeploymentError: there is no kubectl or no such context, the cluster lacks the resource's
             definition or refused a document, or it was not ready in time; the message holds the
             conditions of the resource that was waited for, or what the model answered.
     """
     deadline = time.monotonic() + timeout_seconds
+    documents = target.documents(model, settings)
+    kubectl = replace(kubectl, controller=target.controller)
     kubectl.check_context()
     kubectl.apply(documents)
     report(f"applied {', '.join(map(named, documents))} to context {kubectl.context}")
     for document in documents:
-        _await_ready(document, kubectl, deadline, timeout_seconds, poll_seconds)
+        _await_ready(target, document, kubectl, deadline, timeout_seconds, poll_seconds)
         report(f"{named(document)} is ready")
     if endpoint is not None:
-        url = endpoint.ready_url(model)
+        url = endpoint.ready_url(target.served_as(model, settings))
         _await_answer(url, endpoint.headers, deadline, timeout_seconds, poll_seconds)
         report(f"{url} answers")
 
 
 def _await_ready(
-    document: Document, kubectl: Kubectl, deadline: float, allowed: float, poll: float
+    target: DeployTarget,
+    document: Document,
+    kubectl: Kubectl,
+    deadline: float,
+    allowed: float,
+    poll: float,
 ) -> None:
     last = "its status was never read"
     while True:
         try:
-            state = readiness(kubectl.get(document))
+            state = target.readiness(kubectl.get(document))
         except DeploymentError as error:
             # A cluster's API may be gone for a moment; one that stays away is told of at the end.
             last = str(error)
         else:
             if state.ready:
                 return
-            last = state.said
+            last = state.status
             if state.failed:
                 raise DeploymentError(f"{named(document)} failed: {last}")
         if time.monotonic() + poll > deadline:

@@ -15,11 +15,6 @@ from wine_quality.deployment.pods import MANAGED_BY, Document
 
 # Requests have a time-out of their own; this much later one that hangs all the same is ended.
 _GRACE_SECONDS = 5.0
-_INSTALLED_BY = {
-    "mlops.seldon.io": "Seldon Core v2",
-    "machinelearning.seldon.io": "Seldon Core v1",
-    "serving.kserve.io": "KServe",
-}
 
 
 class DeploymentError(RuntimeError):
@@ -34,11 +29,13 @@ class Kubectl:
         context: Of the kubeconfig that kubectl finds ($KUBECONFIG, else ~/.kube/config).
         program: Name on PATH, or path.
         call_seconds: After which one call is given up.
+        controller: What defines the kinds of the documents, such as KServe.
     """
 
     context: str
     program: str = "kubectl"
     call_seconds: float = 30.0
+    controller: str = "what defines it"
 
     def check_context(self) -> None:
         """Refuse a context that the kubeconfig does not have.
@@ -128,7 +125,7 @@ class Kubectl:
             kind, group = missing.groups()
             return (
                 f"the cluster of context {self.context!r} does not know {kind} ({group}): install "
-                f"{_INSTALLED_BY.get(group, 'what defines it')} there, or choose another target"
+                f"{self.controller} there, or choose another target"
             )
         if re.search(r"connection refused|no such host|i/o timeout|Unable to connect", said):
             return (

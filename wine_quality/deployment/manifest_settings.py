@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from wine_quality.deployment.quantities import cpu_cores, memory_bytes
 
@@ -13,15 +23,10 @@ from wine_quality.deployment.quantities import cpu_cores, memory_bytes
 # Kubernetes takes 63.
 LONGEST_NAME = 45
 KSERVE_MODES = ("Standard", "Knative", "RawDeployment")
-PULL_POLICIES = ("IfNotPresent", "Always", "Never")
 # Labels that this package writes.
 OWN_LABELS = "app.kubernetes.io/"
 
-_NAME = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
-_NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
-_SECRET = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 _LABEL_PART = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
-_IMAGE = re.compile(r"[a-z0-9][\w.\-/:]*(@sha256:[0-9a-f]{64})?", re.ASCII)
 _PREFIX = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 
 
@@ -87,52 +92,198 @@ class ManifestModel:
         return kebab
 
 
-@dataclass(frozen=True)
-class ManifestSettings:
-    """How a model runs on Kubernetes. ``wine_quality.defs.deployment.manifest_config`` describes
-    each field to the person who fills it in.
+def _require(fits: bool, name: str, value: object, expected: str) -> None:
+    if not fits:
+        raise ValueError(f"{name} is {value!r}; it must be {expected}")
+
+
+def _matching(pattern: str, expected: str) -> AfterValidator:
+    """Like pydantic's ``pattern``, with an error that says in words what the value must be."""
+    compiled = re.compile(pattern, re.ASCII)
+
+    def check(value: str, info: ValidationInfo) -> str:
+        _require(bool(compiled.fullmatch(value)), str(info.field_name), value, expected)
+        return value
+
+    return AfterValidator(check)
+
+
+def _amount(parse: Callable[[str], object]) -> AfterValidator:
+    def check(value: str, info: ValidationInfo) -> str:
+        try:
+            if value or not str(info.field_name).endswith("_limit"):
+                parse(value)
+        except ValueError as error:
+            raise ValueError(f"{info.field_name}: {error}") from None
+        return value
+
+    return AfterValidator(check)
+
+
+_SECRET_NAME = r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?"
+_SECRET = "name of a Secret: at most 253 of a-z, 0-9, '-' and '.'"
+_DnsLabel = Annotated[
+    str,
+    _matching(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", "at most 63 of a-z, 0-9 and '-'"),
+]
+_Plain = Annotated[
+    str, _matching(r"[A-Za-z0-9][A-Za-z0-9.-]{0,62}", "of A-Z, a-z, 0-9, '-' and '.'")
+]
+_Cores = Annotated[str, _amount(cpu_cores)]
+_Memory = Annotated[str, _amount(memory_bytes)]
+# Strict: True is no number of replicas.
+_Replicas = Annotated[int, Field(ge=1, le=1000, strict=True)]
+
+
+def _one_of(*values: str) -> AfterValidator:
+    return _matching("|".join(values), " or ".join(values))
+
+
+class ManifestSettings(BaseModel):
+    """How a model runs on Kubernetes.
 
     Raises:
-        ValueError: names the field, its value and what it may be.
+        pydantic.ValidationError: names the field, its value and what it may be.
     """
 
-    name: str = ""
-    namespace: str = "wine-quality"
-    labels: Mapping[str, str] = field(default_factory=dict)
-    image: str = ""
-    image_pull_policy: str = "IfNotPresent"
-    environment_secret: str = ""
-    cpu_request: str = "100m"
-    cpu_limit: str = "1"
-    memory_request: str = "512Mi"
-    memory_limit: str = "1Gi"
-    replicas: int = 1
-    min_replicas: int = 1
-    max_replicas: int | None = None
-    target_cpu_percent: int = 70
-    storage_secret: str = "wine-quality-storage"
-    storage_provider: str = "Minio"
-    storage_endpoint: str = ""
-    storage_region: str = "us-east-1"
-    seldon_v2_server_config: str = "mlserver"
-    seldon_v2_model_memory: str = "64Mi"
-    seldon_v1_predictor: str = "default"
-    kserve_mode: str = "Standard"
-    kserve_timeout_seconds: int = 60
-    kserve_target_concurrency: int = 10
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
-    def __post_init__(self) -> None:
-        if self.name:
+    name: Annotated[
+        str,
+        _matching(
+            rf"([a-z]([-a-z0-9]{{0,{LONGEST_NAME - 2}}}[a-z0-9])?)?",
+            f"at most {LONGEST_NAME} of a-z, 0-9 and '-', beginning with a letter",
+        ),
+    ] = Field(
+        default="",
+        description="Kubernetes name, at most 45 of a-z, 0-9 and '-'. Empty: the registered "
+        "model's name in kebab case, such as elasticnet-wine-model.",
+    )
+    namespace: _DnsLabel = Field(default="wine-quality", description="Namespace of all resources.")
+    labels: dict[str, str] = Field(
+        default={}, description="Labels besides app.kubernetes.io/*, such as {team: wine}."
+    )
+    image: Annotated[
+        str,
+        _matching(
+            r"([a-z0-9][\w.\-/:]*(@sha256:[0-9a-f]{64})?)?",
+            "an image, such as registry.example.org/wine-quality-model:7",
+        ),
+    ] = Field(
+        default="",
+        description="Image as the cluster pulls it. Empty: localhost/wine-quality-model:<version>, "
+        "which is what `make image` builds.",
+    )
+    image_pull_policy: Annotated[str, _one_of("IfNotPresent", "Always", "Never")] = Field(
+        default="IfNotPresent", description="IfNotPresent, Always or Never."
+    )
+    environment_secret: Annotated[str, _matching(f"({_SECRET_NAME})?", _SECRET)] = Field(
+        default="",
+        description="Secret whose keys become variables of the server, such as "
+        "WINE_QUALITY_METRICS_URL for the prediction log. Empty: none.",
+    )
+    cpu_request: _Cores = Field(default="100m", description="Cores a replica is promised.")
+    cpu_limit: _Cores = Field(default="1", description="Cores at most. Empty: no limit.")
+    memory_request: _Memory = Field(default="512Mi", description="Memory a replica is promised.")
+    memory_limit: _Memory = Field(default="1Gi", description="Memory at most. Empty: no limit.")
+    replicas: _Replicas = Field(default=1, description="Replicas while nothing scales them.")
+    min_replicas: _Replicas = Field(default=1, description="Least replicas of the autoscaler.")
+    max_replicas: _Replicas | None = Field(
+        default=None, description="Most replicas of the autoscaler. None: no autoscaling."
+    )
+    target_cpu_percent: Annotated[int, Field(ge=1, le=100)] = Field(
+        default=70,
+        description="CPU use, in percent of cpu_request, that the autoscaler aims at. Seldon Core "
+        "v2 scales by how far inference lags instead, and KServe on Knative by concurrency.",
+    )
+    storage_secret: Annotated[str, _matching(_SECRET_NAME, _SECRET)] = Field(
+        default="wine-quality-storage",
+        description="Seldon Core v2: Secret with the rclone settings of the store that holds the "
+        "model repositories; secret.example.yaml shows it.",
+    )
+    storage_provider: _Plain = Field(
+        default="Minio",
+        description="Seldon Core v2: rclone's S3 provider in secret.example.yaml: Minio, AWS, "
+        "Ceph, Other and more.",
+    )
+    storage_endpoint: Annotated[
+        str,
+        _matching(
+            r"(https?://[^\s@?#]+)?",
+            "a URL without user and password, such as http://minio.minio.svc:9000",
+        ),
+    ] = Field(
+        default="",
+        description="Seldon Core v2: URL of the store as the cluster reaches it, for "
+        "secret.example.yaml. Empty for AWS.",
+    )
+    storage_region: _Plain = Field(
+        default="us-east-1", description="Seldon Core v2: region in secret.example.yaml."
+    )
+    seldon_v2_server_config: _DnsLabel = Field(
+        default="mlserver",
+        description="Seldon Core v2: the ServerConfig that the Server builds on.",
+    )
+    seldon_v2_model_memory: _Memory = Field(
+        default="64Mi",
+        description="Seldon Core v2: what the scheduler counts for the model, of memory_request.",
+    )
+    seldon_v1_predictor: _DnsLabel = Field(
+        default="default", description="Seldon Core v1: name of the one predictor."
+    )
+    kserve_mode: Annotated[str, _one_of(*KSERVE_MODES)] = Field(
+        default="Standard",
+        description="KServe: Standard (Deployments and an HPA), RawDeployment (the same before "
+        "KServe 0.16) or Knative.",
+    )
+    kserve_timeout_seconds: Annotated[int, Field(ge=1, le=3600)] = Field(
+        default=60, description="KServe: seconds after which a request is given up."
+    )
+    kserve_target_concurrency: Annotated[int, Field(ge=1, le=10_000)] = Field(
+        default=10,
+        description="KServe on Knative: requests at once that a replica should have.",
+    )
+
+    @field_validator("labels")
+    @classmethod
+    def _check_labels(cls, labels: dict[str, str]) -> dict[str, str]:
+        for key, value in labels.items():
+            prefix, slash, name = key.rpartition("/")
+            fits = _LABEL_PART.fullmatch(name) and (not slash or _PREFIX.fullmatch(prefix))
+            _require(bool(fits), "labels", key, "keys such as team or example.org/team")
+            own = key.startswith(OWN_LABELS)
+            _require(not own, "labels", key, f"other keys: {OWN_LABELS}* is written")
             _require(
-                bool(_NAME.fullmatch(self.name)) and len(self.name) <= LONGEST_NAME,
-                "name",
-                self.name,
-                f"at most {LONGEST_NAME} of a-z, 0-9 and '-', beginning with a letter",
+                not value or bool(_LABEL_PART.fullmatch(value)),
+                f"labels.{key}",
+                value,
+                "at most 63 of A-Z, a-z, 0-9, '-', '_' and '.'",
             )
-        _check_names(self)
-        _check_labels(self.labels)
-        _check_resources(self)
-        _check_scaling(self)
+        return labels
+
+    @model_validator(mode="after")
+    def _check_together(self) -> Any:
+        for resource, parse in (("cpu", cpu_cores), ("memory", memory_bytes)):
+            least = getattr(self, f"{resource}_request")
+            most = getattr(self, f"{resource}_limit")
+            if most and parse(most) < parse(least):
+                raise ValueError(
+                    f"{resource}_limit is {most}, less than {resource}_request {least}: raise it, "
+                    "or leave it empty for none"
+                )
+        if memory_bytes(self.seldon_v2_model_memory) > memory_bytes(self.memory_request):
+            raise ValueError(
+                f"seldon_v2_model_memory is {self.seldon_v2_model_memory}, more than "
+                f"memory_request {self.memory_request}: no server could take the model"
+            )
+        if self.max_replicas is not None:
+            _require(
+                self.min_replicas <= self.max_replicas,
+                "max_replicas",
+                self.max_replicas,
+                f"at least min_replicas ({self.min_replicas}), or none for no autoscaling",
+            )
+        return self
 
     @property
     def autoscales(self) -> bool:
@@ -145,110 +296,3 @@ class ManifestSettings:
     def image_of(self, model: ManifestModel) -> str:
         """The image that ``make image`` builds, unless another is set."""
         return self.image or f"localhost/wine-quality-model:{model.version}"
-
-
-def _check_names(settings: ManifestSettings) -> None:
-    dns = "at most 63 of a-z, 0-9 and '-'"
-    for name in ("namespace", "seldon_v1_predictor", "seldon_v2_server_config"):
-        value = getattr(settings, name)
-        _require(bool(_NAMESPACE.fullmatch(value)) and len(value) <= 63, name, value, dns)
-    secret = "name of a Secret: at most 253 of a-z, 0-9, '-' and '.'"
-    for name in ("storage_secret", "environment_secret"):
-        value = getattr(settings, name)
-        fits = bool(_SECRET.fullmatch(value)) and len(value) <= 253
-        _require(fits or (not value and name == "environment_secret"), name, value, secret)
-    image = settings.image
-    _require(
-        not image or bool(_IMAGE.fullmatch(image)),
-        "image",
-        image,
-        "an image, such as registry.example.org/wine-quality-model:7",
-    )
-    _one_of("image_pull_policy", settings.image_pull_policy, PULL_POLICIES)
-    _one_of("kserve_mode", settings.kserve_mode, KSERVE_MODES)
-    for name in ("storage_provider", "storage_region"):
-        value = getattr(settings, name)
-        plain = bool(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.-]{0,62}", value))
-        _require(plain, name, value, "of A-Z, a-z, 0-9, '-' and '.'")
-    endpoint = settings.storage_endpoint
-    _require(
-        not endpoint or bool(re.fullmatch(r"https?://[^\s@?#]+", endpoint)),
-        "storage_endpoint",
-        endpoint,
-        "a URL without user and password, such as http://minio.minio.svc:9000",
-    )
-
-
-def _check_labels(labels: Mapping[str, str]) -> None:
-    for key, value in labels.items():
-        prefix, slash, name = str(key).rpartition("/")
-        fits = bool(_LABEL_PART.fullmatch(name)) and (not slash or bool(_PREFIX.fullmatch(prefix)))
-        _require(fits, "labels", key, "keys such as team or example.org/team")
-        _require(
-            not key.startswith(OWN_LABELS), "labels", key, f"other keys: {OWN_LABELS}* is written"
-        )
-        _require(
-            value == "" or bool(_LABEL_PART.fullmatch(value)),
-            f"labels.{key}",
-            value,
-            "at most 63 of A-Z, a-z, 0-9, '-', '_' and '.'",
-        )
-
-
-def _check_resources(settings: ManifestSettings) -> None:
-    for resource, amount in (("cpu", cpu_cores), ("memory", memory_bytes)):
-        least = _amount(settings, f"{resource}_request", amount)
-        if getattr(settings, f"{resource}_limit"):
-            most = _amount(settings, f"{resource}_limit", amount)
-            if most < least:
-                raise ValueError(
-                    f"{resource}_limit is {getattr(settings, f'{resource}_limit')}, less than "
-                    f"{resource}_request {getattr(settings, f'{resource}_request')}: raise it, "
-                    "or leave it empty for none"
-                )
-    model = _amount(settings, "seldon_v2_model_memory", memory_bytes)
-    if model > memory_bytes(settings.memory_request):
-        raise ValueError(
-            f"seldon_v2_model_memory is {settings.seldon_v2_model_memory}, more than "
-            f"memory_request {settings.memory_request}: no server could take the model"
-        )
-
-
-def _amount(settings: ManifestSettings, name: str, parse: Any) -> Any:
-    try:
-        return parse(getattr(settings, name))
-    except ValueError as error:
-        raise ValueError(f"{name}: {error}") from None
-
-
-def _check_scaling(settings: ManifestSettings) -> None:
-    for name, least, most in (
-        ("replicas", 1, 1000),
-        ("min_replicas", 1, 1000),
-        ("target_cpu_percent", 1, 100),
-        ("kserve_timeout_seconds", 1, 3600),
-        ("kserve_target_concurrency", 1, 10_000),
-    ):
-        value = getattr(settings, name)
-        _require(_is_whole(value) and least <= value <= most, name, value, f"{least} to {most}")
-    highest = settings.max_replicas
-    if highest is not None:
-        _require(
-            _is_whole(highest) and settings.min_replicas <= highest <= 1000,
-            "max_replicas",
-            highest,
-            f"at least min_replicas ({settings.min_replicas}), or none for no autoscaling",
-        )
-
-
-def _is_whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _one_of(name: str, value: object, known: tuple[str, ...]) -> None:
-    _require(value in known, name, value, " or ".join(known))
-
-
-def _require(fits: bool, name: str, value: object, expected: str) -> None:
-    if not fits:
-        raise ValueError(f"{name} is {value!r}; it must be {expected}")

@@ -1,56 +1,12 @@
-"""A model version's Kubernetes manifests, for each target. Pure: nothing is read or written."""
+"""A model version's Kubernetes manifests as text. Pure: nothing is read or written."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable
 
 from wine_quality.deployment.manifest_settings import ManifestModel, ManifestSettings
 from wine_quality.deployment.pods import Document
-from wine_quality.deployment.targets.kserve import kserve
-from wine_quality.deployment.targets.seldon_core_v1 import seldon_core_v1
-from wine_quality.deployment.targets.seldon_core_v2 import seldon_core_v2, v2_model_name
-
-_Make = Callable[[ManifestModel, ManifestSettings], list[Document]]
-
-SELDON_CORE_V2 = "seldon-core-v2"
-TARGETS: dict[str, _Make] = {
-    SELDON_CORE_V2: seldon_core_v2,
-    "seldon-core-v1": seldon_core_v1,
-    "kserve": kserve,
-}
-
-
-@dataclass(frozen=True)
-class ServedAs:
-    """What the V2 protocol calls the model on a target.
-
-    Attributes:
-        version: None where the target gives models versions of its own.
-    """
-
-    name: str
-    version: str | None
-
-
-def manifests(target: str, model: ManifestModel, settings: ManifestSettings) -> list[Document]:
-    """The documents of a target, in the order in which they are to be applied.
-
-    Raises:
-        ValueError: there is no such target, or it cannot serve the model; the message says why.
-    """
-    return _known(target)(model, settings)
-
-
-def served_as(target: str, model: ManifestModel, settings: ManifestSettings) -> ServedAs:
-    """The model's name and version in the paths of the V2 protocol.
-
-    Raises:
-        ValueError: there is no such target.
-    """
-    if _known(target) is seldon_core_v2:
-        return ServedAs(v2_model_name(model, settings), None)
-    return ServedAs(model.name, model.version)
+from wine_quality.deployment.targets import load_target, target_names
 
 
 def yaml_text(documents: Iterable[Document], note: str = "") -> str:
@@ -67,7 +23,17 @@ def yaml_text(documents: Iterable[Document], note: str = "") -> str:
     )
 
 
-def _known(target: str) -> _Make:
-    if target not in TARGETS:
-        raise ValueError(f"target is {target!r}; it must be {' or '.join(TARGETS)}")
-    return TARGETS[target]
+def yaml_files(model: ManifestModel, settings: ManifestSettings) -> dict[str, str]:
+    """YAML of each target that the model repository's place allows, and examples, by name.
+
+    Raises:
+        ValueError: a target cannot serve the model; the message says why.
+    """
+    made: dict[str, str] = {}
+    for name in target_names():
+        target = load_target(name)
+        if target.needs_store and not model.storage_uri:
+            continue
+        made[name] = yaml_text(target.documents(model, settings))
+        made.update(target.examples(model, settings))
+    return made

@@ -92,7 +92,9 @@ class MlflowVersion:
         below = os.environ if variables is None else variables
         # mlflow server looks gunicorn up on PATH.
         path = os.pathsep.join([str(self.directory / "bin"), below.get("PATH", os.defpath)])
-        return {**below, **self.variables, "PATH": path}
+        # Else `-m` would import a checkout that lies where the command was given.
+        safe = {} if IS_CHECKOUT else {"PYTHONSAFEPATH": "1"}
+        return {**below, **self.variables, **safe, "PATH": path}
 
 
 # These MLflow import distutils.dir_util; setuptools' replacement of it is half-importable

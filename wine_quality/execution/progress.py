@@ -44,6 +44,8 @@ def _line(record: logging.LogRecord) -> str | None:
         return f"  {step} …"
     if kind == "STEP_SUCCESS":
         return f"  {step} done in {event.step_success_data.duration_ms / 1000:.1f} s"
+    if kind == "STEP_RESTARTED":
+        return f"  {step}, once more …"
     if kind == "STEP_FAILURE":
         return f"  {step} failed"
     if kind == "ENGINE_EVENT" and step is None and "own environment" in (event.message or ""):

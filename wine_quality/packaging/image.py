@@ -17,6 +17,7 @@ _BASES = {"3.11": "3.11.15"}
 _DOCKERFILE = """\
 # {title}, served over REST and gRPC by MLServer. Made by `make image`; build it with
 #   docker build --tag {tag} .
+#   podman build --format docker --tag {tag} .   (its own format has no place for the health check)
 # It holds no credentials. WINE_QUALITY_METRICS_URL, given when it runs, has predictions logged.
 ARG PYTHON=docker.io/library/python:{python}-slim-bookworm
 

@@ -1,11 +1,14 @@
-"""``python -m wine_quality.stack.health code HOST:PORT``, ``webserver URL`` or ``daemon URL``.
+"""``python -m wine_quality.stack.health code HOST:PORT``, ``webserver URL``, ``daemon URL`` or
+``database``, which is Dagster's.
 
-The health checks of the containers: what `make stack` waits for. Standard library only.
+The health checks of the containers, and what one waits for before it starts. Standard library only,
+but for the database.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 
 from wine_quality.stack.dagster import daemon_ready, webserver_ready
@@ -15,9 +18,16 @@ from wine_quality.stack.service import port_answers
 def main() -> int:
     """Exit code 0 when it is ready, 1 when not."""
     parser = argparse.ArgumentParser(prog="wine_quality.stack.health", description=__doc__)
-    parser.add_argument("what", choices=("code", "webserver", "daemon"))
-    parser.add_argument("address", help="of the code server HOST:PORT, else the webserver's URL")
+    parser.add_argument("what", choices=("code", "webserver", "daemon", "database"))
+    parser.add_argument(
+        "address",
+        nargs="?",
+        default="",
+        help="of the code server HOST:PORT, else the webserver's URL",
+    )
     options = parser.parse_args()
+    if options.what == "database":
+        return _database()
     if options.what == "code":
         host, _, port = options.address.rpartition(":")
         ready = port_answers(host, int(port))
@@ -25,6 +35,20 @@ def main() -> int:
         checks = {"webserver": webserver_ready, "daemon": daemon_ready}
         ready = checks[options.what](options.address.rstrip("/"))
     return 0 if ready() else 1
+
+
+def _database() -> int:
+    """Whether Dagster's database is there and takes the password of ``DAGSTER_POSTGRES_…``."""
+    import psycopg2
+
+    names = {"host": "HOST", "port": "PORT", "dbname": "DB", "user": "USER", "password": "PASSWORD"}
+    given = {name: os.environ[f"DAGSTER_POSTGRES_{of}"] for name, of in names.items()}
+    try:
+        psycopg2.connect(connect_timeout=5, **given).close()
+    except psycopg2.Error as error:
+        print(" ".join(str(error).split()), file=sys.stderr)
+        return 1
+    return 0
 
 
 if __name__ == "__main__":

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from wine_quality.tracking.servers.patience import be_patient
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -18,11 +20,6 @@ TAG_LIMIT = 5000
 
 MODEL_FOLDER = "model"
 TRAINING_RECORD = "training/record.json"
-
-# Seconds between tries at a server that is away: 0, 2, 4, 8, 16, 32, 64. An outage of a minute is
-# outlived, its end noticed a minute later at most. By default MLflow 3 waits for up to two minutes
-# before a try, and 2.1.1 gives up after one, as does 1.26, which has no such variables.
-_PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "7", "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1"}
 
 
 @dataclass(frozen=True)
@@ -57,8 +54,7 @@ class ServerClient:
         # It prints links with the password of the tracking URI in them; Dagster shows clean ones.
         os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
         os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-        for name, value in _PATIENCE.items():
-            os.environ.setdefault(name, value)
+        be_patient()
         import mlflow
         from mlflow.tracking import MlflowClient
 

@@ -82,6 +82,8 @@ def _shown_at(uri: str, version: MlflowVersion, was_given: bool) -> str:
         # The one that stands beside another server is not that of this one.
         beside = None if was_given else configured_ui(version.key)
         return beside or without_password(uri)
+    if uri.startswith("databricks"):
+        return ""  # that is seen elsewhere than any UI of this platform
     beside = os.environ.get(ui_variable(version.key))
     if beside:
         return beside

@@ -48,7 +48,9 @@ from wine_quality.tracking.runs.lifecycle import (
 )
 from wine_quality.tracking.runs.run_tags import LEFT, OPEN, RUN_TAG, run_name, tags_for_mlflow
 from wine_quality.tracking.servers.addresses import allowed_tracking_uri, without_password
-from wine_quality.tracking.servers.server_check import server_named
+from wine_quality.tracking.servers.failures import Subjects
+from wine_quality.tracking.servers.server_check import server_named, tracked_under
+from wine_quality.tracking.servers.step_retry import again_while_away
 from wine_quality.tracking.step_tags import opens_one, planned_tags
 from wine_quality.tracking.tracker import Tracker
 from wine_quality.tracking.training import PartsOfTwoTrainingsError, Training
@@ -101,6 +103,7 @@ class MlflowTracker(CheckedResource):
     )
 
     _tracker: Tracker | None = PrivateAttr(default=None)
+    _is_open: bool = PrivateAttr(default=False)
     _log: Callable[[str], None] = PrivateAttr(default=print)
     _warn: Callable[[str], None] = PrivateAttr(default=print)
 
@@ -141,8 +144,12 @@ class MlflowTracker(CheckedResource):
         try:
             resumption = resumption_of(instance, run)
             if opens_one(planned_tags(instance, run)) or resumption.is_same_run:
+                # Anew each time: a try that broke off may have made the run.
                 with server_named():
-                    self._open_run(instance, run, resumption)
+                    again_while_away(
+                        lambda: self._open_run(instance, run, resumption_of(instance, run)),
+                        log.warning,
+                    )
             yield self
         except BaseException as error:
             # The run is given up, opening failed, or Ctrl-C (no Exception) came; a failing step
@@ -157,6 +164,7 @@ class MlflowTracker(CheckedResource):
     def connect(self, warn: Callable[[str], None]) -> Tracker:
         """A tracker without a run, on a server that fits the version picked."""
         version = get_version(self.version.value)
+        tracked_under.set(Subjects(self.experiment_name, self.registered_model_name))
         return connect(version, self._settings(version), warn)
 
     def begin_run(self, context: OpExecutionContext | AssetExecutionContext) -> Tracker:
@@ -165,7 +173,7 @@ class MlflowTracker(CheckedResource):
         It is open since the run began where the step's tags say that it opens one. A plan that was
         made before there were such tags and was still waiting then has it opened here.
         """
-        if self.tracker.run_id is None:
+        if not self._is_open:
             self._open_run(
                 context.instance, context.run, resumption_of(context.instance, context.run)
             )
@@ -181,7 +189,7 @@ class MlflowTracker(CheckedResource):
             MlflowRunGoneError: that run is not on the server, or was deleted.
         """
         opened = self.tracker.run_id
-        if opened is None:
+        if not self._is_open:  # no other step has, or the server was away while this one did
             self._open_run(
                 context.instance, context.run, Resumption(training.mlflow_run_id), training
             )
@@ -237,6 +245,7 @@ class MlflowTracker(CheckedResource):
         if run_id is None:
             instance.add_run_tags(run.run_id, {MLFLOW_RUN_TAG: opened})
         tracker.activate(opened)
+        self._is_open = True
 
     def _end(self, instance: DagsterInstance, run: DagsterRun, status: str | None) -> None:
         """End the MLflow run; None leaves it open for the processes of the steps that are left."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,13 +13,16 @@ import pytest
 
 from wine_quality.environments.versions import DEFAULT_VERSION, MLFLOW_VERSIONS
 from wine_quality.paths import PACKAGED_RED_WINE
-from wine_quality_tests.attacks.fronts import LocalStack, Up
-from wine_quality_tests.attacks.listeners import HttpListener, PostgresListener
-from wine_quality_tests.attacks.table import World
+from wine_quality_tests.attacks.fronts import InContainers, LocalStack, Up
+from wine_quality_tests.attacks.hand_made import Payload
+from wine_quality_tests.attacks.listeners import ANYWHERE, HttpListener, PostgresListener
+from wine_quality_tests.attacks.table import PICKLE, World
+from wine_quality_tests.support.compose import why_not
 from wine_quality_tests.support.servers import free_port
 
 ALL = os.environ.get("WINE_QUALITY_ATTACKS") == "all"
-FRONTS = ("up", "stack") if ALL else ("up",)
+NO_COMPOSE = why_not() if ALL else ""
+FRONTS = ("up", "stack", *([] if NO_COMPOSE else ["compose"])) if ALL else ("up",)
 VERSIONS = [key for key, version in MLFLOW_VERSIONS.items() if version.python.exists()]
 RESULTS = pytest.StashKey[dict[str, tuple[str, str]]]()
 
@@ -36,11 +40,12 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     width = max(len(attack) for attack, *_ in rows)
     for attack, front, outcome, said in sorted(rows):
         verdict = {"passed": "held", "failed": "FELL"}.get(outcome, outcome)
-        terminalreporter.write_line(f"{attack:<{width}}  {front:<6} {verdict:<5} {said[:140]}")
-    if not any(map(shutil.which, ("docker", "podman"))):
-        terminalreporter.write_line("compose: not attacked, there is no container engine here")
+        terminalreporter.write_line(f"{attack:<{width}}  {front:<7} {verdict:<5} {said[:140]}")
     if not ALL:
-        terminalreporter.write_line("a part of them; `make attack` tries all, on the stack too")
+        line = "a part of them; `make attack` tries all, on the stack and in containers too"
+        terminalreporter.write_line(line)
+    elif NO_COMPOSE:
+        terminalreporter.write_line(f"compose: not attacked, {NO_COMPOSE}")
 
 
 @pytest.fixture(scope="package")
@@ -50,11 +55,15 @@ def world(tmp_path_factory) -> Iterator[World]:
         (folder / name).mkdir()
     # Services that gave up root, PostgreSQL and the like, could write there too.
     (folder / "loot").chmod(0o777)
+    (folder / "kept").chmod(0o777)
     (folder / "kept" / "file").write_text("stays")
+    (folder / "delivered").chmod(0o755)
+    (folder / "delivered" / PICKLE).write_bytes(pickle.dumps(Payload(folder / "loot" / "picked")))
     (folder / "delivered" / "linked.csv").symlink_to("/etc/passwd")
+    address = ANYWHERE if "compose" in FRONTS else "127.0.0.1"
     made = World(
-        http=HttpListener(),
-        postgres=PostgresListener(),
+        http=HttpListener(address),
+        postgres=PostgresListener(address),
         loot=folder / "loot",
         kept=folder / "kept",
         delivered=folder / "delivered",
@@ -87,5 +96,12 @@ def stack(tmp_path_factory, world) -> Iterator[LocalStack]:
         if parent.owner() == folder.owner() and parent != Path("/"):
             parent.chmod(parent.stat().st_mode | 0o011)
     running = LocalStack(folder / "home", world.delivered, versions)
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="package")
+def compose(tmp_path_factory, world) -> Iterator[InContainers]:
+    running = InContainers(tmp_path_factory.mktemp("compose") / "home", world)
     yield running
     running.stop()

@@ -1,4 +1,4 @@
-"""What is attacked: `make up` and `make stack` as they are started, with secrets around them."""
+"""The attacked: `make up`, `make stack` and compose as they are started, with secrets in them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ import requests
 
 from wine_quality.paths import PROJECT_ROOT
 from wine_quality.policy.settings import EVERYTHING
-from wine_quality_tests.support.canaries import MARK, canaries
+from wine_quality_tests.attacks.table import World
+from wine_quality_tests.support.canaries import MARK, canaries, in_files
+from wine_quality_tests.support.compose import Compose
 from wine_quality_tests.support.dagster_stack import READY_SECONDS, DagsterStack
 from wine_quality_tests.support.servers import await_condition, dying_with_us, free_port
 from wine_quality_tests.support.stack_client import Stack
@@ -38,13 +40,29 @@ SECRETS = {
 
 
 class Front(Protocol):
-    """A running platform."""
+    """A running platform.
+
+    Attributes:
+        auth: Name and password that are asked for before it.
+        attacker: The address of the attacker's servers as it sees them.
+    """
 
     home: Path
     url: str
-    environment: dict[str, str]
+    auth: tuple[str, str] | None
+    attacker: str
 
-    def launch(self, config: dict[str, Any], assets: list[str] | None, job: str | None) -> str: ...
+    def launch(
+        self,
+        config: dict[str, Any],
+        assets: list[str] | None,
+        job: str | None,
+        *,
+        ops: list[str] | None = None,
+    ) -> str: ...
+
+    def leaks(self) -> list[str]:
+        """Where a canary is that no service keeps there."""
 
     def wait(self, run_id: str, seconds: float) -> str: ...
 
@@ -79,8 +97,18 @@ def environment(home: Path, delivered: Path) -> dict[str, str]:
     }
 
 
+def _leaks_of_home(home: Path) -> list[str]:
+    # The owner's alone, by test_stack; PostgreSQL's own files hold hashes of passwords.
+    stack = home / "stack"
+    but = {home / "signing.key", stack / "s3" / "nanio.toml", stack / "postgres" / "data"}
+    but.add(stack / "dagster" / "run_variables.json")
+    return list(in_files(home, but))
+
+
 class Up(DagsterStack):
     """`make up`."""
+
+    auth, attacker = None, "127.0.0.1"
 
     def __init__(self, home: Path, delivered: Path) -> None:
         self.home = home
@@ -121,9 +149,14 @@ class Up(DagsterStack):
             self._process.kill()
             self._process.wait()
 
+    def leaks(self) -> list[str]:
+        return _leaks_of_home(self.home)
+
 
 class LocalStack(Stack):
     """`make stack`."""
+
+    auth, attacker = None, "127.0.0.1"
 
     def __init__(self, home: Path, delivered: Path, versions: list[str]) -> None:
         super().__init__(home, versions, **canaries())
@@ -135,3 +168,34 @@ class LocalStack(Stack):
 
     def stop(self) -> None:
         self.down()
+
+    def leaks(self) -> list[str]:
+        return _leaks_of_home(self.home)
+
+
+class InContainers(Compose):
+    """`podman-compose up` or `docker compose up`, through the proxy."""
+
+    def __init__(self, home: Path, world: World) -> None:
+        # What the attacker has is in the code location's container too, at the same place.
+        places = [f"{world.loot}:{world.loot}:z", f"{world.kept}:{world.kept}:z"]
+        places.append(f"{world.delivered}:{world.delivered}:ro,z")
+        own = {"services": {"dagster-code": {"volumes": places}}}
+        secrets = {**canaries(), "WINE_QUALITY_ALLOWED_ROOTS": str(world.delivered)}
+        super().__init__(home, f"attack{os.getpid()}", own=own, **secrets)
+        try:
+            self.up()
+        except BaseException:
+            self.stop()
+            raise
+        self.attacker = self.gateway()
+
+    def leaks(self) -> list[str]:
+        found = [text for text in (self.logs(), self.inspected()) if MARK in text]
+        # PostgreSQL's own files hold hashes of passwords.
+        for name in ("dagster-home", "minio-objects", "wine-quality-home", "proxy-data"):
+            place = self.volume(name)
+            # The last two have nothing in them unless a setting says so.
+            if any(place.iterdir()) or name in ("dagster-home", "minio-objects"):
+                found += in_files(place, {place / "signing.key"})
+        return found

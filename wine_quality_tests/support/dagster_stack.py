@@ -167,8 +167,10 @@ class DagsterStack:
         assets: list[str] | None = None,
         job: str | None = None,
         tags: dict[str, str] | None = None,
+        ops: list[str] | None = None,
     ) -> str:
-        """Launch the job, or materialize ``assets`` as the UI's button does; returns the run id."""
+        """Launch the job, or only ``ops`` of it, or materialize ``assets`` as the UI's button does;
+        returns the run id."""
         selector: dict[str, Any] = {
             "repositoryLocationName": "ml_repository",
             "repositoryName": "__repository__",
@@ -177,6 +179,8 @@ class DagsterStack:
         if assets:
             selector["assetSelection"] = [{"path": [asset]} for asset in assets]
             selector["assetCheckSelection"] = None
+        if ops:
+            selector["solidSelection"] = ops
         params = {"selector": selector, "mode": "default", "runConfigData": config}
         metadata = [{"key": key, "value": value} for key, value in (tags or {}).items()]
         params["executionMetadata"] = {"tags": metadata}

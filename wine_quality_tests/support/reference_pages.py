@@ -22,10 +22,14 @@ Rows = list[tuple[str, str, str]]
 PLACES: Rows = [
     (
         "HOME",
-        "`.wine_quality` in the project",
+        "`.wine_quality` in the checkout; without one `~/.local/share/wine_quality`",
         "values, history, embedded stores, the Dagster home",
     ),
-    ("ENVIRONMENTS", "`.venvs` in the project", "where environments are built"),
+    (
+        "ENVIRONMENTS",
+        "`.venvs` in the checkout; without one `environments` in the home's default",
+        "where environments are built",
+    ),
     ("BUILD_ENVIRONMENTS", "1", "0: a run whose version is not built fails instead of building it"),
     ("ASSETS", "`assets` in the home", "values between steps: a folder or `s3://bucket/prefix`"),
     ("ASSETS_KEY", "", "S3 key for it"),

@@ -12,7 +12,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,11 @@ def await_condition(condition: Callable[[], bool], what: str, seconds: float = 9
 class MlflowServer:
     """sqlite behind it, artifacts proxied (``--serve-artifacts``)."""
 
+    options: Sequence[str] = ()
+    """Of ``mlflow server``, besides those of every server here."""
+    headers: Mapping[str, str] = {}
+    """Of the requests that the tests send."""
+
     def __init__(self, version: MlflowVersion, folder: Path, **variables: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         port = free_port()
@@ -60,6 +65,7 @@ class MlflowServer:
         command += ["--serve-artifacts", "--artifacts-destination", str(self.artifacts)]
         command += ["--default-artifact-root", "mlflow-artifacts:/"]
         command += ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+        command += self.options
         self._process = subprocess.Popen(
             dying_with_us(*command),
             stdout=self.log.open("wb"),
@@ -83,29 +89,28 @@ class MlflowServer:
         raise RuntimeError(f"MLflow server not ready:\n{self.log.read_text()[-3000:]}")
 
     def rest(self, path: str, method: str = "POST", /, **body: Any) -> dict[str, Any]:
-        """Ask over REST, which is the same on every version."""
-        request = urllib.request.Request(
-            f"{self.uri}/api/2.0/mlflow/{path}",
-            data=json.dumps(body).encode(),
-            headers={"Content-Type": "application/json"},
-            method=method,
-        )
-        with urllib.request.urlopen(request, timeout=20) as answer:
-            return json.loads(answer.read())
+        """Ask over REST, which is the same on every version; ``path`` below ``mlflow/``."""
+        return self._ask(f"2.0/mlflow/{path}", method, json.dumps(body).encode())
 
     def get(self, path: str) -> dict[str, Any]:
         """Ask over REST by GET; ``path`` with its query."""
-        uri = f"{self.uri}/api/2.0/mlflow/{path}"
-        with urllib.request.urlopen(uri, timeout=20) as answer:
-            return json.loads(answer.read())
+        return self._ask(f"2.0/mlflow/{path}", "GET")
+
+    def _ask(self, path: str, method: str, body: bytes | None = None) -> dict[str, Any]:
+        request = urllib.request.Request(
+            f"{self.uri}/api/{path}",
+            data=body,
+            headers={"Content-Type": "application/json", **self.headers},
+            method=method,
+        )
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            return json.loads(answer.read() or b"{}")
 
     def runs(self, experiment: str) -> list[dict[str, Any]]:
         """``info`` and ``data`` of every run of an experiment, newest first."""
         query = urllib.parse.urlencode({"experiment_name": experiment})
-        uri = f"{self.uri}/api/2.0/mlflow/experiments/get-by-name?{query}"
         try:
-            with urllib.request.urlopen(uri, timeout=20) as answer:
-                found = json.loads(answer.read())["experiment"]
+            found = self.get(f"experiments/get-by-name?{query}")["experiment"]
         except urllib.error.HTTPError as error:
             if error.code == 404:
                 return []
@@ -118,17 +123,14 @@ class MlflowServer:
     def versions(self, model: str) -> list[dict[str, Any]]:
         """The versions of a registered model; none when there is no such model."""
         query = urllib.parse.urlencode({"filter": f"name='{model}'"})
-        uri = f"{self.uri}/api/2.0/mlflow/model-versions/search?{query}"
-        with urllib.request.urlopen(uri, timeout=20) as answer:
-            return json.loads(answer.read()).get("model_versions", [])
+        return self.get(f"model-versions/search?{query}").get("model_versions", [])
 
     def holder(self, model: str, role: str) -> str | None:
         """The version with the alias (MLflow 3) or the stage that stands for it."""
         if self.version.key == "3":
             query = urllib.parse.urlencode({"name": model})
-            uri = f"{self.uri}/api/2.0/mlflow/registered-models/get?{query}"
-            with urllib.request.urlopen(uri, timeout=20) as answer:
-                found = json.loads(answer.read())["registered_model"].get("aliases", [])
+            found = self.get(f"registered-models/get?{query}")["registered_model"]
+            found = found.get("aliases", [])
             return {entry["alias"]: entry["version"] for entry in found}.get(role)
         stage = {"champion": "Production", "challenger": "Staging"}[role]
         found = [v["version"] for v in self.versions(model) if v["current_stage"] == stage]

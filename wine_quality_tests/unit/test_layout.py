@@ -14,6 +14,29 @@ from wine_quality.paths import PROJECT_ROOT
 
 PACKAGE = PROJECT_ROOT / "wine_quality"
 ROOT_MODULES = 8
+LINES = 300
+# File, and why it is longer. A list that grows is a reason to look again.
+LONGER = {
+    "wine_quality/cli/run.py": "what each command of a run prints",
+    "wine_quality/defs/champion/champion_model.py": "asset and decision, which the sweep shares",
+    "wine_quality/serving/runtime/prediction_log.py": "a queue, its writer, the locks of both",
+    "wine_quality_tests/faults/faults.py": "one table of faults",
+    "wine_quality_tests/integration/test_serving.py": "one served model, started once per version",
+    "wine_quality_tests/integration/test_serving_bad_input.py": "one table of requests",
+    "wine_quality_tests/integration/test_serving_bad_messages.py": "one table of messages",
+    "wine_quality_tests/integration/test_serving_fuzz.py": "one served model, and its generators",
+    "wine_quality_tests/integration/test_stack.py": "one platform, started once",
+    "wine_quality_tests/support/model_server.py": "one client for each protocol of one server",
+    "wine_quality_tests/unit/deploy_files/test_compose.py": "one Compose file, read once",
+    "wine_quality_tests/unit/deployment/test_deployment.py": "one published model, made once",
+    "wine_quality_tests/unit/deployment/test_manifests.py": "one table of settings and manifests",
+    "wine_quality_tests/unit/engines/test_engines.py": "the same cases on each engine",
+    "wine_quality_tests/unit/history/test_history.py": "the same cases on a folder and on S3",
+    "wine_quality_tests/unit/notices/test_notices.py": "the same notices on each channel",
+    "wine_quality_tests/unit/policy/test_policy.py": "one table of run config and its refusals",
+    "wine_quality_tests/unit/sources/test_allowed.py": "one table of addresses",
+    "wine_quality_tests/unit/wines/test_streaming.py": "the same cases on each engine",
+}
 BLIND = ("tracking", "environments", "execution")
 MODEL_FAMILIES = r"elastic_?net|winequality|linear_?model"
 
@@ -24,6 +47,19 @@ def modules(folder: Path) -> list[Path]:
 
 def test_the_packages_root_has_few_modules():
     assert len(list(PACKAGE.glob("*.py"))) <= ROOT_MODULES
+
+
+def test_no_file_is_long_without_a_reason():
+    folders = ("wine_quality", "wine_quality_tests", "benchmarks", "examples")
+    files = [file for folder in folders for file in modules(PROJECT_ROOT / folder)]
+    longer = {
+        str(file.relative_to(PROJECT_ROOT)): len(file.read_text().splitlines())
+        for file in files
+        if len(file.read_text().splitlines()) > LINES
+    }
+    new = {file: lines for file, lines in longer.items() if file not in LONGER}
+    assert new == {}, "shorten it, or say in LONGER why it is long"
+    assert all((PROJECT_ROOT / file).exists() for file in LONGER)
 
 
 @pytest.mark.parametrize("folder", BLIND)

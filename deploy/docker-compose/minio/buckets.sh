@@ -29,7 +29,17 @@ host=${AWS_ENDPOINT_URL#*://}
 export MC_HOST_mlflow="$scheme://$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY@$host"
 export MC_HOST_assets="$scheme://$WINE_QUALITY_ASSETS_KEY:$WINE_QUALITY_ASSETS_SECRET@$host"
 
-mc mb --ignore-existing --region "$AWS_DEFAULT_REGION" "mlflow/$MLFLOW_BUCKET"
+# The store may be starting still: engines differ in what they start when.
+tries=0
+until mc mb --ignore-existing --region "$AWS_DEFAULT_REGION" "mlflow/$MLFLOW_BUCKET"; do
+  tries=$((tries + 1))
+  if [ "$tries" -ge 60 ]; then
+    echo "The bucket $MLFLOW_BUCKET cannot be made at $AWS_ENDPOINT_URL: does the store run, and do" \
+      "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY hold for it?" >&2
+    exit 1
+  fi
+  sleep 1
+done
 
 if [ "$AWS_ENDPOINT_URL" != "$MINIO_ENDPOINT" ]; then
   # A store of one's own, whose users its administrator makes.

@@ -87,7 +87,7 @@ class PromotionConfig(CheckedConfig):
         )
     ],
 )
-@server_named()
+@server_named(tries_again=True)
 def champion_model(
     context: AssetExecutionContext,
     config: PromotionConfig,

@@ -1,6 +1,7 @@
 """``model_deployment``: the champion, or a version picked, as what others serve."""
 
 import hashlib
+import json
 import tempfile
 from dataclasses import dataclass
 from enum import Enum
@@ -18,9 +19,9 @@ from dagster import (
 from pydantic import Field
 
 from wine_quality.dagster_support.config_fields import CheckedConfig
-from wine_quality.defs.deployment.manifest_config import ManifestConfig
 from wine_quality.defs.ownership import GROUP, OWNERS
-from wine_quality.deployment.manifests import SELDON_CORE_V2, TARGETS
+from wine_quality.deployment.manifest_settings import ManifestSettings
+from wine_quality.deployment.targets import target_names
 from wine_quality.tracking.registry.champion import CHAMPION
 from wine_quality.tracking.resource import MlflowTracker
 from wine_quality.tracking.servers.links import mlflow_link
@@ -35,7 +36,11 @@ if TYPE_CHECKING:
 
 NONE, LOCAL = "none", "local"
 # What the files are applied to. Dagster's config enums go by name; here the value is the name.
-TargetKey = Enum("TargetKey", {key: key for key in (NONE, LOCAL, *TARGETS)})  # type: ignore[misc]
+TargetKey = Enum("TargetKey", {key: key for key in (NONE, LOCAL, *target_names())})  # type: ignore[misc]
+
+
+class ManifestConfig(ManifestSettings, CheckedConfig):
+    """How the model runs on Kubernetes."""
 
 
 class DeploymentConfig(CheckedConfig):
@@ -45,7 +50,7 @@ class DeploymentConfig(CheckedConfig):
     target: TargetKey = Field(
         default=TargetKey(NONE),
         description='"none": only write the files. "local": wait until the server of `make serve` '
-        'answers with this version. "seldon-core-v2", "seldon-core-v1", "kserve": apply that '
+        f"answers with this version. {', '.join(map(json.dumps, target_names()))}: apply that "
         "manifest to kubernetes_context and wait until the model answers.",
     )
     local_server: str = Field(
@@ -85,7 +90,7 @@ class DeploymentConfig(CheckedConfig):
     op_tags=continues_mlflow_run_of("champion_model"),
     automation_condition=AutomationCondition.eager(),
 )
-@server_named()
+@server_named(tries_again=True)
 def model_deployment(
     context: AssetExecutionContext, config: DeploymentConfig, mlflow: MlflowTracker
 ):
@@ -153,12 +158,11 @@ class _Written:
 
 def _write(config: DeploymentConfig, fetched: "Fetched", key: str, temporary: Path) -> _Written:
     """Model repository and manifests; ``model-settings.json`` comes last."""
-    import json
-
     from upath import UPath
 
     from wine_quality.defs.io_manager import s3_options
     from wine_quality.deployment.manifest_settings import ManifestModel
+    from wine_quality.deployment.manifests import yaml_files
     from wine_quality.packaging.place import copy_into
     from wine_quality.packaging.repository import REQUIREMENTS, SETTINGS
     from wine_quality.paths import deployments
@@ -181,7 +185,7 @@ def _write(config: DeploymentConfig, fetched: "Fetched", key: str, temporary: Pa
         requirements_hash=hashlib.sha256(requirements).hexdigest(),
         storage_uri=f"{place}/repository/{model.name}" if remote else "",
     )
-    manifests = _manifests(config.manifests, described)
+    manifests = yaml_files(described, config.manifests)
     folder = temporary / "manifests"
     folder.mkdir()
     for name, text in manifests.items():
@@ -193,27 +197,11 @@ def _write(config: DeploymentConfig, fetched: "Fetched", key: str, temporary: Pa
     return _Written(place, described, manifests, settings)
 
 
-def _manifests(config: ManifestConfig, model: "ManifestModel") -> dict[str, str]:
-    """YAML of each target; Seldon Core v2's only where its agent could fetch the model."""
-    from wine_quality.deployment.manifests import manifests, yaml_text
-    from wine_quality.deployment.targets.seldon_core_v2 import storage_secret_example
-
-    settings = config.settings()
-    made = {}
-    for target in TARGETS:
-        if target == SELDON_CORE_V2 and not model.storage_uri:
-            continue
-        made[target] = yaml_text(manifests(target, model, settings))
-    if model.storage_uri:
-        made["secret.example"] = storage_secret_example(model, settings)
-    return made
-
-
 def _apply(context: AssetExecutionContext, config: DeploymentConfig, written: _Written) -> str:
     """Where it is deployed; waits until it answers."""
     from wine_quality.deployment.apply import Endpoint, deploy
     from wine_quality.deployment.kubectl import DeploymentError, Kubectl
-    from wine_quality.deployment.manifests import manifests, served_as
+    from wine_quality.deployment.targets import load_target
 
     target = config.target.value
     try:
@@ -227,11 +215,11 @@ def _apply(context: AssetExecutionContext, config: DeploymentConfig, written: _W
                 f"target is {target}, but kubernetes_context is empty: name the context, or "
                 'set target to "none" to have the files written only'
             )
-        settings = config.manifests.settings()
         deploy(
-            manifests(target, written.model, settings),
+            load_target(target),
+            written.model,
+            config.manifests,
             Kubectl(config.kubernetes_context),
-            model=served_as(target, written.model, settings),
             endpoint=Endpoint(config.endpoint, config.endpoint_headers)
             if config.endpoint
             else None,
@@ -247,7 +235,7 @@ def _await_local(config: DeploymentConfig, model: "ManifestModel") -> None:
     """Until the server of ``make serve`` answers with this version, which it takes by itself."""
     from wine_quality.deployment.apply import Endpoint, await_answer
     from wine_quality.deployment.kubectl import DeploymentError
-    from wine_quality.deployment.manifests import ServedAs
+    from wine_quality.deployment.target import ServedAs
 
     url = Endpoint(config.local_server).ready_url(ServedAs(model.name, model.version))
     try:

@@ -34,7 +34,7 @@ class TrainingConfig(CheckedConfig):
     freshness_policy=model_freshness(),
     op_tags=opens_mlflow_run(),
 )
-@server_named()
+@server_named(tries_again=True)
 def elasticnet_model(
     context: AssetExecutionContext,
     config: TrainingConfig,

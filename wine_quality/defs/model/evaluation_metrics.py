@@ -23,7 +23,7 @@ from wine_quality.wines.split import split_of
     check_specs=[checks.IN_SCALE, checks.BEATS_MEAN],
     op_tags=continues_mlflow_run_of("elasticnet_model"),
 )
-@server_named()
+@server_named(tries_again=True)
 def evaluation_metrics(
     context: AssetExecutionContext,
     mlflow: MlflowTracker,

@@ -21,7 +21,7 @@ from wine_quality.tracking.training import KEY, Training
     metadata=which_mlflow(),
     op_tags=continues_mlflow_run_of("elasticnet_model"),
 )
-@server_named()
+@server_named(tries_again=True)
 def registered_model(
     context: AssetExecutionContext,
     mlflow: MlflowTracker,

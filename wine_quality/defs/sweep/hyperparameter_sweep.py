@@ -107,7 +107,7 @@ def _streamed(
 
 
 @op(tags=opens_mlflow_run())
-@server_named()
+@server_named(tries_again=True)
 def sweep_points(
     context: OpExecutionContext, config: SweepConfig, mlflow: MlflowTracker, sweep_data
 ) -> dict[str, Any]:
@@ -211,6 +211,7 @@ def _table(scores: list[Any]) -> list[dict[str, float]]:
 
 
 @op
+@server_named(tries_again=True)
 def offer_best(
     context: OpExecutionContext,
     config: OfferConfig,

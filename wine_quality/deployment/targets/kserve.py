@@ -16,6 +16,7 @@ from wine_quality.deployment.pods import (
     provenance,
     scratch_volume,
 )
+from wine_quality.deployment.target import DeployTarget
 from wine_quality.packaging.container import GRPC_PORT, HTTP_PORT, METRICS_PORT
 
 API = "serving.kserve.io/v1beta1"
@@ -24,20 +25,27 @@ _MODE = "serving.kserve.io/deploymentMode"
 _AUTOSCALER = "serving.kserve.io/autoscalerClass"
 
 
-def kserve(model: ManifestModel, settings: ManifestSettings) -> list[Document]:
+class KServe(DeployTarget):
     """The InferenceService."""
-    about = metadata(model, settings)
-    about["annotations"] = {**about["annotations"], _MODE: settings.kserve_mode}
-    if not _on_knative(settings):
-        about["annotations"][_AUTOSCALER] = "hpa"
-    return [
-        {
-            "apiVersion": API,
-            "kind": "InferenceService",
-            "metadata": about,
-            "spec": {"predictor": _predictor(model, settings)},
-        }
-    ]
+
+    controller = "KServe"
+
+    def documents(self, model: ManifestModel, settings: ManifestSettings) -> list[Document]:
+        about = metadata(model, settings)
+        about["annotations"] = {**about["annotations"], _MODE: settings.kserve_mode}
+        if not _on_knative(settings):
+            about["annotations"][_AUTOSCALER] = "hpa"
+        return [
+            {
+                "apiVersion": API,
+                "kind": "InferenceService",
+                "metadata": about,
+                "spec": {"predictor": _predictor(model, settings)},
+            }
+        ]
+
+
+TARGET = KServe()
 
 
 def _on_knative(settings: ManifestSettings) -> bool:

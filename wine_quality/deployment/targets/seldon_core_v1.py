@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from wine_quality.deployment.manifest_settings import ManifestModel, ManifestSettings
@@ -16,14 +17,45 @@ from wine_quality.deployment.pods import (
     provenance,
     scratch_volume,
 )
+from wine_quality.deployment.target import DeployTarget, Readiness, is_stale
 from wine_quality.packaging.container import GRPC_PORT, HTTP_PORT, METRICS_PORT
 
 API = "machinelearning.seldon.io/v1"
 _NODE = "model"
 
 
-def seldon_core_v1(model: ManifestModel, settings: ManifestSettings) -> list[Document]:
+class SeldonCoreV1(DeployTarget):
     """The SeldonDeployment."""
+
+    controller = "Seldon Core v1"
+
+    def documents(self, model: ManifestModel, settings: ManifestSettings) -> list[Document]:
+        return [
+            {
+                "apiVersion": API,
+                "kind": "SeldonDeployment",
+                "metadata": metadata(model, settings),
+                "spec": {"protocol": "v2", "predictors": [_predictor(model, settings)]},
+            }
+        ]
+
+    def readiness(self, resource: Mapping[str, Any]) -> Readiness:
+        """By its state: a SeldonDeployment has no condition Ready."""
+        status = resource.get("status") or {}
+        state, stale = status.get("state", ""), is_stale(resource)
+        shown = f"state {state}" if state else "no state yet"
+        if status.get("description"):
+            shown += f": {status['description']}"
+        for name, part in sorted((status.get("deploymentStatus") or {}).items()):
+            available, wanted = part.get("availableReplicas", 0), part.get("replicas", 0)
+            shown += f"; {name} has {available} of {wanted} replicas"
+        return Readiness(state == "Available" and not stale, state == "Failed" and not stale, shown)
+
+
+TARGET = SeldonCoreV1()
+
+
+def _predictor(model: ManifestModel, settings: ManifestSettings) -> Document:
     predictor: Document = {
         "name": settings.seldon_v1_predictor,
         # Without Seldon's orchestrator in between, which knows no versions, and asks for models by
@@ -35,14 +67,7 @@ def seldon_core_v1(model: ManifestModel, settings: ManifestSettings) -> list[Doc
     }
     if not settings.autoscales:
         predictor["replicas"] = settings.replicas
-    return [
-        {
-            "apiVersion": API,
-            "kind": "SeldonDeployment",
-            "metadata": metadata(model, settings),
-            "spec": {"protocol": "v2", "predictors": [predictor]},
-        }
-    ]
+    return predictor
 
 
 def _component(model: ManifestModel, settings: ManifestSettings) -> Document:

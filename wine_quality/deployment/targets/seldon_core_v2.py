@@ -12,6 +12,7 @@ from typing import Any
 
 from wine_quality.deployment.manifest_settings import ManifestModel, ManifestSettings
 from wine_quality.deployment.pods import Document, container, metadata, scratch_volume
+from wine_quality.deployment.target import DeployTarget, ServedAs
 
 API = "mlops.seldon.io/v1alpha1"
 # Of Seldon's ServerConfig "mlserver": the container that our image takes the place of, where the
@@ -21,22 +22,27 @@ _MODELS = "/mnt/agent/models"
 _HTTP_PORT, _GRPC_PORT = 9000, 9500
 
 
-def seldon_core_v2(model: ManifestModel, settings: ManifestSettings) -> list[Document]:
-    """The Server and the Model.
+class SeldonCoreV2(DeployTarget):
+    """The Server and the Model."""
 
-    Raises:
-        ValueError: the model repository is in no store that the cluster could copy it from.
-    """
-    remote(model)
-    return [_server(model, settings), _model(model, settings)]
+    controller = "Seldon Core v2"
+    needs_store = True
+
+    def documents(self, model: ManifestModel, settings: ManifestSettings) -> list[Document]:
+        _remote(model)
+        return [_server(model, settings), _model(model, settings)]
+
+    def examples(self, model: ManifestModel, settings: ManifestSettings) -> dict[str, str]:
+        return {"secret.example": _storage_secret(model, settings)}
+
+    def served_as(self, model: ManifestModel, settings: ManifestSettings) -> ServedAs:
+        return ServedAs(settings.name_of(model), None)
 
 
-def v2_model_name(model: ManifestModel, settings: ManifestSettings) -> str:
-    """What the V2 protocol calls the model there."""
-    return settings.name_of(model)
+TARGET = SeldonCoreV2()
 
 
-def remote(model: ManifestModel) -> str:
+def _remote(model: ManifestModel) -> str:
     """The rclone remote that the storage secret must define: the scheme of the storage URI.
 
     Raises:
@@ -105,13 +111,9 @@ def _scaling(settings: ManifestSettings) -> dict[str, Any]:
     }
 
 
-def storage_secret_example(model: ManifestModel, settings: ManifestSettings) -> str:
-    """The Secret of ``settings.storage_secret`` as YAML to be filled in; it holds no secret.
-
-    Raises:
-        ValueError: as ``seldon_core_v2``.
-    """
-    name = remote(model)
+def _storage_secret(model: ManifestModel, settings: ManifestSettings) -> str:
+    """The Secret of ``settings.storage_secret`` as YAML to be filled in; it holds no secret."""
+    name = _remote(model)
     endpoint = settings.storage_endpoint or "# http://minio.minio.svc:9000; AWS needs none"
     return f"""\
 # How Seldon Core v2's rclone reaches {name}://. Fill in both keys, apply it, and keep the filled-in

@@ -6,13 +6,10 @@ database is away the queue holds them, and when it is full the oldest are droppe
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 import os
 import threading
 import time
-import uuid
 import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -22,6 +19,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .postgres_connection import Address, PostgresConnection, TooLateError
+from .prediction_rows import Batch, Piece, ServedVersion
 
 URL_VARIABLE = "WINE_QUALITY_METRICS_URL"
 INPUTS_VARIABLE = "WINE_QUALITY_SERVE_LOG_INPUTS"
@@ -31,8 +29,6 @@ MOST_ROWS = 200_000
 _BATCH_ROWS = 5_000
 _PIECE_ROWS = 1_000
 """A large request is cut into pieces of so many, each dropped or written as a whole."""
-_JSON_ROWS = 100
-"""At once: no request gets on while JSON is written, which takes some microseconds a row."""
 _LINGER_SECONDS = 1.0
 """For a batch to fill; a row is in the database about so long after its request."""
 _WRITE_SECONDS = 10.0
@@ -41,13 +37,6 @@ _IDLE_SECONDS = 60.0
 """After so long without a prediction the connection is given back."""
 
 _MAKE_TABLE = ("42P01", "42703", "3F000")  # no such table, column, schema
-_INSERT = (
-    "INSERT INTO wine_quality.predictions (time, model_name, model_version, run_id, input_hash,"
-    " prediction, inputs, batch, batch_row) SELECT t.time, {model}, {version}, {run_id}, t.hash,"
-    " t.prediction, {inputs}, {batch}, {first} + t.number - 1 FROM ROWS FROM"
-    " (unnest({times}::timestamptz[], {hashes}::text[], {predictions}::float8[]){more})"
-    " WITH ORDINALITY AS t({names}) ON CONFLICT DO NOTHING"
-)
 
 
 class Counters(NamedTuple):
@@ -56,23 +45,6 @@ class Counters(NamedTuple):
     written: int
     waiting: int
     dropped: int
-
-
-class _Model(NamedTuple):
-    name: str
-    version: int
-    run_id: str
-    columns: tuple[str, ...]
-
-
-class _Piece(NamedTuple):
-    """Rows of one request; float64, little-endian, row by row."""
-
-    model: _Model
-    at: datetime
-    rows: int
-    inputs: bytes
-    predictions: bytes
 
 
 class PredictionLog:
@@ -120,7 +92,7 @@ class PredictionLog:
     def _begin_anew(self) -> None:
         """The state of a process that has predicted nothing; a fork's parent keeps its own."""
         self._lock = threading.Lock()
-        self._queue: deque[_Piece] = deque()
+        self._queue: deque[Piece] = deque()
         self._written = self._waiting = self._dropped = 0
         self._said_dropped = 0
         self._odd = self._losing = False
@@ -130,7 +102,7 @@ class PredictionLog:
         self._thread: threading.Thread | None = None
         self._connection: PostgresConnection | None = None
         # One for all rows of it, which else would take half of the queue's memory.
-        self._model = _Model("", 0, "", ())
+        self._model = ServedVersion("", 0, "", ())
 
     @classmethod
     def from_environment(cls, warn: Callable[[str], None] | None = None) -> PredictionLog:
@@ -181,7 +153,7 @@ class PredictionLog:
         if self._address is None:
             return
         try:
-            told = _Model(model, int(version), run_id, tuple(columns))
+            told = ServedVersion(model, int(version), run_id, tuple(columns))
             last = self._model  # once: another thread may change it between two looks
             if told == last:
                 told = last
@@ -224,7 +196,7 @@ class PredictionLog:
         return self._address.name if self._address else "no database"
 
     def _enqueue(
-        self, model: _Model, inputs: np.ndarray, predictions: np.ndarray, at: datetime
+        self, model: ServedVersion, inputs: np.ndarray, predictions: np.ndarray, at: datetime
     ) -> None:
         rows = len(predictions)
         if inputs.shape != (rows, len(model.columns)) or predictions.shape != (rows,):
@@ -233,7 +205,7 @@ class PredictionLog:
                 f"{len(model.columns)} columns"
             )
         pieces = [
-            _Piece(
+            Piece(
                 model,
                 at,
                 len(predictions[start : start + _PIECE_ROWS]),
@@ -288,7 +260,7 @@ class PredictionLog:
                     return
                 continue
             try:
-                batch = _Batch(pieces, self._log_inputs)
+                batch = Batch(pieces, self._log_inputs)
             # Odd numbers must not end the thread.
             except Exception as error:
                 self._give_up(sum(piece.rows for piece in pieces), error)
@@ -297,9 +269,9 @@ class PredictionLog:
                 return
             self._say_dropped()
 
-    def _take(self) -> list[_Piece]:
+    def _take(self) -> list[Piece]:
         """The next batch, the oldest rows first; they are still waiting."""
-        pieces: list[_Piece] = []
+        pieces: list[Piece] = []
         rows = 0
         with self._lock:
             while self._queue and rows < _BATCH_ROWS:
@@ -314,7 +286,7 @@ class PredictionLog:
                 self._some.set()  # nobody else wakes it to see that all is done
         return pieces
 
-    def _write(self, batch: _Batch) -> bool:
+    def _write(self, batch: Batch) -> bool:
         """Until it is written; False when the log was closed meanwhile and its time is over."""
         pause, said = _FIRST_PAUSE, False
         while True:
@@ -345,7 +317,7 @@ class PredictionLog:
                     self._warn(f"Predictions are written to {self._name} again.")
                 return True
 
-    def _send(self, batch: _Batch) -> None:
+    def _send(self, batch: Batch) -> None:
         """In one transaction. A batch that is there already, its answer lost, is not doubled."""
         assert self._address is not None
         if self._connection is None:
@@ -413,85 +385,3 @@ def _said(error: Exception) -> str:
     """In one line, without the statement. The driver names no password."""
     primary = getattr(getattr(error, "diag", None), "message_primary", None)
     return " ".join((primary or str(error) or repr(error)).split()).rstrip(".")
-
-
-class _Batch:
-    """Rows that are written together, under an id by which they are not written twice."""
-
-    def __init__(self, pieces: Sequence[_Piece], with_inputs: bool) -> None:
-        self.id = str(uuid.uuid4())
-        self.rows = sum(piece.rows for piece in pieces)
-        groups: dict[_Model, list[_Piece]] = {}
-        for piece in pieces:
-            groups.setdefault(piece.model, []).append(piece)
-        self._groups = [_Group(model, part, with_inputs) for model, part in groups.items()]
-
-    def statements(self, literal: Callable[[str], str]) -> str:
-        """One INSERT for each model version.
-
-        Args:
-            literal: Quotes a text for SQL.
-        """
-        first, statements = 0, []
-        for group in self._groups:
-            statements.append(group.statement(literal, self.id, first))
-            first += group.rows
-        return "; ".join(statements)
-
-
-class _Group:
-    """The rows of one model version, as PostgreSQL reads arrays."""
-
-    def __init__(self, model: _Model, pieces: Sequence[_Piece], with_inputs: bool) -> None:
-        self.rows = sum(piece.rows for piece in pieces)
-        self._model = model
-        times: list[str] = []
-        hashes: list[str] = []
-        for piece in pieces:
-            times += [piece.at.astimezone(timezone.utc).isoformat()] * piece.rows
-            width = len(piece.inputs) // piece.rows
-            hashes += [
-                hashlib.sha256(piece.inputs[start : start + width]).hexdigest()
-                for start in range(0, len(piece.inputs), width)
-            ]
-        self._times, self._hashes = ",".join(times), ",".join(hashes)
-        predictions = np.frombuffer(b"".join(piece.predictions for piece in pieces), "<f8")
-        self._predictions = ",".join(map(repr, predictions.tolist()))
-        self._inputs = self._json(pieces) if with_inputs else None
-
-    def _json(self, pieces: Sequence[_Piece]) -> str:
-        """An object for each row; JSON has no word for what is not finite but null."""
-        matrix = np.frombuffer(b"".join(piece.inputs for piece in pieces), "<f8")
-        rows = matrix.reshape(self.rows, -1)
-        parts = []
-        for start in range(0, self.rows, _JSON_ROWS):
-            part = rows[start : start + _JSON_ROWS]
-            values = part.tolist() if np.isfinite(part).all() else _finite(part)
-            objects = [dict(zip(self._model.columns, row, strict=True)) for row in values]
-            parts.append(json.dumps(objects)[1:-1])
-        return f"[{','.join(parts)}]"
-
-    def statement(self, literal: Callable[[str], str], batch: str, first: int) -> str:
-        stored = self._inputs is not None
-        # Between dollars nothing is escaped, which takes long for so much text.
-        quote = f"$batch{batch.replace('-', '')}$"
-        more = f", jsonb_array_elements({quote}{self._inputs}{quote}::jsonb)" if stored else ""
-        return _INSERT.format(
-            model=literal(self._model.name),
-            version=self._model.version,
-            run_id=literal(self._model.run_id),
-            inputs="t.inputs" if stored else "NULL::jsonb",
-            batch=f"'{batch}'::uuid",
-            first=first,
-            times=f"'{{{self._times}}}'",
-            hashes=f"'{{{self._hashes}}}'",
-            predictions=f"'{{{self._predictions}}}'",
-            more=more,
-            names="time, hash, prediction, inputs, number"
-            if stored
-            else "time, hash, prediction, number",
-        )
-
-
-def _finite(rows: np.ndarray) -> list[list[float | None]]:
-    return [[value if np.isfinite(value) else None for value in row] for row in rows.tolist()]

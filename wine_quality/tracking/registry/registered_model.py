@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from wine_quality.tracking.servers.failures import is_forbidden
+
 if TYPE_CHECKING:
     import requests
 
@@ -55,7 +57,8 @@ class RegisteredModel:
             self._aliases_known = False
 
     def read(self) -> RegisteredState | None:
-        """Its state; None when there is no such model."""
+        """Its state; None when there is no such model, or this user may not even see it: MLflow's
+        basic-auth app may answer 403 to both."""
         from mlflow.exceptions import MlflowException
 
         try:
@@ -63,7 +66,7 @@ class RegisteredModel:
                 return self._read_by_http()
             return _state_of(self._client.get_registered_model(self.name), self._native)
         except MlflowException as error:
-            if error.error_code == _NO_SUCH_MODEL:
+            if error.error_code == _NO_SUCH_MODEL or is_forbidden(error):
                 return None
             raise
 
@@ -80,11 +83,21 @@ class RegisteredModel:
         return self._by_http("POST", alias=alias, version=version)
 
     def delete_alias(self, alias: str) -> bool:
-        """Whether the server knows aliases; one that is gone already is no error."""
-        if self._native:
+        """Whether the server knows aliases; one that is gone already is no error.
+
+        Where the user may set aliases, but not delete them (EDIT in MLflow's basic-auth app), it
+        stays until another version gets it.
+        """
+        from mlflow.exceptions import MlflowException
+
+        try:
+            if not self._native:
+                return self._by_http("DELETE", alias=alias)
             self._client.delete_registered_model_alias(self.name, alias)
-            return True
-        return self._by_http("DELETE", alias=alias)
+        except MlflowException as error:
+            if not is_forbidden(error):
+                raise
+        return True
 
     def set_stage(self, version: str, stage: str) -> bool:
         """Whether the version is in the stage now, and no other one: False where client or server

@@ -13,6 +13,7 @@ from typing import Any
 
 from wine_quality.escaping import ShownError
 from wine_quality.tracking.registry.registered_model import RegisteredModel, RegisteredState
+from wine_quality.tracking.servers.failures import is_forbidden
 
 CHAMPION = "champion"
 CHALLENGER = "challenger"
@@ -128,7 +129,8 @@ class Roles:
         try:
             return self._client.get_model_version(self.name, number)
         except MlflowException as error:
-            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            hidden = is_forbidden(error) and self._model.read() is None
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST" or hidden:
                 return None
             raise
 

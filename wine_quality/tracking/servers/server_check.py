@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-import re
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 from wine_quality.escaping import ShownError
 from wine_quality.sources.location import LocationError, parse_location
 from wine_quality.tracking.servers.addresses import without_password
+from wine_quality.tracking.servers.failures import ServerFailure, Subjects, advice, failure_of
+from wine_quality.tracking.servers.patience import patience_of_a_step, retries_up_to
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,7 +20,15 @@ if TYPE_CHECKING:
 
     from wine_quality.environments.versions import MlflowVersion
 
-_TIMEOUT_SECONDS = (5.0, 10.0)  # connect, read
+# Tried again at once and after 2 and 4 seconds: one bad answer is none, a server that is down is
+# named soon.
+_RETRIES = 3
+_BACKOFF_FACTOR = 1.0
+_TIMEOUT_SECONDS = 10
+_IN_MID_RUN = "re-execute the run from failure"
+
+tracked_under: ContextVar[Subjects | None] = ContextVar("tracked_under", default=None)
+"""Set by whoever tracks a run; sentences about permissions name them."""
 
 
 class TrackingServerError(ShownError, RuntimeError):
@@ -26,7 +36,14 @@ class TrackingServerError(ShownError, RuntimeError):
 
 
 def check_server(uri: str, version: MlflowVersion) -> None:
-    """Compare the server's major version with what the picked client works with."""
+    """Compare the server's major version with what the picked client works with.
+
+    A server that does not name its version, but answers MLflow's calls, is taken: a gateway may let
+    nothing else through.
+
+    Raises:
+        TrackingServerError: it does not answer, or does not fit.
+    """
     try:
         if parse_location(uri).scheme not in ("http", "https"):
             return
@@ -35,7 +52,7 @@ def check_server(uri: str, version: MlflowVersion) -> None:
             f"the MLflow tracking server (tracking_uri, or the variable that names it): {error}"
         ) from error
     major = _server_major(uri)
-    if major not in version.servers:
+    if major is not None and major not in version.servers:
         wanted = " or ".join(f"{number}.x" for number in version.servers)
         raise TrackingServerError(
             f"the tracking server {without_password(uri)} runs MLflow {major}.x, but "
@@ -45,92 +62,113 @@ def check_server(uri: str, version: MlflowVersion) -> None:
 
 
 @contextmanager
-def server_named() -> Iterator[None]:
+def server_named(tries_again: bool = False) -> Iterator[None]:
     """Around what a step does: says which server failed meanwhile, where only MLflow's client would
     speak, which has tried for a while. Also a decorator.
 
+    Args:
+        tries_again: Have Dagster try the step again a little later where the server was away; only
+            for steps that may be done twice. What the server refuses is not tried again.
+
     Raises:
         TrackingServerError: in place of the client's own error, which is its cause.
+        RetryRequested: Dagster's, to be tried again; the error above is its cause.
     """
     try:
-        yield
+        with patience_of_a_step() if tries_again else nullcontext():
+            yield
     except Exception as error:
-        # Of every version's client, for no answer and for a bad one.
-        if not str(error).startswith("API request to"):
+        failure = failure_of(error)
+        if failure is None:
             raise
-        import mlflow
+        what = _what_failed(failure)
+        raised = TrackingServerError(f"{what} {advice(failure, tracked_under.get(), _IN_MID_RUN)}")
+        if tries_again and failure.is_passing:
+            from wine_quality.tracking.servers.step_retry import retry_request
 
-        code = re.search(r"error code (\d{3})", str(error))
-        reason = f"it answered {code[1]}" if code else "it gave no answer"
-        raise TrackingServerError(
-            f"the MLflow tracking server {without_password(mlflow.get_tracking_uri())} failed "
-            f"in the middle of this step: {reason}. Start it, or see its log; then re-execute the "
-            "run from failure."
-        ) from error
-
-
-def _server_major(uri: str) -> int:
-    import requests
-
-    shown = without_password(uri)
-    try:
-        answer = _get(f"{uri.rstrip('/')}/version")
-        if answer.status_code == 404:
-            # MLflow 1.26 has /health and no /version.
-            health = _get(f"{uri.rstrip('/')}/health")
-            if health.ok and health.text.strip() == "OK":
-                return 1
-        answer.raise_for_status()
-    except requests.RequestException as error:
-        raise TrackingServerError(
-            f"the MLflow tracking server {shown} (resources.mlflow.config.tracking_uri) cannot be "
-            f"used: {_reason(error)}. {_advice(error)}"
-        ) from error
-    try:
-        return int(answer.text.strip().split(".")[0])
-    except ValueError:
-        raise TrackingServerError(
-            f"{shown} (resources.mlflow.config.tracking_uri) answers, but is no MLflow server."
-        ) from None
+            again = retry_request(what)
+            if again is not None:
+                raised.__cause__ = error
+                raise again from raised
+        raise raised from error
 
 
-def _get(url: str) -> requests.Response:
-    """As MLflow's client asks: the same variables for credentials and certificates."""
-    import requests
+def _what_failed(failure: ServerFailure) -> str:
+    import mlflow
 
-    user = os.environ.get("MLFLOW_TRACKING_USERNAME")
-    password = os.environ.get("MLFLOW_TRACKING_PASSWORD")
-    token = os.environ.get("MLFLOW_TRACKING_TOKEN")
-    basic = (user, password) if user and password else None
-    verify: bool | str = os.environ.get("MLFLOW_TRACKING_SERVER_CERT_PATH") or True
-    if os.environ.get("MLFLOW_TRACKING_INSECURE_TLS", "").lower() == "true":
-        verify = False
-    return requests.get(
-        url,
-        auth=basic,
-        headers={"Authorization": f"Bearer {token}"} if token and not basic else None,
-        verify=verify,
-        timeout=_TIMEOUT_SECONDS,
+    server = without_password(mlflow.get_tracking_uri())
+    return (
+        f"the MLflow tracking server {server} failed in the middle of this step: {failure.reason}."
     )
 
 
-def _reason(error: Exception) -> str:
-    """What the network or the server said, without the names of the libraries in between."""
-    import requests
-
-    if isinstance(error, requests.HTTPError):
-        return str(error).partition(" for url")[0]
-    if isinstance(error, requests.Timeout):
-        return "it gives no answer"
-    said = re.search(r"\[Errno -?\d+\] [^\"')]+", str(error))
-    return said[0] if said else type(error).__name__
-
-
-def _advice(error: Exception) -> str:
-    response = getattr(error, "response", None)
-    if response is not None and response.status_code in (401, 403):
-        return (
-            "Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN, "
-            "where Dagster's code runs."
+def _server_major(uri: str) -> int | None:
+    """None where it does not say."""
+    answer = _get(uri, "/version")
+    if answer.ok and answer.text.strip().split(".")[0].isdecimal():
+        return int(answer.text.strip().split(".")[0])
+    if answer.status_code == 404:
+        # MLflow 1.26 has /health and no /version.
+        health = _get(uri, "/health")
+        if health.ok and health.text.strip() == "OK":
+            return 1
+    if answer.status_code != 401 and _speaks_mlflow(uri):
+        return None
+    if answer.ok:
+        raise TrackingServerError(
+            f"{without_password(uri)} (resources.mlflow.config.tracking_uri) answers, but is no "
+            "MLflow server."
         )
-    return "Start it, or correct tracking_uri."
+    raise _refused(uri, ServerFailure(answer.status_code, "", answer.reason or ""))
+
+
+def _speaks_mlflow(uri: str) -> bool:
+    """Whether it answers a call of MLflow's, also by saying that there is no such experiment."""
+    answer = _get(uri, "/api/2.0/mlflow/experiments/get-by-name?experiment_name=Default")
+    try:
+        found = answer.json()
+    except ValueError:
+        return False
+    return isinstance(found, dict) and (
+        "experiment" in found or found.get("error_code") == "RESOURCE_DOES_NOT_EXIST"
+    )
+
+
+def _refused(uri: str, failure: ServerFailure) -> TrackingServerError:
+    return TrackingServerError(
+        f"the MLflow tracking server {without_password(uri)} "
+        f"(resources.mlflow.config.tracking_uri) cannot be used: {failure.reason}. "
+        f"{advice(failure, tracked_under.get())}"
+    )
+
+
+def _get(uri: str, path: str) -> requests.Response:
+    """By MLflow's own HTTP layer, of the version that was picked: with its credentials, its
+    certificates and its plug-ins, a server is refused only where MLflow would be refused too.
+
+    Raises:
+        TrackingServerError: no answer, or a bad one again and again.
+    """
+    from mlflow.exceptions import MlflowException
+    from mlflow.utils.rest_utils import http_request
+
+    try:
+        return http_request(
+            host_creds=_credentials(uri),
+            endpoint=path,
+            method="GET",
+            max_retries=retries_up_to(_RETRIES),
+            backoff_factor=_BACKOFF_FACTOR,
+            timeout=_TIMEOUT_SECONDS,
+        )
+    except MlflowException as error:
+        failure = failure_of(error) or ServerFailure(None, path, str(error))
+        raise _refused(uri, failure) from error
+
+
+def _credentials(uri: str) -> object:
+    """What MLflow's client sends with its requests to a server."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    from mlflow.tracking import MlflowClient
+
+    return MlflowClient(uri)._tracking_client.store.get_host_creds()

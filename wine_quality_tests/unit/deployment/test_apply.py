@@ -18,8 +18,8 @@ import pytest
 from wine_quality.deployment.apply import Endpoint, deploy
 from wine_quality.deployment.kubectl import DeploymentError, Kubectl
 from wine_quality.deployment.manifest_settings import ManifestSettings
-from wine_quality.deployment.manifests import TARGETS, ServedAs, manifests, served_as
-from wine_quality.deployment.readiness import readiness
+from wine_quality.deployment.target import ServedAs
+from wine_quality.deployment.targets import load_target, target_names
 from wine_quality_tests.support import stand_in_kubectl
 from wine_quality_tests.support.kubernetes_api import KubernetesApi, kubeconfig
 from wine_quality_tests.unit.deployment.test_manifests import MODEL
@@ -90,11 +90,10 @@ class ModelServer:
 def apply_to(kubectl: Kubectl, target: str = "kserve", **given: Any) -> None:
     options: dict[str, Any] = {"poll_seconds": 0.02, "timeout_seconds": 20.0, **given}
     settings = options.pop("settings", SETTINGS)
-    served = served_as(target, MODEL, settings)
-    deploy(manifests(target, MODEL, settings), kubectl, model=served, **options)
+    deploy(load_target(target), MODEL, settings, kubectl, **options)
 
 
-@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("target", target_names())
 def test_it_applies_and_waits_until_the_model_answers(api, kubectl, target):
     api.status = {
         "Server": [{}, READY],
@@ -102,7 +101,7 @@ def test_it_applies_and_waits_until_the_model_answers(api, kubectl, target):
         "SeldonDeployment": [{}, {"state": "Creating"}, AVAILABLE],
         "InferenceService": [{}, PROGRESSING, READY],
     }
-    served = served_as(target, MODEL, SETTINGS)
+    served = load_target(target).served_as(MODEL, SETTINGS)
     version = "/versions/7" if served.version else ""
     path = f"/seldon/x/v2/models/{served.name}{version}/ready"
     server, told = ModelServer(path, before=2, host="wine.example.org"), []
@@ -112,7 +111,7 @@ def test_it_applies_and_waits_until_the_model_answers(api, kubectl, target):
     finally:
         server.stop()
     assert server.asked == [path] * 3
-    documents = manifests(target, MODEL, SETTINGS)
+    documents = load_target(target).documents(MODEL, SETTINGS)
     kept = {key: {**held} for key, held in api.held.items()}
     assert list(kept) == [(one["kind"], one["metadata"]["name"]) for one in documents]
     for document in documents:
@@ -267,9 +266,10 @@ def test_a_moment_without_the_clusters_api_is_lived_through(api, kubectl, tmp_pa
     ],
 )
 def test_readiness(resource, ready, said):
-    found = readiness(resource)
+    seldon_v1 = resource.get("kind") == "SeldonDeployment"
+    found = load_target("seldon-core-v1" if seldon_v1 else "kserve").readiness(resource)
     assert found.ready is ready
-    assert said in found.said
+    assert said in found.status
 
 
 def test_the_address_of_readiness_is_quoted():

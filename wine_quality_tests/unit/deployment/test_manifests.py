@@ -6,24 +6,32 @@ No cluster: nothing here shows that a controller takes them.
 from __future__ import annotations
 
 import copy
+import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
+import pydantic
 import pytest
 import yaml
+from dagster import DagsterInvalidConfigError, job, op, validate_run_config
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kubernetes_validate import ValidationError, validate
 
-from wine_quality.defs.deployment.manifest_config import ManifestConfig
+from wine_quality.dagster_support.config_fields import describe_problems
+from wine_quality.defs.deployment.model_deployment import DeploymentConfig, ManifestConfig
 from wine_quality.deployment.manifest_settings import (
     KSERVE_MODES,
     LONGEST_NAME,
     ManifestModel,
     ManifestSettings,
 )
-from wine_quality.deployment.manifests import TARGETS, manifests, served_as, yaml_text
-from wine_quality.deployment.targets.seldon_core_v2 import storage_secret_example
+from wine_quality.deployment.manifests import yaml_files, yaml_text
+from wine_quality.deployment.targets import load_target, target_names
+from wine_quality.paths import PROJECT_ROOT
 from wine_quality_tests.support import published_models
 from wine_quality_tests.support.resource_schemas import RELEASES, WRONG, check, schema
 
@@ -36,11 +44,12 @@ MODEL = ManifestModel(
     requirements_hash="0123abcd99",
     storage_uri="s3://assetsbucket/deployments/ElasticnetWineModel/7/repository",
 )
+TARGETS = target_names()
 SCALING = {"replicas": 2, "min_replicas": 2, "max_replicas": 5, "target_cpu_percent": 60}
 
 
 def made(target: str, model: ManifestModel = MODEL, **given_settings: Any) -> list[dict]:
-    return manifests(target, model, ManifestSettings(**given_settings))
+    return load_target(target).documents(model, ManifestSettings(**given_settings))
 
 
 def pods(documents: list[dict]) -> list[dict]:
@@ -351,9 +360,9 @@ def test_a_name_with_nothing_to_use_asks_for_one():
 
 
 def test_the_v2_protocols_name_of_the_model():
-    own = served_as("kserve", MODEL, ManifestSettings())
+    own = load_target("kserve").served_as(MODEL, ManifestSettings())
     assert (own.name, own.version) == ("ElasticnetWineModel", "7")
-    given_by_seldon = served_as("seldon-core-v2", MODEL, ManifestSettings())
+    given_by_seldon = load_target("seldon-core-v2").served_as(MODEL, ManifestSettings())
     assert (given_by_seldon.name, given_by_seldon.version) == ("elasticnet-wine-model", None)
 
 
@@ -377,10 +386,10 @@ def test_the_v2_protocols_name_of_the_model():
         ({"memory_request": "512m"}, "memory_request: '512m' is no amount of memory"),
         ({"memory_limit": "1M"}, "memory_limit is 1M, less than memory_request 512Mi"),
         ({"seldon_v2_model_memory": "1Gi"}, "no server could take the model"),
-        ({"replicas": 0}, "replicas is 0; it must be 1 to 1000"),
+        ({"replicas": 0}, "replicas is 0; it must be at least 1"),
         ({"replicas": True}, "replicas is True"),
         ({"min_replicas": 3, "max_replicas": 2}, r"at least min_replicas \(3\)"),
-        ({"target_cpu_percent": 101}, "1 to 100"),
+        ({"target_cpu_percent": 101}, "101; it must be at most 100"),
         ({"storage_secret": ""}, "storage_secret is ''; it must be name of a Secret"),
         ({"storage_provider": "Minio\n  x: y"}, "storage_provider"),
         ({"storage_endpoint": "http://user:secret@minio:9000"}, "without user and password"),
@@ -388,8 +397,10 @@ def test_the_v2_protocols_name_of_the_model():
     ],
 )
 def test_wrong_settings_say_what_to_do(wrong, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(pydantic.ValidationError) as refused:
         ManifestSettings(**wrong)
+    (problem,) = describe_problems(refused.value)
+    assert re.search(message, problem)
 
 
 @pytest.mark.parametrize(
@@ -416,14 +427,14 @@ def test_seldon_v2_needs_a_store_and_the_others_do_not(uri):
 
 
 def test_an_unknown_target_is_refused():
-    with pytest.raises(ValueError, match="seldon-core-v2 or seldon-core-v1 or kserve"):
+    with pytest.raises(ValueError, match="kserve or seldon-core-v1 or seldon-core-v2"):
         made("seldon")
 
 
 @pytest.mark.parametrize("endpoint", ["", "http://minio.minio.svc:9000"])
 def test_the_storage_secret_is_an_example_without_secrets(endpoint):
     settings_ = ManifestSettings(storage_endpoint=endpoint)
-    secret = yaml.safe_load(storage_secret_example(MODEL, settings_))
+    secret = yaml.safe_load(yaml_files(MODEL, settings_)["secret.example"])
     validate(secret, "1.36", strict=True)
     assert secret["metadata"] == {"name": "wine-quality-storage", "namespace": "wine-quality"}
     (model,) = (one for one in made("seldon-core-v2") if one["kind"] == "Model")
@@ -438,20 +449,88 @@ def test_the_storage_secret_is_an_example_without_secrets(endpoint):
 
 
 def test_the_secret_check_sees_a_misspelled_field():
-    secret = yaml.safe_load(storage_secret_example(MODEL, ManifestSettings()))
+    secret = yaml.safe_load(yaml_files(MODEL, ManifestSettings())["secret.example"])
     secret["stringdata"] = secret.pop("stringData")
     with pytest.raises(ValidationError, match="stringdata"):
         validate(secret, "1.36", strict=True)
 
 
-def test_run_config_has_every_setting_with_a_description():
+def test_run_config_is_the_settings_with_a_description_on_each():
     fields = ManifestConfig.model_fields
-    assert set(fields) == set(vars(ManifestSettings()))
+    assert fields.keys() == ManifestSettings.model_fields.keys()
     assert not [name for name, field in fields.items() if not field.description]
-    assert ManifestConfig().settings() == ManifestSettings()
-    config = ManifestConfig(labels={"example.org/team": "wine"}, max_replicas=3)
-    assert config.settings() == ManifestSettings(
-        labels={"example.org/team": "wine"}, max_replicas=3
+    given_config = {"labels": {"example.org/team": "wine"}, "max_replicas": 3}
+    config, settings_ = ManifestConfig(**given_config), ManifestSettings(**given_config)
+    assert config.model_dump() == settings_.model_dump()
+    assert yaml_files(MODEL, config) == yaml_files(MODEL, settings_)
+
+
+def test_wrong_settings_are_refused_before_there_is_a_run():
+    """With the sentences above."""
+
+    @op(config_schema=DeploymentConfig.to_config_schema())
+    def deploys(_context) -> None:
+        pass
+
+    @job
+    def deployment() -> None:
+        deploys()
+
+    wrong = {"manifests": {"replicas": 0, "name": "Wine"}}
+    with pytest.raises(DagsterInvalidConfigError) as refused:
+        validate_run_config(deployment, {"ops": {"deploys": {"config": wrong}}})
+    assert "replicas is 0; it must be at least 1" in str(refused.value)
+    assert "name is 'Wine'; it must be at most 45" in str(refused.value)
+
+
+_MADE_UP = """
+from wine_quality.deployment.pods import metadata
+from wine_quality.deployment.target import DeployTarget
+
+
+class MadeUp(DeployTarget):
+    controller = "Made-up"
+
+    def documents(self, model, settings):
+        about = metadata(model, settings)
+        return [{"apiVersion": "example.org/v1", "kind": "MadeUp", "metadata": about, "spec": {}}]
+
+
+TARGET = MadeUp()
+"""
+
+
+def test_another_target_is_one_file(tmp_path):
+    """In a copy of the package: run config, the command and the files know it by its name."""
+    root = PROJECT_ROOT
+    copied = shutil.copytree(
+        root / "wine_quality",
+        tmp_path / "wine_quality",
+        ignore=shutil.ignore_patterns("__pycache__"),
     )
-    with pytest.raises(ValueError, match="replicas is 0"):
-        ManifestConfig(replicas=0).settings()
+    (copied / "deployment" / "targets" / "made_up.py").write_text(_MADE_UP)
+    for name in ("deploy", "pyproject.toml", "Makefile"):
+        (tmp_path / name).symlink_to(root / name)
+
+    def python(*arguments: str) -> str:
+        done = subprocess.run(
+            [sys.executable, *arguments], cwd=tmp_path, capture_output=True, text=True, timeout=120
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    assert "made-up" in python("-m", "wine_quality", "deploy", "--help")
+    script = """
+from wine_quality.defs.deployment.model_deployment import DeploymentConfig
+from wine_quality.deployment.manifests import yaml_files
+from wine_quality.deployment.manifest_settings import ManifestModel
+field = DeploymentConfig.to_config_schema().config_type.fields["target"]
+print(field.config_type.inner_type.config_values)
+print(DeploymentConfig.model_fields["target"].description)
+model = ManifestModel("Wine", "7", "0", "3", "1.9.1", "0123abcd")
+print(yaml_files(model, DeploymentConfig(target="made-up").manifests)["made-up"])
+"""
+    choices, described, *text = python("-c", script).splitlines()
+    assert "'made-up'" in choices
+    assert '"made-up"' in described
+    assert "kind: MadeUp" in text

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from wine_quality.metrics_history.database import parse_url, shown
-from wine_quality.serving.runtime import postgres_connection, prediction_log
+from wine_quality.serving.runtime import postgres_connection, prediction_log, prediction_rows
 from wine_quality.serving.runtime.postgres_connection import Address
 from wine_quality.serving.runtime.prediction_log import Counters, PredictionLog
 from wine_quality_tests.support.servers import await_condition, free_port
@@ -150,14 +150,14 @@ def test_odd_numbers_never_raise_and_are_told_once(nowhere, said):
 def test_a_row_is_hashed_as_its_float64_bytes_in_the_order_of_the_signature():
     inputs, predictions = rows(3, start=5)
     columns_first = np.asfortranarray(inputs)  # as tensors come, one for each column
-    piece = prediction_log._Piece(
-        prediction_log._Model("M", 1, "", tuple(COLUMNS)),
+    piece = prediction_rows.Piece(
+        prediction_rows.ServedVersion("M", 1, "", tuple(COLUMNS)),
         AT,
         3,
         columns_first.tobytes(),
         predictions.tobytes(),
     )
-    group = prediction_log._Group(piece.model, [piece], with_inputs=True)
+    group = prediction_rows._Group(piece.model, [piece], with_inputs=True)
     expected = [hashlib.sha256(struct.pack("<2d", *row)).hexdigest() for row in inputs]
     assert group._hashes.split(",") == expected
     assert json.loads(group._inputs) == [dict(zip(COLUMNS, row, strict=True)) for row in inputs]
@@ -165,14 +165,14 @@ def test_a_row_is_hashed_as_its_float64_bytes_in_the_order_of_the_signature():
 
 def test_what_json_cannot_say_is_null():
     inputs = np.array([[1.5, np.nan], [np.inf, 0.1]])
-    piece = prediction_log._Piece(
-        prediction_log._Model("M", 1, "", ("a", "b")),
+    piece = prediction_rows.Piece(
+        prediction_rows.ServedVersion("M", 1, "", ("a", "b")),
         AT,
         2,
         inputs.tobytes(),
         np.zeros(2).tobytes(),
     )
-    group = prediction_log._Group(piece.model, [piece], with_inputs=True)
+    group = prediction_rows._Group(piece.model, [piece], with_inputs=True)
     assert json.loads(group._inputs) == [{"a": 1.5, "b": None}, {"a": None, "b": 0.1}]
 
 

@@ -38,6 +38,13 @@ EMBEDDED = "embedded"
         ({"WINE_QUALITY_MLFLOW_UI_2_1_1": OWN}, None, EMBEDDED, OWN),
         # No UI shows any other file.
         ({"WINE_QUALITY_ALLOWED_TRACKING_URIS": "*"}, "sqlite:////x.db", "sqlite:////x.db", ""),
+        # Nor a managed one.
+        (
+            {"MLFLOW_TRACKING_URI": "databricks", "WINE_QUALITY_MLFLOW_UI_2_1_1": OWN},
+            None,
+            "databricks",
+            "",
+        ),
     ],
 )
 def test_the_server_of_a_run(home, monkeypatch, variables, given, uri, shown):

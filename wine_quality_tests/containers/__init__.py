@@ -1,0 +1,1 @@
+"""The platform in containers, with stand-ins for images that cannot be had."""
