@@ -106,6 +106,9 @@ class Split(Protocol):
     def rmse(self, model: LinearModel) -> float:
         """On all rows of the test part."""
 
+    def train_rmse(self, model: LinearModel) -> float:
+        """On all rows of the training part."""
+
     def rmse_of(self, predict: Callable[[pd.DataFrame], np.ndarray], known: LinearModel) -> float:
         """As ``rmse``, of a model that can only be asked; ``known`` is one that is known."""
 

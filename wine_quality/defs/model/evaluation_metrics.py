@@ -40,7 +40,9 @@ def evaluation_metrics(
     split, model = split_of(train_test_split), elasticnet_model["model"]
     require_same_split(elasticnet_model["data"], split.data)
     tracker = mlflow.continue_run(context, Training.required(elasticnet_model, "elasticnet_model"))
-    done = training_steps.evaluate_and_log(tracker, split, model, training_engine.open)
+    done = training_steps.evaluate_and_log(
+        tracker, split, model, elasticnet_model["model_uri"], training_engine.open
+    )
     metrics = done.value["metrics"]
     shown = trend.log_trend(mlflow, metrics_history, elasticnet_model, metrics, context.log.warning)
     return MaterializeResult(
