@@ -361,10 +361,10 @@ def test_predictions_are_logged_and_checked(registry, home, postgres):
         assert evaluation.metadata["rows"].value == len(rows)
 
 
-def test_the_examples_of_the_readme(registry, home):
+def test_the_examples_of_the_documentation(registry, home):
     """As they are written, but for the port."""
-    section = (PROJECT_ROOT / "README.md").read_text().split("### Asking it\n")[1]
-    section = section.split("\n### ")[0]
+    section = (PROJECT_ROOT / "docs/how-to/serving.md").read_text().split("## Asking it\n")[1]
+    section = section.split("\n## ")[0]
     blocks = re.findall(r"```(sh|python|json)\n(.*?)```", section, re.DOTALL)
     assert [language for language, _ in blocks] == ["sh", "json", "python", "sh"]
     one_wine, shown, batch, metadata = (text for _, text in blocks)

@@ -150,7 +150,10 @@ def test_variables_of_runs_are_documented_and_hold_no_key_of_the_artifacts():
         *found("Secret", "wine-quality")["stringData"],
     }
     assert not [name for name in given if name.startswith("AWS_")]
-    documented = (FOLDER / "README.md").read_text() + (PROJECT_ROOT / "README.md").read_text()
+    documented = "".join(
+        page.read_text()
+        for page in (FOLDER / "README.md", *sorted((PROJECT_ROOT / "docs").rglob("*.md")))
+    )
     names = re.sub(r"`(\w+_)\{([\w,]+)\}`", _spelled_out, documented)
     assert [name for name in sorted(given - {"HOME"}) if name not in names] == []
 
