@@ -70,11 +70,13 @@ def test_the_layers_below_the_wines_name_none(folder):
     assets = [key.to_user_string() for key in defs.resolve_all_asset_keys()]
     named = re.compile(rf"\b({'|'.join(map(re.escape, assets))})\b|{MODEL_FAMILIES}", re.IGNORECASE)
     assert len(assets) >= 8
+    # A module, and a field of MLflow's own answers, have an asset's name by chance.
+    by_chance = re.compile(r"registry\.registered_model\b|\[\"registered_model\"\]")
     found = [
         f"{file.relative_to(PACKAGE)}:{number}: {line.strip()}"
         for file in modules(PACKAGE / folder)
         for number, line in enumerate(file.read_text().splitlines(), 1)
-        if named.search(line)
+        if named.search(by_chance.sub("", line))
     ]
     assert found == []
 
