@@ -51,4 +51,4 @@ def test_metrics_and_data_sets_of_the_logged_model(registry):
                 (TRAIN, "training") if key == "train_rmse" else (TEST, "test")
             )
     registered = client.get_model_version_by_alias(registry.name, "champion")
-    assert (registered.version, registered.model_id) == ("2", ranked[0].model_id)
+    assert (registered.version, registered.source) == ("2", f"models:/{ranked[0].model_id}")
