@@ -279,7 +279,8 @@ def test_a_broken_environment_is_named(home, tmp_path, monkeypatch):
 def test_processes_that_begin_on_an_empty_home_make_its_stores_once(home):
     """Side by side, Dagster's sqlite stores were spoilt: more than one of them migrated."""
     code = (
-        "from wine_quality.paths import dagster_home, open_dagster\n"
+        "from wine_quality.dagster_support.instance import open_dagster\n"
+        "from wine_quality.paths import dagster_home\n"
         "with open_dagster(dagster_home()) as instance:\n"
         "    print(len(instance.get_runs()))\n"
     )

@@ -193,10 +193,10 @@ def test_mlflow_3_keeps_lineage_signature_and_an_example(home, tmp_path):
     uri = f"sqlite:///{home / 'mlflow-3' / 'mlflow.db'}"
     client = MlflowClient(uri)
     run = client.get_run(printed(done.stdout, "MLflow run"))
-    [used] = run.inputs.dataset_inputs
-    assert used.dataset.name == "wine_quality_train"
-    assert "winequality-red.csv" in used.dataset.source
-    assert [tag.value for tag in used.tags] == ["training"]
+    used = {entry.dataset.name: entry for entry in run.inputs.dataset_inputs}
+    contexts = {name: [tag.value for tag in entry.tags] for name, entry in used.items()}
+    assert contexts == {"wine_quality_train": ["training"], "wine_quality_test": ["test"]}
+    assert all("winequality-red.csv" in entry.dataset.source for entry in used.values())
     [version] = client.search_model_versions("name='ElasticnetWineModel'")
     mlflow.set_tracking_uri(uri)
     model = get_model_info(f"models:/ElasticnetWineModel/{version.version}")

@@ -100,7 +100,7 @@ def _open(page, url: str, key: str, what: str):
     page.goto(url)
     link = page.locator(f"a[href^='/mlflow/{key}/#/{what}/']").first
     link.wait_for()
-    with page.context.expect_page() as opened:
+    with page.context.expect_page(timeout=90_000) as opened:
         link.click()
     opened.value.set_default_timeout(60_000)
     opened.value.wait_for_url(re.compile("^http://localhost:[0-9]+/#/"))

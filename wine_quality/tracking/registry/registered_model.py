@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from wine_quality.tracking.servers.failures import is_forbidden
 
 if TYPE_CHECKING:
     import requests
 
+Result = TypeVar("Result")
 _API = "/api/2.0/mlflow/registered-models"
 # Without a code of MLflow's; as FastAPI says it; of Unity Catalog's client; by a code.
 _NO_SUCH_CALL = (
@@ -27,6 +28,9 @@ _NO_SUCH_CALL = (
     "ENDPOINT_NOT_FOUND",
 )
 _NO_SUCH_MODEL = "RESOURCE_DOES_NOT_EXIST"
+# As sqlite and PostgreSQL say it, and MySQL, in lower case.
+_ROW_IS_THERE = ("unique constraint", "duplicate entry")
+_TRIES = 5
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,23 @@ class RegisteredState:
     aliases: Mapping[str, str] | None = None
     stages: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
+
+
+def _raced(write: Callable[[], Result]) -> Result:
+    """The result of a write that is tried again where another made the same row meanwhile.
+
+    MLflow looks whether a tag or an alias is there and then inserts it; of two that do so at once
+    one is refused. The next time it is there, and is changed.
+    """
+    from mlflow.exceptions import MlflowException
+
+    for _ in range(_TRIES - 1):
+        try:
+            return write()
+        except MlflowException as error:
+            if not any(words in str(error).lower() for words in _ROW_IS_THERE):
+                raise
+    return write()
 
 
 class RegisteredModel:
@@ -78,9 +99,9 @@ class RegisteredModel:
     def set_alias(self, alias: str, version: str) -> bool:
         """Whether it was set: False where client or server know no aliases."""
         if self._native:
-            self._client.set_registered_model_alias(self.name, alias, version)
+            _raced(lambda: self._client.set_registered_model_alias(self.name, alias, version))
             return True
-        return self._by_http("POST", alias=alias, version=version)
+        return _raced(lambda: self._by_http("POST", alias=alias, version=version))
 
     def delete_alias(self, alias: str) -> bool:
         """Whether the server knows aliases; one that is gone already is no error.
@@ -119,7 +140,7 @@ class RegisteredModel:
         return True
 
     def set_tag(self, key: str, value: str) -> None:
-        self._client.set_registered_model_tag(self.name, key, value)
+        _raced(lambda: self._client.set_registered_model_tag(self.name, key, value))
 
     def _read_by_http(self) -> RegisteredState:
         answer = self._ask("GET", "get", params={"name": self.name})

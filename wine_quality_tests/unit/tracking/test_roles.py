@@ -226,3 +226,23 @@ def test_a_client_without_stages(client):
     assert seen(client) == ("2", "1")
     # One that still has them agrees.
     assert ChampionRegistry(client, NAME).holder(CHAMPION) == "2"
+
+
+def test_two_that_make_one_tag_at_once_both_succeed():
+    """MLflow's store refuses one of them, as two runs that promote for the first time saw."""
+    from mlflow.exceptions import MlflowException
+
+    class Raced:
+        refused = 0
+
+        def set_registered_model_alias(self, *_given: str) -> None: ...
+
+        def set_registered_model_tag(self, _name: str, key: str, value: str) -> None:
+            if not self.refused:
+                self.refused += 1
+                raise MlflowException("(sqlite3.IntegrityError) UNIQUE constraint failed: tags.key")
+            self.tag = (key, value)
+
+    client = Raced()
+    RegisteredModel(client, NAME).set_tag("agreed", "1")
+    assert (client.refused, client.tag) == (1, ("agreed", "1"))
