@@ -116,7 +116,7 @@ def test_what_is_deployed_is_shown(page, up, screenshot):
     page.get_by_text("scikit-learn==").first.wait_for()
     screenshot("deployment")
     page.get_by_text("[Show Markdown]").first.click()
-    page.get_by_text("SeldonDeployment").first.wait_for()
+    page.get_by_text(re.compile("InferenceService|SeldonDeployment")).first.wait_for()
     page.set_viewport_size(SIZE)
 
 
