@@ -11,7 +11,7 @@ SIDE_BY_SIDE = $(if $(filter-out 1,$(JOBS)),-n $(JOBS) --dist loadfile --no-load
 # A path, with ::test behind it or not; else part of a name.
 PICKED_TESTS = $(if $(wildcard $(firstword $(subst ::, ,$(T)))),$(T),-k "$(T)")
 ROOT := $(or $(WINE_QUALITY_ENVIRONMENTS),.venvs)
-BIN := $(ROOT)/mlflow-3/bin
+BIN := "$(ROOT)/mlflow-3/bin"
 PICKED = $(if $(MLFLOW),--mlflow $(MLFLOW))
 # The version that will run, as far as make knows; a command builds what its file names.
 BUILT = $(or $(MLFLOW),$(WINE_QUALITY_MLFLOW),3)
@@ -178,4 +178,4 @@ browser: ## see that Chromium is here; root installs it from Debian or Ubuntu
 	  DEBIAN_FRONTEND=noninteractive apt-get install -yq --no-install-recommends chromium; }
 
 clean: ## remove the environments; runs and models in .wine_quality stay
-	rm -rf $(ROOT)
+	rm -rf "$(ROOT)"

@@ -10,8 +10,13 @@ from typing import Any, NoReturn
 from wine_quality.datasets.accumulate import TrainingData
 from wine_quality.deployment.targets import target_names
 from wine_quality.engines.choice import EngineChoice
-from wine_quality.environments.versions import DEFAULT_VERSION, MLFLOW_VERSIONS
+from wine_quality.environments.versions import (
+    DEFAULT_VERSION,
+    MLFLOW_VERSIONS,
+    reexec_by_usable_path,
+)
 from wine_quality.execution import startup
+from wine_quality.terminal import print_anything
 
 _OF_SOME_COMMANDS = (
     *("csv_url", "training_data", "training_engine", "alpha", "l1_ratio", "experiment"),
@@ -222,6 +227,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 def command() -> NoReturn:
     """The console script ``wine-quality``; ends the process with the command's exit code."""
+    reexec_by_usable_path()
+    print_anything()
     try:
         code = main()
         startup.end()

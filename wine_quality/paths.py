@@ -12,6 +12,8 @@ import json
 import os
 from pathlib import Path
 
+from wine_quality.usable_paths import usable_path
+
 _PACKAGE = Path(__file__).resolve().parent
 _FILES_OF_WHEEL = _PACKAGE / "project_files"
 PACKAGED_RED_WINE = Path(__file__).with_name("datasets") / "winequality-red.csv"
@@ -79,9 +81,10 @@ def up_command(key: str) -> str:
 
 
 def home() -> Path:
-    """``$WINE_QUALITY_HOME``, else ``.wine_quality`` in the checkout, else the user's folder."""
+    """``$WINE_QUALITY_HOME``, else ``.wine_quality`` in the checkout, else the user's folder; by a
+    usable path."""
     default = PROJECT_ROOT / ".wine_quality" if IS_CHECKOUT else user_folder()
-    return Path(os.environ.get("WINE_QUALITY_HOME") or default).resolve()
+    return usable_path(Path(os.environ.get("WINE_QUALITY_HOME") or default).resolve())
 
 
 def embedded_store(key: str) -> Path:
@@ -127,6 +130,6 @@ def running_ui() -> str | None:
 
 
 def dagster_home_in_use() -> Path:
-    """``$DAGSTER_HOME``, else the one in ``home()``."""
+    """``$DAGSTER_HOME``, else the one in ``home()``, by a usable path."""
     configured = os.environ.get("DAGSTER_HOME")
-    return Path(configured) if configured else dagster_home()
+    return usable_path(Path(configured)) if configured else dagster_home()

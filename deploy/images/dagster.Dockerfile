@@ -9,6 +9,8 @@ WORKDIR /opt/wine_quality
 COPY deploy/requirements/ deploy/requirements/
 COPY wine_quality/__init__.py wine_quality/
 COPY wine_quality/paths.py wine_quality/
+COPY wine_quality/terminal.py wine_quality/
+COPY wine_quality/usable_paths.py wine_quality/
 COPY wine_quality/environments/ wine_quality/environments/
 ENV UV_LINK_MODE=copy \
     UV_NO_CACHE=1 \

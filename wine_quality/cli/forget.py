@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from wine_quality.escaping import escaped
-from wine_quality.paths import dagster_home
+from wine_quality.paths import dagster_home_in_use
 
 if TYPE_CHECKING:
     from wine_quality.history.wine_history import WineHistory
@@ -17,7 +17,7 @@ BAD_USE = 2
 
 def forget(file: str | None) -> int:
     """0 when it was done, 1 when the history cannot be used, 2 when the file is not in it."""
-    os.environ.setdefault("DAGSTER_HOME", str(dagster_home()))
+    os.environ["DAGSTER_HOME"] = str(dagster_home_in_use())
     from wine_quality.history.wine_history import HistoryError, WineHistory
     from wine_quality.sources.transfer import SourceError
 

@@ -74,7 +74,9 @@ def sqlite_reader(path: Path) -> Callable[[], Known]:
 
     def look() -> Known:
         known = Known()
-        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=30)) as connection:
+        with closing(
+            sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=30)
+        ) as connection:
             known.add(connection)
         return known
 

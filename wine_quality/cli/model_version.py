@@ -47,16 +47,21 @@ def meant(options: argparse.Namespace, version: MlflowVersion) -> tuple[Tracker,
     """The registry, the model's name, and the number of the version; None: there is no champion.
 
     Raises:
-        TrackingServerError: the server does not answer, or is another version's.
+        TrackingServerError: the server does not answer, is another version's, or has two champions.
     """
     from wine_quality.project import MODEL
     from wine_quality.tracking.connection import connect, tracking_settings
     from wine_quality.tracking.registry.champion import CHAMPION
+    from wine_quality.tracking.registry.roles import RoleConflictError
+    from wine_quality.tracking.servers.server_check import TrackingServerError
 
     name = options.model or MODEL
     settings = tracking_settings(version, options.tracking_uri)
     tracker = connect(version, settings, lambda text: print(text, file=sys.stderr))
     number = options.version
     if number == _CHAMPION:
-        number = tracker.registry(name).holder(CHAMPION)
+        try:
+            number = tracker.registry(name).holder(CHAMPION)
+        except RoleConflictError as conflict:
+            raise TrackingServerError(str(conflict)) from conflict
     return tracker, name, number

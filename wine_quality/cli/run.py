@@ -10,6 +10,7 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wine_quality.cli.closing_lines import metric_lines, where_to_look
 from wine_quality.cli.run_config import run_config, version_in_file
 from wine_quality.dagster_support.instance import open_dagster, stores_are_made
 from wine_quality.dagster_support.run_tag_names import (
@@ -21,13 +22,11 @@ from wine_quality.dagster_support.run_tag_names import (
 from wine_quality.environments.build import require_built
 from wine_quality.environments.versions import EnvironmentMissingError, default_version, get_version
 from wine_quality.execution import startup
-from wine_quality.execution.failure_reasons import reasons_of, refusals_of
+from wine_quality.execution.failure_reasons import reasons_of
 from wine_quality.execution.plan_process import PlanProcess
 from wine_quality.execution.terminal_log import TerminalLog, terminal_log
-from wine_quality.models.evaluate import METRICS
-from wine_quality.paths import dagster_home, home, running_ui, up_command
+from wine_quality.paths import dagster_home_in_use, up_command
 from wine_quality.policy.settings import trust_the_caller
-from wine_quality.tracking.runs.run_tags import absolute_url, dagster_run_url
 from wine_quality.tracking.version_choice import ChosenVersion, version_to_go_on_with
 
 if TYPE_CHECKING:
@@ -88,7 +87,7 @@ def _stop_if_interrupted() -> None:
 
 
 def _run(options: argparse.Namespace, log: TerminalLog) -> int:
-    os.environ.setdefault("DAGSTER_HOME", str(dagster_home()))
+    os.environ["DAGSTER_HOME"] = str(dagster_home_in_use())
     trust_the_caller()
     try:
         config = run_config(options)
@@ -121,7 +120,10 @@ def _run(options: argparse.Namespace, log: TerminalLog) -> int:
         except KeyboardInterrupt:
             return _report_end(instance, tag, version.key, [], log)
         except DagsterInvalidConfigError as error:
-            for refusal in refusals_of(error):
+            from wine_quality.cli.config_refusals import refusals_of
+            from wine_quality.defs.original_names import ORIGINAL_NAMES
+
+            for refusal in refusals_of(error, job.get_definition(), config, ORIGINAL_NAMES):
                 print(f"error: {refusal}", file=sys.stderr)
             return BAD_USE
         if result.success:
@@ -215,19 +217,11 @@ experiment     {value["experiment"]}
 MLflow run     {value["mlflow_run_id"]}
 Dagster run    {result.run_id}
 MLflow client  {value["mlflow_client"]}""")
-    for name in METRICS:
-        print(f"{name:<14} {value[name]!r}")
+    print(metric_lines(value))
     print(f"""model          {value["name"]} version {value["version"]}
 champion       {value["decision"]}
 
-{_where_to_look(result.run_id, value["mlflow_run"], key)}""")
-
-
-def _where_to_look(run_id: str, mlflow_run: str, key: str) -> str:
-    """Links where a UI runs over this home, else how to start one."""
-    if running_ui():
-        return f"Dagster: {dagster_run_url(run_id)}\nMLflow:  {absolute_url(mlflow_run)}"
-    return f"Open both UIs: {up_command(key)}\n(data in {home()})"
+{where_to_look(result.run_id, value["mlflow_run"], key)}""")
 
 
 def _print_sweep(result: Any, key: str) -> None:
@@ -246,12 +240,12 @@ MLflow run     {value["mlflow_run_id"]}
 Dagster run    {result.run_id}
 MLflow client  {value["mlflow_client"]}
 best           alpha {value["alpha"]:g}, l1_ratio {value["l1_ratio"]:g}""")
-    for name in METRICS:
-        print(f"{name:<14} {value[name]!r}")
+    print(metric_lines(value))
     print(f"""model          {value["name"]} version {value["version"]}
 champion       {value["decision"]}
 
-The heat map: {up_command(key)}, asset hyperparameter_sweep, or the MLflow run's plots.""")
+{where_to_look(result.run_id, value["mlflow_run"], key)}
+The heat map: asset hyperparameter_sweep, or the MLflow run's plots.""")
 
 
 def _output_metadata(result: Any) -> dict[str, Any]:

@@ -70,14 +70,39 @@ def _config_file(path: str) -> dict[str, Any]:
     import yaml
 
     try:
-        content = yaml.safe_load(Path(path).read_text())
+        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise ValueError(f"--config {path}: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ValueError(f"--config {path} is not YAML: {error}") from error
     if content is not None and not isinstance(content, dict):
         raise ValueError(f"--config {path} must hold a mapping, as the Launchpad does")
+    _require_text_keys(content or {}, f"--config {path}", ())
     return content or {}
+
+
+def _require_text_keys(value: Any, file: str, levels: tuple[str, ...]) -> None:
+    """Dagster answers a key that is a number, or nothing, with its own traceback."""
+    if isinstance(value, list):
+        for number, one in enumerate(value):
+            _require_text_keys(one, file, (*levels, str(number)))
+    if not isinstance(value, dict):
+        return
+    before = None
+    for key, one in value.items():
+        if not isinstance(key, str):
+            place = ".".join(levels) or "the file"
+            raise ValueError(f"{file}: {place} has the key {key!r}{_comma_hint(key, one, before)}")
+        _require_text_keys(one, file, (*levels, key))
+        before = (key, one)
+
+
+def _comma_hint(key: Any, value: Any, before: tuple[str, Any] | None) -> str:
+    """``{alpha: 0,5}`` is ``alpha: 0`` and a key 5 to YAML."""
+    if value is None and before is not None and type(key) is int and type(before[1]) is int:
+        name, whole = before
+        return f': YAML reads "{name}: {whole},{key}" as two entries; write {whole}.{key}.'
+    return ", which YAML does not read as text: quote it, or write the name that was meant."
 
 
 def version_in_file(config: dict[str, Any], file: str | None) -> str | None:

@@ -94,10 +94,10 @@ def _dagster_runs(stack: ExitStack) -> Callable[[str], str] | None:
     home's. None when there is neither."""
     from wine_quality.dagster_support.instance import open_dagster, stores_are_made
     from wine_quality.dagster_support.run_tag_names import MLFLOW_RUN_TAG, under_current_names
-    from wine_quality.paths import dagster_home
+    from wine_quality.paths import dagster_home_in_use
 
-    folder = None if os.environ.get("DAGSTER_HOME") else dagster_home()
-    if folder is not None and not stores_are_made(folder):
+    folder = dagster_home_in_use()
+    if not os.environ.get("DAGSTER_HOME") and not stores_are_made(folder):
         return None
     instance = stack.enter_context(open_dagster(folder))
 

@@ -85,6 +85,7 @@ def session(master: str, options: Mapping[str, str]) -> SparkSession:
         UnreadableFile: there is no PySpark or Java, or the master does not answer.
     """
     _check(master)
+    from pyspark.errors import PySparkRuntimeError
     from pyspark.sql import SparkSession
 
     running = SparkSession.getActiveSession()
@@ -110,12 +111,18 @@ def session(master: str, options: Mapping[str, str]) -> SparkSession:
     for name, value in properties.items():
         builder = builder.config(name, value)
     try:
-        return builder.getOrCreate()
+        try:
+            return builder.getOrCreate()
+        except PySparkRuntimeError as error:
+            if error.getCondition() != "JAVA_GATEWAY_EXITED":
+                raise
+            # Java dies at its start where memory or processes are short for a moment.
+            return builder.getOrCreate()
     except Exception as error:
         first = str(error).strip().splitlines()[0]
         raise UnreadableFile(
-            f"Spark does not start on {master} ({first}). See "
-            "resources.training_engine.config.spark_master and .spark_options."
+            f"Spark does not start on {master} ({first}). What Java says is in the step's stderr. "
+            "See resources.training_engine.config.spark_master and .spark_options."
         ) from error
 
 

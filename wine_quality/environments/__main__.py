@@ -13,6 +13,7 @@ from wine_quality.environments.install import BuildError
 from wine_quality.environments.interpreters import InterpreterMissingError
 from wine_quality.environments.tools import tools_python
 from wine_quality.environments.versions import MLFLOW_VERSIONS, get_version
+from wine_quality.terminal import print_anything
 
 
 def main() -> int:
@@ -67,4 +68,5 @@ def _build_tools(name: str) -> int:
 
 
 if __name__ == "__main__":
+    print_anything()
     sys.exit(main())

@@ -10,10 +10,17 @@ import hashlib
 import os
 import sys
 import time
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from wine_quality.environments.install import Environment, Report, building, install
+from wine_quality.environments.install import (
+    Environment,
+    Report,
+    building,
+    install,
+    link_environments,
+)
 from wine_quality.environments.versions import (
     DEFAULT_VERSION,
     EnvironmentMissingError,
@@ -109,6 +116,9 @@ def build(
         BuildError: uv failed.
     """
     spark = spark or has_spark(version)
+    if is_complete(version):
+        link_environments()
+        _write_variables(version)
     if is_current(version, dev, stack, spark):
         return
     environment = _environment(version, dev, stack, spark)
@@ -142,7 +152,23 @@ def _build(version: MlflowVersion, environment: Environment, report: Report) -> 
     stamp = version.directory / _STAMP
     stamp.unlink(missing_ok=True)
     install(environment, report)
+    _write_variables(version)
     stamp.write_text(digest(list(environment.requirements)))
+
+
+def _write_variables(version: MlflowVersion) -> None:
+    """Have Python itself set what the version's MLflow needs, for whoever starts it by hand: too
+    late for a library to do, for setuptools replaces ``distutils`` when Python starts."""
+    if not version.variables:
+        return
+    settings = [f"os.environ.setdefault({k!r}, {v!r})" for k, v in version.variables.items()]
+    content = f"import os; {'; '.join(settings)}\n"
+    for packages in version.directory.glob("lib/python*/site-packages"):
+        # Read before distutils-precedence.pth, which is setuptools'.
+        file = packages / "_wine_quality_variables.pth"
+        with suppress(OSError):  # an image's, which is not to change, has it already
+            if not file.exists() or file.read_text() != content:
+                file.write_text(content)
 
 
 class ProgressLine:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wine_quality.environments.interpreters import find_python, find_uv
-from wine_quality.environments.versions import environments_root
+from wine_quality.environments.versions import environments_link, environments_root
 from wine_quality.paths import PROJECT_ROOT
 
 _POLL_SECONDS = 0.1
@@ -68,8 +68,12 @@ def building(environment: Environment, report: Report) -> Iterator[None]:
     """Hold this while building: it waits for a build that another process is at.
 
     Whatever ``report`` raises ends the waiting.
+
+    Raises:
+        BuildError: there is a folder of environments that cannot work where it is.
     """
     environments_root().mkdir(parents=True, exist_ok=True)
+    link_environments()
     started = time.monotonic()
     with (environments_root() / ".build.lock").open("a") as guard:
         while True:
@@ -80,6 +84,25 @@ def building(environment: Environment, report: Report) -> Iterator[None]:
                 report("waiting for another build", time.monotonic() - started)
                 time.sleep(_POLL_SECONDS)
         yield
+
+
+def link_environments() -> None:
+    """Where the environments lie elsewhere, have the project lead there.
+
+    Raises:
+        BuildError: there is a folder of environments that cannot work where it is.
+    """
+    link = environments_link()
+    if link.resolve() == environments_root().resolve():
+        return
+    if link.exists():
+        raise BuildError(
+            f"{link} has a path with a % or a ?, in which Dagster cannot run. Remove it (make "
+            f"clean): the environments are then built in {environments_root()}."
+        )
+    link.unlink(missing_ok=True)
+    link.parent.mkdir(parents=True, exist_ok=True)
+    link.symlink_to(environments_root())
 
 
 def install(environment: Environment, report: Report) -> None:

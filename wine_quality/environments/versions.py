@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from wine_quality.paths import IS_CHECKOUT, LOCK_FILES, PROJECT_ROOT, user_folder
+from wine_quality.usable_paths import is_unusable, usable_folder
 
 DEFAULT_VERSION = "3"
 MODEL_PACKAGES = ("scikit-learn", "numpy", "scipy", "pandas", "cloudpickle", "skops")
@@ -142,10 +143,24 @@ MLFLOW_VERSIONS: Mapping[str, MlflowVersion] = {
 
 def environments_root() -> Path:
     """``$WINE_QUALITY_ENVIRONMENTS``, else ``.venvs`` in the checkout, else ``environments`` in the
-    user's folder."""
+    user's folder; where that has a ``%`` or a ``?``, the folder that it is a link to."""
+    return usable_folder(environments_link())
+
+
+def environments_link() -> Path:
+    """What ``environments_root`` is called by people."""
     configured = os.environ.get("WINE_QUALITY_ENVIRONMENTS")
     default = PROJECT_ROOT / ".venvs" if IS_CHECKOUT else user_folder() / "environments"
     return Path(configured) if configured else default
+
+
+def reexec_by_usable_path() -> None:
+    """Begin this process again by its environment's real path, where that is usable and its own is
+    not: MLflow looks itself up by the one that Python was started by."""
+    prefix, real = Path(sys.prefix), Path(sys.prefix).resolve()
+    if is_unusable(prefix) and not is_unusable(real):
+        python = str(real / "bin" / "python")
+        os.execv(python, [python, *sys.orig_argv[1:]])
 
 
 def get_version(key: str) -> MlflowVersion:

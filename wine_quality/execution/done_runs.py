@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from dagster import DagsterRunStatus, RunsFilter
 
+from wine_quality.execution.own_runs import is_of_location
 from wine_quality.tracking.runs.lifecycle import is_done, report_done
 
 if TYPE_CHECKING:
@@ -23,11 +24,14 @@ _OVERLAP = timedelta(minutes=2)
 """Looked at again: clocks of other machines may differ."""
 
 
-def count_done_runs(instance: DagsterInstance, since: datetime) -> tuple[list[str], datetime]:
+def count_done_runs(
+    instance: DagsterInstance, since: datetime, location: str | None = None
+) -> tuple[list[str], datetime]:
     """Report as SUCCESS the runs ended otherwise after all their steps had succeeded.
 
     Args:
         since: When the last look was, as this function returned it; with time zone.
+        location: The code location whose runs these are; None: of all.
 
     Returns:
         Their ids, and from when on to look the next time.
@@ -39,7 +43,8 @@ def count_done_runs(instance: DagsterInstance, since: datetime) -> tuple[list[st
         order_by="update_timestamp",
         ascending=True,
     )
-    done = [record.dagster_run for record in records if is_done(instance, record.dagster_run)]
+    runs = [record.dagster_run for record in records]
+    done = [run for run in runs if is_of_location(run, location) and is_done(instance, run)]
     for run in done:
         report_done(instance, run)
     if len(records) == _AT_ONCE:

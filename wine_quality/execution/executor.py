@@ -9,7 +9,7 @@ and no event can be overtaken in it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dagster import executor
 
@@ -46,7 +46,7 @@ from wine_quality.tracking.version_choice import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from wine_quality.dagster_support.dagster_private import (
         ExecutionPlan,
@@ -57,10 +57,16 @@ _FINISHED = ("STEP_SUCCESS", "STEP_FAILURE", "STEP_SKIPPED")
 
 
 def choose_for(plan_context: PlanOrchestrationContext) -> ChosenVersion | None:
-    """The version of this run (``choose_version``); None for a job without the mlflow resource."""
+    """The version of this run (``choose_version``); None for a job without the mlflow resource.
+
+    Raises:
+        RuntimeError: the job has that resource under another key, where nobody looks for the
+            version.
+    """
     job_def = plan_context.job.get_definition()
     resources = ResolvedRunConfig.build(job_def, plan_context.run_config).resources
     if "mlflow" not in resources:
+        _require_usual_key(job_def.resource_defs, resources)
         return None
     configured = resources["mlflow"].config["version"]
     return choose_version(
@@ -68,6 +74,18 @@ def choose_for(plan_context: PlanOrchestrationContext) -> ChosenVersion | None:
         plan_context.dagster_run,
         getattr(configured, "value", configured),
     )
+
+
+def _require_usual_key(definitions: Mapping[str, Any], used: Iterable[str]) -> None:
+    for key in used:
+        made_by = getattr(definitions.get(key), "configurable_resource_cls", type(None))
+        # By name: its module costs what a job without it should not pay.
+        if any(one.__name__ == "MlflowTracker" for one in made_by.__mro__):
+            raise RuntimeError(
+                f'the job has its MLflow resource under the key "{key}". It must be "mlflow": the '
+                "executor picks the process by resources.mlflow.config.version. Write "
+                'resources={"mlflow": MlflowTracker(…)}, and mlflow in the assets that use it.'
+            )
 
 
 class PlanProcessDiedError(RuntimeError):

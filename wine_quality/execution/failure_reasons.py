@@ -26,26 +26,6 @@ def reasons_of(events: Iterable[Any]) -> list[str]:
     return list(dict.fromkeys(reasons))
 
 
-def refusals_of(error: Any) -> list[str]:
-    """Why run config was refused, a sentence for each value.
-
-    Args:
-        error: A ``DagsterInvalidConfigError``.
-
-    Dagster's own message of a value that was refused holds a traceback.
-    """
-    refusals = []
-    for problem in error.errors:
-        place = ".".join(problem.stack.levels)
-        if problem.reason.name != "FAILED_POST_PROCESSING":
-            refusals.append(problem.message)
-        elif problem.error_data.cls_name == "RefusedValueError":
-            refusals += [f"{place}.{value}" for value in root_of(problem.error_data).split("\n")]
-        else:
-            refusals.append(f"{place}: {root_of(problem.error_data)}")
-    return refusals
-
-
 def root_of(error: Any) -> str:
     """The message under Dagster's own wrappings, without the class of our own errors."""
     while error.cause is not None and (error.cls_name or "").startswith("Dagster"):

@@ -16,22 +16,25 @@ from typing import TYPE_CHECKING
 
 from dagster import DagsterEventType, DagsterRunStatus, RunsFilter
 
+from wine_quality.execution.own_runs import is_of_location, was_started_here
 from wine_quality.execution.worker_process import WorkerProcess
 from wine_quality.tracking.runs.lifecycle import is_done, report_done
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance, DagsterRun
 
-# Dagster's name of the code server that has the worker; runs elsewhere (pods, terminals) lack it.
-_BESIDE_CODE_SERVER = ".dagster/grpc_info"
 _PROGRAMS = (b"multiprocessing.spawn", b"wine_quality.execution.warm_server")
 _GRACE_SECONDS = 10.0
 """The code server itself looks every 5 s, and says more of how a worker ended."""
 
 
-def end_lost_runs(instance: DagsterInstance) -> list[str]:
+def end_lost_runs(instance: DagsterInstance, location: str | None = None) -> list[str]:
     """End the runs whose worker is gone: as SUCCESS where all steps had succeeded, CANCELED where
     that was asked for, else as FAILURE.
+
+    Args:
+        location: The code location whose runs these are, and whose code server runs here; None:
+            of all.
 
     Returns:
         The ids of the runs ended.
@@ -41,12 +44,14 @@ def end_lost_runs(instance: DagsterInstance) -> list[str]:
     )
     lost, claimed = [], set()
     for run in unfinished:  # the newest first: a number may have been a lost worker's before
+        if not is_of_location(run, location):
+            continue
         forked = WorkerProcess.of_run(run.run_id, run.tags)
         if forked is not None:
             if not forked.is_running() and _end(instance, run.run_id, forked.pid):
                 lost.append(run.run_id)
             continue
-        if _BESIDE_CODE_SERVER not in run.tags:
+        if not was_started_here(run.tags):
             continue
         worker = _worker_of(instance, run)
         if worker is None or (worker not in claimed and is_worker(worker)):

@@ -38,7 +38,7 @@ class TerminalLog:
         self._kept = False
         PlanProcess.output = self.path
         # It complains of connections that Ctrl-C has cut.
-        self._handler = logging.FileHandler(self.path, delay=True)
+        self._handler = logging.FileHandler(self.path, delay=True, encoding="utf-8")
         logging.getLogger("sqlalchemy").addHandler(self._handler)
 
     def keep(self) -> str:
@@ -59,4 +59,5 @@ def terminal() -> TextIO:
     given = os.environ.get(TERMINAL_FD)
     if given is None:
         return sys.stderr
-    return open(int(given), "w", buffering=1, closefd=False)
+    encoding, errors = sys.stderr.encoding, sys.stderr.errors
+    return open(int(given), "w", buffering=1, encoding=encoding, errors=errors, closefd=False)

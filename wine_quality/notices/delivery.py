@@ -21,29 +21,33 @@ def deliver(
     notice: Notice,
     channels: Channels,
     seconds: float,
-    log: logging.Logger,
+    log: logging.Logger | None,
     shown: Callable[[str], str] = str,
 ) -> None:
     """Send it through each channel, whatever becomes of the others, within ``seconds`` in all.
 
-    ``shown`` makes an error's text fit to be shown.
+    Args:
+        log: Gets the whole notice when a channel failed; None: it has it already.
+        shown: Makes an error's text fit to be shown.
 
     Raises:
         NotSentError: names the channels that failed, and why; the others have sent it.
     """
     until = time.monotonic() + seconds
     under_way = {name: Background(_sending(make, notice), name) for name, make in channels.items()}
-    failures = []
+    failures = {}
     for name, sending in under_way.items():
         try:
             sending.result(max(0.0, until - time.monotonic()))
         except GivenUpError:
-            failures.append(f"{name}: given up after {seconds:g} s")
+            failures[name] = f"given up after {seconds:g} s"
         except Exception as error:
-            failures.append(f"{name}: {shown(str(error) or type(error).__name__)}")
+            failures[name] = shown(str(error) or type(error).__name__)
     if failures:
-        log.error(f"Not sent by {'; '.join(failures)}\n{notice.text()}")
-        raise NotSentError(f'"{notice.title}" was not sent by {"; ".join(failures)}')
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in failures.items())
+        if log is not None:
+            log.error(f"Not sent by {reasons}\n{notice.text()}")
+        raise NotSentError(f'"{notice.title}" was not sent by {reasons}', channels=tuple(failures))
 
 
 def _sending(make: Callable[[], Notifier], notice: Notice) -> Callable[[threading.Event], None]:

@@ -12,12 +12,15 @@ class NotSentError(Exception):
     """A channel did not take the notice; the message says why and what to do.
 
     Attributes:
-        passing: Whether the next try may succeed. A refused password is not tried again.
+        passing: Whether a try within seconds may succeed. A refused password is not tried again
+            at once.
+        channels: Those that did not take it, where it went to several.
     """
 
-    def __init__(self, message: str, passing: bool = False) -> None:
+    def __init__(self, message: str, passing: bool = False, channels: tuple[str, ...] = ()) -> None:
         super().__init__(message)
         self.passing = passing
+        self.channels = channels
 
 
 @dataclass(frozen=True)

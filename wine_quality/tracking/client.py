@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from wine_quality.tracking.servers.patience import be_patient
 
@@ -77,7 +78,7 @@ class ServerClient:
 
     def model_version_url(self, name: str, version: str) -> str:
         """Where the version is seen; empty when no UI shows it."""
-        return self._seen_at(f"models/{name}/versions/{version}")
+        return self._seen_at(f"models/{quote(name, safe='')}/versions/{version}")
 
     def _seen_at(self, page: str) -> str:
         ui = self.settings.ui_url

@@ -119,7 +119,11 @@ class MlflowTracker(CheckedResource):
 
     @contextmanager
     def yield_for_execution(self, context: InitResourceContext) -> Iterator["MlflowTracker"]:
-        yield from self._of_run(context)._track(context)
+        if _has_ended(context):
+            # Dagster's result of a run makes the resources anew when its values are asked for.
+            yield self
+        else:
+            yield from self._of_run(context)._track(context)
 
     def _of_run(self, context: InitResourceContext) -> "MlflowTracker":
         """This, or a copy with the version that the run follows as run config names none."""
@@ -285,3 +289,10 @@ class MlflowTracker(CheckedResource):
             model_format=self.model_format.value,
             ui_url=self.ui_url,
         )
+
+
+def _has_ended(context: InitResourceContext) -> bool:
+    run, instance = context.dagster_run, context.instance
+    assert run is not None and instance is not None
+    stored = instance.get_run_by_id(run.run_id)
+    return stored is not None and stored.is_finished

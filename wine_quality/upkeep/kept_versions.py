@@ -19,6 +19,7 @@ from wine_quality.tracking.registry.champion import (
     PREVIOUS_TAG,
     WITHDRAWN_TAG,
 )
+from wine_quality.tracking.registry.registered_model import RegisteredModel
 from wine_quality.tracking.runs.run_tags import RUN_TAG
 
 _STAGES_IN_USE = ("Production", "Staging")
@@ -82,23 +83,16 @@ def may_go(version: Any, before: int) -> bool:
         and tags.get(DECISION_TAG) != OPEN
         and PREVIOUS_TAG not in tags
         and WITHDRAWN_TAG not in tags
-        and version.current_stage not in _STAGES_IN_USE
+        and getattr(version, "current_stage", None) not in _STAGES_IN_USE
         and not getattr(version, "aliases", None)
         and touched < before
     )
 
 
 def _aliased(client: Any, model: str) -> set[str]:
-    """Versions of a model with an alias, whichever; none on clients that know no aliases."""
-    from mlflow.exceptions import MlflowException
-
-    try:
-        registered = client.get_registered_model(model)
-    except MlflowException as error:
-        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
-            return set()
-        raise
-    return {str(version) for version in getattr(registered, "aliases", {}).values()}
+    """Versions of a model with an alias, whichever; none where nothing knows aliases."""
+    state = RegisteredModel(client, model).read()
+    return set((state and state.aliases or {}).values())
 
 
 def _runs_behind(client: Any, version: Any) -> set[str]:

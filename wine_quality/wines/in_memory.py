@@ -121,6 +121,10 @@ class MemorySplit(Split):
     def rmse(self, model: LinearModel) -> float:
         return self._rmse(model.predict(self._parts["test"]))
 
+    def train_rmse(self, model: LinearModel) -> float:
+        train = self._parts["train"]
+        return regression_metrics(train[TARGET].to_numpy(), model.predict(train))["rmse"]
+
     def rmse_of(self, predict: Callable[[pd.DataFrame], np.ndarray], known: LinearModel) -> float:
         return self._rmse(predict(self._parts["test"][list(FEATURES)]))
 

@@ -121,6 +121,10 @@ class Split(ABC):
         """On all rows of the test part."""
 
     @abstractmethod
+    def train_rmse(self, model: LinearModel) -> float:
+        """On all rows of the training part."""
+
+    @abstractmethod
     def rmse_of(self, predict: Callable[[pd.DataFrame], np.ndarray], known: LinearModel) -> float:
         """As ``rmse``, of a model that can only be asked; ``known`` is one that is known."""
 

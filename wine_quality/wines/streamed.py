@@ -108,6 +108,9 @@ class StreamedSplit(Split):
     def rmse(self, model: LinearModel) -> float:
         return errors_from_moments(self.sums.test, model)["rmse"]
 
+    def train_rmse(self, model: LinearModel) -> float:
+        return errors_from_moments(self.sums.train, model)["rmse"]
+
     def rmse_of(self, predict: Callable[[pd.DataFrame], np.ndarray], known: LinearModel) -> float:
         """Estimated: how it differs from ``known`` on the sample, whose rows both predict, is added
         to the error of ``known`` on all rows."""

@@ -166,20 +166,20 @@ def keep(outcomes: Iterable[Outcome], folder: Path, commit: str) -> None:
     commits = sorted({known[str(cell)][2] for cell in there})
     text = table(Outcome(cell, *known[str(cell)][:2]) for cell in there)
     (folder / "fault-matrix.md").write_text(page(text, commits))
-    readme = folder.parent / "README.md"
-    if readme.exists():
-        readme.write_text(with_table(readme.read_text(), text))
+    shown = folder / "how-to" / "faults.md"
+    if shown.exists():
+        shown.write_text(with_table(shown.read_text(), text))
 
 
 _BEGIN, _END = "<!-- fault matrix: by make faults -->\n", "<!-- end of fault matrix -->"
 
 
-def with_table(readme: str, text: str) -> str:
-    """The README with another table between its marks."""
-    before, begin, rest = readme.partition(_BEGIN)
+def with_table(document: str, text: str) -> str:
+    """A page with another table between its marks."""
+    before, begin, rest = document.partition(_BEGIN)
     _, end, after = rest.partition(_END)
     if not begin or not end:
-        raise ValueError(f"the README lacks {_BEGIN.strip()!r} or {_END!r}")
+        raise ValueError(f"the page lacks {_BEGIN.strip()!r} or {_END!r}")
     return f"{before}{begin}\n{text}\n\n{end}{after}"
 
 

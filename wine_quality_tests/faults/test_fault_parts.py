@@ -15,16 +15,25 @@ from dagster import (
     DagsterInstance,
     DagsterRunStatus,
     build_output_context,
+    build_sensor_context,
     job,
 )
+from dagster._core.remote_origin import (
+    GrpcServerCodeLocationOrigin,
+    RemoteJobOrigin,
+    RemoteRepositoryOrigin,
+)
 
+from wine_quality.dagster_support.run_tag_names import MLFLOW_STATE_TAG
 from wine_quality.defs.io_manager import PlainFormatIOManager, StoreError
+from wine_quality.defs.upkeep import mlflow_run_closer as closer
 from wine_quality.environments.versions import MLFLOW_VERSIONS
 from wine_quality.execution import lost_runs
 from wine_quality.execution.lost_runs import end_lost_runs
 from wine_quality.paths import PROJECT_ROOT
 from wine_quality.tracking.connection import connect, tracking_settings
 from wine_quality.tracking.runs.run_log import LoggedModel
+from wine_quality.tracking.runs.run_tags import OPEN
 from wine_quality_tests.faults import fault_matrix
 from wine_quality_tests.faults.fault_link import FaultLink
 from wine_quality_tests.faults.fault_matrix import Cell, Outcome
@@ -101,7 +110,18 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
         manager.handle_output(context, {"a": 1})
 
 
-def started_run(instance: DagsterInstance, pid: int, status: DagsterRunStatus, **tags: str):
+def origin_of(location: str) -> RemoteJobOrigin:
+    server = GrpcServerCodeLocationOrigin(host="localhost", port=4000, location_name=location)
+    return RemoteJobOrigin(RemoteRepositoryOrigin(server, "__repository__"), "empty")
+
+
+def started_run(
+    instance: DagsterInstance,
+    pid: int,
+    status: DagsterRunStatus,
+    location: str | None = None,
+    **tags: str,
+):
     """A run that a code server started as process ``pid``."""
 
     @job
@@ -109,7 +129,8 @@ def started_run(instance: DagsterInstance, pid: int, status: DagsterRunStatus, *
         pass
 
     tags = {".dagster/grpc_info": "{}", **tags}
-    run = instance.create_run_for_job(empty, tags=tags, status=status)
+    origin = origin_of(location) if location else None
+    run = instance.create_run_for_job(empty, tags=tags, status=status, remote_job_origin=origin)
     instance.report_engine_event(f"Started process for run (pid: {pid}).", run)
     return run.run_id
 
@@ -149,6 +170,47 @@ def test_a_run_that_lost_its_worker_is_ended_and_no_other(monkeypatch, living):
         assert end_lost_runs(instance) == []
 
 
+def test_runs_of_other_code_locations_and_hosts_are_left_to_them(monkeypatch):
+    monkeypatch.setattr(lost_runs, "_GRACE_SECONDS", 0.0)
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    with DagsterInstance.ephemeral() as instance:
+        started = DagsterRunStatus.STARTED
+        for host in ("192.0.2.7", "code-server.invalid"):
+            info = json.dumps({"host": host, "port": 4000})
+            started_run(instance, gone.pid, started, **{".dagster/grpc_info": info})
+        started_run(instance, gone.pid, started, location="another")
+        here = json.dumps({"host": "127.0.0.1", "port": 4000})
+        own = started_run(
+            instance, gone.pid, started, location="ml_repository", **{".dagster/grpc_info": here}
+        )
+        assert end_lost_runs(instance, "ml_repository") == [own]
+        others = [run.status for run in instance.get_runs() if run.run_id != own]
+        assert others == [started] * 3
+
+
+def test_only_own_runs_are_counted_as_done_and_closed(monkeypatch):
+    """By the sensor itself, as the daemon evaluates it for the code location."""
+    closed = []
+    monkeypatch.setattr(closer, "is_open", lambda run: True)
+    monkeypatch.setattr(closer, "tracking_uri_of", lambda run: "http://127.0.0.1:1")
+    monkeypatch.setattr(closer, "close_mlflow_run", lambda _, run_id, status: closed.append(run_id))
+    monkeypatch.setattr("wine_quality.execution.done_runs.is_done", lambda *_: True)
+    failure = DagsterRunStatus.FAILURE
+    tags = {MLFLOW_STATE_TAG: OPEN}
+    with DagsterInstance.ephemeral() as instance:
+        own = started_run(instance, 1, failure, location="ml_repository", **tags)
+        terminal = started_run(instance, 1, failure, **tags)
+        other = started_run(instance, 1, failure, location="another", **tags)
+        context = build_sensor_context(instance=instance)
+        origin = origin_of("ml_repository").repository_origin.code_location_origin
+        context._code_location_origin = origin
+        closer.mlflow_run_closer(context)
+        assert sorted(closed) == sorted([own, terminal])
+        assert instance.get_run_by_id(other).status == failure
+        assert instance.get_run_by_id(own).status == DagsterRunStatus.SUCCESS
+
+
 def test_a_worker_that_has_just_spoken_is_not_ended():
     gone = subprocess.Popen(["true"])
     gone.wait()
@@ -181,12 +243,12 @@ def test_a_link_goes_down_hangs_and_comes_back():
         link.close()
 
 
-def test_the_readme_shows_the_table_that_was_measured():
+def test_the_documentation_shows_the_table_that_was_measured():
     known = json.loads((PROJECT_ROOT / "docs" / "fault-matrix.json").read_text())
     there = [cell for cell in fault_matrix.CELLS if str(cell) in known]
     text = fault_matrix.table(Outcome(cell, *known[str(cell)][:2]) for cell in there)
-    readme = (PROJECT_ROOT / "README.md").read_text()
-    assert fault_matrix.with_table(readme, text) == readme
+    page = (PROJECT_ROOT / "docs" / "how-to" / "faults.md").read_text()
+    assert fault_matrix.with_table(page, text) == page
     assert text in (PROJECT_ROOT / "docs" / "fault-matrix.md").read_text()
 
 

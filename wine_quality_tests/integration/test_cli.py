@@ -122,7 +122,18 @@ def test_the_config_file_picks_the_version(home, tmp_path):
             "ops: {train_test_split: {config: {test_fraction: 1}}}",
             "error: ops.train_test_split.config.test_fraction is 1.0; it must be less than 1",
         ),
-        ("resources: {mlflow: {config: {colour: red}}}", "colour"),
+        ("resources: {mlflow: {config: {colour: red}}}", "colour is unknown; There are "),
+        (
+            "resources: {hyperparameters: {config: {alpha: 0,5}}}",
+            'has the key 5: YAML reads "alpha: 0,5" as two entries; write 0.5.',
+        ),
+        ("ops: {raw_wine_csv: {3: x}}", "ops.raw_wine_csv has the key 3, which YAML does not"),
+        (
+            "resources:\n  hyperparameters:\n    config:\n      alpha: 1e-3",
+            'config.alpha is "1e-3", which YAML reads as text; write 0.001 or 1.0e-3.',
+        ),
+        ("ops: {raw_wine_cvs: {}}", "ops.raw_wine_cvs is unknown; did you mean raw_wine_csv?"),
+        ("ops: {read_wine_quality_csv: {}}", "it is called raw_wine_csv here"),
         ("resources: {mlflow: {config: {model_format: onnx}}}", "onnx"),
         ("ops: [1", "is not YAML"),
         ("just words", "must hold a mapping"),
@@ -268,7 +279,8 @@ def test_a_broken_environment_is_named(home, tmp_path, monkeypatch):
 def test_processes_that_begin_on_an_empty_home_make_its_stores_once(home):
     """Side by side, Dagster's sqlite stores were spoilt: more than one of them migrated."""
     code = (
-        "from wine_quality.paths import dagster_home, open_dagster\n"
+        "from wine_quality.dagster_support.instance import open_dagster\n"
+        "from wine_quality.paths import dagster_home\n"
         "with open_dagster(dagster_home()) as instance:\n"
         "    print(len(instance.get_runs()))\n"
     )

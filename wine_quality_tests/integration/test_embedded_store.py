@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 import subprocess
 from contextlib import closing
@@ -10,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from wine_quality.environments.versions import MlflowVersion
+from wine_quality.environments.versions import MlflowVersion, environments_root
 from wine_quality.paths import PROJECT_ROOT
+from wine_quality_tests.support.warm_commands import run_command
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(200)]
 
@@ -87,3 +89,50 @@ def test_one_that_was_killed_leaves_nothing_in_the_way(tmp_path, mlflow_version)
     (folder / "mlflow.new-journal").write_bytes(b"half a journal")
     clients(mlflow_version, tmp_path, 1)
     assert {*os.listdir(folder)} - {"artifacts"} == {".preparing.lock", "mlflow.db"}
+
+
+UNUSUAL = "x_feature%2Fb c#dü?"
+"""As CI calls a workspace, and worse: Alembic, SQLAlchemy and MLflow read it as something else."""
+
+
+def test_a_home_with_an_unusual_path(tmp_path, mlflow_version):
+    folder = tmp_path / UNUSUAL
+    variables = {**os.environ, "WINE_QUALITY_HOME": str(folder)}
+    for name in ("MLFLOW_TRACKING_URI", "DAGSTER_HOME"):
+        variables.pop(name, None)
+    done = run_command("run", "--mlflow", mlflow_version.key, env=variables)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    files = list((folder / f"mlflow-{mlflow_version.key}" / "artifacts").rglob("MLmodel"))
+    assert files and (folder / "dagster" / "history" / "runs.db").exists()
+    # Nothing of a living run is taken for rubbish.
+    swept = run_command("gc", "--days", "0", "--delete", env=variables)
+    assert swept.returncode == 0, swept.stderr
+    assert "removed         0 files" in swept.stdout
+    assert all(file.exists() for file in files)
+
+
+def test_a_project_with_an_unusual_path(tmp_path):
+    project = tmp_path / UNUSUAL
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(PROJECT_ROOT / "wine_quality", project / "wine_quality", ignore=ignored)
+    for name in ("dagster.yaml", "workspace.yaml"):
+        shutil.copy(PROJECT_ROOT / name, project)
+    (project / ".venvs").symlink_to(environments_root())
+    variables = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("WINE_QUALITY_", "MLFLOW_", "DAGSTER_"))
+    }
+    # Nor does it matter what the terminal can show.
+    variables["PYTHONIOENCODING"] = "ascii"
+    done = subprocess.run(
+        [str(project / ".venvs" / "mlflow-3" / "bin" / "python"), "-m", "wine_quality", "run"],
+        capture_output=True,
+        text=True,
+        cwd=project,
+        env=variables,
+        timeout=150,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (project / ".wine_quality" / "mlflow-3" / "mlflow.db").exists()

@@ -47,14 +47,17 @@ def test_a_retried_registration_makes_one_version(instance, mlflow_version, mlfl
     proxy.refuse(AFTER_REGISTRATION, times=1)
     name = f"retried-{uuid.uuid4().hex[:8]}"
     try:
-        result = execute_job(
+        # As `dagster job execute` does: to give the values, the resources are made once more.
+        with execute_job(
             reconstructable(other_jobs.retrying),
             instance,
             run_config=config(mlflow_version.key, proxy.uri, name),
-        )
+        ) as result:
+            assert result.success
     finally:
         proxy.stop()
-    assert result.success
+    said = [entry.user_message for entry in instance.all_logs(result.run_id)]
+    assert len([line for line in said if line.endswith("ended as FINISHED.")]) == 1
     logs = instance.all_logs(result.run_id, of_type=DagsterEventType.STEP_RESTARTED)
     assert [entry.step_key for entry in logs] == ["registered_model"]
     assert server.statuses(name) == ["FINISHED"]
@@ -81,3 +84,26 @@ def test_a_process_per_step_shares_one_mlflow_run(instance, mlflow_server, refus
     assert result.success == (refused is None)
     assert server.statuses(name) == ["FINISHED" if result.success else "FAILED"]
     assert len(server.versions(name)) == 1
+
+
+def test_a_reexecution_by_the_python_api_goes_on_with_the_mlflow_run(instance, mlflow_server):
+    from dagster import ReexecutionOptions, execute_job, reconstructable
+
+    from wine_quality.cli.jobs import main_job
+
+    server = mlflow_server(MLFLOW_VERSIONS["3"])
+    proxy = FaultProxy(server.uri)
+    proxy.refuse(AFTER_REGISTRATION)
+    name = f"again-{uuid.uuid4().hex[:8]}"
+    job, given = reconstructable(main_job), config("3", proxy.uri, name)
+    try:
+        failed = execute_job(job, instance, run_config=given)
+        assert not failed.success
+        assert server.statuses(name) == ["FAILED"]
+        proxy.refuse(None)
+        options = ReexecutionOptions.from_failure(failed.run_id, instance)
+        again = execute_job(job, instance, run_config=given, reexecution_options=options)
+    finally:
+        proxy.stop()
+    assert again.success
+    assert server.statuses(name) == ["FINISHED"]

@@ -90,7 +90,8 @@ def test_ten_thousand_versions(registry, proxy, grown):
     said = registry.do("promote", "--version", str(NUMBER // 2), uri=proxy.uri)
     assert f"version {NUMBER // 2} (before: 1)" in said
     assert f"version 1 (before: {NUMBER // 2})" in registry.do("rollback", uri=proxy.uri)
-    assert len(proxy.requests) <= 40
+    # Alias, stage and the note of both, thrice: as many with one version as with ten thousand.
+    assert len(proxy.requests) <= 60
 
 
 @pytest.mark.parametrize("mlflow_version", [MLFLOW_VERSIONS["1.26"]], ids=["1.26"])

@@ -28,6 +28,7 @@ from wine_quality_tests.support.warm_commands import run_command
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
 FAILURES, PROMOTIONS, OTHER = "run_failure_notice", "promotion_notice", "mlflow_run_closer"
+AGAIN = "undelivered_notice"
 MODEL = "TalkedAbout"
 
 
@@ -189,6 +190,15 @@ def test_what_is_wrong_or_hangs_stops_nothing_else(told):
     assert len(told.slack.messages) == posts + 2
     assert len(told.mail.letters) == mails
     assert told.hanging.connections
+
+    # The mail server is back: its letters come, to a daemon that did not see them fail.
+    told.restart_daemon(**told.mail.variables())
+    told.await_told(mails=mails + 2, posts=posts + 2)
+    subjects = {letter["Subject"] for letter in told.mail.letters[mails:]}
+    assert subjects == {"wine_quality_model failed", f"{MODEL} version 3 is the champion"}
+    told.await_tick(AGAIN, "SKIPPED")
+    assert len(told.mail.letters) == mails + 2
+    assert len(told.slack.messages) == posts + 2
 
 
 def test_no_secret_was_written_anywhere(told):

@@ -361,13 +361,13 @@ def test_predictions_are_logged_and_checked(registry, home, postgres):
         assert evaluation.metadata["rows"].value == len(rows)
 
 
-def test_the_examples_of_the_readme(registry, home):
+def test_the_examples_of_the_documentation(registry, home):
     """As they are written, but for the port."""
-    section = (PROJECT_ROOT / "README.md").read_text().split("### Asking it\n")[1]
-    section = section.split("\n### ")[0]
+    section = (PROJECT_ROOT / "docs/how-to/serving.md").read_text().split("## Asking it\n")[1]
+    section = section.split("\n## ")[0]
     blocks = re.findall(r"```(sh|python|json)\n(.*?)```", section, re.DOTALL)
-    assert [language for language, _ in blocks] == ["sh", "json", "python", "sh"]
-    one_wine, shown, batch, metadata = (text for _, text in blocks)
+    assert [language for language, _ in blocks] == ["sh", "json", "sh", "python", "sh"]
+    one_wine, shown, as_mlflow, batch, metadata = (text for _, text in blocks)
     registry.give(CHAMPION, "1")
     with Serve(home, MLFLOW_VERSIONS["3"]) as serve:
         serve.await_version("1")
@@ -385,6 +385,7 @@ def test_the_examples_of_the_readme(registry, home):
         (prefix, number) = re.fullmatch(r'(.*"id":")….*"data":\[([\d.]+)…\]\}\]\}', shown).groups()
         assert said.startswith(prefix)
         assert f"[{number}" in said
+        assert f"[{number}" in run(["bash", "-c"], as_mlflow)
         assert re.search(r"count +1599", run([sys.executable, "-c"], batch))
         said = run(["bash", "-c"], metadata)
     assert '"versions":["1"]' in said

@@ -248,6 +248,28 @@ def test_on_a_cluster_by_its_master_url(cluster, tmp_path):
         SparkSession.getActiveSession().stop()
 
 
+_DYING_JAVA = """#!/bin/sh
+if echo >> {deaths} && [ $(wc -l < {deaths}) -le {most} ]; then echo "no memory" >&2; exit 1; fi
+exec {java} "$@"
+"""
+
+
+def test_a_java_that_dies_at_its_start_is_started_again(tmp_path, monkeypatch):
+    end_java()
+    real, java, deaths = shutil.which("java"), tmp_path / "bin" / "java", tmp_path / "deaths"
+    java.parent.mkdir()
+    monkeypatch.setenv("PATH", str(java.parent), prepend=os.pathsep)
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    java.write_text(_DYING_JAVA.format(java=real, deaths=deaths, most=2))
+    java.chmod(0o755)
+    engine = spark_engine(str(PACKAGED_RED_WINE))
+    with pytest.raises(UnreadableFile, match=r"JAVA_GATEWAY_EXITED.* in the step's stderr"):
+        engine.sum_files(Membership())
+    deaths.unlink()
+    java.write_text(_DYING_JAVA.format(java=real, deaths=deaths, most=1))
+    assert sum(one.file.rows for one in engine.sum_files(Membership())) == 1599
+
+
 def test_what_is_missing_is_said_at_once(tmp_path, monkeypatch):
     write_wines(tmp_path / "wines.parquet", 100, 6)
     engine = spark_engine(

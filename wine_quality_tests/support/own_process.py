@@ -23,6 +23,7 @@ from wine_quality.execution.failure_reasons import reasons_of
 from wine_quality.history.wine_history import WineHistory
 from wine_quality.metrics_history.resource import MetricsHistory
 from wine_quality.tracking.resource import MlflowTracker, VersionKey
+from wine_quality.tracking.step_tags import opens_mlflow_run
 
 GRAPH = [
     raw_wine_csv,
@@ -114,7 +115,7 @@ def part_follows(instance: DagsterInstance, given: dict[str, Any]) -> dict[str, 
 
 
 def long_values(instance: DagsterInstance, given: dict[str, Any]) -> dict[str, Any]:
-    @asset
+    @asset(op_tags=opens_mlflow_run())
     def elasticnet_model(mlflow: MlflowTracker) -> None:
         mlflow.tracker.log_params({"long": LONG, "short": "s"})
         mlflow.tracker.log_params({"long": LONG})  # again, as a retry does

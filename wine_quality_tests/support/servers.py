@@ -144,3 +144,15 @@ class MlflowServer:
         except ProcessLookupError:
             pass
         self._process.wait()
+
+
+def processes_of(home: Path) -> list[str]:
+    """Command lines of what runs with this home."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if str(home) in (folder / "environ").read_text(errors="replace"):
+                found.append((folder / "cmdline").read_text().replace("\0", " "))
+        except OSError:
+            continue
+    return found

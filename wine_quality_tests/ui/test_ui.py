@@ -6,13 +6,12 @@ import os
 import re
 import signal
 from collections import Counter
-from pathlib import Path
 
 import pytest
 import requests
 
 from wine_quality.paths import PACKAGED_RED_WINE
-from wine_quality_tests.support.servers import await_condition
+from wine_quality_tests.support.servers import await_condition, processes_of
 from wine_quality_tests.support.warm_commands import run_command
 from wine_quality_tests.ui.conftest import SIZE
 
@@ -116,7 +115,7 @@ def test_what_is_deployed_is_shown(page, up, screenshot):
     page.get_by_text("scikit-learn==").first.wait_for()
     screenshot("deployment")
     page.get_by_text("[Show Markdown]").first.click()
-    page.get_by_text("SeldonDeployment").first.wait_for()
+    page.get_by_text(re.compile("InferenceService|SeldonDeployment")).first.wait_for()
     page.set_viewport_size(SIZE)
 
 
@@ -213,16 +212,4 @@ def test_ctrl_c_stops_both(up):
     """The last test: it ends what the others look at."""
     up.process.send_signal(signal.SIGINT)
     assert up.process.wait(60) == 0, up.log.read_text()[-3000:]
-    await_condition(lambda: not _processes_of(up.home), "every process to end", 20)
-
-
-def _processes_of(home: Path) -> list[str]:
-    """Command lines of what still runs with this home."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            if str(home) in (folder / "environ").read_text(errors="replace"):
-                found.append((folder / "cmdline").read_text().replace("\0", " "))
-        except OSError:
-            continue
-    return found
+    await_condition(lambda: not processes_of(up.home), "every process to end", 20)

@@ -54,9 +54,9 @@ def test_each_link_opens_the_version_that_ran(up, page, screenshot, figures, key
 
     run = _open(page, f"{up.dagster}/assets/registered_model", key, "experiments")
     assert run.url.startswith(f"{ui}/#/experiments/")
-    run.get_by_text(re.compile(r"^Metrics \(3\)")).first.wait_for()
+    run.get_by_text(re.compile(r"^Metrics \(4\)")).first.wait_for()
     if key != "3":
-        run.get_by_text("Metrics (3)").click()  # folded in the older UIs
+        run.get_by_text("Metrics (4)").click()  # folded in the older UIs
     for name, value in figures[key].items():
         run.get_by_text(re.compile(f"^{name}")).first.wait_for()
         # Of which they show some digits.
@@ -100,7 +100,7 @@ def _open(page, url: str, key: str, what: str):
     page.goto(url)
     link = page.locator(f"a[href^='/mlflow/{key}/#/{what}/']").first
     link.wait_for()
-    with page.context.expect_page() as opened:
+    with page.context.expect_page(timeout=90_000) as opened:
         link.click()
     opened.value.set_default_timeout(60_000)
     opened.value.wait_for_url(re.compile("^http://localhost:[0-9]+/#/"))

@@ -70,18 +70,21 @@ def test_the_layers_below_the_wines_name_none(folder):
     assets = [key.to_user_string() for key in defs.resolve_all_asset_keys()]
     named = re.compile(rf"\b({'|'.join(map(re.escape, assets))})\b|{MODEL_FAMILIES}", re.IGNORECASE)
     assert len(assets) >= 8
+    # A module, and a field of MLflow's own answers, have an asset's name by chance.
+    by_chance = re.compile(r"registry\.registered_model\b|\[\"registered_model\"\]")
     found = [
         f"{file.relative_to(PACKAGE)}:{number}: {line.strip()}"
         for file in modules(PACKAGE / folder)
         for number, line in enumerate(file.read_text().splitlines(), 1)
-        if named.search(line)
+        if named.search(by_chance.sub("", line))
     ]
     assert found == []
 
 
 def test_the_environments_need_the_standard_library_only():
     """They are built by a Python that has nothing installed yet."""
-    allowed = sys.stdlib_module_names | {"wine_quality.paths", "wine_quality.environments"}
+    own = ("paths", "usable_paths", "terminal", "environments")
+    allowed = sys.stdlib_module_names | {f"wine_quality.{name}" for name in own}
     for file in modules(PACKAGE / "environments"):
         for name in _imported(file):
             top = name.partition(".")[0]

@@ -201,13 +201,16 @@ def challenge(
     Args:
         model: The version's model in plain numbers.
         split: The rows on which all are compared are those held out here.
+
+    Raises:
+        RoleConflictError: alias and stage name two champions, and nobody can tell which was meant.
     """
     from wine_quality.models.compare import winner
     from wine_quality.models.elastic_net.fit import LinearModel
 
     automatic = config.policy == PromotionPolicy.automatic
     registry.tag(mine, DECISION_TAG, OPEN)
-    before = champion = registry.holder(CHAMPION)
+    before = champion = registry.adopt(CHAMPION, context.log.info)
     if champion != mine:
         registry.give(CHALLENGER, mine)
     linear = LinearModel.from_json(json.dumps(model))

@@ -14,6 +14,7 @@ from wine_quality.tracking.registry.champion import (
 )
 from wine_quality.tracking.registry.promotion_note import note_promotion
 from wine_quality.tracking.registry.provenance import UntrustedModelError
+from wine_quality.tracking.registry.roles import RoleConflictError
 from wine_quality.tracking.resource import MlflowTracker
 from wine_quality.tracking.servers.links import mlflow_link
 from wine_quality.tracking.servers.server_check import server_named
@@ -40,7 +41,7 @@ def promote_version(
             allow_retries=False,
         )
     _require_version(mlflow, registry, version)
-    before = registry.holder(CHAMPION)
+    before = _reigning(context, registry, config.version)
     if before == version:
         context.log.info(f"{registry.name} version {version} is the champion already.")
     else:
@@ -57,7 +58,7 @@ def return_to_version(
 ) -> None:
     """Withdraws the champion and crowns a former one, by default the one it replaced."""
     registry = mlflow.tracker.registry(mlflow.registered_model_name)
-    current = registry.holder(CHAMPION)
+    current = _reigning(context, registry, config.version)
     if current is None:
         raise Failure(
             f"{registry.name} has no champion to roll back. wine_quality_promotion makes one.",
@@ -81,6 +82,24 @@ def return_to_version(
         f"{registry.name} version {version} is the champion again; {current} is withdrawn."
     )
     _report(context, mlflow, version, current)
+
+
+def _reigning(context: OpExecutionContext, registry: ChampionRegistry, decided: str) -> str | None:
+    """The champion before; alias and stage agree on it afterwards.
+
+    Args:
+        decided: The version that a person named, or empty. It settles which of two is meant.
+
+    Raises:
+        RoleConflictError: alias and stage name two, and nobody has decided.
+    """
+    try:
+        return registry.adopt(CHAMPION, context.log.info)
+    except RoleConflictError as conflict:
+        if not decided:
+            raise
+        context.log.info(f"Version {decided} was named, which decides this: {conflict}")
+        return conflict.stage if decided == conflict.alias else conflict.alias
 
 
 def _require_version(mlflow: MlflowTracker, registry: ChampionRegistry, version: str) -> None:

@@ -40,7 +40,7 @@ def evaluation_metrics(
     require_same_split(elasticnet_model.data, train_test_split.data)
     tracker = mlflow.continue_run(context, elasticnet_model.its_training)
     done = training_steps.evaluate_and_log(
-        tracker, train_test_split, elasticnet_model.model, training_engine.open
+        tracker, train_test_split, elasticnet_model, training_engine.open
     )
     metrics = done.value.metrics
     shown = trend.log_trend(mlflow, metrics_history, elasticnet_model, metrics, context.log.warning)

@@ -20,10 +20,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from wine_quality.tracking.resource import MlflowTracker
+    from wine_quality.tracking.runs.run_log import LoggedDataset
     from wine_quality.tracking.tracker import Tracker
     from wine_quality.wines.split import OpenEngine, Split
 
 
+TRAIN_RMSE = "train_rmse"
 _Value = TypeVar("_Value")
 
 
@@ -73,10 +75,10 @@ def fit_and_log(
             "split": data.split or SHUFFLED,
         }
     )
-    sampled = "" if len(shown) == split.train_rows else "_sample"
-    tracker.log_dataset(shown, data.source or "", f"wine_quality_train{sampled}")
+    logged_rows = _log_rows(tracker, split, "train")
     logged = tracker.log_model(estimator, shown[list(FEATURES)].head(2))
     model = LinearModel.of(estimator, FEATURES)
+    tracker.log_metrics({TRAIN_RMSE: split.train_rmse(model)}, logged.uri, logged_rows)
     plain = json.loads(model.to_json())
     predictions = profile_of(model.predict(shown))
     record = tracker.log_training_record(
@@ -126,10 +128,19 @@ def _drift(mlflow: MlflowTracker, train: pd.DataFrame, threshold: float) -> Asse
     return checks.drift_against_champion(stability, champion, threshold)
 
 
+def _log_rows(tracker: Tracker, split: Split, part: str) -> LoggedDataset | None:
+    """``train`` or ``test``, or the sample of it that is kept, as a data set of the MLflow run."""
+    rows = split.examples(part)
+    whole = split.train_rows if part == "train" else split.test_rows
+    name = f"wine_quality_{part}{'' if len(rows) == whole else '_sample'}"
+    context = "training" if part == "train" else part
+    return tracker.log_dataset(rows, split.data.source or "", name, context)
+
+
 def evaluate_and_log(
-    tracker: Tracker, split: Split, model: dict[str, Any], open_engine: OpenEngine
+    tracker: Tracker, split: Split, model: TrainedModel, open_engine: OpenEngine
 ) -> StepOutput[EvaluatedModel]:
-    """RMSE, MAE and R² of a model in plain numbers on the held-out part, and plots of them.
+    """RMSE, MAE and R² of a model on the held-out part, and plots of them.
 
     Args:
         open_engine: For the second pass over wines that are not in memory.
@@ -138,9 +149,9 @@ def evaluate_and_log(
     from wine_quality.models.elastic_net.fit import LinearModel
     from wine_quality.wines.split import SCALE
 
-    linear = LinearModel.from_json(json.dumps(model))
+    linear = LinearModel.from_json(json.dumps(model.model))
     found = split.evaluate(linear, open_engine)
-    tracker.log_metrics(found.metrics)
+    tracker.log_metrics(found.metrics, model.model_uri, _log_rows(tracker, split, "test"))
     pairs = found.actual, found.predicted
     shown = show_plots(
         tracker,

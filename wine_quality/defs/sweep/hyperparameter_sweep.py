@@ -207,7 +207,7 @@ def offer_best(
     picked = (sweep_points.alpha, sweep_points.l1_ratio, _SOLVER_SEED)
     model = training_steps.fit_and_log(mlflow, split, picked, config.drift_threshold)
     evaluated = training_steps.evaluate_and_log(
-        tracker, split, model.value.model, training_engine.open
+        tracker, split, model.value, training_engine.open
     )
     _require(context, *model.checks, *evaluated.checks)
     metrics = evaluated.value.metrics

@@ -15,6 +15,7 @@ from dagster import (
 from wine_quality.dagster_support.run_tag_names import MLFLOW_STATE_TAG, runs_tagged
 from wine_quality.execution.done_runs import count_done_runs
 from wine_quality.execution.lost_runs import end_lost_runs
+from wine_quality.execution.own_runs import is_of_location
 from wine_quality.tracking.runs.close_run import (
     NotClosedError,
     close_mlflow_run,
@@ -38,12 +39,15 @@ def mlflow_run_closer(context: SensorEvaluationContext) -> SkipReason:
     killed, or the tracking server was down. One that cannot be closed now is tried again.
 
     Before that, Dagster runs that died with their code server are ended, and those whose worker
-    died after the last step had succeeded are counted as done."""
+    died after the last step had succeeded are counted as done. Runs of other code locations are
+    left to them."""
     instance = context.instance
-    for run_id in end_lost_runs(instance):
+    origin = context.code_location_origin
+    location = origin.location_name if origin is not None else None
+    for run_id in end_lost_runs(instance, location):
         context.log.warning(f"Dagster run {run_id} had lost its worker and is ended.")
     week_ago = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(days=_DAYS)
-    done, reached = count_done_runs(instance, _since(context.cursor, week_ago))
+    done, reached = count_done_runs(instance, _since(context.cursor, week_ago), location)
     for run_id in done:
         context.log.warning(f"All steps of Dagster run {run_id} had succeeded: it is a SUCCESS.")
     context.update_cursor(reached.isoformat())
@@ -51,7 +55,7 @@ def mlflow_run_closer(context: SensorEvaluationContext) -> SkipReason:
         instance, MLFLOW_STATE_TAG, OPEN, statuses=list(STATUS_OF), updated_after=week_ago
     )
     # Re-executions carry their parent's tags.
-    left_open = [run for run in ended if is_open(run)]
+    left_open = [run for run in ended if is_open(run) and is_of_location(run, location)]
     unreachable: set[str] = set()
     for run in left_open[:_AT_ONCE]:
         uri = tracking_uri_of(run)

@@ -23,19 +23,20 @@ _PACKED_VARINTS = frozenset({1, 2, 3, 4, 5})  # InferTensorContents: bool, int, 
 _CONTINUED = bytes(range(128, 256))
 
 
-def require_small_json(body: bytes, most_values: int) -> None:
+def require_small_json(body: bytes, most_values: int, most_records: int = 0) -> None:
     """That JSON is read in less than a second.
 
     Args:
         body: Text that may or may not be JSON.
         most_values: Numbers of the largest request that is served.
+        most_records: Rows that may be objects, with a key for each number.
 
     Raises:
         BadRequest: it has more objects, keys, lists or values than a request has.
     """
     for sign, most, what in (
-        (b"{", MOST_OBJECTS, "objects"),
-        (b":", _MOST_KEYS, "keys"),
+        (b"{", most_records + MOST_OBJECTS, "objects"),
+        (b":", _MOST_KEYS + (most_values if most_records else 0), "keys"),
         (b"[", most_values + MOST_OBJECTS, "lists"),
         # Twice, for the sentence that names the rows to be the one that is read.
         (b",", 2 * most_values + _MOST_KEYS, "values"),

@@ -17,6 +17,7 @@ from starlette.routing import Route
 
 from .columns import BadRequest
 from .http_protocol import RequestProtocol, error_body
+from .invocations import from_invocation
 from .limits import most_bytes, most_rows
 from .payload import inference_request
 from .request_size import require_small_json
@@ -26,6 +27,8 @@ _INFER = ("/v2/models/{model_name}/infer", "/v2/models/{model_name}/versions/{ve
 # What MLServer has besides, and nothing here is for.
 _STREAMS = ("infer_stream", "generate", "generate_stream")
 _REPOSITORY = "/v2/repository"
+# Of `mlflow models serve`; a load balancer asks the others.
+_INVOCATIONS, _PINGS = "/invocations", ("/ping", "/health")
 
 
 class Refused(Exception):
@@ -53,6 +56,9 @@ class RestServer(RESTServer):
         ]
         for path in _INFER:
             routes.insert(0, Route(path, self._infer, methods=["POST"]))
+        routes.insert(0, Route(_INVOCATIONS, self._invocations, methods=["POST"]))
+        for path in _PINGS:
+            routes.insert(0, Route(path, self._ping, methods=["GET"]))
         self._most_bytes, self._most_rows = most_bytes(), most_rows()
         self._model_registry = data_plane._model_registry
         self._app.add_exception_handler(Exception, _internal_error)
@@ -71,23 +77,44 @@ class RestServer(RESTServer):
         return self._app
 
     async def _infer(self, request: Request) -> Response:
+        return await _answered(self._infer_by_protocol(request))
+
+    async def _invocations(self, request: Request) -> Response:
+        return await _answered(self._infer_as_mlflow(request))
+
+    async def _ping(self, request: Request) -> Response:
+        models = list(await self._model_registry.get_models())
+        is_ready = bool(models) and all(model.ready for model in models)
+        return Response("\n", 200 if is_ready else 503, media_type="text/plain")
+
+    async def _infer_by_protocol(self, request: Request) -> Response:
         name, version = request.path_params["model_name"], request.path_params.get("version")
-        try:
-            # Before MLServer counts it by its name: an unknown one would stay in its metrics.
-            await self._data_plane.model_ready(name, version)
-            body = await self._body(request)
-            require_small_json(body, await self._most_values(name, version))
-            received = from_json(body)
-            answer = await self._data_plane.infer(inference_request(received), name, version)
-        except Refused as error:
-            return _error(error.status, str(error))
-        except BadRequest as error:
-            return _error(400, str(error))
-        except MLServerError as error:
-            return _error(error.status_code, str(error))
-        except ClientDisconnect:
-            return _error(400, "the client went away")
+        # Before MLServer counts it by its name: an unknown one would stay in its metrics.
+        await self._data_plane.model_ready(name, version)
+        body = await self._body(request)
+        require_small_json(body, await self._most_values(name, version))
+        received = from_json(body)
+        answer = await self._data_plane.infer(inference_request(received), name, version)
         return Response(_rendered(answer), media_type="application/json")
+
+    async def _infer_as_mlflow(self, request: Request) -> Response:
+        if request.headers.get("content-type", "").strip().lower().startswith("text/csv"):
+            raise Refused(415, "CSV is not taken here; send JSON, such as `dataframe_split`")
+        models = list(await self._model_registry.get_models())
+        if len(models) != 1:
+            raise Refused(
+                404, f"there are {len(models)} models here; call /v2/models/NAME/infer of one"
+            )
+        name, version = models[0].name, models[0].version
+        await self._data_plane.model_ready(name, version)
+        body = await self._body(request)
+        require_small_json(body, await self._most_values(name, version), self._most_rows)
+        asked = from_invocation(body)
+        answer = await self._data_plane.infer(inference_request(asked.received), name, version)
+        [output] = answer.outputs
+        predictions = getattr(output.data, "root", output.data)
+        content = predictions if asked.is_mlflow_1 else {"predictions": predictions}
+        return Response(orjson.dumps(content), media_type="application/json")
 
     async def _most_values(self, name: str, version: str | None) -> int:
         """Numbers of the largest request to a model."""
@@ -110,6 +137,20 @@ class RestServer(RESTServer):
                 raise _too_much(most)
             parts.append(part)
         return _unpacked(parts, most) if encoding == "gzip" else b"".join(parts)
+
+
+async def _answered(answer: Awaitable[Response]) -> Response:
+    """The answer, or in its place what the client did wrong."""
+    try:
+        return await answer
+    except Refused as error:
+        return _error(error.status, str(error))
+    except BadRequest as error:
+        return _error(400, str(error))
+    except MLServerError as error:
+        return _error(error.status_code, str(error))
+    except ClientDisconnect:
+        return _error(400, "the client went away")
 
 
 def _unpacked(parts: list[bytes], most: int) -> bytes:

@@ -63,5 +63,5 @@ class DagsterMlflowTracker(Tracker):
         # dagster-mlflow sends again what MLflow has, which it takes when nothing has changed.
         self._mlflow.log_params(self._cut_params(params))
 
-    def log_metrics(self, metrics) -> None:
+    def log_metrics(self, metrics, model_uri="", dataset=None) -> None:
         self._mlflow.log_metrics(dict(metrics))

@@ -7,11 +7,15 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from wine_quality.tracking.client import MODEL_FOLDER
+from wine_quality.tracking.runs.run_log import LoggedDataset
 from wine_quality.tracking.tracker import Tracker
 
 if TYPE_CHECKING:
     import pandas as pd
     from sklearn.base import BaseEstimator
+
+
+_LOGGED_MODEL = "models:/m-"
 
 
 class ExplicitRunTracker(Tracker):
@@ -46,13 +50,15 @@ class ExplicitRunTracker(Tracker):
                 **arguments,
             ).model_uri
 
-    def log_dataset(self, frame: pd.DataFrame, source: str, name: str) -> None:
+    def log_dataset(
+        self, frame: pd.DataFrame, source: str, name: str, context: str = "training"
+    ) -> LoggedDataset | None:
         import warnings
 
         import mlflow
 
         if not hasattr(mlflow, "log_input"):  # before 2.4
-            return
+            return None
         from mlflow.data.pandas_dataset import from_pandas
 
         with warnings.catch_warnings():
@@ -60,7 +66,16 @@ class ExplicitRunTracker(Tracker):
             # contract says is never missing, could not be missing.
             warnings.simplefilter("ignore", UserWarning)
             dataset = from_pandas(frame, source=source, name=name, targets="quality")
-            mlflow.log_input(dataset, context="training")
+            mlflow.log_input(dataset, context=context)
+        return LoggedDataset(dataset.name, dataset.digest)
+
+    def _metric_links(self, model_uri: str, dataset: LoggedDataset | None) -> dict[str, str]:
+        if not model_uri.startswith(_LOGGED_MODEL):  # before 3 there are none
+            return {}
+        links = {"model_id": model_uri.removeprefix("models:/"), "run_id": self.require_run_id()}
+        if dataset is not None:
+            links |= {"dataset_name": dataset.name, "dataset_digest": dataset.digest}
+        return links
 
     def create_version(self, name: str, model_uri: str, tags: dict[str, str]) -> Any:
         if self._major < 3:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from wine_quality.tracking.registry.champion import ChampionRegistry
+from wine_quality.tracking.registry.name_filter import name_filter
 
 _PAGE = 1000
 _AT_ONCE = 1000
@@ -24,7 +25,8 @@ def versions_of(client: Any, model: str, say: Callable[[str], None] = print) -> 
         say: Gets a line of progress where that takes long.
     """
     if not _lists_models(client):
-        yield from _searched(client, f"name='{model}'")
+        found = _searched(client, name_filter(model) or "")
+        yield from (version for version in found if version.name == model)
         return
     from mlflow.exceptions import MlflowException
 
@@ -69,8 +71,9 @@ def _searched(client: Any, condition: str) -> Iterator[Any]:
 
 def _of_registered(client: Any, registered: Any, say: Callable[[str], None]) -> Iterator[Any]:
     last = max((int(version.version) for version in registered.latest_versions), default=0)
-    if last <= _AT_ONCE:
-        yield from client.search_model_versions(f"name='{registered.name}'")
+    named = name_filter(registered.name)
+    if named and last <= _AT_ONCE:
+        yield from client.search_model_versions(named)
         return
     registry = ChampionRegistry(client, registered.name)
     for number in range(1, last + 1):

@@ -54,17 +54,22 @@ def resumption_of(instance: DagsterInstance, run: DagsterRun) -> Resumption:
     if tags.get(MLFLOW_OWNER_TAG) == run.run_id:
         trained_by = tags.get(TRAINED_BY_TAG)
         return Resumption(tags.get(MLFLOW_RUN_TAG) or None, run.run_id, True, trained_by)
-    if is_from_failure(run) and run.parent_run_id:
-        parent = instance.get_run_by_id(run.parent_run_id)
-        tags = under_current_names(parent.tags) if parent is not None else {}
+    parent = instance.get_run_by_id(run.parent_run_id) if run.parent_run_id else None
+    if parent is not None and is_from_failure(instance, run, parent):
+        tags = under_current_names(parent.tags)
         if MLFLOW_OWNER_TAG in tags:
             return Resumption(tags.get(MLFLOW_RUN_TAG) or None, tags[MLFLOW_OWNER_TAG])
     return Resumption()
 
 
-def is_from_failure(run: DagsterRun) -> bool:
+def is_from_failure(instance: DagsterInstance, run: DagsterRun, parent: DagsterRun) -> bool:
     """Whether it re-executes what its parent run left undone."""
-    return run.tags.get(_RESUME_TAG) == "true"
+    if run.tags.get(_RESUME_TAG) == "true":
+        return True
+    # Dagster's Python API (``ReexecutionOptions.from_failure``) writes no such tag.
+    if parent.is_success or not parent.is_finished or run.step_keys_to_execute is None:
+        return False
+    return set(run.step_keys_to_execute) == _steps_left(instance, parent)
 
 
 def is_canceling(instance: DagsterInstance, run: DagsterRun) -> bool:
@@ -161,9 +166,9 @@ def planned_steps(instance: DagsterInstance, run: DagsterRun) -> set[str]:
     return set(plan.step_keys_to_execute)
 
 
-def _steps_left(instance: DagsterInstance, run: DagsterRun) -> bool:
+def _steps_left(instance: DagsterInstance, run: DagsterRun) -> set[str]:
     from dagster import DagsterEventType
 
     ended = {DagsterEventType.STEP_SUCCESS, DagsterEventType.STEP_SKIPPED}
     done = instance.all_logs(run.run_id, of_type=ended)
-    return bool(planned_steps(instance, run) - {entry.step_key for entry in done})
+    return planned_steps(instance, run) - {str(entry.step_key) for entry in done}

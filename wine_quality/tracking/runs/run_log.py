@@ -36,6 +36,14 @@ class LoggedModel:
     sha256: str
 
 
+@dataclass(frozen=True)
+class LoggedDataset:
+    """A data set that was logged, as MLflow names it."""
+
+    name: str
+    digest: str
+
+
 class RunLog(OpenRun):
     """Logs to the open run."""
 
@@ -61,11 +69,17 @@ class RunLog(OpenRun):
     def _log_model(self, model: BaseEstimator, example: pd.DataFrame) -> str:
         """Log the fitted estimator under ``model`` and return its model URI."""
 
-    def log_dataset(self, frame: pd.DataFrame, source: str, name: str) -> None:  # noqa: B027
-        """Record the training data's lineage where the version has datasets.
+    def log_dataset(
+        self, frame: pd.DataFrame, source: str, name: str, context: str = "training"
+    ) -> LoggedDataset | None:
+        """Record the lineage of a part of the data where the version has datasets.
 
         MLflow before 2.4 has none; the data hash carries the lineage there.
+
+        Args:
+            context: ``training`` or ``test``.
         """
+        return None
 
     def log_params(self, params: Mapping[str, Any]) -> None:
         from mlflow.entities import Param
@@ -77,14 +91,30 @@ class RunLog(OpenRun):
         limit = self.param_limit
         return {key: self._cut("parameter", key, value, limit) for key, value in params.items()}
 
-    def log_metrics(self, metrics: Mapping[str, float]) -> None:
+    def log_metrics(
+        self,
+        metrics: Mapping[str, float],
+        model_uri: str = "",
+        dataset: LoggedDataset | None = None,
+    ) -> None:
+        """Of the run, and where MLflow has logged models (3) of the model too.
+
+        Args:
+            model_uri: Of the logged model that was measured.
+            dataset: On which it was.
+        """
         import time
 
         from mlflow.entities import Metric
 
         now = int(time.time() * 1000)
-        values = [Metric(key, value, now, 0) for key, value in metrics.items()]
+        links = self._metric_links(model_uri, dataset)
+        values = [Metric(key, value, now, 0, **links) for key, value in metrics.items()]
         self.client.log_batch(self.require_run_id(), metrics=values)
+
+    def _metric_links(self, model_uri: str, dataset: LoggedDataset | None) -> dict[str, str]:
+        """Arguments of ``Metric`` that say of which model and data it is."""
+        return {}
 
     def log_figure(self, png: bytes, path: str) -> None:
         self._log_file(path, png)

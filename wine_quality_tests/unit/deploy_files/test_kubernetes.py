@@ -39,7 +39,7 @@ CHART = {
     ("dagsterDaemon",): _POD | _ENV | {"enabled", "runCoordinator", "runMonitoring"},
     ("dagsterDaemon", "runCoordinator"): {"enabled", "type", "config"},
     ("dagsterDaemon", "runMonitoring"): {"enabled", "pollIntervalSeconds", "startTimeoutSeconds"}
-    | {"cancelTimeoutSeconds", "maxResumeRunAttempts"},
+    | {"cancelTimeoutSeconds", "maxResumeRunAttempts", "maxRuntimeSeconds"},
     ("runLauncher", "config", "k8sRunLauncher"): {"imagePullPolicy", "runK8sConfig"},
     ("dagster-user-deployments",): {"enabled", "enableSubchart", "deployments"},
     ("dagster-user-deployments", "deployments"): _POD
@@ -150,7 +150,10 @@ def test_variables_of_runs_are_documented_and_hold_no_key_of_the_artifacts():
         *found("Secret", "wine-quality")["stringData"],
     }
     assert not [name for name in given if name.startswith("AWS_")]
-    documented = (FOLDER / "README.md").read_text() + (PROJECT_ROOT / "README.md").read_text()
+    documented = "".join(
+        page.read_text()
+        for page in (FOLDER / "README.md", *sorted((PROJECT_ROOT / "docs").rglob("*.md")))
+    )
     names = re.sub(r"`(\w+_)\{([\w,]+)\}`", _spelled_out, documented)
     assert [name for name in sorted(given - {"HOME"}) if name not in names] == []
 
@@ -271,7 +274,12 @@ def test_values_say_what_the_compose_files_instance_does():
     assert every["additionalInstanceConfig"] == {
         name: instance[name] for name in ("nux", "freshness")
     }
-    assert monitoring["pollIntervalSeconds"] == instance["run_monitoring"]["poll_interval_seconds"]
+    embedded = yaml.safe_load((PROJECT_ROOT / "dagster.yaml").read_text())
+    for of_instance in (instance["run_monitoring"], embedded["run_monitoring"]):
+        assert monitoring["pollIntervalSeconds"] == of_instance["poll_interval_seconds"]
+        assert monitoring["cancelTimeoutSeconds"] == of_instance["cancel_timeout_seconds"]
+        # The one-day limit that the documents promise.
+        assert monitoring["maxRuntimeSeconds"] == of_instance["max_runtime_seconds"] == 86400
     assert (
         every["postgresql"]["postgresqlScheme"]
         == (instance["storage"]["postgres"]["postgres_db"]["scheme"])

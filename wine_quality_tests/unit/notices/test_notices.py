@@ -21,7 +21,7 @@ from dagster import (
 )
 
 from wine_quality.dagster_support.run_tag_names import SOURCE_TAG
-from wine_quality.defs.notices.sensors import notice_sensors
+from wine_quality.defs.notices.sensors import deliver_again, notice_sensors
 from wine_quality.notices.channels import channels_of
 from wine_quality.notices.delivery import deliver
 from wine_quality.notices.mail import EmailNotifier, letter
@@ -423,7 +423,7 @@ def decide(instance: DagsterInstance, tags: dict[str, str] | None = None, **how)
     return run
 
 
-@pytest.mark.parametrize("name", ["run_failure_notice", "promotion_notice"])
+@pytest.mark.parametrize("name", ["run_failure_notice", "promotion_notice", "undelivered_notice"])
 def test_wrong_settings_fail_these_ticks_and_nothing_else(tick, monkeypatch, name):
     monkeypatch.setenv("WINE_QUALITY_NOTIFY", "slack")
     monkeypatch.setenv("WINE_QUALITY_NOTIFY_SLACK_CHANNEL", "#wine")
@@ -475,6 +475,84 @@ def test_a_promotion_that_cannot_be_told_fails_its_tick_and_holds_up_no_other(ti
             tick("promotion_notice")
     assert len(Kept.got) == 2
     assert tick("promotion_notice").skip_message == "No new champion that nobody was told of."
+
+
+class Flaky:
+    """A channel of one's own that is down until it is put right."""
+
+    down = True
+    got: ClassVar[list[Notice]] = []
+
+    def send(self, notice: Notice) -> None:
+        if self.down:
+            raise NotSentError("it is down")
+        self.got.append(notice)
+
+
+@pytest.fixture
+def flaky(monkeypatch) -> NoticeSettings:
+    """Two channels: the second one is down, and has got nothing yet."""
+    monkeypatch.setattr(Flaky, "down", True)
+    Flaky.got.clear()
+    monkeypatch.setenv("WINE_QUALITY_NOTIFY", f"{__name__}:Kept,{__name__}:Flaky")
+    return NoticeSettings.from_environment()
+
+
+def test_what_a_channel_did_not_take_comes_later_once_by_that_channel_alone(
+    tick, monkeypatch, flaky, caplog
+):
+    instance = tick.instance
+    cursor = tick("run_failure_notice").cursor
+    parent = decide(instance, version="1", before=None, fails=True)
+    tick("run_failure_notice", cursor)
+    with pytest.raises(NotSentError):
+        tick("promotion_notice")
+    titles = {"deciding failed", "Wines version 1 is the champion"}
+    assert {notice.title for notice in Kept.got} == titles and len(Kept.got) == 2
+    run = instance.get_run_by_id(parent.run_id)
+    decide(instance, tags=dict(run.tags))  # a re-execution, which Dagster gives its parent's tags
+
+    # Too early, then still down: the pause grows, and nobody hears the same twice.
+    now = time.time()
+    assert "none of them yet" in deliver_again(instance, flaky, LOG, now).skip_message
+    caplog.clear()
+    for _ in range(2):
+        assert "it is down" in deliver_again(instance, flaky, LOG, now + 15).skip_message
+    assert "none of them yet" in deliver_again(instance, flaky, LOG, now + 15).skip_message
+    assert "deciding failed" not in caplog.text and len(Kept.got) == 2
+
+    # As after a restart of the daemon: all that is known stands at the run.
+    monkeypatch.setattr(Flaky, "down", False)
+    for _ in range(2):
+        said = deliver_again(instance, flaky, LOG, now + 60).skip_message
+        assert said.startswith(f"Sent now by {__name__}:Flaky: ")
+    assert {notice.title for notice in Flaky.got} == titles and len(Flaky.got) == 2
+    said = deliver_again(instance, flaky, LOG, now + 9e4).skip_message
+    assert said == "0 notices to send again, none of them yet."
+    assert (len(Kept.got), len(Flaky.got)) == (2, 2)
+    assert tick("promotion_notice").skip_message == "No new champion that nobody was told of."
+
+
+def test_after_a_day_a_notice_is_given_up_with_one_line(tick, flaky):
+    decide(tick.instance, version="1", before=None)
+    with pytest.raises(NotSentError):
+        tick("promotion_notice")
+    later = time.time() + 24 * 3600
+    deliver_again(tick.instance, flaky, LOG, later - 3600)
+    with pytest.raises(NotSentError, match=r'^Given up after a day: "Wines .*: it is down$'):
+        deliver_again(tick.instance, flaky, LOG, later + 60)
+    assert deliver_again(tick.instance, flaky, LOG, later + 9e4).skip_message.startswith("0 ")
+
+
+def test_a_channel_that_is_no_longer_set_is_not_waited_for(tick, monkeypatch, flaky):
+    decide(tick.instance, version="1", before=None)
+    with pytest.raises(NotSentError):
+        tick("promotion_notice")
+    monkeypatch.setenv("WINE_QUALITY_NOTIFY", f"{__name__}:Kept")
+    fewer = NoticeSettings.from_environment()
+    deliver_again(tick.instance, fewer, LOG, time.time() + 60)
+    assert deliver_again(tick.instance, fewer, LOG, time.time() + 9e4).skip_message[0] == "0"
+    assert len(Kept.got) == 1
 
 
 def test_a_failed_run_is_told_once_and_a_cancelled_one_not(tick, monkeypatch):

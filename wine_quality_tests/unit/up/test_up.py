@@ -25,7 +25,12 @@ from wine_quality.up.lock import AlreadyUpError, only_one
 from wine_quality.up.mlflow_ui import IDLE_VARIABLE
 from wine_quality.up.mlflow_uis import MlflowUis
 from wine_quality.up.ports import PortTakenError, listen, port_of
-from wine_quality_tests.support.servers import await_condition, dying_with_us, free_port
+from wine_quality_tests.support.servers import (
+    await_condition,
+    dying_with_us,
+    free_port,
+    processes_of,
+)
 
 
 def up(*arguments: str, home: Path) -> subprocess.CompletedProcess[str]:
@@ -232,7 +237,7 @@ def test_one_beside_a_run_in_an_empty_home(tmp_path):
         # As a machine's out-of-memory killer does.
         started.send_signal(signal.SIGKILL)
         started.wait(20)
-        await_condition(lambda: not _answers(url) and not _processes_of(home), "the end", 40)
+        await_condition(lambda: not _answers(url) and not processes_of(home), "the end", 40)
     finally:
         started.kill()
         started.wait(20)
@@ -266,17 +271,6 @@ def _answers(url: str) -> bool:
         return requests.get(url, timeout=100).ok
     except requests.RequestException:
         return False
-
-
-def _processes_of(home: Path) -> list[str]:
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            if str(home) in (folder / "environ").read_text(errors="replace"):
-                found.append((folder / "cmdline").read_text().replace("\0", " "))
-        except OSError:
-            continue
-    return found
 
 
 def test_the_first_version_has_the_port_asked_for():
