@@ -206,9 +206,7 @@ def offer_best(
     tracker = mlflow.continue_run(context, sweep_points.its_training)
     picked = (sweep_points.alpha, sweep_points.l1_ratio, _SOLVER_SEED)
     model = training_steps.fit_and_log(mlflow, split, picked, config.drift_threshold)
-    evaluated = training_steps.evaluate_and_log(
-        tracker, split, model.value, training_engine.open
-    )
+    evaluated = training_steps.evaluate_and_log(tracker, split, model.value, training_engine.open)
     _require(context, *model.checks, *evaluated.checks)
     metrics = evaluated.value.metrics
     shown = trend.log_trend(mlflow, metrics_history, model.value, metrics, context.log.warning)
