@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 from benchmarks.stack import proportional_mib
-from wine_quality.environments.versions import MLFLOW_VERSIONS
+from wine_quality.environments.mlflow_versions import MLFLOW_VERSIONS
 from wine_quality_tests.support.dagster_stack import ENDED, DagsterStack
 
 CLICK_TARGET = 3.0

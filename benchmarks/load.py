@@ -12,7 +12,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from wine_quality.environments.versions import MLFLOW_VERSIONS
+from wine_quality.environments.mlflow_versions import MLFLOW_VERSIONS
 from wine_quality_tests.support.dagster_stack import DagsterStack
 from wine_quality_tests.support.load import ask_at_once, drain_queue, sweep_points
 from wine_quality_tests.support.servers import MlflowServer

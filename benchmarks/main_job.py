@@ -15,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from wine_quality.environments.versions import MLFLOW_VERSIONS, MlflowVersion
+from wine_quality.environments.mlflow_versions import MLFLOW_VERSIONS, MlflowVersion
 from wine_quality.paths import PACKAGED_RED_WINE, PROJECT_ROOT
 
 TARGETS = {"3": 0.70}

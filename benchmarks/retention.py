@@ -11,7 +11,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from wine_quality.environments.versions import MLFLOW_VERSIONS
+from wine_quality.environments.mlflow_versions import MLFLOW_VERSIONS
 from wine_quality_tests.integration.test_promotion import Registry
 from wine_quality_tests.support.many_runs import retire_many
 from wine_quality_tests.support.servers import MlflowServer

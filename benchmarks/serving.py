@@ -30,7 +30,7 @@ from typing import Any
 
 from benchmarks.stack import proportional_mib
 from wine_quality.datasets.contract import FEATURES
-from wine_quality.environments.versions import MLFLOW_VERSIONS
+from wine_quality.environments.mlflow_versions import MLFLOW_VERSIONS
 from wine_quality.paths import PROJECT_ROOT
 from wine_quality_tests.support.servers import dying_with_us, free_port
 from wine_quality_tests.support.serving import NAME, request_of, run_job

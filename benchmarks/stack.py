@@ -13,7 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from wine_quality.environments.versions import MLFLOW_VERSIONS
+from wine_quality.environments.mlflow_versions import MLFLOW_VERSIONS
 from wine_quality_tests.support.stack_client import Stack, descendants
 
 READY_TARGET = 60.0

@@ -21,7 +21,7 @@ import time
 from pathlib import Path
 
 from benchmarks.main_job import EXPERIMENT
-from wine_quality.environments.versions import MLFLOW_VERSIONS, MlflowVersion
+from wine_quality.environments.mlflow_versions import MLFLOW_VERSIONS, MlflowVersion
 from wine_quality.paths import PROJECT_ROOT
 
 FLOOR_SCRIPT = Path(__file__).with_name("child_runs_floor.py")

@@ -104,14 +104,14 @@ def ticks(place: str) -> dict[str, Callable[[], Any]]:
     from dagster import DagsterInstance, build_sensor_context
 
     from wine_quality.definitions import defs
-    from wine_quality.defs.data.new_file_sensor import WatchedPlace, watching_sensor
+    from wine_quality.defs.data.new_file_sensor import WatchedSource, watching_sensor
     from wine_quality.sources.arrivals import list_arrivals
     from wine_quality.sources.seen import Seen
     from wine_quality.sources.transfer import SourceLimits
 
     instance = DagsterInstance.local_temp()
     repository = defs.get_repository_def()
-    sensor = watching_sensor(WatchedPlace(place=place, settle_seconds=0))
+    sensor = watching_sensor(WatchedSource(place=place, settle_seconds=0))
     new = Seen().unseen(list_arrivals(place, ".csv", SourceLimits()))
     assert len(new) == NUMBER
 

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 from wine_quality.datasets.accumulate import TrainingData
 from wine_quality.deployment.targets import target_names
 from wine_quality.engines.choice import EngineChoice
-from wine_quality.environments.versions import (
+from wine_quality.environments.mlflow_versions import (
     DEFAULT_VERSION,
     MLFLOW_VERSIONS,
     reexec_by_usable_path,

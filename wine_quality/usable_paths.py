@@ -63,9 +63,9 @@ def _name_of(folder: Path) -> str:
 def _own_folder(name: str) -> Path:
     """A folder of this user alone: whoever can change a link has what is behind it."""
     problem = OSError("$HOME is not set")
-    for place in _places():
+    for parent in _user_folders():
         try:
-            return _made(place / name)
+            return _made(parent / name)
         except OSError as error:
             problem = error
     raise OSError(
@@ -74,7 +74,7 @@ def _own_folder(name: str) -> Path:
     )
 
 
-def _places() -> Iterator[Path]:
+def _user_folders() -> Iterator[Path]:
     with suppress(RuntimeError):  # a user without a home
         yield Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "wine_quality"
     yield Path(tempfile.gettempdir()) / f"wine-quality-{os.getuid()}"

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from wine_quality.environments.versions import MLFLOW_VERSIONS, MlflowVersion
+from wine_quality.environments.mlflow_versions import MLFLOW_VERSIONS, MlflowVersion
 from wine_quality.policy.settings import EVERYTHING
 from wine_quality.tracking.runs.run_tags import git_commit
 from wine_quality_tests.faults import fault_matrix
@@ -136,7 +136,7 @@ def tick(tmp_path):
     from dagster import DagsterInstance, build_sensor_context
 
     from wine_quality.definitions import defs
-    from wine_quality.defs.data.new_file_sensor import WatchedPlace, watching_sensor
+    from wine_quality.defs.data.new_file_sensor import WatchedSource, watching_sensor
 
     with DagsterInstance.ephemeral() as instance:
 
@@ -145,7 +145,7 @@ def tick(tmp_path):
             context = build_sensor_context(
                 instance=instance, cursor=cursor, repository_def=defs.get_repository_def()
             )
-            return watching_sensor(WatchedPlace(**settings)).evaluate_tick(context)
+            return watching_sensor(WatchedSource(**settings)).evaluate_tick(context)
 
         yield evaluate
 

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
-from wine_quality.environments.versions import EnvironmentMissingError
+from wine_quality.environments.mlflow_versions import EnvironmentMissingError
 from wine_quality.paths import CheckoutMissingError, require_checkout
 from wine_quality.stack.settings import StackError
 

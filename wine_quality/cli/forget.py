@@ -53,7 +53,7 @@ def _print_files(history: WineHistory) -> None:
 
 def _meant(history: WineHistory, file: str) -> list[str]:
     """Keys of the files that a person may mean by a key, a URL, a path or a name."""
-    from wine_quality.history.remembered import key_of
+    from wine_quality.history.accepted_files import key_of
 
     keys = history.all_keys()
     for wanted in (file, key_of(file)):

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
 
-from wine_quality.environments.versions import MLFLOW_VERSIONS, EnvironmentMissingError
+from wine_quality.environments.mlflow_versions import MLFLOW_VERSIONS, EnvironmentMissingError
 from wine_quality.escaping import escaped
 from wine_quality.paths import embedded_store
 from wine_quality.stack.platform import stack_folder

@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 from wine_quality.cli.model_version import in_own_environment, meant
-from wine_quality.environments.versions import MlflowVersion
+from wine_quality.environments.mlflow_versions import MlflowVersion
 from wine_quality.paths import IS_CHECKOUT, PROJECT_ROOT
 
 BAD_USE = 2
@@ -43,7 +43,7 @@ def _image(options: argparse.Namespace, version: MlflowVersion) -> int:
             raise UnservableModel(f"{folder} is there already and is no build context")
         with tempfile.TemporaryDirectory() as temporary:
             fetched = fetch(tracker, name, number, Path(temporary))
-            write_context(fetched.model, fetched.place, folder)
+            write_context(fetched.model, fetched.folder, folder)
     except (UnservableModel, TrackingServerError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -9,7 +9,11 @@ import sys
 from datetime import datetime, timedelta, timezone
 
 from wine_quality.environments.build import require_built
-from wine_quality.environments.versions import EnvironmentMissingError, default_version, get_version
+from wine_quality.environments.mlflow_versions import (
+    EnvironmentMissingError,
+    default_version,
+    get_version,
+)
 from wine_quality.metrics_history.database import VARIABLE, MetricsDatabase, parse_url
 from wine_quality.metrics_history.evaluation import MetricsHistoryError
 from wine_quality.paths import PROJECT_ROOT

@@ -6,13 +6,13 @@ import sys
 from typing import TYPE_CHECKING
 
 from wine_quality.environments.build import require_built
-from wine_quality.environments.own_client import go_on_in
-from wine_quality.environments.versions import (
+from wine_quality.environments.mlflow_versions import (
     EnvironmentMissingError,
     MlflowVersion,
     default_version,
     get_version,
 )
+from wine_quality.environments.own_client import go_on_in
 from wine_quality.policy.names import check_model_name
 
 if TYPE_CHECKING:

@@ -20,7 +20,11 @@ from wine_quality.dagster_support.run_tag_names import (
     under_current_names,
 )
 from wine_quality.environments.build import require_built
-from wine_quality.environments.versions import EnvironmentMissingError, default_version, get_version
+from wine_quality.environments.mlflow_versions import (
+    EnvironmentMissingError,
+    default_version,
+    get_version,
+)
 from wine_quality.execution import startup
 from wine_quality.execution.failure_reasons import reasons_of
 from wine_quality.execution.plan_process import PlanProcess

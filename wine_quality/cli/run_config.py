@@ -9,7 +9,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from wine_quality.environments.versions import MLFLOW_VERSIONS, get_version
+from wine_quality.environments.mlflow_versions import MLFLOW_VERSIONS, get_version
 from wine_quality.tracking.version_choice import named_version
 
 # Op that reads the wines in each job that does.

@@ -10,13 +10,13 @@ import sys
 from typing import TYPE_CHECKING
 
 from wine_quality.environments.build import require_built
-from wine_quality.environments.own_client import go_on_in
-from wine_quality.environments.versions import (
+from wine_quality.environments.mlflow_versions import (
     EnvironmentMissingError,
     MlflowVersion,
     default_version,
     get_version,
 )
+from wine_quality.environments.own_client import go_on_in
 from wine_quality.paths import home
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def serve(options: argparse.Namespace) -> int:
 
 def _serve(options: argparse.Namespace, version: MlflowVersion) -> int:
     from wine_quality.project import MODEL
-    from wine_quality.serving.follow import Follower, Registry
+    from wine_quality.serving.promotion_follower import PromotionFollower, Registry
     from wine_quality.tracking.connection import connect, tracking_settings
 
     os.environ.update(_IMPATIENCE)
@@ -82,7 +82,7 @@ def _serve(options: argparse.Namespace, version: MlflowVersion) -> int:
     registry = Registry(connected, name, options.version)
     _make_table()
     folder = home() / "serving" / f"mlflow-{version.key}" / name
-    Follower(registry, folder, public, grpc, options.every, _say).run()
+    PromotionFollower(registry, folder, public, grpc, options.every, _say).run()
     return 0
 
 

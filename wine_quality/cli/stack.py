@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
-from wine_quality.environments.versions import EnvironmentMissingError
+from wine_quality.environments.mlflow_versions import EnvironmentMissingError
 from wine_quality.paths import CheckoutMissingError, require_checkout
 from wine_quality.stack.platform import Platform, stack_folder
 from wine_quality.stack.settings import FOLDER, StackError, env_file, read_settings, write_random

@@ -16,7 +16,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from wine_quality.cli.model_version import in_own_environment, meant
-from wine_quality.environments.versions import MlflowVersion
+from wine_quality.environments.mlflow_versions import MlflowVersion
 
 if TYPE_CHECKING:
     from wine_quality.tracking.registry.provenance import Claims

@@ -13,7 +13,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from wine_quality.environments.build import require_built
-from wine_quality.environments.versions import EnvironmentMissingError, default_version, get_version
+from wine_quality.environments.mlflow_versions import (
+    EnvironmentMissingError,
+    default_version,
+    get_version,
+)
 from wine_quality.paths import dagster_home_in_use, home
 from wine_quality.up.lock import AlreadyUpError, only_one
 from wine_quality.up.mlflow_uis import MlflowUis

@@ -10,7 +10,7 @@ from dagster import AssetCheckResult, AssetCheckSeverity, AssetCheckSpec, Metada
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from wine_quality.engines.places import LeftOut
+    from wine_quality.engines.input_files import LeftOut
     from wine_quality.wines.split import Evaluation, Split
 
 DATA_CONTRACT = AssetCheckSpec(

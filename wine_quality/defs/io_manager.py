@@ -54,7 +54,7 @@ class PlainFormatIOManager(CheckedIOManager):
     def handle_output(self, context: OutputContext, obj: Any) -> None:
         stored = to_stored(obj)
         suffix = _RECORD if isinstance(stored, dict) else _FRAME
-        path = self._path(_place(context), context.run_id, suffix)
+        path = self._path(_value_folder(context), context.run_id, suffix)
         with _store_named(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             if suffix == _RECORD:
@@ -64,14 +64,14 @@ class PlainFormatIOManager(CheckedIOManager):
         context.add_output_metadata({"path": MetadataValue.path(str(path))})
 
     def load_input(self, context: InputContext) -> Any:
-        place = _place(context if context.has_asset_key else context.upstream_output)
+        folder = _value_folder(context if context.has_asset_key else context.upstream_output)
         for run_id in _runs_to_ask(context):
             for suffix in (_FRAME, _RECORD):
-                path = self._path(place, run_id, suffix)
+                path = self._path(folder, run_id, suffix)
                 with _store_named(path):
                     if path.exists():
                         return _read(path, suffix, context.dagster_type.typing_type)
-        asset = "/".join(place)
+        asset = "/".join(folder)
         raise ValueMissingError(
             f"there is no value of {asset} in {self._base()}: "
             f"materialize {asset} first, or together with this asset"
@@ -86,8 +86,8 @@ class PlainFormatIOManager(CheckedIOManager):
         base = given or os.environ.get("WINE_QUALITY_ASSETS") or str(home() / "assets")
         return UPath(base, **(s3_options() if base.startswith("s3://") else {}))
 
-    def _path(self, place: Sequence[str], run_id: str, suffix: str) -> UPath:
-        return self._base().joinpath(*place, f"{run_id}{suffix}")
+    def _path(self, folder: Sequence[str], run_id: str, suffix: str) -> UPath:
+        return self._base().joinpath(*folder, f"{run_id}{suffix}")
 
 
 def _read(path: UPath, suffix: str, kind: Any) -> Any:
@@ -150,7 +150,7 @@ def s3_options() -> dict[str, Any]:
     }
 
 
-def _place(context: InputContext | OutputContext | None) -> list[str]:
+def _value_folder(context: InputContext | OutputContext | None) -> list[str]:
     """Where the values of an asset, or of an op that belongs to none, lie."""
     assert context is not None
     if context.has_asset_key:

@@ -5,7 +5,7 @@ from typing import Any
 from wine_quality.defs.io_manager import PlainFormatIOManager
 from wine_quality.defs.model.hyperparameters import Hyperparameters
 from wine_quality.engines.resource import TrainingEngine
-from wine_quality.environments.versions import default_version
+from wine_quality.environments.mlflow_versions import default_version
 from wine_quality.history.wine_history import WineHistory
 from wine_quality.metrics_history.resource import MetricsHistory
 from wine_quality.tracking.resource import MlflowTracker, VersionKey

@@ -5,14 +5,14 @@ import os
 from dagster import DefaultScheduleStatus, ScheduleDefinition
 
 from wine_quality.datasets.accumulate import TrainingData
-from wine_quality.defs.data.new_file_sensor import WatchedPlace
+from wine_quality.defs.data.new_file_sensor import WatchedSource
 from wine_quality.defs.jobs import wine_quality_live_check, wine_quality_model
 from wine_quality.defs.time_zone import in_time_zone, time_zone
 
 _WEEKLY = "0 6 * * 1"
 
 
-def retraining_schedule(watch: WatchedPlace) -> ScheduleDefinition:
+def retraining_schedule(watch: WatchedSource) -> ScheduleDefinition:
     """Mondays at six, or ``$WINE_QUALITY_CRON``; it runs by default when that is set.
 
     Where a place is watched it trains on all files that were accepted, as that place's runs do;
@@ -43,5 +43,5 @@ def live_check_schedule() -> ScheduleDefinition:
     )
 
 
-regular_retraining = retraining_schedule(WatchedPlace.from_environment())
+regular_retraining = retraining_schedule(WatchedSource.from_environment())
 hourly_live_check = live_check_schedule()

@@ -23,7 +23,7 @@ from wine_quality.engines.batches import (
 )
 from wine_quality.engines.block_sums import NAMES
 from wine_quality.engines.broken_rules import BrokenRule
-from wine_quality.engines.places import (
+from wine_quality.engines.input_files import (
     check_versions,
     first_bytes,
     is_parquet,

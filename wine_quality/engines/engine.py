@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from wine_quality.engines.batches import Reader, SourceFile
+from wine_quality.engines.input_files import LeftOut, find_files, is_parquet
 from wine_quality.engines.membership import Membership
-from wine_quality.engines.places import LeftOut, find_files, is_parquet
 from wine_quality.engines.scoring_pass import TestScores, score_test_part
 from wine_quality.engines.threads import Progress
 from wine_quality.engines.training_pass import FileSums, sum_files
@@ -54,23 +54,23 @@ class DuckDBEngine:
     name = "duckdb"
 
     def __init__(
-        self, places: Sequence[str], threads: int = 0, memory_limit: str = "512MB"
+        self, patterns: Sequence[str], threads: int = 0, memory_limit: str = "512MB"
     ) -> None:
         """Opens the files.
 
         Args:
-            places: Files and patterns, local or ``s3://``, Parquet or CSV.
+            patterns: Files and patterns, local or ``s3://``, Parquet or CSV.
             threads: 0 for as many as there are processors to use.
             memory_limit: Of DuckDB's own buffers.
 
         Raises:
-            UnreadableFile: a place names no file, or one cannot be opened.
+            UnreadableFile: a pattern names no file, or one cannot be opened.
         """
         from wine_quality.engines.duckdb_reader import DuckDBReader
         from wine_quality.engines.parquet_reader import ParquetReader
 
         self._threads = threads or len(os.sched_getaffinity(0))
-        paths, self.left_out = find_files(places)
+        paths, self.left_out = find_files(patterns)
         self._reader: Reader
         if all(path.startswith("s3://") and is_parquet(path) for path in paths):
             self._reader = ParquetReader(paths)

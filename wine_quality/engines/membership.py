@@ -60,8 +60,8 @@ class Membership:
         import numpy as np
 
         first = self.test_buckets
-        places = np.arange(BUCKETS - first) * self.folds // (BUCKETS - first)
-        return np.concatenate([np.full(first, TEST), places]).astype(np.uint8)
+        folds = np.arange(BUCKETS - first) * self.folds // (BUCKETS - first)
+        return np.concatenate([np.full(first, TEST), folds]).astype(np.uint8)
 
 
 def buckets(identities: np.ndarray, seed: int) -> np.ndarray:

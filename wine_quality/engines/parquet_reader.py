@@ -21,7 +21,7 @@ from wine_quality.engines.batches import (
 )
 from wine_quality.engines.block_sums import NAMES
 from wine_quality.engines.broken_rules import BrokenRule
-from wine_quality.engines.places import check_versions, size_and_version, store_of
+from wine_quality.engines.input_files import check_versions, size_and_version, store_of
 
 if TYPE_CHECKING:
     import pyarrow.parquet as pq

@@ -50,24 +50,24 @@ class TrainingEngine(CheckedResource):
     def is_streaming(self) -> bool:
         return self.engine != EngineChoice.in_memory
 
-    def open(self, places: Sequence[str]) -> Engine:
-        """The files that the places name, ready to be passed over.
+    def open(self, patterns: Sequence[str]) -> Engine:
+        """The files that the patterns name, ready to be passed over.
 
         Raises:
-            UnreadableFile: a place names no file, or one cannot be opened.
+            UnreadableFile: a pattern names no file, or one cannot be opened.
             ValueError: the engine is ``in_memory``, or its settings cannot be used.
         """
         if self.engine == EngineChoice.duckdb:
             from wine_quality.engines.engine import DuckDBEngine
 
-            return DuckDBEngine(places, self.threads, self.memory_limit)
+            return DuckDBEngine(patterns, self.threads, self.memory_limit)
         if self.engine == EngineChoice.spark:
             from wine_quality.engines.spark_engine import SparkEngine
             from wine_quality.policy.spark import check_master, check_options
 
             check_master(self.spark_master)
             check_options(self.spark_options)
-            return SparkEngine(places, self.spark_master, self.spark_options)
+            return SparkEngine(patterns, self.spark_master, self.spark_options)
         raise ValueError(
             "these wines were streamed, and resources.training_engine.config.engine is "
             '"in_memory". Pick the engine that raw_wine_csv ran with, or materialize it again too.'

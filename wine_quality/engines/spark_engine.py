@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wine_quality.engines.batches import UnreadableFile
+from wine_quality.engines.input_files import find_files
 from wine_quality.engines.membership import Membership
-from wine_quality.engines.places import find_files
 from wine_quality.engines.scoring_pass import TestScores
 from wine_quality.engines.spark_pass import reader_of, score_on, sum_on
 from wine_quality.engines.threads import Progress
@@ -40,22 +40,22 @@ class SparkEngine:
 
     def __init__(
         self,
-        places: Sequence[str],
+        patterns: Sequence[str],
         master: str = "local[*]",
         options: Mapping[str, str] | None = None,
     ) -> None:
         """Opens the files.
 
         Args:
-            places: Files and patterns, local or ``s3://``, Parquet or CSV.
+            patterns: Files and patterns, local or ``s3://``, Parquet or CSV.
             master: Spark's master URL, such as ``spark://host:7077``; ``local[*]`` is this machine.
             options: Properties of the session, such as ``spark.executor.memory``.
 
         Raises:
-            UnreadableFile: a place names no file, or one cannot be opened.
+            UnreadableFile: a pattern names no file, or one cannot be opened.
         """
         self._master, self._options = master, dict(options or {})
-        paths, self.left_out = find_files(places)
+        paths, self.left_out = find_files(patterns)
         self._reader = reader_of(paths)
         self.files = self._reader.files
 

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from wine_quality.engines.batches import Piece, Reader, SourceFile, UnreadableFile
+from wine_quality.engines.input_files import expand, is_parquet
 from wine_quality.engines.membership import Membership
 from wine_quality.engines.parquet_reader import ParquetReader
-from wine_quality.engines.places import expand, is_parquet
 from wine_quality.engines.scoring_pass import PieceScores, TestScores, score_piece, total_scores
 from wine_quality.engines.threads import Progress, Report, one_blas_thread
 from wine_quality.engines.training_pass import (
@@ -38,12 +38,12 @@ _SECONDS_BETWEEN_LOOKS = 0.5
 
 def sum_files_on_spark(
     spark: SparkSession,
-    places: Sequence[str],
+    patterns: Sequence[str],
     membership: Membership,
     progress: Progress | None = None,
 ) -> list[FileSums]:
     """As ``training_pass.sum_files``; the driver reads the files' footers, executors their rows."""
-    return sum_on(spark, reader_of(expand(places)), membership, progress)
+    return sum_on(spark, reader_of(expand(patterns)), membership, progress)
 
 
 def reader_of(paths: Sequence[str]) -> Reader:

@@ -16,9 +16,9 @@ from wine_quality.engines.broken_rules import (
     gather,
 )
 from wine_quality.engines.membership import Membership
-from wine_quality.engines.part_sums import PartSums
 from wine_quality.engines.row_hash import RowHasher, RowsHash
 from wine_quality.engines.sample import RowSample, stride_for
+from wine_quality.engines.split_sums import SplitSums
 from wine_quality.engines.threads import Progress, Report, in_threads
 
 
@@ -27,7 +27,7 @@ class FileSums:
     """What one file adds; ``file.rows`` is what was read."""
 
     file: SourceFile
-    sums: PartSums
+    sums: SplitSums
     sample: RowSample
     rows_hash: RowsHash
 
@@ -38,7 +38,7 @@ class PieceSums:
 
     file: int
     rows: int
-    sums: PartSums
+    sums: SplitSums
     sample: RowSample
     rows_hash: RowsHash
     broken: Sequence[BrokenRule]
@@ -48,13 +48,13 @@ class Summed(Protocol):
     """What one file adds, however it is kept."""
 
     @property
-    def sums(self) -> PartSums: ...
+    def sums(self) -> SplitSums: ...
 
     @property
     def sample(self) -> RowSample: ...
 
 
-def total_of(files: Sequence[Summed]) -> PartSums:
+def total_of(files: Sequence[Summed]) -> SplitSums:
     """Of all files, of which there must be one."""
     total = files[0].sums
     for one in files[1:]:
@@ -129,7 +129,7 @@ def sum_piece(
         report(batch.rows)
     if broken:
         broken = list(reader.explain(piece, gather(broken)))
-    parts = PartSums.of(sums.moments(), membership)
+    parts = SplitSums.of(sums.moments(), membership)
     return PieceSums(piece.file, rows, parts, sample, hashed.total, broken)
 
 
@@ -143,7 +143,7 @@ def put_together(
         UnreadableFile: a file changed, or fewer or more rows were read than it has.
     """
     files = reader.files
-    totals = [PartSums.none(membership)] * len(files)
+    totals = [SplitSums.none(membership)] * len(files)
     samples = [RowSample.none()] * len(files)
     hashes = [RowsHash()] * len(files)
     counts = [0] * len(files)

@@ -11,8 +11,8 @@ import sys
 from wine_quality.environments.build import build, is_current
 from wine_quality.environments.install import BuildError
 from wine_quality.environments.interpreters import InterpreterMissingError
+from wine_quality.environments.mlflow_versions import MLFLOW_VERSIONS, get_version
 from wine_quality.environments.tools import tools_python
-from wine_quality.environments.versions import MLFLOW_VERSIONS, get_version
 from wine_quality.terminal import print_anything
 
 

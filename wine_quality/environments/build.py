@@ -21,7 +21,7 @@ from wine_quality.environments.install import (
     install,
     link_environments,
 )
-from wine_quality.environments.versions import (
+from wine_quality.environments.mlflow_versions import (
     DEFAULT_VERSION,
     EnvironmentMissingError,
     MlflowVersion,

@@ -12,7 +12,11 @@ import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from wine_quality.environments.versions import DEFAULT_VERSION, MLFLOW_VERSIONS, MlflowVersion
+from wine_quality.environments.mlflow_versions import (
+    DEFAULT_VERSION,
+    MLFLOW_VERSIONS,
+    MlflowVersion,
+)
 from wine_quality.paths import PROJECT_ROOT
 
 _BLOCK = re.compile(

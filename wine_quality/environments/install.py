@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wine_quality.environments.interpreters import find_python, find_uv
-from wine_quality.environments.versions import environments_link, environments_root
+from wine_quality.environments.mlflow_versions import environments_link, environments_root
 from wine_quality.paths import PROJECT_ROOT
 
 _POLL_SECONDS = 0.1

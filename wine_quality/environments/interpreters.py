@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from wine_quality.environments.versions import environments_root
+from wine_quality.environments.mlflow_versions import environments_root
 from wine_quality.paths import LOCK_FILES
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from wine_quality.environments.versions import MlflowVersion
+from wine_quality.environments.mlflow_versions import MlflowVersion
 from wine_quality.paths import PROJECT_ROOT
 
 

@@ -10,7 +10,7 @@ import hashlib
 from pathlib import Path
 
 from wine_quality.environments.install import Environment, building, install
-from wine_quality.environments.versions import environments_root
+from wine_quality.environments.mlflow_versions import environments_root
 from wine_quality.paths import LOCK_FILES
 
 _PYTHONS = ("3.11", "3.12")

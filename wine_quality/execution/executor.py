@@ -31,7 +31,7 @@ from wine_quality.dagster_support.dagster_private import (
     pop_captured_interrupt,
     serialize_value,
 )
-from wine_quality.environments.versions import MlflowVersion
+from wine_quality.environments.mlflow_versions import MlflowVersion
 from wine_quality.execution import startup
 from wine_quality.execution.config_variables import check_config_variables
 from wine_quality.execution.first_use import require_environment

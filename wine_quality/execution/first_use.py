@@ -9,13 +9,13 @@ from wine_quality.dagster_support.dagster_private import (
     pop_captured_interrupt,
 )
 from wine_quality.environments.build import build, builds_on_first_use, is_complete
-from wine_quality.environments.versions import EnvironmentMissingError
+from wine_quality.environments.mlflow_versions import EnvironmentMissingError
 from wine_quality.tracking.runs.lifecycle import note_interruption
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance, DagsterLogManager
 
-    from wine_quality.environments.versions import MlflowVersion
+    from wine_quality.environments.mlflow_versions import MlflowVersion
 
 _STILL_SECONDS = 20.0
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from wine_quality.environments.versions import MlflowVersion
+    from wine_quality.environments.mlflow_versions import MlflowVersion
 
 GRACE_SECONDS = 30.0
 """How long an interrupted child may take to close its MLflow run before it is killed."""

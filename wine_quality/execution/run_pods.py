@@ -15,7 +15,7 @@ from dagster import DagsterInstance, DagsterRun, Field, Map, Permissive, StringS
 
 from wine_quality.dagster_support.dagster_private import QueuedRunCoordinator, SubmitRunContext
 from wine_quality.dagster_support.run_tag_names import POD_OF_TABLE_TAG, under_current_names
-from wine_quality.environments.versions import get_version
+from wine_quality.environments.mlflow_versions import get_version
 from wine_quality.tracking.version_choice import choose_version, named_version
 
 POD_TAG = "dagster-k8s/config"

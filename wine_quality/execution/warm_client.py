@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from wine_quality.environments.versions import MlflowVersion
+from wine_quality.environments.mlflow_versions import MlflowVersion
 from wine_quality.execution import messages
 from wine_quality.execution.code_state import code_state
 from wine_quality.execution.messages import ConnectionEndedError

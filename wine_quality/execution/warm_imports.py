@@ -21,7 +21,7 @@ def load() -> None:
 
     warm_up = startup.warm_up()
     startup.preload((*warm_up.IMPORTS, *RUN_MODULES))
-    from wine_quality.environments.versions import MLFLOW_VERSIONS
+    from wine_quality.environments.mlflow_versions import MLFLOW_VERSIONS
     from wine_quality.execution import run_process  # noqa: F401
 
     startup.preload(v.backend.partition(":")[0] for v in MLFLOW_VERSIONS.values() if v.is_resident)

@@ -24,7 +24,11 @@ from wine_quality.dagster_support.dagster_private import (
     serialize_value,
 )
 from wine_quality.environments.build import is_complete
-from wine_quality.environments.versions import DEFAULT_VERSION, MLFLOW_VERSIONS, MlflowVersion
+from wine_quality.environments.mlflow_versions import (
+    DEFAULT_VERSION,
+    MLFLOW_VERSIONS,
+    MlflowVersion,
+)
 from wine_quality.execution.warm_client import (
     RUN_VARIABLES,
     WarmProcessError,

@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 
-from wine_quality.environments.versions import MLFLOW_VERSIONS
+from wine_quality.environments.mlflow_versions import MLFLOW_VERSIONS
 from wine_quality.execution import startup
 from wine_quality.tracking.runs.lifecycle import runs_whole_plan
 from wine_quality.tracking.version_choice import version_of_process

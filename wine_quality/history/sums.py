@@ -7,21 +7,21 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from wine_quality.engines.batches import UnreadableFile
+from wine_quality.engines.input_files import size_and_version
 from wine_quality.engines.membership import Membership
-from wine_quality.engines.places import size_and_version
-from wine_quality.history.remembered import (
+from wine_quality.history.accepted_files import (
     ROWS,
     SUMS,
-    RememberedFile,
-    Version,
+    AcceptedFile,
+    FileVersion,
     delete_version,
     list_versions,
     newest_versions,
     read_version,
 )
-from wine_quality.history.remembered_sums import (
+from wine_quality.history.accepted_sums import (
     SAMPLED_ROWS,
-    RememberedSums,
+    AcceptedSums,
     read_sums,
     write_sums,
 )
@@ -42,14 +42,14 @@ SumUp = Callable[[Sequence[str], Mapping[str, str]], "list[FileSums]"]
 class _Missing(NamedTuple):
     """A file whose sums are to be made, where to read it, and the version that must be there."""
 
-    file: RememberedFile
+    file: AcceptedFile
     path: str
     version: str
 
 
 def load_history_sums(
     history: WineHistory, membership: Membership, sum_up: SumUp, say: Callable[[str], None]
-) -> list[RememberedSums]:
+) -> list[AcceptedSums]:
     """Of the newest version of each file, in the order of their arrival.
 
     Sums that are kept are only read. A file whose rows are kept (it was trained on in memory), or
@@ -66,7 +66,7 @@ def load_history_sums(
         for key, sums in _made(missing, sum_up).items():
             path = write_sums(store, root, sums.file, sums)
             for version in list_versions(store, root, key):
-                # Of one moment there are one file's sums: those of the latest division.
+                # Of the same arrival there are one file's sums: those of the latest division.
                 if version.kind == SUMS and version.path != path:
                     delete_version(store, version)
             found[key] = sums
@@ -79,11 +79,11 @@ def load_history_sums(
 
 def _kept(
     history: WineHistory, store: AbstractFileSystem, root: str, membership: Membership
-) -> tuple[dict[str, RememberedSums], dict[str, _Missing]]:
+) -> tuple[dict[str, AcceptedSums], dict[str, _Missing]]:
     """The sums that can be used, and what must be read for those that cannot; by key."""
     from concurrent.futures import ThreadPoolExecutor
 
-    def look(version: Version) -> RememberedSums | _Missing:
+    def look(version: FileVersion) -> AcceptedSums | _Missing:
         with told_as_damaged(version):
             if version.kind == ROWS:
                 return _kept_rows(store, version)
@@ -101,20 +101,20 @@ def _kept(
                 continue  # superseded or forgotten since it was listed
             seen = {version.key: one for version, one in zip(versions, looked, strict=True)}
             return (
-                {key: one for key, one in seen.items() if isinstance(one, RememberedSums)},
+                {key: one for key, one in seen.items() if isinstance(one, AcceptedSums)},
                 {key: one for key, one in seen.items() if isinstance(one, _Missing)},
             )
     raise HistoryError(f"the history {history.base} changes faster than it is read. Try again.")
 
 
-def _kept_rows(store: AbstractFileSystem, version: Version) -> _Missing:
+def _kept_rows(store: AbstractFileSystem, version: FileVersion) -> _Missing:
     """The file, the path of the object that holds its rows, and that object's version."""
     file, _ = read_version(store, version)
     path = version.path if "file" in store.protocol else f"s3://{version.path}"
     return _Missing(file, path, size_and_version(path)[1])
 
 
-def _made(missing: Mapping[str, _Missing], sum_up: SumUp) -> dict[str, RememberedSums]:
+def _made(missing: Mapping[str, _Missing], sum_up: SumUp) -> dict[str, AcceptedSums]:
     """The sums of files that have none, by key."""
     if not missing:
         return {}
@@ -136,5 +136,5 @@ def _made(missing: Mapping[str, _Missing], sum_up: SumUp) -> dict[str, Remembere
         one = by_path[path]
         kept = replace(file, rows=one.file.rows or 0)
         sample = one.sample.thinned(SAMPLED_ROWS)
-        made[key] = RememberedSums(kept, path, version, one.sums, sample, one.rows_hash)
+        made[key] = AcceptedSums(kept, path, version, one.sums, sample, one.rows_hash)
     return made

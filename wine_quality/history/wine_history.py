@@ -14,11 +14,11 @@ from pydantic import Field
 
 from wine_quality.dagster_support.config_fields import CheckedResource
 from wine_quality.escaping import ShownError
-from wine_quality.history.remembered import (
+from wine_quality.history.accepted_files import (
     ROWS,
+    AcceptedFile,
     DamagedObjectError,
-    RememberedFile,
-    Version,
+    FileVersion,
     delete_version,
     hash_matches,
     key_of,
@@ -63,9 +63,9 @@ class WineHistory(CheckedResource):
             raise HistoryError(f"the history cannot be used: {error}") from error
         return given or os.environ.get("WINE_QUALITY_HISTORY") or str(home() / "history")
 
-    def remember(
+    def accept(
         self, url: str, frame: pd.DataFrame, arrived: float | None = None
-    ) -> RememberedFile | None:
+    ) -> AcceptedFile | None:
         """Store a file's wines, whole or not at all.
 
         Args:
@@ -74,44 +74,44 @@ class WineHistory(CheckedResource):
             arrived: Unix seconds. None: now, or when the same content came from there before.
 
         Returns:
-            The file as it is remembered; None when a version that arrived later is there already.
+            The file as the history holds it; None when a version that arrived later is there.
         """
-        file = RememberedFile(
-            key_of(url), redact_url(url), frame.attrs["data_sha256"], 0, len(frame)
-        )
+        file = AcceptedFile(key_of(url), redact_url(url), frame.attrs["data_sha256"], 0, len(frame))
         return self.store_version(
             file, arrived, lambda store, root, timed: write_version(store, root, timed, frame)
         )
 
     def store_version(
         self,
-        file: RememberedFile,
+        file: AcceptedFile,
         arrived: float | None,
-        write: Callable[[AbstractFileSystem, str, RememberedFile], str],
-    ) -> RememberedFile | None:
+        write: Callable[[AbstractFileSystem, str, AcceptedFile], str],
+    ) -> AcceptedFile | None:
         """Store a version of a file in place of those before.
 
         Args:
             file: Its ``microseconds`` are set here.
-            arrived: See ``remember``.
+            arrived: See ``accept``.
             write: Stores it, and returns the path of the object.
         """
-        moment = min(max(round((time.time() if arrived is None else arrived) * 1e6), 0), _LATEST)
+        microseconds = min(
+            max(round((time.time() if arrived is None else arrived) * 1e6), 0), _LATEST
+        )
         with self.store() as (store, root):
             known = list_versions(store, root, file.key)
             newest = known[-1] if known else None
             if newest and arrived is None and hash_matches(newest, file.sha256):
-                moment = newest.microseconds
-            if newest and newest.microseconds > moment:
+                microseconds = newest.microseconds
+            if newest and newest.microseconds > microseconds:
                 return None
-            file = replace(file, microseconds=moment)
+            file = replace(file, microseconds=microseconds)
             path = write(store, root, file)
             for version in known:
                 if version.path != path:
                     delete_version(store, version)
         return file
 
-    def load(self) -> list[tuple[RememberedFile, pd.DataFrame]]:
+    def load(self) -> list[tuple[AcceptedFile, pd.DataFrame]]:
         """The newest version of each file whose rows are kept; the one that arrived first comes
         first.
 
@@ -142,7 +142,7 @@ class WineHistory(CheckedResource):
         with self.store() as (store, root):
             return sorted({version.key for version in list_versions(store, root)})
 
-    def find(self, key: str) -> RememberedFile:
+    def find(self, key: str) -> AcceptedFile:
         """What is remembered of a file.
 
         Raises:
@@ -192,15 +192,15 @@ class WineHistory(CheckedResource):
         )
 
 
-def _read(store: AbstractFileSystem, version: Version) -> tuple[RememberedFile, pd.DataFrame]:
+def _read(store: AbstractFileSystem, version: FileVersion) -> tuple[AcceptedFile, pd.DataFrame]:
     with told_as_damaged(version):
         return read_version(store, version)
 
 
-def _read_file(store: AbstractFileSystem, version: Version) -> RememberedFile:
+def _read_file(store: AbstractFileSystem, version: FileVersion) -> AcceptedFile:
     if version.kind == ROWS:
         return _read(store, version)[0]
-    from wine_quality.history.remembered_sums import read_sums
+    from wine_quality.history.accepted_sums import read_sums
 
     with told_as_damaged(version):
         return read_sums(store, version).file
@@ -213,7 +213,7 @@ def require_key(key: str) -> None:
 
 
 @contextmanager
-def told_as_damaged(version: Version) -> Iterator[None]:
+def told_as_damaged(version: FileVersion) -> Iterator[None]:
     """Say what to do about an object that is not what was stored."""
     try:
         yield

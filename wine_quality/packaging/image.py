@@ -63,16 +63,16 @@ def image_tag(model: ServedModel) -> str:
     return f"localhost/wine-quality-model:{model.version}"
 
 
-def write_context(model: ServedModel, place: Path, folder: Path) -> Path:
+def write_context(model: ServedModel, repository: Path, folder: Path) -> Path:
     """A folder that ``docker build`` or ``podman build`` takes.
 
     Args:
-        place: The model's folder, as ``write_repository`` made it.
+        repository: The model's folder, as ``write_repository`` made it.
     """
     making = folder.with_name(f".{folder.name}.making")
     shutil.rmtree(making, ignore_errors=True)
-    shutil.copytree(place, inside(making / "models", model.name))
-    shutil.copyfile(place / REQUIREMENTS, making / REQUIREMENTS)
+    shutil.copytree(repository, inside(making / "models", model.name))
+    shutil.copyfile(repository / REQUIREMENTS, making / REQUIREMENTS)
     (making / "Dockerfile").write_text(dockerfile(model))
     shutil.rmtree(folder, ignore_errors=True)
     making.rename(folder)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from wine_quality.environments.versions import MODEL_PACKAGES
+from wine_quality.environments.mlflow_versions import MODEL_PACKAGES
 from wine_quality.escaping import ShownError
 
 # MLflow's column types and the V2 protocol's.

@@ -11,7 +11,7 @@ from wine_quality.policy.settings import (
     allowed_items,
     forbidden,
 )
-from wine_quality.sources.allowed import ANY
+from wine_quality.sources.allowed_sources import ANY
 from wine_quality.sources.location import Location, LocationError, parse_server
 
 FIELD = "resources.metrics_history.config.url"

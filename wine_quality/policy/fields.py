@@ -18,7 +18,7 @@ from wine_quality.policy.settings import ForbiddenConfigError
 Check = Callable[[Any, str], object]
 """Gets the value and the field's name; raises when it is not allowed."""
 
-_SOURCE = "sources.allowed.check_allowed, at each hop and each file that is opened"
+_SOURCE = "sources.allowed_sources.check_allowed, at each hop and each file that is opened"
 _QUANTITY = "deployment.quantities takes a number with a unit, and nothing else"
 _KUBERNETES = "deployment.manifest_settings takes names of Kubernetes, no host, path or command"
 _SECRET = (

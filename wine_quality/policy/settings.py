@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from wine_quality.escaping import ShownError
-from wine_quality.sources.allowed import ANY, EVERYTHING_READ
+from wine_quality.sources.allowed_sources import ANY, EVERYTHING_READ
 from wine_quality.sources.location import redacted
 
 TRACKING_URIS = "WINE_QUALITY_ALLOWED_TRACKING_URIS"

@@ -40,22 +40,22 @@ _ENCRYPTION = ("PGSSLMODE", "PGSSLROOTCERT", "PGSSLCERT", "PGSSLKEY", "PGSSLCRL"
 class Backend:
     """Started at once; ready after ``await_ready``, in charge after ``take_over``."""
 
-    def __init__(self, python: Path, place: Path, public: socket.socket, grpc: int, log: Path):
+    def __init__(self, python: Path, folder: Path, public: socket.socket, grpc: int, log: Path):
         """
         Args:
-            place: The model's folder, with ``model-settings.json``.
+            folder: The model's folder, with ``model-settings.json``.
             public: Listening socket that is handed from process to process.
             grpc: Port of gRPC on the socket's address.
         """
-        self.place = place
-        settings = json.loads((place / SETTINGS).read_text())
+        self.folder = folder
+        settings = json.loads((folder / SETTINGS).read_text())
         self.name: str = settings["name"]
         self.version: str = settings["parameters"]["version"]
         private = socket.create_server(("127.0.0.1", 0))
         self._private = f"http://127.0.0.1:{private.getsockname()[1]}"
         report, reporting = os.pipe()
         fds = (private.fileno(), public.fileno(), reporting)
-        command = [str(python), "-m", "wine_quality_runtime.server", str(place.parent)]
+        command = [str(python), "-m", "wine_quality_runtime.server", str(folder.parent)]
         for option, fd in zip(("--private-fd", "--public-fd", "--report-fd"), fds, strict=True):
             command += [option, str(fd)]
         self._log = log
@@ -63,8 +63,8 @@ class Backend:
         with log.open("ab") as output:
             self.process = subprocess.Popen(
                 command,
-                env=_variables(os.environ, place, public.getsockname()[0], grpc),
-                cwd=place,  # MLServer reads a .env of where it starts
+                env=_variables(os.environ, folder, public.getsockname()[0], grpc),
+                cwd=folder,  # MLServer reads a .env of where it starts
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -104,7 +104,7 @@ class Backend:
             return False
 
     def _check_example(self) -> None:
-        file = self.place / REQUEST
+        file = self.folder / REQUEST
         if not file.exists():
             return
         request = urllib.request.Request(
@@ -126,7 +126,7 @@ class Backend:
             )
 
     def _expected(self) -> list[float] | None:
-        file = self.place / RESPONSE
+        file = self.folder / RESPONSE
         return json.loads(file.read_text()) if file.exists() else None
 
     def take_over(self) -> None:
@@ -185,7 +185,7 @@ class Backend:
         return errors[-1].removeprefix("error: ") if errors else f"see {self._log}"
 
 
-def _variables(given: Mapping[str, str], place: Path, host: str, grpc: int) -> dict[str, str]:
+def _variables(given: Mapping[str, str], folder: Path, host: str, grpc: int) -> dict[str, str]:
     kept = {
         name: value
         for name, value in given.items()
@@ -193,7 +193,7 @@ def _variables(given: Mapping[str, str], place: Path, host: str, grpc: int) -> d
     }
     kept |= _of_prediction_log(given)
     own = {
-        "PYTHONPATH": str(place),
+        "PYTHONPATH": str(folder),
         "PYTHONUNBUFFERED": "1",
         "PYTHONDONTWRITEBYTECODE": "1",
         "MLSERVER_HOST": host,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from wine_quality.environments.install import BuildError, Environment, building, install
 from wine_quality.environments.interpreters import InterpreterMissingError
-from wine_quality.environments.versions import environments_root
+from wine_quality.environments.mlflow_versions import environments_root
 from wine_quality.packaging.served_model import UnservableModel
 
 _STAMP = "wine_quality.stamp"
@@ -76,7 +76,7 @@ class _Lines:
 
 def main() -> int:
     """``python -m wine_quality.serving.environment``: build those of the project's lock files."""
-    from wine_quality.environments.versions import MLFLOW_VERSIONS
+    from wine_quality.environments.mlflow_versions import MLFLOW_VERSIONS
     from wine_quality.packaging.requirements import LOCKS
 
     for version in MLFLOW_VERSIONS.values():

@@ -30,7 +30,7 @@ class Fetched:
     """A version on disk: its model and the folder with ``model-settings.json``."""
 
     model: ServedModel
-    place: Path
+    folder: Path
 
 
 def fetch(tracker: Tracker, name: str, version: str, folder: Path) -> Fetched:
@@ -60,11 +60,11 @@ def fetch(tracker: Tracker, name: str, version: str, folder: Path) -> Fetched:
             raise UnservableModel(str(error)) from error
         model = read_model(files, name, version, found.run_id or "")
         folder.mkdir(parents=True, exist_ok=True)
-        place = write_repository(model, files, locked(model), folder)
+        repository = write_repository(model, files, locked(model), folder)
     expected = _expected(tracker, found, model)
     if expected:
-        (place / RESPONSE).write_text(json.dumps(expected))
-    return Fetched(model, place)
+        (repository / RESPONSE).write_text(json.dumps(expected))
+    return Fetched(model, repository)
 
 
 def _expected(tracker: Tracker, found: Any, model: ServedModel) -> list[float]:
@@ -83,12 +83,12 @@ def _expected(tracker: Tracker, found: Any, model: ServedModel) -> list[float]:
     return [float(one) for one in LinearModel.from_json(json.dumps(record["model"])).predict(rows)]
 
 
-def environment_of(place: Path, say: Callable[[str], None]) -> Path:
-    """The interpreter that serves the model repository at ``place``; built when it is not there."""
+def environment_of(folder: Path, say: Callable[[str], None]) -> Path:
+    """The interpreter that serves the model repository in ``folder``; built when not there."""
     from wine_quality.serving.environment import serving_python
 
-    python = json.loads((place / SERVED).read_text())["python"]
-    return serving_python((place / REQUIREMENTS).read_text(), python, say)
+    python = json.loads((folder / SERVED).read_text())["python"]
+    return serving_python((folder / REQUIREMENTS).read_text(), python, say)
 
 
 def forget_all_but(folder: Path, versions: set[str]) -> None:

@@ -55,7 +55,7 @@ class Arrival:
         return hashlib.sha256(f"{self.url}\0{self.version}".encode()).hexdigest()[:16]
 
     @property
-    def moment(self) -> tuple[float, str]:
+    def arrival_key(self) -> tuple[float, str]:
         """When it arrived, no two alike."""
         return self.arrived, self.fingerprint
 
@@ -66,7 +66,7 @@ class Listing:
 
     Attributes:
         files: How many there are, whenever they arrived.
-        arrivals: Those that arrived at the moment asked for or later, in no order.
+        arrivals: Those that arrived at the time asked for or later, in no order.
         passed_over: What lies there and is no file of the place's.
     """
 

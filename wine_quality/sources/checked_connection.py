@@ -16,7 +16,7 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import HTTPError, NewConnectionError
 from urllib3.util import parse_url
 
-from wine_quality.sources.allowed import (
+from wine_quality.sources.allowed_sources import (
     allowed_addresses,
     check_allowed,
     check_behind_proxy,

@@ -110,7 +110,7 @@ def _entries(store: S3FileSystem, bucket: str, prefix: str) -> Iterator[dict[str
         more = {"ContinuationToken": page["NextContinuationToken"]}
 
 
-def _moment(text: Any) -> datetime.datetime:
+def _parse_time(text: Any) -> datetime.datetime:
     """A time in an answer. botocore guesses the format anew for each, which takes longer than all
     else in a listing; S3 writes ISO 8601 there, and other formats elsewhere."""
     if isinstance(text, str) and text.endswith("Z"):
@@ -131,7 +131,9 @@ def _store(url: str, limits: SourceLimits) -> Iterator[S3FileSystem]:
     from botocore import exceptions as aws
 
     session = get_session()
-    session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=_moment)
+    session.get_component("response_parser_factory").set_parser_defaults(
+        timestamp_parser=_parse_time
+    )
     options = s3_options(limits.timeout_seconds)
     endpoint = options["endpoint_url"]
     options["config_kwargs"]["retries"] = {"total_max_attempts": 1}

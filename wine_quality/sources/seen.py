@@ -67,7 +67,7 @@ class Seen:
             arrival
             for arrival in arrivals
             if arrival.arrived >= after
-            and (arrival.arrived > after or arrival.moment > self.mark)
+            and (arrival.arrived > after or arrival.arrival_key > self.mark)
             and not (self.recent and arrival.fingerprint in self.recent)
         )
 
@@ -79,29 +79,29 @@ class Seen:
         recent = {**self.recent, **{a.fingerprint: a.arrived for a in done}}
         if not recent:
             return self
-        moments = sorted((when, key) for key, when in recent.items())
-        mark = max(self.mark, (min(moments[-1][0], now) - OVERLAP_SECONDS, ""))
-        if len(moments) > KEPT and moments[-KEPT - 1][0] <= now:
-            mark = max(mark, moments[-KEPT - 1])
-        first_waiting = _first_moment(waiting)
+        keys = sorted((when, key) for key, when in recent.items())
+        mark = max(self.mark, (min(keys[-1][0], now) - OVERLAP_SECONDS, ""))
+        if len(keys) > KEPT and keys[-KEPT - 1][0] <= now:
+            mark = max(mark, keys[-KEPT - 1])
+        first_waiting = _first_key(waiting)
         if first_waiting is not None and mark >= first_waiting:
-            mark = max([self.mark, *(moment for moment in moments if moment < first_waiting)])
-        return Seen(mark, {key: when for when, key in moments if (when, key) > mark})
+            mark = max([self.mark, *(key for key in keys if key < first_waiting)])
+        return Seen(mark, {key: when for when, key in keys if (when, key) > mark})
 
 
-# Both are the order of ``moment``. A fingerprint costs a hash, so of thousands only those are asked
-# for it that arrived at the same time.
+# Both are the order of ``arrival_key``. A fingerprint costs a hash, so of thousands only those are
+# asked for it that arrived at the same time.
 
 
 def _in_order(arrivals: Iterable[Arrival]) -> list[Arrival]:
     ordered = sorted(arrivals, key=_ARRIVED)
     if len(set(map(_ARRIVED, ordered))) < len(ordered):
-        ordered.sort(key=attrgetter("moment"))
+        ordered.sort(key=attrgetter("arrival_key"))
     return ordered
 
 
-def _first_moment(arrivals: Sequence[Arrival]) -> tuple[float, str] | None:
+def _first_key(arrivals: Sequence[Arrival]) -> tuple[float, str] | None:
     if not arrivals:
         return None
     first = min(map(_ARRIVED, arrivals))
-    return min(arrival.moment for arrival in arrivals if arrival.arrived == first)
+    return min(arrival.arrival_key for arrival in arrivals if arrival.arrived == first)

@@ -9,7 +9,7 @@ from pathlib import Path
 from threading import Event
 from urllib.parse import unquote
 
-from wine_quality.sources.allowed import check_allowed, check_opened, scheme_of
+from wine_quality.sources.allowed_sources import check_allowed, check_opened, scheme_of
 from wine_quality.sources.transfer import (
     SourceError,
     SourceLimits,

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from wine_quality.environments.versions import DEFAULT_VERSION, MlflowVersion, get_version
+from wine_quality.environments.mlflow_versions import DEFAULT_VERSION, MlflowVersion, get_version
 from wine_quality.paths import home
 from wine_quality.sources.location import parse_server
 from wine_quality.stack.dagster import dagster_services

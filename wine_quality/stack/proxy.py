@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from wine_quality.environments.versions import MLFLOW_VERSIONS
+from wine_quality.environments.mlflow_versions import MLFLOW_VERSIONS
 from wine_quality.stack.service import Service, port_answers, with_home
 from wine_quality.stack.settings import FOLDER, StackError
 from wine_quality.stack.tracking import reached, underscored

@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Callable
 
-from wine_quality.environments.versions import MODEL_PACKAGES, MlflowVersion
+from wine_quality.environments.mlflow_versions import MODEL_PACKAGES, MlflowVersion
 from wine_quality.paths import embedded_store
 from wine_quality.project import EXPERIMENT
 from wine_quality.tracking.client import TrackingSettings

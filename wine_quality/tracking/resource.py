@@ -25,7 +25,7 @@ from wine_quality.dagster_support.run_tag_names import (
     TRAINED_BY_TAG,
     change_tag,
 )
-from wine_quality.environments.versions import (
+from wine_quality.environments.mlflow_versions import (
     DEFAULT_VERSION,
     MLFLOW_VERSIONS,
     MlflowVersion,

@@ -12,7 +12,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from wine_quality.environments.versions import (
+from wine_quality.environments.mlflow_versions import (
     MLFLOW_VERSIONS,
     MlflowVersion,
     default_version,

@@ -13,7 +13,7 @@ import socket
 from collections.abc import Callable
 from pathlib import Path
 
-from wine_quality.environments.versions import MlflowVersion
+from wine_quality.environments.mlflow_versions import MlflowVersion
 from wine_quality.paths import embedded_store
 from wine_quality.tracking.runs.run_tags import FROM_MLFLOW
 from wine_quality.tracking.servers.embedded_store import ARTIFACTS, embedded_uri, needs_preparing

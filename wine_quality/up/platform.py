@@ -18,7 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from wine_quality.dagster_support.instance import is_up_to_date
-from wine_quality.environments.versions import MlflowVersion
+from wine_quality.environments.mlflow_versions import MlflowVersion
 from wine_quality.execution.warm_client import WarmServers
 from wine_quality.paths import dagster_home_in_use, up_state
 from wine_quality.stack.dagster import webserver_ready

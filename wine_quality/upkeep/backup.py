@@ -1,6 +1,7 @@
 """A copy of all databases, both buckets and the history's folder that fits together.
 
-All databases are dumped as they were at one moment (``moment.py``), the objects copied after it.
+All databases are dumped as they were at one time (``database_snapshots.py``), the objects copied
+after it.
 Files are written before a registry names them, and never written again, so each object that a dump
 names is there when the objects are copied; what came later is more than needed, not less. So
 nothing has to be stopped for it. Only `make gc`, which removes files, waits its turn.
@@ -26,7 +27,7 @@ from wine_quality.paths import home
 from wine_quality.stack.settings import StackError
 from wine_quality.tracking.registry.signing_key import key_file
 from wine_quality.upkeep.data_services import DataServices
-from wine_quality.upkeep.moment import one_moment
+from wine_quality.upkeep.database_snapshots import simultaneous_snapshots
 
 FORMAT = 1
 MANIFEST, OBJECTS = "manifest.json", "objects.jsonl"
@@ -58,7 +59,7 @@ def back_up(services: DataServices, folder: Path, say: Callable[[str], None]) ->
     began = datetime.now(timezone.utc)
     (folder / "databases").mkdir()
     dumps = {}
-    with one_moment(services) as (snapshots, apart):
+    with simultaneous_snapshots(services) as (snapshots, apart):
         say(f"all databases as of one moment ({1000 * apart:.0f} ms apart)")
         for database, snapshot in snapshots.items():
             path = folder / "databases" / f"{database}.dump"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from wine_quality.environments.versions import DEFAULT_VERSION, MLFLOW_VERSIONS
+from wine_quality.environments.mlflow_versions import DEFAULT_VERSION, MLFLOW_VERSIONS
 from wine_quality.stack.buckets import s3_client
 from wine_quality.stack.platform import Platform, stack_folder
 from wine_quality.stack.postgres import PostgresServer

@@ -27,7 +27,7 @@ _RUN_ID = re.compile(r"[0-9a-f]{32}")
 
 
 @dataclass
-class Versions:
+class RegistryVersions:
     """What the registry says.
 
     Attributes:
@@ -41,7 +41,9 @@ class Versions:
     kept: int = 0
 
 
-def look_at_versions(client: Any, model: str, before: int, say: Callable[[str], None]) -> Versions:
+def read_registry_versions(
+    client: Any, model: str, before: int, say: Callable[[str], None]
+) -> RegistryVersions:
     """Read the registry, page by page; of each version only its number and run are kept.
 
     Args:
@@ -50,7 +52,7 @@ def look_at_versions(client: Any, model: str, before: int, say: Callable[[str], 
         say: Gets a line of progress now and then.
     """
     in_use = _aliased(client, model)
-    found = Versions()
+    found = RegistryVersions()
     replaced: set[str] = set()
     numbers: dict[str, str] = {}
     for version in all_versions(client, say):

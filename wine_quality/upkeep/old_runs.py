@@ -14,7 +14,7 @@ from typing import Any
 
 from wine_quality.tracking.runs.child_runs import PARENT_TAG, experiments_with_children
 from wine_quality.tracking.runs.run_tags import RUN_TAG
-from wine_quality.upkeep.kept_versions import Versions, look_at_versions, may_go
+from wine_quality.upkeep.kept_versions import RegistryVersions, may_go, read_registry_versions
 
 RETIRED_TAG = "wine_quality.retired"
 """On a run that a retention deleted: when, as ISO 8601 in UTC. `make gc` purges no others."""
@@ -78,7 +78,7 @@ class Retention:
 
     def plan(self) -> Plan:
         """Ask, change nothing. Some 300 bytes are held for each run that may go."""
-        versions = look_at_versions(self._client, self._model, self._before, self._say)
+        versions = read_registry_versions(self._client, self._model, self._before, self._say)
         candidates: dict[str, tuple[str, int]] = {}
         children: Counter[str] = Counter()
         busy: set[str] = set()
@@ -160,7 +160,7 @@ class Retention:
         ended = run.info.end_time
         return run.info.status in _ENDED and bool(ended) and ended < self._before
 
-    def _versions_without_run(self, versions: Versions, known: set[str]) -> list[OldRun]:
+    def _versions_without_run(self, versions: RegistryVersions, known: set[str]) -> list[OldRun]:
         return [
             OldRun("", "", 0, tuple(numbers), 0)
             for run_id, numbers in versions.old.items()

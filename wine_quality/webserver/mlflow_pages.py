@@ -15,7 +15,7 @@ from html import escape
 from pathlib import Path
 from urllib.parse import quote, urlsplit, urlunsplit
 
-from wine_quality.environments.versions import MLFLOW_VERSIONS, MlflowVersion
+from wine_quality.environments.mlflow_versions import MLFLOW_VERSIONS, MlflowVersion
 from wine_quality.paths import embedded_store
 from wine_quality.tracking.servers.addresses import (
     UIS,

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from wine_quality.engines.places import LeftOut
+from wine_quality.engines.input_files import LeftOut
 from wine_quality.escaping import escaped
 from wine_quality.wines.raw import FILES_SHOWN, DataOrigin, RawWines
 

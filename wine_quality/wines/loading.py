@@ -24,7 +24,7 @@ from wine_quality.wines.raw import FILES_SHOWN, DataOrigin, RawWines
 if TYPE_CHECKING:
     import pandas as pd
 
-    from wine_quality.history.remembered import RememberedFile
+    from wine_quality.history.accepted_files import AcceptedFile
 
 Say = Callable[[str], None]
 """Gets a line for what people should know."""
@@ -82,7 +82,7 @@ class LoadedWines(RawWines):
             model knows its data whatever is materialized meanwhile: see ``DataOrigin``.
         bytes_read: Size of the file that was read, 0 when none was.
         file_sha256: Its hash.
-        remembered: What the history holds of that file now; None when it is not remembered.
+        accepted_file: What the history holds of that file now; None when it is not kept there.
         files: What ``frame`` was put together from, the oldest first, and what each brought;
             empty unless accumulated.
     """
@@ -92,16 +92,16 @@ class LoadedWines(RawWines):
     frame: pd.DataFrame
     bytes_read: int = 0
     file_sha256: str | None = None
-    remembered: RememberedFile | None = None
-    files: tuple[tuple[RememberedFile, FileShare], ...] = ()
+    accepted_file: AcceptedFile | None = None
+    files: tuple[tuple[AcceptedFile, FileShare], ...] = ()
 
     @property
     def origin(self) -> DataOrigin:
         return DataOrigin.of(self.frame.attrs)
 
     @property
-    def accepted(self) -> Sequence[RememberedFile]:
-        return [self.remembered] if self.remembered else []
+    def accepted(self) -> Sequence[AcceptedFile]:
+        return [self.accepted_file] if self.accepted_file else []
 
     @property
     def keys(self) -> set[str]:
@@ -141,7 +141,7 @@ class LoadedWines(RawWines):
         return self.frame
 
 
-def _share_record(file: RememberedFile, share: FileShare) -> dict[str, Any]:
+def _share_record(file: AcceptedFile, share: FileShare) -> dict[str, Any]:
     return {
         "file": file.key,
         "rows": share.rows,
@@ -174,11 +174,11 @@ def load_wines(
     history: WineHistory | None = None,
     arrived: float | None = None,
 ) -> LoadedWines:
-    """Read what the config names, hold it against the contract, remember it, add what came before.
+    """Read what the config names, hold it against the contract, accept it, add what came before.
 
     Args:
         report: Gets a line for each try that failed, and for what is not as one would expect.
-        history: Where files are remembered; None: where the resource does by default.
+        history: Where accepted files are kept; None: where the resource does by default.
         arrived: When the file of ``csv_url`` arrived, in Unix seconds; None: now.
 
     Raises:
@@ -196,11 +196,11 @@ def load_wines(
     if not config.csv_url:
         return wines
     # Written before the others are listed: of two runs side by side one at least sees both.
-    remembered = history.remember(config.csv_url, wines.frame, arrived)
-    if remembered is None:
+    accepted = history.accept(config.csv_url, wines.frame, arrived)
+    if accepted is None:
         source = wines.origin.source
         say(f"The history holds a version of {source} that arrived later; that one counts.")
-    wines = replace(wines, remembered=remembered)
+    wines = replace(wines, accepted_file=accepted)
     if config.training_data == TrainingData.newest:
         return wines
     merged = _merged(history.load(), config.conflicts, history)
@@ -230,13 +230,13 @@ def _read(config: RawWineCsvConfig, say: Say) -> LoadedWines:
 
 
 def _merged(
-    remembered: list[tuple[RememberedFile, pd.DataFrame]],
+    accepted: list[tuple[AcceptedFile, pd.DataFrame]],
     conflicts: ConflictPolicy,
     history: WineHistory,
 ) -> LoadedWines:
     """All files that are remembered."""
-    files = [file for file, _ in remembered]
-    frame, shares = accumulate([frame for _, frame in remembered], conflicts)
+    files = [file for file, _ in accepted]
+    frame, shares = accumulate([frame for _, frame in accepted], conflicts)
     if frame.empty:
         reason = f"each row of the {len(files)} files contradicts another file's (conflicts: drop)"
         raise WinesRefusedError(f"{redact_url(history.base)}: {reason}.", reason)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 if TYPE_CHECKING:
     import pandas as pd
 
-    from wine_quality.engines.places import LeftOut
-    from wine_quality.history.remembered import RememberedFile
+    from wine_quality.engines.input_files import LeftOut
+    from wine_quality.history.accepted_files import AcceptedFile
 
 FILES_SHOWN = 50
 """No more of them than can be read."""
@@ -76,7 +76,7 @@ class RawWines(ABC):
         """Without ``data_sha256`` as long as the rows are still to be read."""
 
     @property
-    def accepted(self) -> Sequence[RememberedFile]:
+    def accepted(self) -> Sequence[AcceptedFile]:
         return ()
 
     @property

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from wine_quality.engines.engine import Engine
     from wine_quality.engines.training_pass import FileSums
-    from wine_quality.history.remembered import RememberedFile
-    from wine_quality.history.remembered_sums import RememberedSums
+    from wine_quality.history.accepted_files import AcceptedFile
+    from wine_quality.history.accepted_sums import AcceptedSums
     from wine_quality.models.elastic_net.fit import LinearModel
     from wine_quality.models.elastic_net.sweep_points import Point, PointScore
 
@@ -156,7 +156,7 @@ class PassResult:
         facts: Numbers to show, by name.
         shared_wines: Test rows whose identical wine stands in the training part too.
         read: Files whose rows were read for it; None where they had been loaded before.
-        remembered: As the history holds them now; none of the packaged file.
+        accepted: As the history holds them now; none of the packaged file.
         accumulated: All files that ``split`` is the sum of; empty unless accumulated.
     """
 
@@ -164,10 +164,10 @@ class PassResult:
     facts: Mapping[str, Any]
     shared_wines: int = 0
     read: Sequence[FileSums] | None = None
-    remembered: Sequence[RememberedFile] = ()
-    accumulated: Sequence[RememberedSums] = ()
+    accepted: Sequence[AcceptedFile] = ()
+    accumulated: Sequence[AcceptedSums] = ()
 
     @property
     def keys(self) -> set[str]:
         """Of the files that the history is known to hold."""
-        return {one.file.key for one in self.accumulated} | {file.key for file in self.remembered}
+        return {one.file.key for one in self.accumulated} | {file.key for file in self.accepted}

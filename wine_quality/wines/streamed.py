@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from wine_quality.datasets.contract import FEATURES, TARGET
 from wine_quality.engines.batches import UnreadableFile
 from wine_quality.engines.membership import TEST, groups_of
-from wine_quality.engines.part_sums import PartSums
 from wine_quality.engines.sample import RowSample
+from wine_quality.engines.split_sums import SplitSums
 from wine_quality.models.elastic_net.fit import LinearModel
 from wine_quality.models.elastic_net.fit_moments import fit_from_moments
 from wine_quality.models.elastic_net.fold_sums import cross_validate_moments
@@ -39,7 +39,7 @@ class StreamedSplit(Split):
     """
 
     data: DataOrigin
-    sums: PartSums
+    sums: SplitSums
     sample: RowSample
     read: Mapping[str, str]
 
@@ -156,5 +156,5 @@ class StreamedSplit(Split):
         except KeyError as error:
             raise ValueError(f"no split ({error} is missing)") from error
         return cls(
-            DataOrigin.of(data), PartSums.from_plain(sums), RowSample.from_plain(sample), read
+            DataOrigin.of(data), SplitSums.from_plain(sums), RowSample.from_plain(sample), read
         )

@@ -16,8 +16,8 @@ from wine_quality.engines.membership import Membership
 from wine_quality.engines.resource import TrainingEngine
 from wine_quality.engines.row_hash import RowsHash
 from wine_quality.engines.training_pass import check_all_columns, sample_of, total_of
-from wine_quality.history.remembered import RememberedFile, key_of
-from wine_quality.history.remembered_sums import SAMPLED_ROWS, RememberedSums, write_sums
+from wine_quality.history.accepted_files import AcceptedFile, key_of
+from wine_quality.history.accepted_sums import SAMPLED_ROWS, AcceptedSums, write_sums
 from wine_quality.history.sums import load_history_sums
 from wine_quality.paths import PACKAGED_RED_WINE
 from wine_quality.sources.source import SourceError, local_path_of
@@ -76,7 +76,7 @@ def inspect_files(
     if accumulated and not config.csv_url and history.all_keys():
         return replace(inspection, source=redact_url(history.base))
     with _translate_errors():
-        opened = engine.open([_place_of(config.csv_url)])
+        opened = engine.open([_pattern_of(config.csv_url)])
         try:
             check_all_columns(opened.files)
             files = [
@@ -110,8 +110,8 @@ def aggregate(
     versions = inspection.versions
     read = _sum_up(list(versions), versions, membership, engine, say) if versions else []
     packaged = str(PACKAGED_RED_WINE) in versions
-    remembered = [] if packaged else [_remember(history, one, arrived, say) for one in read]
-    accumulated: list[RememberedSums] = []
+    accepted = [] if packaged else [_store_sums(history, one, arrived, say) for one in read]
+    accumulated: list[AcceptedSums] = []
     if inspection.training_data == TrainingData.accumulated.value and not packaged:
         accumulated = load_history_sums(
             history,
@@ -146,7 +146,7 @@ def aggregate(
         split,
         facts,
         read=read,
-        remembered=[one for one in remembered if one],
+        accepted=[one for one in accepted if one],
         accumulated=accumulated,
     )
 
@@ -193,13 +193,13 @@ def _sum_up(
         return found
 
 
-def _remember(
+def _store_sums(
     history: WineHistory, found: FileSums, arrived: float | None, say: Say
-) -> RememberedFile | None:
+) -> AcceptedFile | None:
     path = found.file.path
     sha256, sample = found.rows_hash.sha256, found.sample.thinned(SAMPLED_ROWS)
-    file = RememberedFile(key_of(path), redact_url(path), sha256, 0, found.file.rows or 0)
-    sums = RememberedSums(file, path, found.file.version, found.sums, sample, found.rows_hash)
+    file = AcceptedFile(key_of(path), redact_url(path), sha256, 0, found.file.rows or 0)
+    sums = AcceptedSums(file, path, found.file.version, found.sums, sample, found.rows_hash)
     kept = history.store_version(
         file, arrived, lambda store, root, timed: write_sums(store, root, timed, sums)
     )
@@ -209,7 +209,7 @@ def _remember(
     return kept
 
 
-def _place_of(url: str) -> str:
+def _pattern_of(url: str) -> str:
     """Raises ``UnreadableFile`` for what streaming engines cannot read."""
     if not url:
         return str(PACKAGED_RED_WINE)
@@ -230,7 +230,7 @@ def _place_of(url: str) -> str:
     return url
 
 
-def _sha256_of_all(files: Sequence[RememberedSums]) -> str:
+def _sha256_of_all(files: Sequence[AcceptedSums]) -> str:
     """Of the rows of all; of the files' own hashes where an older one has none of its rows."""
     hashes = [one.rows_hash for one in files if one.rows_hash]
     if len(hashes) == len(files):

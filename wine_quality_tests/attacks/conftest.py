@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from wine_quality.environments.versions import DEFAULT_VERSION, MLFLOW_VERSIONS
+from wine_quality.environments.mlflow_versions import DEFAULT_VERSION, MLFLOW_VERSIONS
 from wine_quality.paths import PACKAGED_RED_WINE
 from wine_quality_tests.attacks.fronts import InContainers, LocalStack, Up
 from wine_quality_tests.attacks.hand_made import Payload

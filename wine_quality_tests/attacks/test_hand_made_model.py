@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from wine_quality.environments.versions import MLFLOW_VERSIONS, MlflowVersion
+from wine_quality.environments.mlflow_versions import MLFLOW_VERSIONS, MlflowVersion
 from wine_quality.tracking.registry.provenance import SIGNATURE_TAG
 from wine_quality_tests.attacks.conftest import ALL, VERSIONS
 from wine_quality_tests.attacks.fronts import log_of

@@ -18,7 +18,7 @@ from collections import Counter
 import psycopg2
 import requests
 
-from wine_quality.environments.versions import MLFLOW_VERSIONS
+from wine_quality.environments.mlflow_versions import MLFLOW_VERSIONS
 from wine_quality_tests.faults.faulty_stack import FaultyStack
 from wine_quality_tests.faults.invariants import (
     ENDED_AS,

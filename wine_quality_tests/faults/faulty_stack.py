@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from wine_quality.cli import stack as cli_stack
-from wine_quality.environments.versions import MlflowVersion
+from wine_quality.environments.mlflow_versions import MlflowVersion
 from wine_quality.paths import PROJECT_ROOT
 from wine_quality.stack import supervisor
 from wine_quality.stack.platform import Platform

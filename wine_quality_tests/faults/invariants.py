@@ -17,7 +17,7 @@ from wine_quality.dagster_support.run_tag_names import (
     MLFLOW_RUN_TAG,
     MLFLOW_STATE_TAG,
 )
-from wine_quality.environments.versions import get_version
+from wine_quality.environments.mlflow_versions import get_version
 from wine_quality.paths import PROJECT_ROOT
 from wine_quality_tests.support.stack_client import Stack
 

@@ -76,7 +76,7 @@ def kill_at(project: WarmProject, who: str, when: str, name: str) -> dict[str, A
 
 
 def main(folder: Path, key: str, uri: str, who: str, wanted: list[str]) -> None:
-    from wine_quality.environments.versions import get_version
+    from wine_quality.environments.mlflow_versions import get_version
 
     project = WarmProject(folder, key, uri)
     if get_version(key).is_resident:

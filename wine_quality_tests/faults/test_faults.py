@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from wine_quality.environments.versions import MLFLOW_VERSIONS
+from wine_quality.environments.mlflow_versions import MLFLOW_VERSIONS
 from wine_quality_tests.faults.chaos import Chaos
 from wine_quality_tests.faults.fault_matrix import (
     CELLS,

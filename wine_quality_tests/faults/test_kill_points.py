@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from wine_quality.environments.versions import MLFLOW_VERSIONS
+from wine_quality.environments.mlflow_versions import MLFLOW_VERSIONS
 from wine_quality_tests.faults.part_tables import write_kill_table
 from wine_quality_tests.faults.test_parts import RESULTS
 from wine_quality_tests.support.warm_process import warm_process

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from wine_quality.environments.versions import MLFLOW_VERSIONS
+from wine_quality.environments.mlflow_versions import MLFLOW_VERSIONS
 from wine_quality_tests.faults.part_tables import order_table
 from wine_quality_tests.support.warm_process import warm_process
 

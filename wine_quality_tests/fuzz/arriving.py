@@ -85,14 +85,14 @@ def check_ticks(example: tuple[Any, str | None], folder: Path) -> str:
     from dagster import build_sensor_context, validate_run_config
 
     from wine_quality.cli.jobs import main_job
-    from wine_quality.defs.data.new_file_sensor import WatchedPlace, watching_sensor
+    from wine_quality.defs.data.new_file_sensor import WatchedSource, watching_sensor
 
     entries, cursor = example
     place = folder / "place"
     place.mkdir()
     data = _make(place, entries)
     instance, repository = _dagster()
-    watch = WatchedPlace(place=str(place), settle_seconds=0)
+    watch = WatchedSource(place=str(place), settle_seconds=0)
     sensor = watching_sensor(watch)
     asked: list[str] = []
 
@@ -154,14 +154,14 @@ def check_variables(variables: dict[str, str], folder: Path) -> str:
     from dagster import validate_run_config
 
     from wine_quality.cli.jobs import main_job
-    from wine_quality.defs.data.new_file_sensor import WatchedPlace, watching_sensor
+    from wine_quality.defs.data.new_file_sensor import WatchedSource, watching_sensor
     from wine_quality.defs.schedules import retraining_schedule
     from wine_quality.models.elastic_net.fit import check_hyperparameters
 
     named = {f"WINE_QUALITY_WATCH_{field}": value for field, value in variables.items()}
     with mock.patch.dict(os.environ, named):
         try:
-            watch = WatchedPlace.from_environment()
+            watch = WatchedSource.from_environment()
         except ValueError as error:
             said = str(error)
             said.encode()

@@ -12,11 +12,11 @@ import pytest
 from wine_quality.dagster_support.run_tag_names import SOURCE_TAG
 from wine_quality.datasets.dialect import DataFormatError
 from wine_quality.datasets.parse import BrokenContractError, parse_wine_csv
-from wine_quality.defs.data.new_file_sensor import WatchedPlace
+from wine_quality.defs.data.new_file_sensor import WatchedSource
 from wine_quality.engines.batches import UnreadableFile
+from wine_quality.engines.input_files import find_files
 from wine_quality.engines.membership import Membership
 from wine_quality.engines.parquet_reader import ParquetReader
-from wine_quality.engines.places import find_files
 from wine_quality.engines.resource import EngineChoice, TrainingEngine
 from wine_quality.engines.training_pass import sum_files
 from wine_quality.history.wine_history import WineHistory
@@ -26,7 +26,7 @@ from wine_quality.sources.seen import KEPT, Seen
 from wine_quality.sources.source import read_source
 from wine_quality.sources.transfer import SourceError, SourceLimits, redact_url
 from wine_quality.wines.loading import RawWineCsvConfig, WinesRefusedError, load_wines
-from wine_quality.wines.streaming import _place_of, aggregate, inspect_files
+from wine_quality.wines.streaming import _pattern_of, aggregate, inspect_files
 from wine_quality_tests.fuzz.outcome import require_clear, require_nothing_kept
 
 CORPUS = sorted((Path(__file__).parents[1] / "data" / "bad_input").glob("*.[cp]*"))
@@ -170,7 +170,7 @@ def test_a_bad_memory_limit_is_named(limit):
 
 def test_a_streaming_engine_names_a_path_that_is_no_text():
     with pytest.raises(UnreadableFile) as refused:
-        _place_of("~x/\udcff")
+        _pattern_of("~x/\udcff")
     require_clear(refused.value, "UTF-8")
 
 
@@ -231,5 +231,5 @@ def test_a_variable_is_named(monkeypatch, name, value):
     """They ended the code location by a foreign error, or failed each run that followed."""
     monkeypatch.setenv(f"WINE_QUALITY_WATCH_{name}", value)
     with pytest.raises(ValueError, match=f"WINE_QUALITY_WATCH_{name} is ") as refused:
-        WatchedPlace.from_environment()
+        WatchedSource.from_environment()
     assert "hunter2" not in str(refused.value) and len(str(refused.value).encode()) < 700

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from wine_quality.dagster_support.instance import open_dagster
-from wine_quality.environments.versions import MLFLOW_VERSIONS
+from wine_quality.environments.mlflow_versions import MLFLOW_VERSIONS
 from wine_quality.execution.failure_reasons import reasons_of
 from wine_quality.paths import dagster_home
 from wine_quality_tests.fuzz.outcome import kept, require_clear

@@ -11,7 +11,7 @@ import pytest
 
 from wine_quality.dagster_support.run_tag_names import DATA_HASH_TAG, FILE_HASH_TAG
 from wine_quality.datasets.contract import FEATURES
-from wine_quality.environments.versions import MLFLOW_VERSIONS
+from wine_quality.environments.mlflow_versions import MLFLOW_VERSIONS
 from wine_quality.models.elastic_net.fit import LinearModel
 from wine_quality.paths import PACKAGED_RED_WINE
 from wine_quality.wines.in_memory import MemorySplit
@@ -58,7 +58,7 @@ def test_from_the_command_line(home, mlflow_version, tmp_path, monkeypatch):
 
     first = wines(PACKAGED_RED_WINE)[:800].reset_index(drop=True)
     first.attrs = {"data_sha256": "ab" * 32}
-    WineHistory().remember("/new/first.csv", first)
+    WineHistory().accept("/new/first.csv", first)
     file = write(tmp_path / "second.csv", ROWS[700:])
     options = ("--mlflow", mlflow_version.key, "--training-data", "accumulated")
     done = run_command("run", *options, "--csv-url", file)

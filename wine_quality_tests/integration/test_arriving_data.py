@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from wine_quality.dagster_support.run_tag_names import DATA_HASH_TAG, SOURCE_TAG, SOURCE_VERSION_TAG
-from wine_quality.environments.versions import MLFLOW_VERSIONS
+from wine_quality.environments.mlflow_versions import MLFLOW_VERSIONS
 from wine_quality.paths import PACKAGED_RED_WINE
 from wine_quality_tests.support.dagster_stack import ENDED, DagsterStack
 from wine_quality_tests.support.servers import MlflowServer, await_condition

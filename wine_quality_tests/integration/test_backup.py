@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from wine_quality.dagster_support.run_tag_names import MLFLOW_STATE_TAG
-from wine_quality.environments.versions import DEFAULT_VERSION, MLFLOW_VERSIONS, get_version
+from wine_quality.environments.mlflow_versions import DEFAULT_VERSION, MLFLOW_VERSIONS, get_version
 from wine_quality.paths import PROJECT_ROOT
 from wine_quality_tests.integration.test_stack import run_of, tags_of
 from wine_quality_tests.support.servers import await_condition, dying_with_us

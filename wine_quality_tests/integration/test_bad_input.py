@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from wine_quality.environments.versions import MLFLOW_VERSIONS
+from wine_quality.environments.mlflow_versions import MLFLOW_VERSIONS
 from wine_quality.paths import PACKAGED_RED_WINE
 from wine_quality_tests.support.warm_commands import run_command
 from wine_quality_tests.support.web_faults import WebFaults

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from wine_quality.environments.versions import MLFLOW_VERSIONS, MlflowVersion
+from wine_quality.environments.mlflow_versions import MLFLOW_VERSIONS, MlflowVersion
 from wine_quality_tests.support.auth_server import AuthServer
 from wine_quality_tests.support.warm_commands import run_command
 

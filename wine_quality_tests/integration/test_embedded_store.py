@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from wine_quality.environments.versions import MlflowVersion, environments_root
+from wine_quality.environments.mlflow_versions import MlflowVersion, environments_root
 from wine_quality.paths import PROJECT_ROOT
 from wine_quality_tests.support.warm_commands import run_command
 
@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(200)]
 
 _CLIENT = """
 import sys
-from wine_quality.environments.versions import get_version
+from wine_quality.environments.mlflow_versions import get_version
 from wine_quality.tracking.connection import connect, tracking_settings
 version = get_version(sys.argv[1])
 tracker = connect(version, tracking_settings(version), print)

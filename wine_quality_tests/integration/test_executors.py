@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from wine_quality.environments.versions import MLFLOW_VERSIONS
+from wine_quality.environments.mlflow_versions import MLFLOW_VERSIONS
 from wine_quality_tests.faults.fault_proxy import FaultProxy
 from wine_quality_tests.support import other_jobs
 

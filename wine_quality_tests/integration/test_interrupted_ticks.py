@@ -14,7 +14,7 @@ from pathlib import Path
 import boto3
 import pytest
 
-from wine_quality.environments.versions import MLFLOW_VERSIONS
+from wine_quality.environments.mlflow_versions import MLFLOW_VERSIONS
 from wine_quality_tests.faults.fault_proxy import FaultProxy
 from wine_quality_tests.integration.test_arriving_data import HEADER, ROWS, SENSOR, Watched
 from wine_quality_tests.support.servers import await_condition

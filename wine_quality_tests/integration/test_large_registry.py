@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from wine_quality.environments.versions import MLFLOW_VERSIONS
+from wine_quality.environments.mlflow_versions import MLFLOW_VERSIONS
 from wine_quality.tracking.registry.champion import NEIGHBOURS
 from wine_quality_tests.faults.fault_proxy import FaultProxy
 from wine_quality_tests.integration.test_promotion import BEST, POOR, Registry

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from wine_quality.environments.versions import MLFLOW_VERSIONS
+from wine_quality.environments.mlflow_versions import MLFLOW_VERSIONS
 from wine_quality_tests.support.dagster_stack import DagsterStack
 from wine_quality_tests.support.load import ask_at_once, drain_queue
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from mlflow.tracking import MlflowClient
 
-from wine_quality.environments.versions import MLFLOW_VERSIONS
+from wine_quality.environments.mlflow_versions import MLFLOW_VERSIONS
 from wine_quality_tests.integration.test_promotion import Registry
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]

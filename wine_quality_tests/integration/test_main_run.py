@@ -12,7 +12,7 @@ import mlflow
 import pytest
 
 from wine_quality.datasets.contract import FEATURES
-from wine_quality.environments.versions import MLFLOW_VERSIONS
+from wine_quality.environments.mlflow_versions import MLFLOW_VERSIONS
 from wine_quality.paths import PROJECT_ROOT
 from wine_quality.tracking.servers.server_check import TrackingServerError, check_server
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from wine_quality.environments.versions import MLFLOW_VERSIONS
+from wine_quality.environments.mlflow_versions import MLFLOW_VERSIONS
 from wine_quality.paths import PROJECT_ROOT
 from wine_quality.serving.runtime.prediction_log import PredictionLog
 from wine_quality_tests.support.postgres import PASSWORD

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from wine_quality.environments.versions import MLFLOW_VERSIONS
+from wine_quality.environments.mlflow_versions import MLFLOW_VERSIONS
 from wine_quality_tests.support.dagster_stack import DagsterStack
 from wine_quality_tests.support.notice_servers import (
     PASSWORD,

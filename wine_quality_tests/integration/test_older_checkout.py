@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from wine_quality.environments.versions import environments_root
+from wine_quality.environments.mlflow_versions import environments_root
 from wine_quality.paths import PROJECT_ROOT
 
 pytestmark = pytest.mark.slow

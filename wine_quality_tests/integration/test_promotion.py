@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from wine_quality.environments.versions import MlflowVersion
+from wine_quality.environments.mlflow_versions import MlflowVersion
 from wine_quality.paths import PROJECT_ROOT
 from wine_quality_tests.faults.fault_proxy import FaultProxy
 from wine_quality_tests.support.servers import MlflowServer

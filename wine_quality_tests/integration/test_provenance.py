@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from wine_quality.environments.versions import MLFLOW_VERSIONS
+from wine_quality.environments.mlflow_versions import MLFLOW_VERSIONS
 from wine_quality.paths import PROJECT_ROOT
 from wine_quality.tracking.model_files import model_sha256
 from wine_quality.tracking.registry.provenance import HASH_TAG, SIGNATURE_TAG

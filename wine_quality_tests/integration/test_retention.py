@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from wine_quality.cli.gc import sqlite_reader
-from wine_quality.environments.versions import MLFLOW_VERSIONS
+from wine_quality.environments.mlflow_versions import MLFLOW_VERSIONS
 from wine_quality.paths import PROJECT_ROOT
 from wine_quality.tracking.registry.champion import DECISION_TAG, PREVIOUS_TAG, WITHDRAWN_TAG
 from wine_quality.tracking.runs.child_runs import children_experiment

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from mlflow.tracking import MlflowClient
 
-from wine_quality.environments.versions import MLFLOW_VERSIONS, MlflowVersion
+from wine_quality.environments.mlflow_versions import MLFLOW_VERSIONS, MlflowVersion
 from wine_quality.paths import PROJECT_ROOT
 from wine_quality.tracking.registry.champion import ChampionRegistry
 from wine_quality.tracking.registry.roles import CHALLENGER, CHAMPION

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from wine_quality.environments.versions import MlflowVersion
+from wine_quality.environments.mlflow_versions import MlflowVersion
 from wine_quality.paths import PROJECT_ROOT
 from wine_quality_tests.faults.fault_proxy import FaultProxy
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.slow
 
 CHECK = """
 import sys
-from wine_quality.environments.versions import get_version
+from wine_quality.environments.mlflow_versions import get_version
 from wine_quality.tracking.servers.server_check import TrackingServerError, check_server
 try:
     check_server(sys.argv[1], get_version(sys.argv[2]))

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from wine_quality.datasets.contract import FEATURES
-from wine_quality.environments.versions import MLFLOW_VERSIONS
+from wine_quality.environments.mlflow_versions import MLFLOW_VERSIONS
 from wine_quality.metrics_history.database import VARIABLE
 from wine_quality.paths import PROJECT_ROOT
 from wine_quality.serving.backend import _of_prediction_log

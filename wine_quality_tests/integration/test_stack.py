@@ -21,7 +21,7 @@ import pytest
 import requests
 
 from wine_quality.dagster_support.run_tag_names import MLFLOW_RUN_TAG
-from wine_quality.environments.versions import MLFLOW_VERSIONS
+from wine_quality.environments.mlflow_versions import MLFLOW_VERSIONS
 from wine_quality_tests.support.canaries import (
     MARK,
     canaries,

@@ -17,7 +17,7 @@ from sklearn.linear_model import ElasticNet
 from wine_quality.dagster_support.run_tag_names import DATA_HASH_TAG
 from wine_quality.datasets.contract import FEATURES, TARGET
 from wine_quality.engines.membership import TEST, Membership, groups_of
-from wine_quality.environments.versions import MLFLOW_VERSIONS
+from wine_quality.environments.mlflow_versions import MLFLOW_VERSIONS
 from wine_quality.models.evaluate import regression_metrics
 from wine_quality.paths import PACKAGED_RED_WINE, PROJECT_ROOT
 from wine_quality_tests.integration.test_accumulated_runs import asset, metadata

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from wine_quality.environments.versions import MLFLOW_VERSIONS, MlflowVersion
+from wine_quality.environments.mlflow_versions import MLFLOW_VERSIONS, MlflowVersion
 from wine_quality.paths import PROJECT_ROOT
 from wine_quality.tracking.runs.child_runs import children_experiment
 from wine_quality_tests.faults.fault_proxy import FaultProxy

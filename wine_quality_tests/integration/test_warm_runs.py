@@ -14,7 +14,7 @@ import pytest
 from dagster import DagsterInstance
 
 from wine_quality.dagster_support.run_tag_names import MLFLOW_STATE_TAG
-from wine_quality.environments.versions import MLFLOW_VERSIONS
+from wine_quality.environments.mlflow_versions import MLFLOW_VERSIONS
 from wine_quality.execution.worker_process import WorkerProcess
 from wine_quality.paths import PROJECT_ROOT
 from wine_quality_tests.faults.fault_proxy import FaultProxy

@@ -11,7 +11,7 @@ import pytest
 import trustme
 
 from wine_quality.dagster_support.run_tag_names import FILE_HASH_TAG, SOURCE_TAG, SOURCE_VERSION_TAG
-from wine_quality.environments.versions import MLFLOW_VERSIONS
+from wine_quality.environments.mlflow_versions import MLFLOW_VERSIONS
 from wine_quality.sources.arrivals import list_arrivals
 from wine_quality.sources.source import SourceError, SourceLimits, read_source
 from wine_quality_tests.integration.test_arriving_data import HEADER, ROWS, SENSOR, Watched

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from wine_quality.environments.versions import get_version
+from wine_quality.environments.mlflow_versions import get_version
 from wine_quality.paths import PROJECT_ROOT
 from wine_quality_tests.support.servers import await_condition, dying_with_us, free_port
 
@@ -29,7 +29,7 @@ SOURCES += ("dagster.yaml", "workspace.yaml")
 STAMP = """
 import sys
 from wine_quality.environments.build import digest, lock_files
-from wine_quality.environments.versions import get_version
+from wine_quality.environments.mlflow_versions import get_version
 for key in sys.argv[1:]:
     version = get_version(key)
     (version.directory / "wine_quality.stamp").write_text(digest(lock_files(version, False)))

@@ -7,7 +7,7 @@ import json
 import secrets
 from pathlib import Path
 
-from wine_quality.environments.versions import MlflowVersion
+from wine_quality.environments.mlflow_versions import MlflowVersion
 from wine_quality_tests.support.servers import MlflowServer
 
 ADMIN, ADMIN_PASSWORD = "admin", "only-for-these-tests"

@@ -16,7 +16,7 @@ from typing import Any
 import requests
 import yaml
 
-from wine_quality.environments.versions import DEFAULT_VERSION
+from wine_quality.environments.mlflow_versions import DEFAULT_VERSION
 from wine_quality.paths import PROJECT_ROOT
 from wine_quality.stack.settings import EXAMPLE, FOLDER, read_file
 from wine_quality_tests.support.dagster_stack import _LOADED, DagsterStack

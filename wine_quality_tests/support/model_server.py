@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from wine_quality.datasets.contract import FEATURES
-from wine_quality.environments.versions import MODEL_PACKAGES
+from wine_quality.environments.mlflow_versions import MODEL_PACKAGES
 from wine_quality.packaging.repository import write_repository
 from wine_quality.packaging.requirements import LOCKS
 from wine_quality.packaging.served_model import read_model

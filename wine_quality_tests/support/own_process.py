@@ -18,7 +18,7 @@ from wine_quality.defs.model.evaluation_metrics import evaluation_metrics
 from wine_quality.defs.model.hyperparameters import Hyperparameters
 from wine_quality.defs.model.registered_model import registered_model
 from wine_quality.engines.resource import TrainingEngine
-from wine_quality.environments.versions import MLFLOW_VERSIONS
+from wine_quality.environments.mlflow_versions import MLFLOW_VERSIONS
 from wine_quality.execution.failure_reasons import reasons_of
 from wine_quality.history.wine_history import WineHistory
 from wine_quality.metrics_history.resource import MetricsHistory

@@ -126,7 +126,7 @@ def page() -> str:
 
 
 def _lines() -> Iterator[str]:
-    from wine_quality.defs.data.new_file_sensor import WatchedPlace
+    from wine_quality.defs.data.new_file_sensor import WatchedSource
     from wine_quality.notices.settings import NoticeSettings
 
     yield "# Environment variables"
@@ -137,7 +137,7 @@ def _lines() -> Iterator[str]:
     for title, rows in (
         ("Places", PLACES),
         ("Runs", RUNS),
-        ("A watched place", of_fields("WATCH", WatchedPlace)),
+        ("A watched place", of_fields("WATCH", WatchedSource)),
         ("Notices", of_fields("NOTIFY", NoticeSettings, "channels")),
         ("What run config may reach", ALLOWED),
         ("Serving", SERVING),

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from wine_quality.datasets.contract import FEATURES
-from wine_quality.environments.versions import MLFLOW_VERSIONS, MlflowVersion
+from wine_quality.environments.mlflow_versions import MLFLOW_VERSIONS, MlflowVersion
 from wine_quality.paths import PROJECT_ROOT
 from wine_quality_tests.support.servers import await_condition, dying_with_us, free_port
 from wine_quality_tests.support.warm_commands import run_command

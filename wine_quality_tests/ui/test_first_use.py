@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from wine_quality.environments import build
-from wine_quality.environments.versions import (
+from wine_quality.environments.mlflow_versions import (
     DEFAULT_VERSION,
     MLFLOW_VERSIONS,
     environments_root,

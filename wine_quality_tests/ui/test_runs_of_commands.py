@@ -12,7 +12,7 @@ import pytest
 import requests
 
 from wine_quality.dagster_support.run_tag_names import MLFLOW_RUN_TAG
-from wine_quality.environments.versions import MLFLOW_VERSIONS
+from wine_quality.environments.mlflow_versions import MLFLOW_VERSIONS
 from wine_quality_tests.support.servers import await_condition
 from wine_quality_tests.support.warm_commands import run_command
 

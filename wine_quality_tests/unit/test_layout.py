@@ -34,7 +34,7 @@ LONGER = {
     "wine_quality_tests/unit/history/test_history.py": "the same cases on a folder and on S3",
     "wine_quality_tests/unit/notices/test_notices.py": "the same notices on each channel",
     "wine_quality_tests/unit/policy/test_policy.py": "one table of run config and its refusals",
-    "wine_quality_tests/unit/sources/test_allowed.py": "one table of addresses",
+    "wine_quality_tests/unit/sources/test_allowed_sources.py": "one table of addresses",
     "wine_quality_tests/unit/wines/test_streaming.py": "the same cases on each engine",
 }
 BLIND = ("tracking", "environments", "execution")

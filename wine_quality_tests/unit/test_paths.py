@@ -12,7 +12,7 @@ import pytest
 from wine_quality import usable_paths
 from wine_quality.cli.gc import sqlite_reader
 from wine_quality.environments.install import BuildError, Environment, building
-from wine_quality.environments.versions import MLFLOW_VERSIONS, environments_root
+from wine_quality.environments.mlflow_versions import MLFLOW_VERSIONS, environments_root
 from wine_quality.paths import dagster_home_in_use, home
 from wine_quality.tracking.servers.embedded_store import embedded_uri
 from wine_quality.upkeep.known_runs import Known

@@ -20,7 +20,7 @@ from dagster import (
 from pydantic import Field
 
 from wine_quality.dagster_support.config_fields import CheckedConfig
-from wine_quality.defs.model.parts import require_same_split, require_version_of_model
+from wine_quality.defs.model.training_identity import require_same_split, require_version_of_model
 from wine_quality.defs.model.training_steps import require_same_version
 from wine_quality.defs.model.values import ChampionDecision, RegisteredVersion, TrainedModel
 from wine_quality.defs.ownership import GROUP, OWNERS

@@ -15,7 +15,7 @@ from wine_quality.dagster_support.run_tag_names import (
     SOURCE_VERSION_TAG,
     under_current_names,
 )
-from wine_quality.history.remembered import iso_time
+from wine_quality.history.accepted_files import iso_time
 from wine_quality.sources.transfer import redact_url
 
 if TYPE_CHECKING:

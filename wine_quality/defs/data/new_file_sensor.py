@@ -21,7 +21,7 @@ from wine_quality.datasets.accumulate import ConflictPolicy, TrainingData
 from wine_quality.defs.data.arrival_tags import tags_of
 from wine_quality.defs.jobs import wine_quality_model
 from wine_quality.engines.choice import EngineChoice
-from wine_quality.environments.versions import default_version, get_version
+from wine_quality.environments.mlflow_versions import default_version, get_version
 from wine_quality.sources.arrivals import Arrival, PassedOver, list_since
 from wine_quality.sources.seen import Seen
 from wine_quality.sources.transfer import SourceError, SourceLimits, redact_url, split_url
@@ -46,7 +46,7 @@ class Looked(NamedTuple):
     passed_over: tuple[PassedOver, ...] = ()
 
 
-class WatchedPlace(BaseModel):
+class WatchedSource(BaseModel):
     """What ``new_wine_data_sensor`` watches, and how it trains on what arrives.
 
     ``from_environment`` takes each field from ``WINE_QUALITY_WATCH_<FIELD>``, such as
@@ -111,7 +111,7 @@ class WatchedPlace(BaseModel):
         return place
 
     @classmethod
-    def from_environment(cls) -> "WatchedPlace":
+    def from_environment(cls) -> "WatchedSource":
         """As the variables say.
 
         Raises:
@@ -186,7 +186,7 @@ def _text(value: str) -> str:
     return value.encode(errors="backslashreplace").decode()
 
 
-def watching_sensor(watch: WatchedPlace) -> SensorDefinition:
+def watching_sensor(watch: WatchedSource) -> SensorDefinition:
     """``new_wine_data_sensor`` over a place; it runs by default when there is one."""
 
     @sensor(
@@ -205,7 +205,7 @@ def watching_sensor(watch: WatchedPlace) -> SensorDefinition:
     return new_wine_data_sensor
 
 
-def tick(context: SensorEvaluationContext, watch: WatchedPlace) -> SensorResult | SkipReason:
+def tick(context: SensorEvaluationContext, watch: WatchedSource) -> SensorResult | SkipReason:
     """One look at the place.
 
     A file is trained on once, however often this is called or interrupted: the cursor says what was
@@ -256,4 +256,4 @@ def _seen(context: SensorEvaluationContext, now: float) -> Seen:
     return seen
 
 
-SENSOR = watching_sensor(WatchedPlace.from_environment())
+SENSOR = watching_sensor(WatchedSource.from_environment())

@@ -81,7 +81,7 @@ def train_test_split(
     split, sha256 = done.split, done.split.data.data_sha256 or ""
     if raw_wine_csv.is_streamed:
         context.instance.add_run_tags(context.run_id, data_tags(source, sha256))
-    yield from note_accepted(context.instance, done.keys, done.remembered)
+    yield from note_accepted(context.instance, done.keys, done.accepted)
     yield MaterializeResult(
         value=split,
         check_results=check_split(done, config),

@@ -17,7 +17,7 @@ from dagster import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from wine_quality.history.remembered import RememberedFile
+    from wine_quality.history.accepted_files import AcceptedFile
 
 PARTITIONS = "wine_files"
 
@@ -40,7 +40,7 @@ def note_files(instance: DagsterInstance, keys: Iterable[str]) -> None:
 
 
 def note_accepted(
-    instance: DagsterInstance, keys: Iterable[str], accepted: Sequence[RememberedFile]
+    instance: DagsterInstance, keys: Iterable[str], accepted: Sequence[AcceptedFile]
 ) -> Iterator[AssetMaterialization]:
     """The partitions as the history is now, and which files were accepted."""
     if keys:
@@ -53,7 +53,7 @@ def forget_file(instance: DagsterInstance, key: str) -> None:
     instance.delete_dynamic_partition(PARTITIONS, key)
 
 
-def materialization(file: RememberedFile) -> AssetMaterialization:
+def materialization(file: AcceptedFile) -> AssetMaterialization:
     """That a file was accepted, or read again."""
     return AssetMaterialization(
         asset_key=WINE_FILES.key,

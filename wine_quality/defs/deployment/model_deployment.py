@@ -158,7 +158,7 @@ def _write(config: DeploymentConfig, fetched: "Fetched", key: str, temporary: Pa
     from wine_quality.defs.io_manager import s3_options
     from wine_quality.deployment.manifest_settings import ManifestModel
     from wine_quality.deployment.manifests import yaml_files
-    from wine_quality.packaging.place import copy_into
+    from wine_quality.packaging.copy_files import copy_into
     from wine_quality.packaging.repository import REQUIREMENTS, SETTINGS
     from wine_quality.paths import deployments
     from wine_quality.policy.names import inside
@@ -170,7 +170,7 @@ def _write(config: DeploymentConfig, fetched: "Fetched", key: str, temporary: Pa
     place = f"{base}/mlflow-{key}/{model.name}/{model.version}"
     if not remote:
         inside(Path(base), f"mlflow-{key}", model.name, model.version)
-    requirements = (fetched.place / REQUIREMENTS).read_bytes()
+    requirements = (fetched.folder / REQUIREMENTS).read_bytes()
     described = ManifestModel(
         name=model.name,
         version=model.version,
@@ -187,8 +187,8 @@ def _write(config: DeploymentConfig, fetched: "Fetched", key: str, temporary: Pa
         (folder / f"{name}.yaml").write_text(text)
     target = UPath(place, **(s3_options() if base.startswith("s3://") else {}))
     copy_into(folder, target / "manifests", SETTINGS)
-    copy_into(fetched.place.parent, target / "repository", SETTINGS)
-    settings = json.loads((fetched.place / SETTINGS).read_text())
+    copy_into(fetched.folder.parent, target / "repository", SETTINGS)
+    settings = json.loads((fetched.folder / SETTINGS).read_text())
     return _Written(place, described, manifests, settings)
 
 

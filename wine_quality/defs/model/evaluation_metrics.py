@@ -4,7 +4,7 @@ from dagster import AssetExecutionContext, MaterializeResult, asset
 
 from wine_quality.defs import checks
 from wine_quality.defs.model import training_steps, trend
-from wine_quality.defs.model.parts import require_same_split
+from wine_quality.defs.model.training_identity import require_same_split
 from wine_quality.defs.model.values import TrainedModel
 from wine_quality.defs.ownership import GROUP, OWNERS
 from wine_quality.engines.resource import TrainingEngine

@@ -3,7 +3,7 @@
 from dagster import AssetExecutionContext, MaterializeResult, asset
 
 from wine_quality.defs.model import training_steps, trend
-from wine_quality.defs.model.parts import require_metrics_of_model
+from wine_quality.defs.model.training_identity import require_metrics_of_model
 from wine_quality.defs.model.values import EvaluatedModel, RegisteredVersion, TrainedModel
 from wine_quality.defs.ownership import GROUP, OWNERS
 from wine_quality.metrics_history.resource import MetricsHistory

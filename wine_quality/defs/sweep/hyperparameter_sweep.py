@@ -25,7 +25,7 @@ from wine_quality.defs.data.raw_wine_csv import check_left_out
 from wine_quality.defs.data.train_test_split import check_split
 from wine_quality.defs.data.wine_files import note_accepted
 from wine_quality.defs.model import training_steps, trend
-from wine_quality.defs.model.parts import require_same_split
+from wine_quality.defs.model.training_identity import require_same_split
 from wine_quality.defs.model.values import BestPoint
 from wine_quality.defs.ownership import GROUP, OWNERS
 from wine_quality.defs.sweep.config import OfferConfig, SweepConfig, SweepDataConfig
@@ -74,7 +74,7 @@ def sweep_data(
     data = done.split.data
     tags = data_tags(data.source or "", data.data_sha256 or "", wines.file_sha256)
     context.instance.add_run_tags(context.run_id, tags)
-    accepted = [*wines.accepted, *done.remembered]
+    accepted = [*wines.accepted, *done.accepted]
     for event in note_accepted(context.instance, wines.keys | done.keys, accepted):
         context.log_event(event)
     rows = done.split.train_rows + done.split.test_rows

@@ -23,7 +23,7 @@ from wine_quality.dagster_support.run_tag_names import (
     change_tag,
     under_current_names,
 )
-from wine_quality.environments.versions import get_version
+from wine_quality.environments.mlflow_versions import get_version
 from wine_quality.escaping import ShownError
 from wine_quality.paths import PROJECT_ROOT
 from wine_quality.tracking.runs.run_tags import LEFT, OPEN, RUN_TAG

@@ -10,7 +10,7 @@ import os
 
 from wine_quality.escaping import ShownError
 from wine_quality.policy.settings import TRACKING_URIS
-from wine_quality.sources.allowed import ANY
+from wine_quality.sources.allowed_sources import ANY
 from wine_quality.sources.location import Location, LocationError, parse_location, redacted
 
 UIS = "WINE_QUALITY_MLFLOW_UIS"

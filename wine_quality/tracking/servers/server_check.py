@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     import requests
 
-    from wine_quality.environments.versions import MlflowVersion
+    from wine_quality.environments.mlflow_versions import MlflowVersion
 
 # Tried again at once and after 2 and 4 seconds: one bad answer is none, a server that is down is
 # named soon.

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from wine_quality.datasets.contract import FEATURES, TARGET
-from wine_quality.environments.versions import MlflowVersion
+from wine_quality.environments.mlflow_versions import MlflowVersion
 from wine_quality.paths import PROJECT_ROOT
 from wine_quality_tests.attacks.hand_made import Payload
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from wine_quality.environments.versions import environments_root
+from wine_quality.environments.mlflow_versions import environments_root
 from wine_quality.paths import PROJECT_ROOT
 
 ASSET = '''"""``alcohol_range``."""

@@ -84,13 +84,13 @@ def test_the_definitions_are_those_written_down():
 def test_schedule_and_freshness_follow_the_environment(monkeypatch):
     from dagster import DefaultScheduleStatus
 
-    from wine_quality.defs.data.new_file_sensor import WatchedPlace
+    from wine_quality.defs.data.new_file_sensor import WatchedSource
     from wine_quality.defs.model.freshness import model_freshness
     from wine_quality.defs.schedules import retraining_schedule
 
     monkeypatch.setenv("WINE_QUALITY_CRON", "0 5 * * *")
     monkeypatch.setenv("WINE_QUALITY_FRESH_DAYS", "7")
-    schedule = retraining_schedule(WatchedPlace())
+    schedule = retraining_schedule(WatchedSource())
     assert schedule.cron_schedule == "0 5 * * *"
     assert schedule.default_status == DefaultScheduleStatus.RUNNING
     assert model_freshness().fail_window.days == 7
@@ -100,11 +100,11 @@ def test_schedule_and_freshness_follow_the_environment(monkeypatch):
 
 
 def test_schedules_run_in_a_time_zone_that_is_named(monkeypatch):
-    from wine_quality.defs.data.new_file_sensor import WatchedPlace
+    from wine_quality.defs.data.new_file_sensor import WatchedSource
     from wine_quality.defs.schedules import live_check_schedule, retraining_schedule
     from wine_quality.defs.upkeep.retention import retention_schedule
 
-    makers = [lambda: retraining_schedule(WatchedPlace()), live_check_schedule, retention_schedule]
+    makers = [lambda: retraining_schedule(WatchedSource()), live_check_schedule, retention_schedule]
     for given, zone in ((None, "UTC"), ("", "UTC"), ("Europe/Berlin", "Europe/Berlin")):
         if given is None:
             monkeypatch.delenv("WINE_QUALITY_TIMEZONE", raising=False)
@@ -130,18 +130,18 @@ def test_the_schedule_trains_on_what_a_watched_place_brought():
     from dagster import validate_run_config
 
     from wine_quality.definitions import defs
-    from wine_quality.defs.data.new_file_sensor import WatchedPlace
+    from wine_quality.defs.data.new_file_sensor import WatchedSource
     from wine_quality.defs.schedules import retraining_schedule
 
-    def run_config(watch: WatchedPlace) -> Any:
+    def run_config(watch: WatchedSource) -> Any:
         from dagster import build_schedule_context
 
         context = build_schedule_context(repository_def=defs.get_repository_def())
         [request] = retraining_schedule(watch).evaluate_tick(context).run_requests
         return request.run_config
 
-    assert run_config(WatchedPlace()) == {}
-    watch = WatchedPlace(place="/new", mlflow_version="2.1.1", alpha=0.1, conflicts="drop")
+    assert run_config(WatchedSource()) == {}
+    watch = WatchedSource(place="/new", mlflow_version="2.1.1", alpha=0.1, conflicts="drop")
     config = run_config(watch)
     assert config["ops"]["raw_wine_csv"]["config"] == {
         "training_data": "accumulated",

@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 
 from wine_quality.datasets.contract import FEATURES
-from wine_quality.environments.versions import MLFLOW_VERSIONS
+from wine_quality.environments.mlflow_versions import MLFLOW_VERSIONS
 from wine_quality.models.compare import _rounded, population_stability, profile, shift_of
 from wine_quality.models.elastic_net.fit import LinearModel
 from wine_quality.paths import PACKAGED_RED_WINE

@@ -215,7 +215,7 @@ def test_a_spoilt_cursor_starts_anew(tick, tmp_path: Path):
 
 
 def test_the_environment_sets_every_field(monkeypatch):
-    from wine_quality.defs.data.new_file_sensor import WatchedPlace
+    from wine_quality.defs.data.new_file_sensor import WatchedSource
 
     for name, value in {
         "PLACE": "s3://wines/new",
@@ -224,13 +224,13 @@ def test_the_environment_sets_every_field(monkeypatch):
         "TRAINING_DATA": "accumulated",
     }.items():
         monkeypatch.setenv(f"WINE_QUALITY_WATCH_{name}", value)
-    watch = WatchedPlace.from_environment()
+    watch = WatchedSource.from_environment()
     assert (watch.place, watch.alpha, watch.mlflow_version) == ("s3://wines/new", 0.1, "1.26")
     assert watch.training_data.value == "accumulated"
     monkeypatch.setenv("WINE_QUALITY_WATCH_ALPHA", "-1")
     with pytest.raises(ValueError, match="WINE_QUALITY_WATCH_ALPHA is '-1'"):
-        WatchedPlace.from_environment()
+        WatchedSource.from_environment()
     monkeypatch.setenv("WINE_QUALITY_WATCH_ALPHA", "0")
     monkeypatch.setenv("WINE_QUALITY_WATCH_MLFLOW_VERSION", "9")
     with pytest.raises(ValueError, match='unknown MLflow version "9"'):
-        WatchedPlace.from_environment()
+        WatchedSource.from_environment()

@@ -17,7 +17,7 @@ from dagster import (
 )
 
 from wine_quality.defs.io_manager import PlainFormatIOManager
-from wine_quality.defs.model.parts import require_same_split
+from wine_quality.defs.model.training_identity import require_same_split
 from wine_quality.defs.model.values import (
     BestPoint,
     ChampionDecision,
@@ -27,7 +27,7 @@ from wine_quality.defs.model.values import (
     TrainedModel,
 )
 from wine_quality.defs.value_codec import from_frame, from_record, to_stored
-from wine_quality.engines.places import LeftOut
+from wine_quality.engines.input_files import LeftOut
 from wine_quality.tracking.training import PartsOfTwoTrainingsError, Training
 from wine_quality.wines.inspection import InspectedFile, Inspection
 from wine_quality.wines.loading import LoadedWines

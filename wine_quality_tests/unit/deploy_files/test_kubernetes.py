@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from wine_quality.environments.versions import MLFLOW_VERSIONS
+from wine_quality.environments.mlflow_versions import MLFLOW_VERSIONS
 from wine_quality.paths import PROJECT_ROOT
 from wine_quality.stack.settings import FOLDER
 

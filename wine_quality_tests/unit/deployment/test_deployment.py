@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from wine_quality.environments.versions import MLFLOW_VERSIONS, MODEL_PACKAGES
+from wine_quality.environments.mlflow_versions import MLFLOW_VERSIONS, MODEL_PACKAGES
 from wine_quality.packaging.image import dockerfile, write_context
 from wine_quality.packaging.repository import SERVED, SETTINGS, write_repository
 from wine_quality.packaging.requirements import LOCKS, locked, pins

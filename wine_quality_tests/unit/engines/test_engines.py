@@ -16,12 +16,12 @@ from sklearn.linear_model import ElasticNet
 from wine_quality.datasets.contract import COLUMNS
 from wine_quality.engines.batches import UnreadableFile
 from wine_quality.engines.broken_rules import ContractBroken
+from wine_quality.engines.input_files import expand
 from wine_quality.engines.membership import MULTIPLIERS, SCALES, TEST, Membership, groups_of
 from wine_quality.engines.parquet_reader import ParquetReader
-from wine_quality.engines.part_sums import PartSums
-from wine_quality.engines.places import expand
 from wine_quality.engines.sample import CAPACITY, RowSample, stride_for
 from wine_quality.engines.scoring_pass import score_test_part
+from wine_quality.engines.split_sums import SplitSums
 from wine_quality.engines.training_pass import sample_of, sum_files, total_of
 from wine_quality.models.elastic_net.fit_moments import fit_from_moments
 from wine_quality.models.elastic_net.moments import Moments
@@ -134,13 +134,13 @@ def test_sums_of_packaged_wines(engine, packaged):
     direct = ElasticNet(alpha=0.01, l1_ratio=0.5).fit(train[:, :-1], train[:, -1])
     model = fit_from_moments(total.train, 0.01, 0.5)
     assert model.coef_ == pytest.approx(direct.coef_, rel=1e-9, abs=1e-12)
-    again = PartSums.from_plain(json.loads(json.dumps(total.to_plain())))
+    again = SplitSums.from_plain(json.loads(json.dumps(total.to_plain())))
     assert np.array_equal(again.train.cross, total.train.cross)
     assert again.folds[2].n == total.folds[2].n
     with pytest.raises(ValueError, match="same test fraction, folds and seed"):
-        total + PartSums.none(Membership(seed=41))
+        total + SplitSums.none(Membership(seed=41))
     with pytest.raises(ValueError, match="not the sums"):
-        PartSums.from_plain({})
+        SplitSums.from_plain({})
 
 
 def test_many_pieces_blocks_and_shifts(engine, tmp_path):

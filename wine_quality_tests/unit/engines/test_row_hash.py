@@ -125,12 +125,12 @@ def test_the_same_file_touched_is_the_same_version(tmp_path):
     first = streamed(path, tmp_path / "history")
     os.utime(path, (1, 1))
     again = streamed(path, tmp_path / "history")
-    assert again.remembered == first.remembered
+    assert again.accepted == first.accepted
 
 
 def test_sums_of_before_there_was_a_hash_are_added_up(tmp_path):
     """As an older commit left them: the data keeps a hash, of the files' own."""
-    from wine_quality.history.remembered import list_versions, write_object
+    from wine_quality.history.accepted_files import list_versions, write_object
 
     base = tmp_path / "history"
     streamed(parquet(tmp_path / "a.parquet", WINES[:900]), base)
@@ -138,7 +138,7 @@ def test_sums_of_before_there_was_a_hash_are_added_up(tmp_path):
         [version] = list_versions(store, root)
         plain = json.loads(Path(version.path).read_text())
         assert plain.pop("rows_hash")
-        file = streamed(str(tmp_path / "a.parquet"), tmp_path / "x").remembered[0]
+        file = streamed(str(tmp_path / "a.parquet"), tmp_path / "x").accepted[0]
         Path(version.path).unlink()
         write_object(store, root, file, json.dumps(plain).encode(), "sums.json")
     both = streamed(parquet(tmp_path / "b.parquet", WINES[900:]), base, accumulated=True)

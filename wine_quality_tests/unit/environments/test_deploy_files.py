@@ -16,7 +16,7 @@ from wine_quality.environments.deploy_files import (
     deploy_files,
     newest_first,
 )
-from wine_quality.environments.versions import MLFLOW_VERSIONS
+from wine_quality.environments.mlflow_versions import MLFLOW_VERSIONS
 from wine_quality.paths import PROJECT_ROOT
 
 DEPLOY = PROJECT_ROOT / "deploy"

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from wine_quality.environments import build, interpreters
-from wine_quality.environments.versions import DEFAULT_VERSION, MLFLOW_VERSIONS, get_version
+from wine_quality.environments.mlflow_versions import DEFAULT_VERSION, MLFLOW_VERSIONS, get_version
 from wine_quality.paths import PROJECT_ROOT
 
 REQUIREMENTS = PROJECT_ROOT / "deploy" / "requirements"

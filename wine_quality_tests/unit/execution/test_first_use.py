@@ -25,7 +25,11 @@ from wine_quality.dagster_support.dagster_private import (
     capture_interrupts,
 )
 from wine_quality.environments import build
-from wine_quality.environments.versions import EnvironmentMissingError, MlflowVersion, get_version
+from wine_quality.environments.mlflow_versions import (
+    EnvironmentMissingError,
+    MlflowVersion,
+    get_version,
+)
 from wine_quality.execution.first_use import require_environment
 from wine_quality.paths import PROJECT_ROOT
 from wine_quality_tests.support.servers import await_condition

@@ -12,7 +12,7 @@ import pytest
 from dagster import DagsterInstance, DagsterRunStatus, job
 
 from wine_quality.dagster_support.dagster_private import WorkerStatus
-from wine_quality.environments.versions import MLFLOW_VERSIONS
+from wine_quality.environments.mlflow_versions import MLFLOW_VERSIONS
 from wine_quality.execution import code_state as code_state_module
 from wine_quality.execution import lost_runs, messages
 from wine_quality.execution.code_state import code_state

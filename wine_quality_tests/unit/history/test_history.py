@@ -1,4 +1,4 @@
-"""The files that are remembered: whole or not at all, in order, and never the wrong version."""
+"""The files that were accepted: whole or not at all, in order, and never the wrong version."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from wine_quality.dagster_support.run_tag_names import ARRIVED_TAG
 from wine_quality.datasets.accumulate import ConflictPolicy, TrainingData
 from wine_quality.defs.data.arrival_tags import arrived_at, tags_of
-from wine_quality.history.remembered import RememberedFile, key_of, write_version
+from wine_quality.history.accepted_files import AcceptedFile, key_of, write_version
 from wine_quality.history.wine_history import HistoryError, WineHistory
 from wine_quality.paths import PACKAGED_RED_WINE, PROJECT_ROOT
 from wine_quality.sources.arrivals import Arrival
@@ -47,10 +47,10 @@ def history(request, tmp_path, s3) -> WineHistory:
     return WineHistory(base_path=f"s3://wines/{tmp_path.name}/history")
 
 
-def test_what_is_remembered_comes_back_oldest_first(history):
+def test_what_was_accepted_comes_back_oldest_first(history):
     assert history.load() == []
-    history.remember("s3://new/b.csv", frame(0, 50), arrived=200.0)
-    history.remember("https://user:pw@host/a.csv?sig=1", frame(50, 80, "cd"), arrived=100.000001)
+    history.accept("s3://new/b.csv", frame(0, 50), arrived=200.0)
+    history.accept("https://user:pw@host/a.csv?sig=1", frame(50, 80, "cd"), arrived=100.000001)
     [(first, rows), (second, _)] = history.load()
     assert (first.source, first.rows, first.sha256) == ("https://host/a.csv?…", 30, "cd" * 32)
     assert first.arrived == "1970-01-01T00:01:40.000001+00:00"
@@ -64,31 +64,31 @@ def test_what_is_remembered_comes_back_oldest_first(history):
 
 
 def test_the_newest_version_of_a_file_counts(history):
-    history.remember("/new/a.csv", frame(0, 10, "11"), arrived=10)
-    history.remember("/new/a.csv", frame(0, 30, "33"), arrived=30)
-    assert history.remember("/new/a.csv", frame(0, 20, "22"), arrived=20) is None
+    history.accept("/new/a.csv", frame(0, 10, "11"), arrived=10)
+    history.accept("/new/a.csv", frame(0, 30, "33"), arrived=30)
+    assert history.accept("/new/a.csv", frame(0, 20, "22"), arrived=20) is None
     [(file, _)] = history.load()
     assert (file.rows, file.microseconds) == (30, 30_000_000)
     # Written by a run that did not see the newer one yet.
     with history.store() as (store, root):
-        late = RememberedFile(file.key, "/new/a.csv", "44" * 32, 25_000_000, 25)
+        late = AcceptedFile(file.key, "/new/a.csv", "44" * 32, 25_000_000, 25)
         write_version(store, root, late, frame(0, 25))
         assert len(store.find(root)) == 2
     [(file, _)] = history.load()
     assert file.rows == 30
-    history.remember("/new/a.csv", frame(0, 40, "55"), arrived=40)
+    history.accept("/new/a.csv", frame(0, 40, "55"), arrived=40)
     with history.store() as (store, root):
         assert len(store.find(root)) == 1
 
 
 def test_the_same_content_keeps_its_place_unless_it_arrives_again(history):
-    history.remember("/new/a.csv", frame(0, 10, "11"), arrived=10)
-    history.remember("/new/b.csv", frame(10, 20, "22"), arrived=20)
-    history.remember("/new/a.csv", frame(0, 10, "11"))
+    history.accept("/new/a.csv", frame(0, 10, "11"), arrived=10)
+    history.accept("/new/b.csv", frame(10, 20, "22"), arrived=20)
+    history.accept("/new/a.csv", frame(0, 10, "11"))
     assert sources(history) == ["/new/a.csv", "/new/b.csv"]
-    history.remember("/new/a.csv", frame(0, 10, "11"), arrived=30)
+    history.accept("/new/a.csv", frame(0, 10, "11"), arrived=30)
     assert sources(history) == ["/new/b.csv", "/new/a.csv"]
-    history.remember("/new/b.csv", frame(10, 30, "33"))  # read now
+    history.accept("/new/b.csv", frame(10, 30, "33"))  # read now
     assert sources(history) == ["/new/a.csv", "/new/b.csv"]
 
 
@@ -100,7 +100,7 @@ def test_of_runs_side_by_side_one_sees_both(history):
         mine = WineHistory(base_path=history.base_path)
         assert mine.load() == []  # what a cache might keep
         together.wait(30)
-        mine.remember(f"/new/{number}.csv", frame(number, number + 5), arrived=number)
+        mine.accept(f"/new/{number}.csv", frame(number, number + 5), arrived=number)
         return len(mine.load())
 
     with ThreadPoolExecutor(4) as pool:
@@ -108,7 +108,7 @@ def test_of_runs_side_by_side_one_sees_both(history):
 
 
 def test_a_damaged_object_is_named(history):
-    file = history.remember("/new/a.csv", frame(0, 400), arrived=10)
+    file = history.accept("/new/a.csv", frame(0, 400), arrived=10)
     with history.store() as (store, root):
         [path] = store.find(root)
         whole = store.cat_file(path)
@@ -118,7 +118,7 @@ def test_a_damaged_object_is_named(history):
                 history.load()
             assert path in str(error.value)
             assert f"make forget FILE={file.key}" in str(error.value)
-    history.remember("/new/a.csv", frame(0, 400))  # read once more, it is whole again
+    history.accept("/new/a.csv", frame(0, 400))  # read once more, it is whole again
     assert len(history.load()) == 1
 
 
@@ -134,14 +134,14 @@ _BEFORE_THE_NAME = "pathlib.Path.replace = lambda *_: os.kill(os.getpid(), signa
 )
 def test_a_killed_write_leaves_nothing_that_is_read(tmp_path, fault, ended_by):
     history = WineHistory(base_path=str(tmp_path))
-    history.remember("/new/a.csv", frame(0, 10), arrived=10)
+    history.accept("/new/a.csv", frame(0, 10), arrived=10)
     code = f"""
 import os, pathlib, signal
 from resource import RLIMIT_FSIZE, setrlimit
 from wine_quality_tests.unit.history.test_history import WineHistory, frame
 rows = frame(0, 400)
 {fault}
-WineHistory(base_path={str(tmp_path)!r}).remember("/new/a.csv", rows, arrived=20)
+WineHistory(base_path={str(tmp_path)!r}).accept("/new/a.csv", rows, arrived=20)
 """
     done = subprocess.run(
         [sys.executable, "-c", code],
@@ -162,7 +162,7 @@ def test_a_place_that_cannot_be_used_is_named(tmp_path, s3):
     (tmp_path / "file").write_text("x")
     for base in (str(tmp_path / "file" / "history"), "s3://nowhere/history", "gopher://host/x"):
         with pytest.raises(HistoryError, match=r"cannot be used: .*base_path") as error:
-            WineHistory(base_path=base).remember("/new/a.csv", frame(0, 10))
+            WineHistory(base_path=base).accept("/new/a.csv", frame(0, 10))
         assert base in str(error.value)
 
 
@@ -202,7 +202,7 @@ def write(path: Path, rows: list[str]) -> str:
     return str(path)
 
 
-def test_the_packaged_wines_are_not_remembered(tmp_path):
+def test_the_packaged_wines_are_not_kept_there(tmp_path):
     history = WineHistory(base_path=str(tmp_path / "history"))
     for choice in TrainingData:
         wines, said = loaded(history, training_data=choice)
@@ -213,7 +213,7 @@ def test_the_packaged_wines_are_not_remembered(tmp_path):
             "data_files": 1,
         }
         assert len(wines.frame) == 1599
-        assert wines.remembered is None
+        assert wines.accepted_file is None
     assert said == [
         f"No file is remembered in {history.base} yet: this run trains on "
         "wine_quality/datasets/winequality-red.csv."
@@ -230,7 +230,7 @@ def test_files_accumulate_whatever_the_runs_trained_on(tmp_path):
         loaded(history, csv_url=str(bad))
     alone, _ = loaded(history, csv_url=first)
     assert alone.frame.attrs["training_data"] == "newest"
-    assert alone.remembered.source == first
+    assert alone.accepted_file.source == first
     both, _ = loaded(history, csv_url=second, training_data=TrainingData.accumulated)
     pd.testing.assert_frame_equal(both.frame, wines(PACKAGED_RED_WINE), check_exact=True)
     assert both.frame.attrs == {
@@ -242,9 +242,9 @@ def test_files_accumulate_whatever_the_runs_trained_on(tmp_path):
     }
     assert [share.rows for _, share in both.files] == [800, 899]
     assert [share.duplicates for _, share in both.files] == [0, 100]
-    assert both.file_sha256 == both.remembered.sha256 != both.origin.data_sha256
+    assert both.file_sha256 == both.accepted_file.sha256 != both.origin.data_sha256
     again, _ = loaded(history, training_data=TrainingData.accumulated)
-    assert (again.origin.data_sha256, again.bytes_read, again.remembered) == (
+    assert (again.origin.data_sha256, again.bytes_read, again.accepted_file) == (
         both.origin.data_sha256,
         0,
         None,
@@ -301,7 +301,7 @@ def test_forgetting_a_file(home, tmp_path, capsys):
     (tmp_path / "other").mkdir()
     names.append(write(tmp_path / "other" / "1.csv", ROWS[:8]))
     history = WineHistory()
-    keys = [loaded(history, csv_url=name)[0].remembered.key for name in names]
+    keys = [loaded(history, csv_url=name)[0].accepted_file.key for name in names]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DAGSTER_HOME", str(dagster_home()))
         with DagsterInstance.get() as instance:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from dagster import Config, job, op
 
-from wine_quality.environments.versions import MlflowVersion
+from wine_quality.environments.mlflow_versions import MlflowVersion
 from wine_quality.escaping import escaped
 from wine_quality.packaging.image import dockerfile
 from wine_quality.packaging.repository import write_repository

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from wine_quality.environments.versions import MLFLOW_VERSIONS
+from wine_quality.environments.mlflow_versions import MLFLOW_VERSIONS
 from wine_quality.stack import settings
 from wine_quality.stack.platform import Platform
 from wine_quality.stack.settings import EXAMPLE, FOLDER, StackError, read_file

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from wine_quality.defs.io_manager import PlainFormatIOManager, s3_options
-from wine_quality.environments.versions import get_version
+from wine_quality.environments.mlflow_versions import get_version
 from wine_quality.tracking.resource import MlflowTracker
 from wine_quality.tracking.servers.embedded_store import embedded_uri
 from wine_quality.tracking.servers.links import mlflow_link

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from wine_quality.environments.versions import MLFLOW_VERSIONS
+from wine_quality.environments.mlflow_versions import MLFLOW_VERSIONS
 from wine_quality.tracking.servers.server_check import TrackingServerError, check_server
 
 VERSION = MLFLOW_VERSIONS["3"]

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from wine_quality.environments.versions import get_version
+from wine_quality.environments.mlflow_versions import get_version
 from wine_quality.paths import PROJECT_ROOT
 from wine_quality.stack.dagster import webserver_ready
 from wine_quality.up.http_head import MalformedRequestError, RequestHead

@@ -14,7 +14,7 @@ import pytest
 import requests
 import uvicorn
 
-from wine_quality.environments.versions import MLFLOW_VERSIONS
+from wine_quality.environments.mlflow_versions import MLFLOW_VERSIONS
 from wine_quality.stack.tracking import guard_variables
 from wine_quality.tracking.servers.addresses import UIS
 from wine_quality.webserver.guard import VARIABLE, allowed_hosts, refusal

@@ -105,7 +105,7 @@ def test_all_files_below_a_place(place, tmp_path):
     put(below, "_SUCCESS.parquet", 10, 9, tmp_path)
     done, _ = streamed(history, below)
     assert [one.file.rows for one in done.read] == [20_000, 20_000]
-    assert len(done.remembered) == 2 and not done.accumulated
+    assert len(done.accepted) == 2 and not done.accumulated
     split = StreamedSplit.from_plain(json.loads(json.dumps(done.split.to_stored())))
     assert_trains_on(split, np.concatenate(parts))
     assert split.data.training_engine == "duckdb" and split.data.data_files == 2
@@ -153,7 +153,7 @@ def test_only_the_new_file_is_read_and_a_bad_one_is_taken_away(place, tmp_path):
     # With no new file nothing is read at all.
     again, _ = streamed(history, training_data=ACCUMULATED)
     assert not again.read and again.split.data.data_sha256 == both.split.data.data_sha256
-    history.forget(both.remembered[0].key)
+    history.forget(both.accepted[0].key)
     rest, _ = streamed(history, training_data=ACCUMULATED)
     assert_trains_on(rest.split, first)
     assert rest.split.data.data_sha256 == alone.split.data.data_sha256

@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from wine_quality.engines.part_sums import PartSums
 from wine_quality.engines.row_hash import RowsHash
 from wine_quality.engines.sample import RowSample
-from wine_quality.history.remembered import (
+from wine_quality.engines.split_sums import SplitSums
+from wine_quality.history.accepted_files import (
     SUMS,
+    AcceptedFile,
     DamagedObjectError,
-    RememberedFile,
-    Version,
+    FileVersion,
     read_object,
     write_object,
 )
@@ -27,7 +27,7 @@ SAMPLED_ROWS = 2048
 
 
 @dataclass(frozen=True, eq=False)
-class RememberedSums:
+class AcceptedSums:
     """What one file adds to those that are accumulated.
 
     Attributes:
@@ -39,16 +39,16 @@ class RememberedSums:
         rows_hash: Of its rows; None of a file that was summed up before there was one.
     """
 
-    file: RememberedFile
+    file: AcceptedFile
     path: str
     version: str
-    sums: PartSums
+    sums: SplitSums
     sample: RowSample
     rows_hash: RowsHash | None
 
 
 def write_sums(
-    store: AbstractFileSystem, root: str, file: RememberedFile, found: RememberedSums
+    store: AbstractFileSystem, root: str, file: AcceptedFile, found: AcceptedSums
 ) -> str:
     """Store them, whole or not at all; the path of the object."""
     plain = {
@@ -65,7 +65,7 @@ def write_sums(
     return write_object(store, root, file, json.dumps(plain).encode(), SUMS)
 
 
-def read_sums(store: AbstractFileSystem, version: Version) -> RememberedSums:
+def read_sums(store: AbstractFileSystem, version: FileVersion) -> AcceptedSums:
     """What ``write_sums`` wrote.
 
     Raises:
@@ -75,16 +75,16 @@ def read_sums(store: AbstractFileSystem, version: Version) -> RememberedSums:
     content = read_object(store, version)
     try:
         plain: Mapping = json.loads(content)
-        file = RememberedFile(
+        file = AcceptedFile(
             version.key,
             plain["source"],
             plain["data_sha256"],
             version.microseconds,
             plain["rows"],
         )
-        sums, sample = PartSums.from_plain(plain["sums"]), RowSample.from_plain(plain["sample"])
+        sums, sample = SplitSums.from_plain(plain["sums"]), RowSample.from_plain(plain["sample"])
         kept = plain.get("rows_hash")
         rows_hash = RowsHash.from_plain(kept) if kept else None
-        return RememberedSums(file, plain["path"], plain["version"], sums, sample, rows_hash)
+        return AcceptedSums(file, plain["path"], plain["version"], sums, sample, rows_hash)
     except (ValueError, KeyError, TypeError) as error:
         raise DamagedObjectError(f"{version.path} holds no sums ({error})") from error

@@ -46,16 +46,16 @@ class Registry:
         return self._connected().registry(self.name).holder(CHAMPION)
 
     def fetch(self, version: str, folder: Path) -> Path:
-        return fetch(self._connected(), self.name, version, folder).place
+        return fetch(self._connected(), self.name, version, folder).folder
 
-    def is_of(self, version: str, place: Path) -> bool:
+    def is_of(self, version: str, folder: Path) -> bool:
         """Whether a model repository is of that version: another server counts alike.
 
         Raises:
             UntrustedModelError: the version is not signed by this code location.
         """
         claims = self._connected().require_trusted(self.name, version)
-        return json.loads((place / SERVED).read_text())["run_id"] == claims.mlflow_run_id
+        return json.loads((folder / SERVED).read_text())["run_id"] == claims.mlflow_run_id
 
     def _connected(self) -> Tracker:
         if self._tracker is None:
@@ -63,7 +63,7 @@ class Registry:
         return self._tracker
 
 
-class Follower:
+class PromotionFollower:
     """One public address, behind it one ``Backend`` or, while they change, two."""
 
     def __init__(
@@ -131,7 +131,7 @@ class Follower:
             if (
                 early is not None
                 and version == early.version
-                and (not answered or self._registry.is_of(version, early.place))
+                and (not answered or self._registry.is_of(version, early.folder))
             ):
                 early.await_ready()
                 early, ready = None, early
@@ -172,15 +172,15 @@ class Follower:
         """At the first look, what was served last: it loads while the registry is asked, and
         listens only if it is still wanted, or the registry does not answer."""
         first, self._first = self._first, False
-        place = self._last_served() if first else None
-        if place is None:
+        folder = self._last_served() if first else None
+        if folder is None:
             return None
-        python = environment_of(place, self._say)
-        return self._begin(python, place)
+        python = environment_of(folder, self._say)
+        return self._begin(python, folder)
 
-    def _start(self, place: Path) -> Backend:
-        python = environment_of(place, self._say)
-        backend = self._begin(python, place)
+    def _start(self, folder: Path) -> Backend:
+        python = environment_of(folder, self._say)
+        backend = self._begin(python, folder)
         try:
             backend.await_ready()
         except BaseException:
@@ -188,8 +188,8 @@ class Follower:
             raise
         return backend
 
-    def _begin(self, python: Path, place: Path) -> Backend:
-        backend = Backend(python, place, self._public, self._grpc, self._folder / LOG)
+    def _begin(self, python: Path, folder: Path) -> Backend:
+        backend = Backend(python, folder, self._public, self._grpc, self._folder / LOG)
         self._begun = backend
         return backend
 
@@ -230,7 +230,7 @@ class Follower:
             "version": backend.version,
             "http": f"http://{host}:{port}",
             "grpc": f"{host}:{self._grpc}",
-            "place": str(backend.place),
+            "place": str(backend.folder),
             "pid": backend.process.pid,
         }
         making = self._folder / f".{STATUS}"
@@ -250,17 +250,17 @@ class Follower:
 
         def again() -> Backend:
             time.sleep(pause)
-            return self._start(dead.place)
+            return self._start(dead.folder)
 
         self._coming = _in_background(again)
 
     def _last_served(self) -> Path | None:
         try:
             status = json.loads((self._folder / STATUS).read_text())
-            place = Path(status["place"])
+            folder = Path(status["place"])
         except (OSError, ValueError, KeyError):
             return None
-        return place if status["name"] == self._registry.name and place.exists() else None
+        return folder if status["name"] == self._registry.name and folder.exists() else None
 
     def _stop(self) -> None:
         backends = [*self._leaving, *([self._serving] if self._serving else [])]

@@ -14,7 +14,7 @@ from wine_quality.upkeep.data_services import DataServices
 
 
 @contextmanager
-def one_moment(services: DataServices) -> Iterator[tuple[dict[str, str], float]]:
+def simultaneous_snapshots(services: DataServices) -> Iterator[tuple[dict[str, str], float]]:
     """Snapshots for ``pg_dump --snapshot``, by database, in the order taken; and seconds between
     the first and the last. They hold inside the ``with`` only."""
     with ExitStack() as stack:

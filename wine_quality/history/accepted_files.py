@@ -40,7 +40,7 @@ class DamagedObjectError(ShownError):
 
 
 @dataclass(frozen=True)
-class RememberedFile:
+class AcceptedFile:
     """One accepted file.
 
     Attributes:
@@ -63,10 +63,11 @@ class RememberedFile:
 
 
 @dataclass(frozen=True, order=True)
-class Version:
+class FileVersion:
     """What the name of an object says; the last of a key is the one that counts.
 
-    ``kind`` is ``ROWS`` or ``SUMS``; of one moment the sums come later, being those of the rows.
+    ``kind`` is ``ROWS`` or ``SUMS``; of two with the same time the sums come
+    later, being those of the rows.
     """
 
     microseconds: int
@@ -79,8 +80,8 @@ class Version:
 
 def iso_time(seconds: float) -> str:
     """In UTC, to the microsecond."""
-    moment = datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc)
-    return moment.isoformat(timespec="microseconds")
+    time = datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc)
+    return time.isoformat(timespec="microseconds")
 
 
 def key_of(url: str) -> str:
@@ -101,12 +102,14 @@ def key_of(url: str) -> str:
     return f"{name.lstrip('.')[:60] or 'file'}-{fingerprint}"
 
 
-def hash_matches(version: Version, sha256: str) -> bool:
+def hash_matches(version: FileVersion, sha256: str) -> bool:
     """Whether it is a version with this content."""
     return sha256.startswith(version.file_hash)
 
 
-def list_versions(store: AbstractFileSystem, root: str, key: str | None = None) -> list[Version]:
+def list_versions(
+    store: AbstractFileSystem, root: str, key: str | None = None
+) -> list[FileVersion]:
     """Of all files, or of one, in order."""
     found = []
     for path in store.find(f"{root}/{key}" if key else root):
@@ -114,29 +117,31 @@ def list_versions(store: AbstractFileSystem, root: str, key: str | None = None) 
         said = _VERSION.fullmatch(name)
         if said:
             holder = folder.rpartition("/")[2]
-            found.append(Version(int(said[1]), said[4], said[2], said[3], holder, str(path)))
+            found.append(FileVersion(int(said[1]), said[4], said[2], said[3], holder, str(path)))
     return sorted(found)
 
 
-def newest_versions(store: AbstractFileSystem, root: str, kind: str | None = None) -> list[Version]:
+def newest_versions(
+    store: AbstractFileSystem, root: str, kind: str | None = None
+) -> list[FileVersion]:
     """The version that counts of each file, in order.
 
     Args:
-        kind: Only files whose newest version is kept so; of one moment there may be both kinds.
+        kind: Only files whose newest version is kept so; there may be both of the same time.
     """
     versions = list_versions(store, root)
-    moments = {version.key: version.microseconds for version in versions}
+    newest = {version.key: version.microseconds for version in versions}
     counting = {
         version.key: version
         for version in versions
-        if version.microseconds == moments[version.key] and kind in (None, version.kind)
+        if version.microseconds == newest[version.key] and kind in (None, version.kind)
     }
     return sorted(counting.values())
 
 
 def read_version(
-    store: AbstractFileSystem, version: Version
-) -> tuple[RememberedFile, pd.DataFrame]:
+    store: AbstractFileSystem, version: FileVersion
+) -> tuple[AcceptedFile, pd.DataFrame]:
     """The file and its wines, without ``attrs``.
 
     Raises:
@@ -146,14 +151,14 @@ def read_version(
     content = read_object(store, version)
     frame = read_parquet(io.BytesIO(content))
     said, frame.attrs = frame.attrs, {}
-    file = RememberedFile(
+    file = AcceptedFile(
         version.key, said["source"], said["data_sha256"], version.microseconds, len(frame)
     )
     return file, frame
 
 
 def write_version(
-    store: AbstractFileSystem, root: str, file: RememberedFile, frame: pd.DataFrame
+    store: AbstractFileSystem, root: str, file: AcceptedFile, frame: pd.DataFrame
 ) -> str:
     """Store it, whole or not at all; the path of the object."""
     stored = frame.copy(deep=False)
@@ -167,7 +172,7 @@ def write_version(
     return write_object(store, root, file, buffer.getvalue(), ROWS)
 
 
-def read_object(store: AbstractFileSystem, version: Version) -> bytes:
+def read_object(store: AbstractFileSystem, version: FileVersion) -> bytes:
     """What was stored under its name.
 
     Raises:
@@ -181,7 +186,7 @@ def read_object(store: AbstractFileSystem, version: Version) -> bytes:
 
 
 def write_object(
-    store: AbstractFileSystem, root: str, file: RememberedFile, content: bytes, kind: str
+    store: AbstractFileSystem, root: str, file: AcceptedFile, content: bytes, kind: str
 ) -> str:
     """Store it, whole or not at all; the path of the object."""
     hashes = f"{file.sha256[:_HASH_LENGTH]}-{_short_hash(content)}"
@@ -193,7 +198,7 @@ def write_object(
     return path
 
 
-def delete_version(store: AbstractFileSystem, version: Version) -> None:
+def delete_version(store: AbstractFileSystem, version: FileVersion) -> None:
     with suppress(FileNotFoundError):  # another run was faster
         store.rm_file(version.path)
 

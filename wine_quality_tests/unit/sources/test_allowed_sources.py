@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from wine_quality.engines.batches import UnreadableFile
-from wine_quality.engines.places import expand, find_files
+from wine_quality.engines.input_files import expand, find_files
 from wine_quality.paths import PACKAGED_RED_WINE
 from wine_quality.policy.settings import EVERYTHING, trust_the_caller
 from wine_quality.sources import allowed
-from wine_quality.sources.allowed import ForbiddenSource, check_allowed
+from wine_quality.sources.allowed_sources import ForbiddenSource, check_allowed
 from wine_quality.sources.arrivals import list_arrivals
 from wine_quality.sources.source import SourceError, SourceLimits, read_source
 from wine_quality_tests.support.web_faults import WINES, WebFaults

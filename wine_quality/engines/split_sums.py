@@ -12,7 +12,7 @@ from wine_quality.models.elastic_net.moments import Moments
 
 
 @dataclass(frozen=True, eq=False)
-class PartSums:
+class SplitSums:
     """What a pass over some rows leaves: a few hundred numbers, that add up.
 
     Attributes:
@@ -26,14 +26,14 @@ class PartSums:
     folds: tuple[Moments, ...]
 
     @classmethod
-    def of(cls, moments: Mapping[int, Moments], membership: Membership) -> PartSums:
+    def of(cls, moments: Mapping[int, Moments], membership: Membership) -> SplitSums:
         """From what ``BlockSums`` made."""
         nothing = Moments.none(NAMES)
         folds = tuple(moments.get(fold, nothing) for fold in range(membership.folds))
         return cls(membership, moments.get(TEST, nothing), folds)
 
     @classmethod
-    def none(cls, membership: Membership) -> PartSums:
+    def none(cls, membership: Membership) -> SplitSums:
         """Of no rows."""
         return cls.of({}, membership)
 
@@ -42,7 +42,7 @@ class PartSums:
         """Of all folds."""
         return Moments.total(self.folds)
 
-    def __add__(self, other: PartSums) -> PartSums:
+    def __add__(self, other: SplitSums) -> SplitSums:
         """Of the rows of both.
 
         Raises:
@@ -50,9 +50,9 @@ class PartSums:
         """
         self._check_membership(other)
         folds = zip(self.folds, other.folds, strict=True)
-        return PartSums(self.membership, self.test + other.test, tuple(a + b for a, b in folds))
+        return SplitSums(self.membership, self.test + other.test, tuple(a + b for a, b in folds))
 
-    def __sub__(self, other: PartSums) -> PartSums:
+    def __sub__(self, other: SplitSums) -> SplitSums:
         """Without the rows of a file that was added before.
 
         Raises:
@@ -60,9 +60,9 @@ class PartSums:
         """
         self._check_membership(other)
         folds = zip(self.folds, other.folds, strict=True)
-        return PartSums(self.membership, self.test - other.test, tuple(a - b for a, b in folds))
+        return SplitSums(self.membership, self.test - other.test, tuple(a - b for a, b in folds))
 
-    def _check_membership(self, other: PartSums) -> None:
+    def _check_membership(self, other: SplitSums) -> None:
         if self.membership != other.membership:
             raise ValueError(
                 f"sums of rows divided by {self.membership} and by {other.membership} do not add "
@@ -78,7 +78,7 @@ class PartSums:
         }
 
     @classmethod
-    def from_plain(cls, plain: Mapping[str, Any]) -> PartSums:
+    def from_plain(cls, plain: Mapping[str, Any]) -> SplitSums:
         """What ``to_plain`` made.
 
         Raises:

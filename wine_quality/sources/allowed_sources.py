@@ -97,9 +97,9 @@ def check_path(path: str | Path, url: str = "") -> None:
     if text == str(PACKAGED_RED_WINE):
         return
     roots = [os.path.realpath(root) for root in _roots()]
-    for place in {text, _before_pattern(text)}:
+    for path in {text, _before_pattern(text)}:
         try:
-            real = os.path.realpath(place)
+            real = os.path.realpath(path)
         except ValueError as error:  # a NUL
             raise SourceError(f"{url or text} is no usable path ({error}).") from error
         if not any(os.path.commonpath([real, root]) == root for root in roots):
@@ -199,9 +199,9 @@ def _contains(network: str, address: Address) -> bool:
 def _check_bucket(url: str) -> None:
     """A bucket, or a bucket and a prefix with a slash, of the list."""
     wanted = url.partition("://")[2]
-    for allowed in [*_items(BUCKETS), *_own_places("s3")]:
-        place = allowed.removeprefix("s3://").rstrip("/")
-        if place == ANY or wanted.rstrip("/") == place or wanted.startswith(f"{place}/"):
+    for allowed in [*_items(BUCKETS), *_own_sources("s3")]:
+        bucket = allowed.removeprefix("s3://").rstrip("/")
+        if bucket == ANY or wanted.rstrip("/") == bucket or wanted.startswith(f"{bucket}/"):
             return
     raise _forbidden(url, "its bucket or prefix is not among those that are read here", BUCKETS)
 
@@ -209,17 +209,17 @@ def _check_bucket(url: str) -> None:
 def _roots() -> list[str]:
     return [
         unquote(urlsplit(root).path) if root.startswith("file:") else os.path.expanduser(root)
-        for root in [*_items(ROOTS), *_own_places("file")]
+        for root in [*_items(ROOTS), *_own_sources("file")]
     ]
 
 
-def _own_places(scheme: str) -> list[str]:
+def _own_sources(scheme: str) -> list[str]:
     """The watched place and the history: whoever set them wants their files to be read."""
     from wine_quality.paths import home
 
     history = os.environ.get("WINE_QUALITY_HISTORY") or str(home() / "history")
-    places = [os.environ.get(_WATCHED, ""), history]
-    return [place for place in places if place and scheme_of(place) == scheme]
+    sources = [os.environ.get(_WATCHED, ""), history]
+    return [source for source in sources if source and scheme_of(source) == scheme]
 
 
 def _before_pattern(path: str) -> str:

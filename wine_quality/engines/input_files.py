@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING, NamedTuple
 
 from wine_quality.engines.batches import UnreadableFile
 from wine_quality.escaping import escaped
-from wine_quality.sources.allowed import check_allowed, check_path
+from wine_quality.sources.allowed_sources import check_allowed, check_path
 from wine_quality.sources.arrivals import is_text
 from wine_quality.sources.s3 import s3_options
 from wine_quality.sources.transfer import SourceError
@@ -56,31 +56,31 @@ class Found(NamedTuple):
     left_out: Sequence[LeftOut]
 
 
-def expand(places: Sequence[str]) -> list[str]:
+def expand(patterns: Sequence[str]) -> list[str]:
     """The paths of ``find_files``. Raises as that does."""
-    return find_files(places).paths
+    return find_files(patterns).paths
 
 
-def find_files(places: Sequence[str]) -> Found:
-    """The files that the places name: files, patterns such as ``s3://wines/2024/*.parquet``, and
-    folders or prefixes that end with a slash, whose Parquet and CSV files at any depth are meant
-    (``SUFFIXES``).
+def find_files(patterns: Sequence[str]) -> Found:
+    """The files that the patterns name: single files, globs such as ``s3://wines/2024/*.parquet``,
+    and folders or prefixes that end with a slash, whose Parquet and CSV files at any depth are
+    meant (``SUFFIXES``).
 
     Whoever may put a file into a folder must not be able to keep the others from being read: what
     is forbidden among many is left out. One that is named by itself is refused.
 
     Raises:
-        UnreadableFile: a place holds no file that may be read, or cannot be asked.
+        UnreadableFile: a pattern holds no file that may be read, or cannot be asked.
     """
     paths: list[str] = []
     left_out: list[LeftOut] = []
-    for place in places:
+    for pattern in patterns:
         try:
-            found = _of_s3(place) if place.startswith("s3://") else _of_disk(place)
+            found = _of_s3(pattern) if pattern.startswith("s3://") else _of_disk(pattern)
         except SourceError as error:
             raise UnreadableFile(str(error)) from error
         except _faults() as error:
-            raise UnreadableFile(f"{place} cannot be listed: {_keys_hint(error)}") from error
+            raise UnreadableFile(f"{pattern} cannot be listed: {_keys_hint(error)}") from error
         good = []
         for path in found:
             reason = _against(path)
@@ -88,13 +88,13 @@ def find_files(places: Sequence[str]) -> Found:
                 left_out.append(LeftOut(escaped(path), reason))
             else:
                 good.append(path)
-        if found == [place] and left_out and not good:
+        if found == [pattern] and left_out and not good:
             raise UnreadableFile(left_out[-1].reason)
         if not good:
             why = f" {left_out[-1].reason}" if found and left_out else ""
             raise UnreadableFile(
-                f"{place} names no file that can be read.{why} Check the path, and its pattern; a "
-                "folder or an s3:// prefix ends with a slash, and its files with "
+                f"{pattern} names no file that can be read.{why} Check the path, and its pattern; "
+                "a folder or an s3:// prefix ends with a slash, and its files with "
                 f"{', '.join(SUFFIXES)}."
             )
         paths += sorted(good)
@@ -117,30 +117,30 @@ def _against(path: str) -> str:
     return ""
 
 
-def _of_s3(place: str) -> list[str]:
-    check_allowed(place)
+def _of_s3(pattern: str) -> list[str]:
+    check_allowed(pattern)
     store = s3_store()
-    if place.endswith("/"):
-        return [f"s3://{key}" for key in store.find(place) if _is_wines(key, place)]
-    if store.isfile(place):
-        return [place]
-    return [f"s3://{key}" for key in store.glob(place)]
+    if pattern.endswith("/"):
+        return [f"s3://{key}" for key in store.find(pattern) if _is_wines(key, pattern)]
+    if store.isfile(pattern):
+        return [pattern]
+    return [f"s3://{key}" for key in store.glob(pattern)]
 
 
-def _of_disk(place: str) -> list[str]:
-    check_path(place)
-    if os.path.isdir(place):
-        folders = os.walk(place)
+def _of_disk(pattern: str) -> list[str]:
+    check_path(pattern)
+    if os.path.isdir(pattern):
+        folders = os.walk(pattern)
         paths = [os.path.join(folder, name) for folder, _, names in folders for name in names]
-        return [path for path in paths if _is_wines(path, place)]
-    if os.path.isfile(place):
-        return [place]  # also one whose name would be a pattern
-    return [path for path in glob.glob(place) if not os.path.isdir(path)]
+        return [path for path in paths if _is_wines(path, pattern)]
+    if os.path.isfile(pattern):
+        return [pattern]  # also one whose name would be a pattern
+    return [path for path in glob.glob(pattern) if not os.path.isdir(path)]
 
 
-def _is_wines(path: str, place: str) -> bool:
+def _is_wines(path: str, pattern: str) -> bool:
     """Not what Spark and others leave beside their data, such as ``_temporary/`` and ``.crc``."""
-    below = path.removeprefix(place.removeprefix("s3://").rstrip("/"))
+    below = path.removeprefix(pattern.removeprefix("s3://").rstrip("/"))
     hidden = any(part.startswith(("_", ".")) for part in below.split("/"))
     return path.lower().endswith(SUFFIXES) and not hidden
 
