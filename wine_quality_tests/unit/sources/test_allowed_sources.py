@@ -14,14 +14,14 @@ from wine_quality.engines.batches import UnreadableFile
 from wine_quality.engines.input_files import expand, find_files
 from wine_quality.paths import PACKAGED_RED_WINE
 from wine_quality.policy.settings import EVERYTHING, trust_the_caller
-from wine_quality.sources import allowed
+from wine_quality.sources import allowed_sources
 from wine_quality.sources.allowed_sources import ForbiddenSource, check_allowed
 from wine_quality.sources.arrivals import list_arrivals
 from wine_quality.sources.source import SourceError, SourceLimits, read_source
 from wine_quality_tests.support.web_faults import WINES, WebFaults
 
 QUICK = SourceLimits(timeout_seconds=5, total_seconds=20, attempts=1, retry_seconds=0.01)
-LOOPBACK = {allowed.SCHEMES: "http,https", allowed.NETWORKS: "127.0.0.0/8"}
+LOOPBACK = {allowed_sources.SCHEMES: "http,https", allowed_sources.NETWORKS: "127.0.0.0/8"}
 
 
 @pytest.fixture(autouse=True)
@@ -71,26 +71,26 @@ def refused(url: str, variable: str) -> str:
     ],
 )
 def test_addresses_that_are_not_public(web, monkeypatch, host):
-    monkeypatch.setenv(allowed.SCHEMES, "http,https")
+    monkeypatch.setenv(allowed_sources.SCHEMES, "http,https")
     port = web.url.rpartition(":")[2]
-    said = refused(f"http://{host}:{port}/wines.csv", allowed.NETWORKS)
+    said = refused(f"http://{host}:{port}/wines.csv", allowed_sources.NETWORKS)
     assert "is no public address" in said
     assert not web.requests
 
 
 def test_plain_http_is_for_those_who_say_so(web, monkeypatch):
-    monkeypatch.setenv(allowed.NETWORKS, "127.0.0.0/8")
-    refused(f"{web.url}/wines.csv", allowed.SCHEMES)
-    monkeypatch.setenv(allowed.SCHEMES, "http")
+    monkeypatch.setenv(allowed_sources.NETWORKS, "127.0.0.0/8")
+    refused(f"{web.url}/wines.csv", allowed_sources.SCHEMES)
+    monkeypatch.setenv(allowed_sources.SCHEMES, "http")
     assert read_source(f"{web.url}/wines.csv", QUICK).content == WINES
-    refused("https://example.org/wines.csv", allowed.SCHEMES)
+    refused("https://example.org/wines.csv", allowed_sources.SCHEMES)
 
 
 def test_a_list_of_hosts(web, monkeypatch):
     for name, value in LOOPBACK.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setenv(allowed.HOSTS, "wines.example.org, *.example.com")
-    refused(f"{web.url}/wines.csv", allowed.HOSTS)
+    monkeypatch.setenv(allowed_sources.HOSTS, "wines.example.org, *.example.com")
+    refused(f"{web.url}/wines.csv", allowed_sources.HOSTS)
     check_allowed("https://wines.example.org/a.csv")
     check_allowed("https://Red.Wines.EXAMPLE.com./a.csv")
     for other in ("example.com", "badexample.com", "wines.example.org.evil.net", "[::1]"):
@@ -127,22 +127,22 @@ def test_each_hop_of_a_redirect_is_checked(web, names, monkeypatch, path):
         monkeypatch.setenv(name, value)
     port = web.url.rpartition(":")[2]
     names["inside.test"], names["public.test"] = [["127.0.0.2"]], [["127.0.0.1"]]
-    monkeypatch.setenv(allowed.NETWORKS, "127.0.0.1")
+    monkeypatch.setenv(allowed_sources.NETWORKS, "127.0.0.1")
     web.target = f"http://inside.test:{port}/wines.csv"
-    said = refused(f"http://public.test:{port}/{path}", allowed.NETWORKS)
+    said = refused(f"http://public.test:{port}/{path}", allowed_sources.NETWORKS)
     assert "inside.test is at 127.0.0.2" in said
     assert web.requests[path] == 1
     assert not web.requests["wines"]
-    monkeypatch.setenv(allowed.NETWORKS, "127.0.0.0/8")
-    monkeypatch.setenv(allowed.HOSTS, "public.test")
-    refused(f"http://public.test:{port}/{path}", allowed.HOSTS)
+    monkeypatch.setenv(allowed_sources.NETWORKS, "127.0.0.0/8")
+    monkeypatch.setenv(allowed_sources.HOSTS, "public.test")
+    refused(f"http://public.test:{port}/{path}", allowed_sources.HOSTS)
     assert not web.requests["wines"]
 
 
 def test_a_name_that_is_resolved_twice_differently(web, names, monkeypatch):
     """DNS rebinding: whatever the name says later, what was checked is what is connected to."""
-    monkeypatch.setenv(allowed.SCHEMES, "http")
-    monkeypatch.setenv(allowed.NETWORKS, "127.0.0.1")
+    monkeypatch.setenv(allowed_sources.SCHEMES, "http")
+    monkeypatch.setenv(allowed_sources.NETWORKS, "127.0.0.1")
     port = web.url.rpartition(":")[2]
     names["rebinding.test"] = [["127.0.0.1"], ["169.254.169.254"]]
     assert read_source(f"http://rebinding.test:{port}/wines.csv", QUICK).content == WINES
@@ -153,18 +153,18 @@ def test_a_name_that_is_resolved_twice_differently(web, names, monkeypatch):
 
 def test_a_proxy_is_asked_for_named_hosts_only(web, monkeypatch):
     """The address is resolved by the proxy, so it cannot be checked here."""
-    monkeypatch.setenv(allowed.SCHEMES, "http")
+    monkeypatch.setenv(allowed_sources.SCHEMES, "http")
     monkeypatch.setenv("http_proxy", web.url)
-    assert "through a proxy" in refused("http://wines.test/wines.csv", allowed.HOSTS)
+    assert "through a proxy" in refused("http://wines.test/wines.csv", allowed_sources.HOSTS)
     assert not web.requests
-    monkeypatch.setenv(allowed.HOSTS, "wines.test")
+    monkeypatch.setenv(allowed_sources.HOSTS, "wines.test")
     with pytest.raises(SourceError, match="answered 404"):  # by what stands for the proxy
         read_source("http://wines.test/nothing", QUICK)
     assert sum(web.requests.values()) == 1
 
 
 def test_the_watched_url_is_checked_too(web):
-    with pytest.raises(ForbiddenSource, match=allowed.SCHEMES):
+    with pytest.raises(ForbiddenSource, match=allowed_sources.SCHEMES):
         list_arrivals(f"{web.url}/dated", ".csv", QUICK)
 
 
@@ -176,8 +176,8 @@ def test_local_files(tmp_path, monkeypatch):
     (inside / "link.csv").symlink_to(outside / "red wine.csv")
     (inside / "folder").symlink_to(outside)
     file = inside / "red wine.csv"
-    refused(str(file), allowed.ROOTS)
-    monkeypatch.setenv(allowed.ROOTS, f"/nowhere,{inside}")
+    refused(str(file), allowed_sources.ROOTS)
+    monkeypatch.setenv(allowed_sources.ROOTS, f"/nowhere,{inside}")
     monkeypatch.chdir(inside)
     for url in (str(file), file.as_uri(), "red wine.csv", f"{inside}/../wines/red wine.csv"):
         assert read_source(url).content == WINES
@@ -192,10 +192,10 @@ def test_local_files(tmp_path, monkeypatch):
         "/etc/passwd",
         "/proc/self/environ",
     ):
-        refused(url, allowed.ROOTS)
+        refused(url, allowed_sources.ROOTS)
     # Nobody learns what is there.
-    assert refused("/etc/no-such-file", allowed.ROOTS) == refused(
-        "/etc/passwd", allowed.ROOTS
+    assert refused("/etc/no-such-file", allowed_sources.ROOTS) == refused(
+        "/etc/passwd", allowed_sources.ROOTS
     ).replace("passwd", "no-such-file")
 
 
@@ -205,7 +205,7 @@ def test_a_link_that_comes_between_check_and_opening(tmp_path, monkeypatch):
     (tmp_path / "secret.csv").write_bytes(WINES)
     file = inside / "red.csv"
     file.write_bytes(WINES)
-    monkeypatch.setenv(allowed.ROOTS, str(inside))
+    monkeypatch.setenv(allowed_sources.ROOTS, str(inside))
     is_file = Path.is_file
 
     def swapped(path: Path) -> bool:
@@ -214,7 +214,7 @@ def test_a_link_that_comes_between_check_and_opening(tmp_path, monkeypatch):
         return is_file(path)
 
     monkeypatch.setattr(Path, "is_file", swapped)
-    refused(str(file), allowed.ROOTS)
+    refused(str(file), allowed_sources.ROOTS)
 
 
 def test_what_needs_no_setting(tmp_path, monkeypatch, home):
@@ -223,7 +223,7 @@ def test_what_needs_no_setting(tmp_path, monkeypatch, home):
     watched = tmp_path / "arriving"
     watched.mkdir()
     (watched / "a.csv").write_bytes(WINES)
-    refused(str(watched / "a.csv"), allowed.ROOTS)
+    refused(str(watched / "a.csv"), allowed_sources.ROOTS)
     monkeypatch.setenv("WINE_QUALITY_WATCH_PLACE", watched.as_uri())
     assert read_source(str(watched / "a.csv")).content == WINES
     remembered = home / "history" / "a.csv-1" / "1.parquet"
@@ -237,7 +237,7 @@ def test_patterns_and_folders_of_streaming_engines(tmp_path, monkeypatch):
     for folder in (inside, outside):
         folder.mkdir()
         (folder / "a.parquet").write_bytes(b"wines")
-    monkeypatch.setenv(allowed.ROOTS, str(inside))
+    monkeypatch.setenv(allowed_sources.ROOTS, str(inside))
     assert expand([f"{inside}/"]) == expand([f"{inside}/*.parquet"]) == [str(inside / "a.parquet")]
     for place in (
         f"{outside}/",
@@ -246,7 +246,7 @@ def test_patterns_and_folders_of_streaming_engines(tmp_path, monkeypatch):
         f"{inside}/*/../../others/a.parquet",
         f"{inside}/*/../../others/*",
     ):
-        with pytest.raises(UnreadableFile, match=allowed.ROOTS):
+        with pytest.raises(UnreadableFile, match=allowed_sources.ROOTS):
             expand([place])
 
 
@@ -257,7 +257,7 @@ def test_what_is_forbidden_among_streamed_files_is_left_out(tmp_path, monkeypatc
     for folder in (inside, outside):
         folder.mkdir()
         (folder / "a.parquet").write_bytes(b"wines")
-    monkeypatch.setenv(allowed.ROOTS, str(inside))
+    monkeypatch.setenv(allowed_sources.ROOTS, str(inside))
     (inside / "b.parquet").symlink_to(outside / "a.parquet")
     (inside / "c\n\x1b[31m.parquet").symlink_to("/etc/passwd")
     (inside / "d.parquet").symlink_to(inside / "nothing")
@@ -273,9 +273,9 @@ def test_what_is_forbidden_among_streamed_files_is_left_out(tmp_path, monkeypatc
         "e.parquet",
         r"f\xff.parquet",
     ]
-    assert allowed.ROOTS in reasons["b.parquet"] and "UTF-8" in reasons[r"f\xff.parquet"]
+    assert allowed_sources.ROOTS in reasons["b.parquet"] and "UTF-8" in reasons[r"f\xff.parquet"]
     assert all(text.isprintable() for one in found.left_out for text in one)
-    with pytest.raises(UnreadableFile, match=allowed.ROOTS):
+    with pytest.raises(UnreadableFile, match=allowed_sources.ROOTS):
         expand([str(inside / "b.parquet")])
     (inside / "a.parquet").unlink()
     with pytest.raises(UnreadableFile, match="names no file that can be read"):
@@ -286,33 +286,33 @@ def test_buckets(s3, monkeypatch):
     url = "s3://wines/red/wines.csv"
     assert read_source(url, QUICK).content == WINES
     for names in ("wines", "other,s3://wines/red/", "wines/red"):
-        monkeypatch.setenv(allowed.BUCKETS, names)
+        monkeypatch.setenv(allowed_sources.BUCKETS, names)
         assert read_source(url, QUICK).content == WINES
         assert expand(["s3://wines/red/*.csv"]) == [url]
     for names in ("other", "wines/re", "wine", "wines/red/wines"):
-        monkeypatch.setenv(allowed.BUCKETS, names)
-        refused(url, allowed.BUCKETS)
+        monkeypatch.setenv(allowed_sources.BUCKETS, names)
+        refused(url, allowed_sources.BUCKETS)
         for place in (url, "s3://wines/r*/wines.csv", "s3://*/red/wines.csv"):
-            with pytest.raises(UnreadableFile, match=allowed.BUCKETS):
+            with pytest.raises(UnreadableFile, match=allowed_sources.BUCKETS):
                 expand([place])
     monkeypatch.setenv("WINE_QUALITY_WATCH_PLACE", "s3://wines/red/")
     assert read_source(url, QUICK).content == WINES
 
 
 def test_settings_that_make_no_sense_are_named(monkeypatch):
-    monkeypatch.setenv(allowed.SCHEMES, "http")
-    monkeypatch.setenv(allowed.NETWORKS, "10.0.0.0/99")
-    refused("http://127.0.0.1/", allowed.NETWORKS)
+    monkeypatch.setenv(allowed_sources.SCHEMES, "http")
+    monkeypatch.setenv(allowed_sources.NETWORKS, "10.0.0.0/99")
+    refused("http://127.0.0.1/", allowed_sources.NETWORKS)
 
 
 def test_who_calls_is_trusted_unless_the_environment_says_otherwise(tmp_path, monkeypatch):
     (tmp_path / "a.csv").write_bytes(WINES)
-    monkeypatch.setenv(allowed.HOSTS, "example.org")
+    monkeypatch.setenv(allowed_sources.HOSTS, "example.org")
     with pytest.MonkeyPatch.context() as patch:
         for name in EVERYTHING:  # for their values of before to come back
             patch.setenv(name, os.environ.get(name, ""))
-            if name != allowed.HOSTS:
+            if name != allowed_sources.HOSTS:
                 patch.delenv(name)
         trust_the_caller()
         assert read_source(str(tmp_path / "a.csv")).content == WINES
-        assert os.environ[allowed.HOSTS] == "example.org"
+        assert os.environ[allowed_sources.HOSTS] == "example.org"
