@@ -125,6 +125,6 @@ def test_what_arrived_earlier_is_only_counted(tmp_path: Path, s3):
     ],
 )
 def test_the_times_that_stores_write(text, seconds):
-    from wine_quality.sources.s3 import _moment
+    from wine_quality.sources.s3 import _parse_time
 
-    assert _moment(text).timestamp() == seconds
+    assert _parse_time(text).timestamp() == seconds
