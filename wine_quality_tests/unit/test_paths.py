@@ -69,7 +69,7 @@ def test_no_link_lies_where_others_may_write(tmp_path, monkeypatch, cache):
     (cache / "wine_quality" / "links").chmod(0o777)
     other = tmp_path / f"wine-quality-{os.getuid()}"
     assert usable_path(tmp_path / "a%b").parent == other / "links"
-    monkeypatch.setattr(usable_paths, "_places", lambda: iter([cache / "wine_quality"]))
+    monkeypatch.setattr(usable_paths, "_user_folders", lambda: iter([cache / "wine_quality"]))
     with pytest.raises(OSError, match="is not of this user alone"):
         usable_path(tmp_path / "a%b")
 
