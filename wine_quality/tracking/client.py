@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from wine_quality.tracking.servers.addresses import REGISTRY_VARIABLE
 from wine_quality.tracking.servers.patience import be_patient
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ class TrackingSettings:
         model_format: ``skops`` or ``pickle``; MLflow before 3 knows only pickles.
         ui_url: Address at which a person sees this MLflow, a path below Dagster's own
             (``/mlflow/3``), or empty.
+        registry_uri: Where models are registered, if not where runs are tracked; else empty.
+        registry_ui_url: As ``ui_url``, for that registry.
     """
 
     version: str
@@ -42,6 +45,8 @@ class TrackingSettings:
     artifact_location: str | None
     model_format: str
     ui_url: str
+    registry_uri: str = ""
+    registry_ui_url: str = ""
     requirements: tuple[str, ...] = field(default=())
 
 
@@ -61,6 +66,7 @@ class ServerClient:
         self.settings = settings
         self._warn = warn
         mlflow.set_tracking_uri(settings.tracking_uri)
+        _set_registry_uri(settings.registry_uri)
         self.client = MlflowClient()
 
     @property
@@ -78,11 +84,16 @@ class ServerClient:
 
     def model_version_url(self, name: str, version: str) -> str:
         """Where the version is seen; empty when no UI shows it."""
-        return self._seen_at(f"models/{quote(name, safe='')}/versions/{version}")
+        ui = self.settings.registry_ui_url if self.registers_elsewhere else self.settings.ui_url
+        return _page(ui, f"models/{quote(name, safe='')}/versions/{version}")
+
+    @property
+    def registers_elsewhere(self) -> bool:
+        """Whether models are registered on another server than runs are tracked on."""
+        return bool(self.settings.registry_uri)
 
     def _seen_at(self, page: str) -> str:
-        ui = self.settings.ui_url
-        return f"{ui}/#/{page}" if ui else ""
+        return _page(self.settings.ui_url, page)
 
     def experiment_url(self, experiment_id: str) -> str:
         """Where an experiment is seen; empty when no UI shows it."""
@@ -94,3 +105,23 @@ class ServerClient:
             return text
         self._warn(f"{kind} {key!r} has {len(text)} characters; cut to MLflow's {limit}.")
         return text[: limit - 1] + "…"
+
+
+def _page(ui: str, page: str) -> str:
+    return f"{ui}/#/{page}" if ui else ""
+
+
+def _set_registry_uri(uri: str) -> None:
+    """For all calls of this process; empty: where runs are tracked, whatever was set before.
+
+    MLflow 3 writes it into the environment too, where a later run would take it for what whoever
+    runs the platform has set.
+    """
+    import mlflow
+
+    before = os.environ.get(REGISTRY_VARIABLE)
+    mlflow.set_registry_uri(uri)
+    if before is None:
+        os.environ.pop(REGISTRY_VARIABLE, None)
+    else:
+        os.environ[REGISTRY_VARIABLE] = before

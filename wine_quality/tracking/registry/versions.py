@@ -261,9 +261,19 @@ class ModelVersions(OpenRun):
 
     def create_version(self, name: str, model_uri: str, tags: dict[str, str]) -> Any:
         """A new version whose files are those of this run's ``model`` folder."""
+        if self.registers_elsewhere:
+            return self._create_version_elsewhere(name, tags)
         run = self.client.get_run(self.require_run_id())
         source = f"{run.info.artifact_uri}/{MODEL_FOLDER}"
         return self.client.create_model_version(name, source, run.info.run_id, tags)
+
+    def _create_version_elsewhere(self, name: str, tags: dict[str, str]) -> Any:
+        """By the run, which is on another server. MLflow 3's registry would look there for the
+        files that an address of proxied artifacts, or a logged model's id, is of."""
+        run_id = self.require_run_id()
+        link = self.run_url if self.run_url.startswith("http") else None
+        source = f"runs:/{run_id}/{MODEL_FOLDER}"
+        return self.client.create_model_version(name, source, run_id, tags, run_link=link)
 
     def _create_registered_model(self, name: str, description: str) -> None:
         from mlflow.exceptions import MlflowException
