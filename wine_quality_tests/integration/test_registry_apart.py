@@ -34,6 +34,11 @@ def registries(tmp_path_factory) -> Iterator[Callable[[MlflowVersion], MlflowSer
         server.stop()
 
 
+def experiment(name: str) -> str:
+    """A path, as those of Databricks are."""
+    return f"/Users/someone@example.org/{name}"
+
+
 @pytest.fixture
 def name() -> str:
     return f"apart-{uuid.uuid4().hex[:8]}"
@@ -47,7 +52,7 @@ def server(mlflow_server, mlflow_version) -> MlflowServer:
 @pytest.fixture
 def command(home, tmp_path: Path, server, name) -> Callable[..., str]:
     config = tmp_path / "run.yaml"
-    fields = f"{{registered_model_name: {name}, experiment_name: {name}}}"
+    fields = f"{{registered_model_name: {name}, experiment_name: {experiment(name)}}}"
     config.write_text(f"resources: {{mlflow: {{config: {fields}}}}}\n")
 
     def do(version: MlflowVersion, what: str, *options: str, ok: bool = True) -> str:
@@ -69,8 +74,8 @@ def test_all_that_is_done_with_a_version(
     there = ("--registry-uri", registry.uri)
     said = command(mlflow_version, "run", "--alpha", POOR, *there)
     assert "first champion" in said
-    assert server.statuses(name) == ["FINISHED"]
-    assert registry.runs(name) == []
+    assert server.statuses(experiment(name)) == ["FINISHED"]
+    assert registry.runs(experiment(name)) == []
 
     monkeypatch.setenv("MLFLOW_REGISTRY_URI", registry.uri)
     said = command(mlflow_version, "run", "--alpha", BETTER)
