@@ -8,9 +8,10 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 from wine_quality.tracking.servers.addresses import REGISTRY_VARIABLE
+from wine_quality.tracking.servers.databricks import is_unity_catalog, registry_in_use
+from wine_quality.tracking.servers.pages import pages_of
 from wine_quality.tracking.servers.patience import be_patient
 
 if TYPE_CHECKING:
@@ -49,6 +50,11 @@ class TrackingSettings:
     registry_ui_url: str = ""
     requirements: tuple[str, ...] = field(default=())
 
+    @property
+    def registry_in_use(self) -> str:
+        """Where this version's client registers models."""
+        return registry_in_use(self.version, self.tracking_uri, self.registry_uri)
+
 
 class ServerClient:
     """MLflow's client, set up for the server of the settings."""
@@ -68,6 +74,9 @@ class ServerClient:
         mlflow.set_tracking_uri(settings.tracking_uri)
         _set_registry_uri(settings.registry_uri)
         self.client = MlflowClient()
+        self.pages = pages_of(settings.tracking_uri, settings.ui_url)
+        models_at = settings.registry_ui_url if self.registers_elsewhere else settings.ui_url
+        self._model_pages = pages_of(settings.registry_in_use, models_at)
 
     @property
     def client_version(self) -> str:
@@ -84,20 +93,21 @@ class ServerClient:
 
     def model_version_url(self, name: str, version: str) -> str:
         """Where the version is seen; empty when no UI shows it."""
-        ui = self.settings.registry_ui_url if self.registers_elsewhere else self.settings.ui_url
-        return _page(ui, f"models/{quote(name, safe='')}/versions/{version}")
+        return self._model_pages.model_version(name, version)
 
     @property
     def registers_elsewhere(self) -> bool:
         """Whether models are registered on another server than runs are tracked on."""
         return bool(self.settings.registry_uri)
 
-    def _seen_at(self, page: str) -> str:
-        return _page(self.settings.ui_url, page)
+    @property
+    def in_unity_catalog(self) -> bool:
+        """Whether models are registered there. It copies their files, and has no stages."""
+        return is_unity_catalog(self.settings.registry_in_use)
 
     def experiment_url(self, experiment_id: str) -> str:
         """Where an experiment is seen; empty when no UI shows it."""
-        return self._seen_at(f"experiments/{experiment_id}")
+        return self.pages.experiment(experiment_id)
 
     def _cut(self, kind: str, key: str, value: Any, limit: int) -> str:
         text = str(value)
@@ -105,10 +115,6 @@ class ServerClient:
             return text
         self._warn(f"{kind} {key!r} has {len(text)} characters; cut to MLflow's {limit}.")
         return text[: limit - 1] + "…"
-
-
-def _page(ui: str, page: str) -> str:
-    return f"{ui}/#/{page}" if ui else ""
 
 
 def _set_registry_uri(uri: str) -> None:

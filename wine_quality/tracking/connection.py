@@ -18,8 +18,17 @@ from wine_quality.tracking.servers.addresses import (
     ui_variable,
     without_password,
 )
+from wine_quality.tracking.servers.databricks import (
+    is_databricks,
+    is_unity_catalog,
+    workspace_url,
+)
 from wine_quality.tracking.servers.embedded_store import ARTIFACTS, embedded_uri, prepare
-from wine_quality.tracking.servers.server_check import REGISTRY, check_server
+from wine_quality.tracking.servers.server_check import (
+    REGISTRY,
+    TrackingServerError,
+    check_server,
+)
 from wine_quality.tracking.tracker import Tracker
 
 
@@ -73,6 +82,7 @@ def connect(
         TrackingServerError: no server, or one that does not fit.
     """
     _require_client(version)
+    _require_unity_catalog_client(version, settings)
     if embedded_uri(version.key) in (settings.tracking_uri, settings.registry_uri):
         prepare(version.key)
     check_server(settings.tracking_uri, version)
@@ -93,8 +103,8 @@ def _shown_at(uri: str, version: MlflowVersion, was_given: bool) -> str:
         # The one that stands beside another server is not that of this one.
         beside = None if was_given else configured_ui(version.key)
         return beside or without_password(uri)
-    if uri.startswith("databricks"):
-        return ""  # that is seen elsewhere than any UI of this platform
+    if is_databricks(uri):
+        return workspace_url(uri)
     beside = os.environ.get(ui_variable(version.key))
     if beside:
         return beside
@@ -113,6 +123,14 @@ def locked_requirements(version: MlflowVersion) -> tuple[str, ...]:
         except PackageNotFoundError:
             continue
     return tuple(pins)
+
+
+def _require_unity_catalog_client(version: MlflowVersion, settings: TrackingSettings) -> None:
+    if is_unity_catalog(settings.registry_uri) and version.key != "3":
+        raise TrackingServerError(
+            f"the registry is Unity Catalog ({settings.registry_uri}), which MLflow {version.key} "
+            'does not know. Pick resources.mlflow.config.version "3", or another registry_uri.'
+        )
 
 
 def _require_client(version: MlflowVersion) -> None:

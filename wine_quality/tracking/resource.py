@@ -50,6 +50,7 @@ from wine_quality.tracking.servers.addresses import (
     allowed_tracking_uri,
     without_password,
 )
+from wine_quality.tracking.servers.databricks import check_unity_catalog_name, is_unity_catalog
 from wine_quality.tracking.servers.failures import Subjects
 from wine_quality.tracking.servers.server_check import server_named, tracked_under
 from wine_quality.tracking.servers.step_retry import again_while_away
@@ -285,7 +286,7 @@ class MlflowTracker(CheckedResource):
         check_link(self.ui_url, f"{field}.ui_url")
         # The environment's own address, not the text that was given, goes to MLflow's client.
         tracking, registry = self.tracking_uri, self.registry_uri
-        return tracking_settings(
+        settings = tracking_settings(
             version,
             allowed_tracking_uri(tracking, version.key) if tracking else None,
             allowed_registry_uri(registry, version.key) if registry else None,
@@ -293,3 +294,6 @@ class MlflowTracker(CheckedResource):
             model_format=self.model_format.value,
             ui_url=self.ui_url,
         )
+        if is_unity_catalog(settings.registry_in_use):
+            check_unity_catalog_name(self.registered_model_name, f"{field}.registered_model_name")
+        return settings

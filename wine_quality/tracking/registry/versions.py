@@ -194,15 +194,27 @@ class ModelVersions(OpenRun):
         """Not by ``models:/<name>/<version>``, which says it anew."""
         from mlflow.artifacts import download_artifacts
 
+        if self.in_unity_catalog:
+            return self._download_copy(found, folder)
         self._require_files(found.name, found.version)
         return Path(download_artifacts(artifact_uri=found.source, dst_path=str(folder)))
+
+    def _download_copy(self, found: Any, folder: Path) -> Path:
+        """Those that Unity Catalog holds itself, by an address that is for the asking only."""
+        from mlflow.store.artifact.models_artifact_repo import ModelsArtifactRepository
+
+        # Not by the repository around it, which adds a file.
+        files = ModelsArtifactRepository(f"models:/{found.name}/{found.version}").repo
+        if not files.list_artifacts():
+            raise FileNotFoundError(f"nothing is left of {found.name} version {found.version}")
+        return Path(files.download_artifacts("", str(folder)))
 
     def _require_files(self, name: str, version: str) -> None:
         """Asked first, since the older clients try for a minute to fetch what is not there."""
         from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
         files = self.client.get_model_version_download_uri(name, version)
-        if not get_artifact_repository(files).list_artifacts():
+        if not get_artifact_repository(files).list_artifacts(None):  # 1.26 wants a path for runs:/
             raise FileNotFoundError(f"nothing is left at {files}")
 
     def registry(self, name: str) -> ChampionRegistry:
