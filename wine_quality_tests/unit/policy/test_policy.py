@@ -227,13 +227,29 @@ def test_what_needs_no_setting(monkeypatch, home):
 
 
 def test_no_input_comes_from_run_config():
-    """Dagster would unpickle it, when a launch picks some of a job's ops."""
+    """Dagster would unpickle one without a type, when a launch picks some of a job's ops. Those
+    here have types that Dagster can load from no config, so it refuses to pick such ops alone."""
+    from dagster import DagsterInvalidSubsetError, job, op
+
     from wine_quality.cli.jobs import sweep_job
 
-    picked = sweep_job().get_subset(op_selection=["sweep_points"])
-    assert "ops.sweep_points.inputs.sweep_data.pickle.path" in set(
+    @op
+    def untyped(wines): ...
+
+    @op
+    def source(): ...
+
+    @job
+    def other():
+        untyped(source())
+
+    picked = other.get_subset(op_selection=["untyped"])
+    assert "ops.untyped.inputs.wines.pickle.path" in set(
         texts_of(picked.run_config_schema.config_type)
     )
+    for name in ("sweep_points", "offer_best"):
+        with pytest.raises(DagsterInvalidSubsetError, match="no way of being resolved|invalid"):
+            sweep_job().get_subset(op_selection=[name])
     for given in ({"pickle": {"path": "/x"}}, {"json": {"path": "/x"}}, {"value": {}}):
         with pytest.raises(ForbiddenConfigError, match=r"ops\.sweep_points\.inputs is in the run"):
             check_fields(nested("ops.sweep_points.inputs.sweep_data", given))
