@@ -98,7 +98,7 @@ class ServerClient:
     @property
     def registers_elsewhere(self) -> bool:
         """Whether models are registered on another server than runs are tracked on."""
-        return bool(self.settings.registry_uri)
+        return self.settings.registry_uri not in ("", self.settings.tracking_uri)
 
     @property
     def in_unity_catalog(self) -> bool:

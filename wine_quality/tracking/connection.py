@@ -57,8 +57,8 @@ def tracking_settings(
         uri = embedded_uri(version.key)
         artifacts = str(store / ARTIFACTS)
     registry = registry_uri or configured_registry() or ""
-    if registry.rstrip("/") == uri.rstrip("/"):
-        registry = ""
+    if registry.rstrip("/") == uri.rstrip("/") and not is_databricks(uri):
+        registry = ""  # on Databricks it means the workspace's own, not Unity Catalog
     return TrackingSettings(
         version=version.key,
         tracking_uri=uri,

@@ -55,6 +55,8 @@ def test_mlflow_3_registers_in_unity_catalog():
         assert registry_in_use("3", uri, "") == _get_default_registry_uri_for_tracking_uri(uri)
         assert registry_in_use("2.1.1", uri, "") == uri
     assert registry_in_use("3", "databricks", "http://models") == "http://models"
+    workspace = tracking_settings(MLFLOW_VERSIONS["3"], "databricks", "databricks")
+    assert workspace.registry_in_use == "databricks"
 
 
 def test_the_workspace(monkeypatch):
