@@ -51,6 +51,12 @@ class TrackingSettings:
     requirements: tuple[str, ...] = field(default=())
 
     @property
+    def workspace(self) -> str:
+        """Of MLflow 3, whose client reads it from the environment; those before know none."""
+        is_asked = self.version == "3" and self.tracking_uri.startswith("http")
+        return os.environ.get("MLFLOW_WORKSPACE", "") if is_asked else ""
+
+    @property
     def registry_in_use(self) -> str:
         """Where this version's client registers models."""
         return registry_in_use(self.version, self.tracking_uri, self.registry_uri)
@@ -74,9 +80,10 @@ class ServerClient:
         mlflow.set_tracking_uri(settings.tracking_uri)
         _set_registry_uri(settings.registry_uri)
         self.client = MlflowClient()
-        self.pages = pages_of(settings.tracking_uri, settings.ui_url)
+        workspace = settings.workspace
+        self.pages = pages_of(settings.tracking_uri, settings.ui_url, workspace)
         models_at = settings.registry_ui_url if self.registers_elsewhere else settings.ui_url
-        self._model_pages = pages_of(settings.registry_in_use, models_at)
+        self._model_pages = pages_of(settings.registry_in_use, models_at, workspace)
 
     @property
     def client_version(self) -> str:

@@ -14,9 +14,11 @@ class MlflowPages:
 
     Attributes:
         base: Its address; empty: no UI shows it, and all pages are empty too.
+        workspace: Of an MLflow 3 server that has such, which a link must name; or empty.
     """
 
     base: str
+    workspace: str = ""
 
     def experiment(self, experiment_id: str | None) -> str:
         return self._page(f"experiments/{experiment_id}")
@@ -32,7 +34,8 @@ class MlflowPages:
         return self._page(f"models/{quote(name, safe='')}/versions/{version}")
 
     def _page(self, path: str) -> str:
-        return f"{self.base}/#/{path}" if self.base else ""
+        query = f"?workspace={quote(self.workspace, safe='')}" if self.workspace else ""
+        return f"{self.base}/#/{path}{query}" if self.base else ""
 
 
 @dataclass(frozen=True)
@@ -55,8 +58,12 @@ class UnityCatalogPages(DatabricksPages):
         return f"{self.base}/explore/data/models/{path}/version/{version}" if self.base else ""
 
 
-def pages_of(uri: str, base: str) -> MlflowPages:
-    """The pages of the server that ``uri`` names, which people see at ``base``."""
+def pages_of(uri: str, base: str, workspace: str = "") -> MlflowPages:
+    """The pages of the server that ``uri`` names, which people see at ``base``.
+
+    Args:
+        workspace: That MLflow's client works in, if any.
+    """
     if is_unity_catalog(uri):
         return UnityCatalogPages(base)
-    return DatabricksPages(base) if is_databricks(uri) else MlflowPages(base)
+    return DatabricksPages(base) if is_databricks(uri) else MlflowPages(base, workspace)

@@ -85,6 +85,8 @@ def test_pages():
     server = pages_of("http://mlflow", "http://mlflow")
     assert server.run("1", "ab") == "http://mlflow/#/experiments/1/runs/ab"
     assert server.model_version("a b", "3") == "http://mlflow/#/models/a%20b/versions/3"
+    team = pages_of("http://mlflow", "http://mlflow", "team a")
+    assert team.run("1", "ab") == "http://mlflow/#/experiments/1/runs/ab?workspace=team%20a"
     for uri in ("databricks", "databricks-uc", "sqlite:///x"):
         nowhere = pages_of(uri, "")
         assert nowhere.run("1", "ab") == nowhere.model_version("m", "1") == ""
