@@ -60,7 +60,7 @@ def test_train_register_promote_and_roll_back(
     command("image", "--model", MODEL, "--no-build", "--output", str(context))
     served = json.loads(next(context.rglob("served-model.json")).read_text())
     assert served["version"] == "2"
-    command("retention", "--days", "0")
+    command("retention", "--days", "1")
 
     assert runs.versions(MODEL) == []
     assert (catalog.folder / "Models/main/cellar/elasticnet_wine/2/MLmodel").exists()
