@@ -13,8 +13,10 @@ from wine_quality.dagster_support.config_fields import (
     CheckedResource,
 )
 from wine_quality.dagster_support.dagster_private import create_execution_plan
+from wine_quality.defs.data.split_config import SplitConfig
 from wine_quality.defs.io_manager import PlainFormatIOManager
 from wine_quality.defs.model.hyperparameters import Hyperparameters
+from wine_quality.defs.sweep.config import SweepConfig
 from wine_quality.engines.resource import TrainingEngine
 from wine_quality.environments.versions import MLFLOW_VERSIONS
 from wine_quality.history.wine_history import WineHistory
@@ -119,3 +121,17 @@ def _subclasses(cls: type) -> list[type]:
     for sub in cls.__subclasses__():
         found += [sub, *_subclasses(sub)]
     return list(dict.fromkeys(found))
+
+
+def test_the_help_of_a_number_says_how_it_is_written():
+    """In what the Launchpad shows of a resource, of an op's config and of a list."""
+    schemas = {
+        "alpha": Hyperparameters.to_config_schema(),
+        "test_fraction": SplitConfig.to_config_schema(),
+        "alphas": SweepConfig.to_config_schema(),
+    }
+    for name, schema in schemas.items():
+        fields = schema.as_field().config_type.fields
+        assert fields[name].description.count("Write 0.001 or 1.0e-3") == 1
+    fields = schemas["test_fraction"].as_field().config_type.fields
+    assert "1.0e-3" not in fields["seed"].description
