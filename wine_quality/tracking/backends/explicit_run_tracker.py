@@ -78,10 +78,9 @@ class ExplicitRunTracker(Tracker):
         return links
 
     def create_version(self, name: str, model_uri: str, tags: dict[str, str]) -> Any:
-        if self._major < 3 or (self.registers_elsewhere and not self.in_unity_catalog):
+        if self._major < 3 or self.registers_elsewhere:
             return super().create_version(name, model_uri, tags)
-        # The server checks that the logged model named by the id holds the source; to Unity Catalog
-        # the client takes its files.
+        # The server checks that the logged model named by the id holds the source.
         model_id = model_uri.rpartition("/")[2]
         return self.client.create_model_version(
             name, model_uri, self.require_run_id(), tags, model_id=model_id

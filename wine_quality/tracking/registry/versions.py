@@ -205,7 +205,7 @@ class ModelVersions(OpenRun):
 
         # Not by the repository around it, which adds a file.
         files = ModelsArtifactRepository(f"models:/{found.name}/{found.version}").repo
-        if not files.list_artifacts():
+        if not files.list_artifacts(""):
             raise FileNotFoundError(f"nothing is left of {found.name} version {found.version}")
         return Path(files.download_artifacts("", str(folder)))
 
@@ -283,7 +283,8 @@ class ModelVersions(OpenRun):
         """By the run, which is on another server. MLflow 3's registry would look there for the
         files that an address of proxied artifacts, or a logged model's id, is of."""
         run_id = self.require_run_id()
-        link = self.run_url if self.run_url.startswith("http") else None
+        has_link = self.run_url.startswith("http") and not self.in_unity_catalog  # refuses it
+        link = self.run_url if has_link else None
         source = f"runs:/{run_id}/{MODEL_FOLDER}"
         return self.client.create_model_version(name, source, run_id, tags, run_link=link)
 

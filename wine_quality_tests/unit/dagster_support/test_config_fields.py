@@ -18,6 +18,7 @@ from wine_quality.defs.io_manager import PlainFormatIOManager
 from wine_quality.defs.model.hyperparameters import Hyperparameters
 from wine_quality.defs.sweep.config import SweepConfig
 from wine_quality.engines.resource import TrainingEngine
+from wine_quality.environments.versions import MLFLOW_VERSIONS
 from wine_quality.history.wine_history import WineHistory
 from wine_quality.metrics_history.resource import MetricsHistory
 from wine_quality.tracking.resource import MlflowTracker, VersionKey
@@ -67,7 +68,8 @@ def test_run_config_in_part_keeps_the_rest(key, monkeypatch):
 
 
 MODEL, SWEEP = "wine_quality_model", "wine_quality_sweep"
-VERSIONS = '(one of "1.26", "2.1.1", "3"; quote it)'
+KEYS = ", ".join(f'"{key}"' for key in MLFLOW_VERSIONS)
+VERSIONS = f"(one of {KEYS}; quote it)"
 REFUSED = [
     (MODEL, "resources.hyperparameters.alpha", -1, "alpha is -1.0; it must be at least 0"),
     (MODEL, "resources.hyperparameters.alpha", float("inf"), "it must be finite"),
