@@ -20,7 +20,7 @@ BUILD := $(PYTHON) -m wine_quality.environments build
 JAVA = $(shell command -v java)
 
 .DEFAULT_GOAL := help
-.PHONY: help env envs devenvs run sweep promote rollback deploy serve image trust metrics forget retention gc backup restore up spark stack stack-down stack-env versions test quick lint audit sbom bench bench-scale fuzz reference docs docs-serve file-matrix attack faults kills orders chaos screenshots browser clean
+.PHONY: help env envs devenvs run sweep promote rollback deploy serve image trust metrics forget retention gc backup restore up spark stack stack-down stack-env versions add-mlflow test quick lint audit sbom bench bench-scale fuzz reference docs docs-serve file-matrix attack faults kills orders chaos screenshots browser clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -99,6 +99,9 @@ devenvs:
 
 versions: ## write what files in deploy/ say of the MLflow versions, from the table
 	@$(PYTHON) -m wine_quality.environments.deploy_files
+
+add-mlflow: ## make another MLflow version selectable: its locks, its entry, its lines in deploy/ (VERSION=2.22.5)
+	@$(PYTHON) -m wine_quality.environments add $(or $(VERSION),"")
 
 test: devenvs ## pass all tests, those of all three MLflow versions included (T=file, folder or name: some)
 	@$(BIN)/python -m pytest --durations 10 $(if $(T),$(PICKED_TESTS),$(SIDE_BY_SIDE))

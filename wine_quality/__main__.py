@@ -133,6 +133,7 @@ def parser() -> argparse.ArgumentParser:
     trust.add_argument("--model", help="registered model (ElasticnetWineModel)")
     for command in (run, sweep, promote, rollback, deploy, retention, metrics, serve, image, trust):
         command.add_argument("--tracking-uri", help="MLflow server; default: an embedded store")
+        command.add_argument("--registry-uri", help="MLflow server that has the models, if another")
     for command in (run, sweep, promote, rollback, deploy, retention):
         command.add_argument("--config", help="YAML file of run config; options win over it")
         command.add_argument("--verbose", action="store_true", help="Dagster's whole log")

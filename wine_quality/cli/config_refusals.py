@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
-import re
 from collections.abc import Mapping
-from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
+from wine_quality.dagster_support.config_hints import full_name, name_hint, number_hint
 from wine_quality.execution.failure_reasons import root_of
 
 if TYPE_CHECKING:
     from dagster import JobDefinition
-
-_COMMA = re.compile(r"[-+]?\d+,\d+")
 
 
 def refusals_of(
@@ -36,7 +32,7 @@ def refusals_of(
             known = _fields_at(job, levels)
             refusals += [_unknown(name, place, known, renamed) for name in names]
         elif reason == "RUNTIME_TYPE_MISMATCH":
-            hint = _number_hint(_value_at(config, levels), data.config_type_snap.given_name)
+            hint = number_hint(_value_at(config, levels), data.config_type_snap.given_name)
             refusals.append(f"{place} {hint}" if hint else problem.message)
         elif reason != "FAILED_POST_PROCESSING":
             refusals.append(problem.message)
@@ -48,39 +44,11 @@ def refusals_of(
 
 
 def _unknown(name: str, place: str, known: list[str], renamed: Mapping[str, str]) -> str:
-    whole = f"{place}.{name}" if place else name
-    if name in renamed:
-        return f"{whole} is not of this job: {renamed[name]}."
-    close = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean {close[0]}? " if close else ""
+    hint = name_hint(name, place, known, renamed)
+    if name in renamed and hint:
+        return hint
     listed = f"There are {', '.join(sorted(known))}." if known else "Nothing is expected there."
-    return f"{whole} is unknown; {hint}{listed}"
-
-
-def _number_hint(value: Any, expected: str | None) -> str | None:
-    """What to write for a number that YAML reads as text; None where that is not the mistake."""
-    if not isinstance(value, str) or not str(expected).startswith(("Float", "Int")):
-        return None
-    text = value.strip()
-    if _COMMA.fullmatch(text):
-        return f'is "{value}", which is text; write {text.replace(",", ".")}, with a point.'
-    try:
-        number = Decimal(text)
-    except InvalidOperation:
-        return None
-    if not number.is_finite():
-        return None
-    if "e" not in text.lower():
-        return f'is "{value}" in quotes, which is text; write {text} without them.'
-    plain = [f"{number:f}"] if -10 <= number.adjusted() <= 10 else []
-    choices = " or ".join([*plain, _as_yaml_reads(number)])
-    return f'is "{value}", which YAML reads as text; write {choices}.'
-
-
-def _as_yaml_reads(number: Decimal) -> str:
-    """With a point and the exponent's sign, without which YAML takes it for text."""
-    mantissa, _, exponent = f"{number:e}".partition("e")
-    return f"{mantissa if '.' in mantissa else mantissa + '.0'}e{int(exponent):+d}"
+    return f"{hint or f'{full_name(name, place)} is unknown;'} {listed}"
 
 
 def _fields_at(job: JobDefinition, levels: list[str]) -> list[str]:

@@ -97,6 +97,6 @@ def _backfill(options: argparse.Namespace) -> int:
     version = get_version(options.mlflow or default_version())
     command = [str(require_built(version)), "-W", "ignore"]
     command += ["-m", "wine_quality.metrics_history.backfill", version.key]
-    command += [options.tracking_uri or "", options.model or ""]
+    command += [options.tracking_uri or "", options.model or "", options.registry_uri or ""]
     environment = {**version.process_variables(), "PYTHONPATH": str(PROJECT_ROOT)}
     return subprocess.run(command, env=environment).returncode

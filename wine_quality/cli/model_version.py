@@ -56,7 +56,7 @@ def meant(options: argparse.Namespace, version: MlflowVersion) -> tuple[Tracker,
     from wine_quality.tracking.servers.server_check import TrackingServerError
 
     name = options.model or MODEL
-    settings = tracking_settings(version, options.tracking_uri)
+    settings = tracking_settings(version, options.tracking_uri, options.registry_uri)
     tracker = connect(version, settings, lambda text: print(text, file=sys.stderr))
     number = options.version
     if number == _CHAMPION:

@@ -125,7 +125,7 @@ def _run(options: argparse.Namespace, log: TerminalLog) -> int:
             return _report_end(instance, tag, version.key, [], log)
         except DagsterInvalidConfigError as error:
             from wine_quality.cli.config_refusals import refusals_of
-            from wine_quality.defs.original_names import ORIGINAL_NAMES
+            from wine_quality.dagster_support.original_names import ORIGINAL_NAMES
 
             for refusal in refusals_of(error, job.get_definition(), config, ORIGINAL_NAMES):
                 print(f"error: {refusal}", file=sys.stderr)

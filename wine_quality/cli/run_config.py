@@ -45,6 +45,7 @@ def run_config(options: argparse.Namespace) -> dict[str, Any]:
         ("resources", "training_engine", "config", "folds"): _streamed_folds(options),
         ("resources", "mlflow", "config", "version"): options.mlflow,
         ("resources", "mlflow", "config", "tracking_uri"): options.tracking_uri,
+        ("resources", "mlflow", "config", "registry_uri"): options.registry_uri,
         ("resources", "mlflow", "config", "experiment_name"): options.experiment,
     }.items():
         if value is not None:

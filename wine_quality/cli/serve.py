@@ -62,7 +62,8 @@ def _serve(options: argparse.Namespace, version: MlflowVersion) -> int:
     name = options.model or MODEL
 
     def connected() -> Tracker:
-        return connect(version, tracking_settings(version, options.tracking_uri), _say)
+        settings = tracking_settings(version, options.tracking_uri, options.registry_uri)
+        return connect(version, settings, _say)
 
     try:
         public = _listen(options.host, options.port, HTTP_PORT)

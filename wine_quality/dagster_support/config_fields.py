@@ -5,6 +5,7 @@
 - What run config leaves out of a resource stays as the resource was built; Dagster itself falls
   back to the class's defaults as soon as run config names one field.
 - The error of an unknown value lists the values there are.
+- The help of a number says how YAML wants it written.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import enum
 import json
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from typing import Any, get_args
 
 from dagster import (
     Array,
@@ -42,6 +43,20 @@ _BOUNDS = {
     "finite_number": "finite",
 }
 
+_WRITTEN = "Write 0.001 or 1.0e-3: 1e-3 and 0,001 are text to YAML."
+
+
+def _say_how_numbers_are_written(model: type[BaseModel]) -> None:
+    """In the help of each field for which fractions are given; a subclass has it already."""
+    for field in model.model_fields.values():
+        help_text = field.description or ""
+        if _has_float(field.annotation) and not help_text.endswith(_WRITTEN):
+            field.description = f"{help_text} {_WRITTEN}".lstrip()
+
+
+def _has_float(annotation: Any) -> bool:
+    return annotation is float or any(_has_float(one) for one in get_args(annotation))
+
 
 class RefusedValueError(PostProcessingError, DagsterUserCodeProcessError):
     """A line for each field that was refused, which begins with the field's name.
@@ -59,11 +74,17 @@ class CheckedConfig(Config):
 
     @classmethod
     def __pydantic_init_subclass__(cls, **_: Any) -> None:
+        _say_how_numbers_are_written(cls)
         _check_at_launch(cls, cls.to_config_schema().as_field().config_type)
 
 
 class _KeepsItsValues:
     """A resource whose config schema has the instance's values as defaults."""
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **options: Any) -> None:
+        super().__pydantic_init_subclass__(**options)  # type: ignore[misc]
+        _say_how_numbers_are_written(cls)  # type: ignore[arg-type]
 
     @property
     def _config_schema(self) -> DefinitionConfigSchema:

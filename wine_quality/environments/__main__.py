@@ -1,6 +1,6 @@
 """``python3 -m wine_quality.environments`` builds environments.
 
-``build VERSION… [--dev|--stack] [--spark]``, ``list``, or ``tools NAME``.
+``build VERSION… [--dev|--stack] [--spark]``, ``list``, ``add VERSION``, or ``tools NAME``.
 """
 
 from __future__ import annotations
@@ -8,6 +8,8 @@ from __future__ import annotations
 import argparse
 import sys
 
+from wine_quality.environments.add_version import AddVersionError
+from wine_quality.environments.add_version import main as add_version
 from wine_quality.environments.build import build, is_current
 from wine_quality.environments.install import BuildError
 from wine_quality.environments.interpreters import InterpreterMissingError
@@ -28,11 +30,15 @@ def main() -> int:
         "--keep-going", action="store_true", help="pass over versions no Python is here for"
     )
     commands.add_parser("list", help="show the versions and whether they are built")
+    adding = commands.add_parser("add", help="make another MLflow version selectable")
+    adding.add_argument("version", help="all of it, such as 2.22.5")
     tools = commands.add_parser("tools", help="build the environment of a lock file of tools")
     tools.add_argument("name", choices=["docs", "bench"])
     options = parser.parse_args()
     if options.command == "tools":
         return _build_tools(options.name)
+    if options.command == "add":
+        return _add(options.version)
     if options.command == "list":
         for version in MLFLOW_VERSIONS.values():
             state = "built" if is_current(version, dev=False) else f"({version.build_command})"
@@ -55,6 +61,18 @@ def main() -> int:
         except KeyboardInterrupt:
             print(f"Interrupted: MLflow {key} is not built.", file=sys.stderr)
             return 130
+    return 0
+
+
+def _add(key: str) -> int:
+    try:
+        add_version(key)
+    except (AddVersionError, BuildError, InterpreterMissingError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("Interrupted: nothing was added.", file=sys.stderr)
+        return 130
     return 0
 
 

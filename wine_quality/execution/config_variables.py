@@ -13,9 +13,9 @@ from typing import Any
 
 from wine_quality.policy.settings import CONFIG_VARIABLES, allowed_items, allows_any
 
-_TRACKING_URI = ("resources", "mlflow", "config", "tracking_uri")
-# The addresses of servers, for the field that takes one.
-_ADDRESS = re.compile(r"MLFLOW_TRACKING_URI|WINE_QUALITY_MLFLOW_URI_\w+")
+_SERVERS = [("resources", "mlflow", "config", f"{of}_uri") for of in ("tracking", "registry")]
+# The addresses of servers, for the fields that take one.
+_ADDRESS = re.compile(r"MLFLOW_(TRACKING|REGISTRY)_URI|WINE_QUALITY_MLFLOW_URI_\w+")
 
 
 class ForbiddenVariableError(RuntimeError):
@@ -27,7 +27,7 @@ def check_config_variables(run_config: Mapping[str, Any]) -> None:
     named = os.environ.get(CONFIG_VARIABLES, "")
     allowed = allowed_items(CONFIG_VARIABLES)
     for path, variable in _named(run_config, ()):
-        known_address = path == _TRACKING_URI and _ADDRESS.fullmatch(variable)
+        known_address = path in _SERVERS and _ADDRESS.fullmatch(variable)
         if not (known_address or allows_any(CONFIG_VARIABLES) or variable in allowed):
             raise ForbiddenVariableError(
                 f"{'.'.join(path)} names the variable {variable}, which run config may not read. "

@@ -1,8 +1,8 @@
 """Write what MLflow's registry has into the history: models registered before there was one, or
 while its database was down.
 
-``python -m wine_quality.metrics_history.backfill VERSION URI MODEL``, in that version's
-environment; an empty URI or MODEL means the default.
+``python -m wine_quality.metrics_history.backfill VERSION URI MODEL REGISTRY``, in that
+version's environment; what is empty means the default.
 """
 
 from __future__ import annotations
@@ -54,13 +54,15 @@ def _logged_with(run: Any) -> str | None:
     return json.loads(history)[-1].get("mlflow_version") if history else None
 
 
-def main(key: str, uri: str, model: str) -> int:
+def main(key: str, uri: str, model: str, registry: str) -> int:
     from mlflow.exceptions import MlflowException
 
     from wine_quality.tracking.resource import MlflowTracker, VersionKey
     from wine_quality.tracking.servers.server_check import TrackingServerError
 
-    mlflow = MlflowTracker(version=VersionKey(key), tracking_uri=uri or None)
+    mlflow = MlflowTracker(
+        version=VersionKey(key), tracking_uri=uri or None, registry_uri=registry or None
+    )
     name, history = model or mlflow.registered_model_name, MetricsHistory()
     try:
         tracker = mlflow.connect(print)
@@ -74,4 +76,4 @@ def main(key: str, uri: str, model: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:4]))
+    sys.exit(main(*sys.argv[1:5]))

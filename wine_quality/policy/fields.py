@@ -64,6 +64,8 @@ CHECKED_WHERE_USED: Mapping[str, str] = {
     "ops.sweep_data.config.csv_url": _SOURCE,
     "resources.mlflow.config.tracking_uri": "tracking.servers.addresses.allowed_tracking_uri, "
     "which knows the MLflow version that was picked and hands on the environment's own address",
+    "resources.mlflow.config.registry_uri": "tracking.servers.addresses.allowed_registry_uri, as "
+    "tracking_uri",
 }
 """Checked by the function that is named."""
 

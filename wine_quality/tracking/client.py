@@ -8,8 +8,10 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
+from wine_quality.tracking.servers.addresses import REGISTRY_VARIABLE
+from wine_quality.tracking.servers.databricks import is_unity_catalog, registry_in_use
+from wine_quality.tracking.servers.pages import pages_of
 from wine_quality.tracking.servers.patience import be_patient
 
 if TYPE_CHECKING:
@@ -34,6 +36,8 @@ class TrackingSettings:
         model_format: ``skops`` or ``pickle``; MLflow before 3 knows only pickles.
         ui_url: Address at which a person sees this MLflow, a path below Dagster's own
             (``/mlflow/3``), or empty.
+        registry_uri: Where models are registered, if not where runs are tracked; else empty.
+        registry_ui_url: As ``ui_url``, for that registry.
     """
 
     version: str
@@ -42,7 +46,20 @@ class TrackingSettings:
     artifact_location: str | None
     model_format: str
     ui_url: str
+    registry_uri: str = ""
+    registry_ui_url: str = ""
     requirements: tuple[str, ...] = field(default=())
+
+    @property
+    def workspace(self) -> str:
+        """Of MLflow 3, whose client reads it from the environment; those before know none."""
+        is_asked = self.version == "3" and self.tracking_uri.startswith("http")
+        return os.environ.get("MLFLOW_WORKSPACE", "") if is_asked else ""
+
+    @property
+    def registry_in_use(self) -> str:
+        """Where this version's client registers models."""
+        return registry_in_use(self.version, self.tracking_uri, self.registry_uri)
 
 
 class ServerClient:
@@ -61,7 +78,12 @@ class ServerClient:
         self.settings = settings
         self._warn = warn
         mlflow.set_tracking_uri(settings.tracking_uri)
+        _set_registry_uri(settings.registry_uri)
         self.client = MlflowClient()
+        workspace = settings.workspace
+        self.pages = pages_of(settings.tracking_uri, settings.ui_url, workspace)
+        models_at = settings.registry_ui_url if self.registers_elsewhere else settings.ui_url
+        self._model_pages = pages_of(settings.registry_in_use, models_at, workspace)
 
     @property
     def client_version(self) -> str:
@@ -78,15 +100,21 @@ class ServerClient:
 
     def model_version_url(self, name: str, version: str) -> str:
         """Where the version is seen; empty when no UI shows it."""
-        return self._seen_at(f"models/{quote(name, safe='')}/versions/{version}")
+        return self._model_pages.model_version(name, version)
 
-    def _seen_at(self, page: str) -> str:
-        ui = self.settings.ui_url
-        return f"{ui}/#/{page}" if ui else ""
+    @property
+    def registers_elsewhere(self) -> bool:
+        """Whether models are registered on another server than runs are tracked on."""
+        return self.settings.registry_uri not in ("", self.settings.tracking_uri)
+
+    @property
+    def in_unity_catalog(self) -> bool:
+        """Whether models are registered there. It copies their files, and has no stages."""
+        return is_unity_catalog(self.settings.registry_in_use)
 
     def experiment_url(self, experiment_id: str) -> str:
         """Where an experiment is seen; empty when no UI shows it."""
-        return self._seen_at(f"experiments/{experiment_id}")
+        return self.pages.experiment(experiment_id)
 
     def _cut(self, kind: str, key: str, value: Any, limit: int) -> str:
         text = str(value)
@@ -94,3 +122,19 @@ class ServerClient:
             return text
         self._warn(f"{kind} {key!r} has {len(text)} characters; cut to MLflow's {limit}.")
         return text[: limit - 1] + "…"
+
+
+def _set_registry_uri(uri: str) -> None:
+    """For all calls of this process; empty: where runs are tracked, whatever was set before.
+
+    MLflow 3 writes it into the environment too, where a later run would take it for what whoever
+    runs the platform has set.
+    """
+    import mlflow
+
+    before = os.environ.get(REGISTRY_VARIABLE)
+    mlflow.set_registry_uri(uri)
+    if before is None:
+        os.environ.pop(REGISTRY_VARIABLE, None)
+    else:
+        os.environ[REGISTRY_VARIABLE] = before

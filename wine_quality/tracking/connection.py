@@ -12,19 +12,30 @@ from wine_quality.paths import embedded_store
 from wine_quality.project import EXPERIMENT
 from wine_quality.tracking.client import TrackingSettings
 from wine_quality.tracking.servers.addresses import (
+    configured_registry,
     configured_ui,
     configured_uri,
     ui_variable,
     without_password,
 )
+from wine_quality.tracking.servers.databricks import (
+    is_databricks,
+    is_unity_catalog,
+    workspace_url,
+)
 from wine_quality.tracking.servers.embedded_store import ARTIFACTS, embedded_uri, prepare
-from wine_quality.tracking.servers.server_check import check_server
+from wine_quality.tracking.servers.server_check import (
+    REGISTRY,
+    TrackingServerError,
+    check_server,
+)
 from wine_quality.tracking.tracker import Tracker
 
 
 def tracking_settings(
     version: MlflowVersion,
     tracking_uri: str | None = None,
+    registry_uri: str | None = None,
     *,
     experiment_name: str = EXPERIMENT,
     model_format: str = "skops",
@@ -34,6 +45,8 @@ def tracking_settings(
 
     Args:
         tracking_uri: None or empty: as the environment says, else the embedded store.
+        registry_uri: Where models are registered. None or empty: as the environment says, else
+            where runs are tracked.
         ui_url: Where people see it; empty: by ``tracking_uri`` and the environment.
     """
     uri = tracking_uri or configured_uri(version.key)
@@ -43,6 +56,9 @@ def tracking_settings(
         store.mkdir(parents=True, exist_ok=True)
         uri = embedded_uri(version.key)
         artifacts = str(store / ARTIFACTS)
+    registry = registry_uri or configured_registry() or ""
+    if registry.rstrip("/") == uri.rstrip("/") and not is_databricks(uri):
+        registry = ""  # on Databricks it means the workspace's own, not Unity Catalog
     return TrackingSettings(
         version=version.key,
         tracking_uri=uri,
@@ -50,6 +66,8 @@ def tracking_settings(
         artifact_location=artifacts,
         model_format=model_format,
         ui_url=(ui_url or _shown_at(uri, version, bool(tracking_uri))).rstrip("/"),
+        registry_uri=registry,
+        registry_ui_url=_shown_at(registry, version, True).rstrip("/"),
         requirements=locked_requirements(version),
     )
 
@@ -64,9 +82,12 @@ def connect(
         TrackingServerError: no server, or one that does not fit.
     """
     _require_client(version)
-    if settings.tracking_uri == embedded_uri(version.key):
+    _require_unity_catalog_client(version, settings)
+    if embedded_uri(version.key) in (settings.tracking_uri, settings.registry_uri):
         prepare(version.key)
     check_server(settings.tracking_uri, version)
+    if settings.registry_uri:
+        check_server(settings.registry_uri, version, REGISTRY)
     module, _, name = version.backend.partition(":")
     tracker: Tracker = getattr(importlib.import_module(module), name)(settings, warn)
     return tracker
@@ -82,8 +103,8 @@ def _shown_at(uri: str, version: MlflowVersion, was_given: bool) -> str:
         # The one that stands beside another server is not that of this one.
         beside = None if was_given else configured_ui(version.key)
         return beside or without_password(uri)
-    if uri.startswith("databricks"):
-        return ""  # that is seen elsewhere than any UI of this platform
+    if is_databricks(uri):
+        return workspace_url(uri)
     beside = os.environ.get(ui_variable(version.key))
     if beside:
         return beside
@@ -102,6 +123,14 @@ def locked_requirements(version: MlflowVersion) -> tuple[str, ...]:
         except PackageNotFoundError:
             continue
     return tuple(pins)
+
+
+def _require_unity_catalog_client(version: MlflowVersion, settings: TrackingSettings) -> None:
+    if is_unity_catalog(settings.registry_uri) and version.key != "3":
+        raise TrackingServerError(
+            f"the registry is Unity Catalog ({settings.registry_uri}), which MLflow {version.key} "
+            'does not know. Pick resources.mlflow.config.version "3", or another registry_uri.'
+        )
 
 
 def _require_client(version: MlflowVersion) -> None:

@@ -35,30 +35,29 @@ from wine_quality.policy.names import check_experiment_name, check_model_name
 from wine_quality.policy.places import check_link
 from wine_quality.project import EXPERIMENT, MODEL
 from wine_quality.tracking.client import TrackingSettings
-from wine_quality.tracking.connection import (
-    connect,
-    tracking_settings,
-)
+from wine_quality.tracking.connection import connect, tracking_settings
 from wine_quality.tracking.registry.promotion_note import disown_promotion
 from wine_quality.tracking.runs.lifecycle import (
     Resumption,
     broken_off_status,
     final_status,
+    has_ended,
     resumption_of,
 )
 from wine_quality.tracking.runs.run_tags import LEFT, OPEN, RUN_TAG, run_name, tags_for_mlflow
-from wine_quality.tracking.servers.addresses import allowed_tracking_uri, without_password
+from wine_quality.tracking.servers.addresses import (
+    allowed_registry_uri,
+    allowed_tracking_uri,
+    without_password,
+)
+from wine_quality.tracking.servers.databricks import check_unity_catalog_name, is_unity_catalog
 from wine_quality.tracking.servers.failures import Subjects
 from wine_quality.tracking.servers.server_check import server_named, tracked_under
 from wine_quality.tracking.servers.step_retry import again_while_away
 from wine_quality.tracking.step_tags import opens_one, planned_tags
 from wine_quality.tracking.tracker import Tracker
 from wine_quality.tracking.training import PartsOfTwoTrainingsError, Training
-from wine_quality.tracking.version_choice import (
-    choose_version,
-    named_version,
-    version_of_process,
-)
+from wine_quality.tracking.version_choice import choose_version, named_version, version_of_process
 
 # Dagster's config enums go by name; here name and value are the version table's key.
 VersionKey = enum.Enum("VersionKey", {key: key for key in MLFLOW_VERSIONS})  # type: ignore[misc]
@@ -87,6 +86,11 @@ class MlflowTracker(CheckedResource):
         description="MLflow server, e.g. http://localhost:5100. Empty: that of the version "
         "($WINE_QUALITY_MLFLOW_URI_2_1_1, …), else $MLFLOW_TRACKING_URI, else an embedded store of "
         "this version in $WINE_QUALITY_HOME.",
+    )
+    registry_uri: str | None = Field(
+        default=None,
+        description="MLflow server that models are registered on, if another. Empty: "
+        "$MLFLOW_REGISTRY_URI, else where runs are tracked.",
     )
     registered_model_name: str = Field(
         default=MODEL, description="Registered model that gets the versions."
@@ -119,7 +123,7 @@ class MlflowTracker(CheckedResource):
 
     @contextmanager
     def yield_for_execution(self, context: InitResourceContext) -> Iterator["MlflowTracker"]:
-        if _has_ended(context):
+        if has_ended(context):
             # Dagster's result of a run makes the resources anew when its values are asked for.
             yield self
         else:
@@ -281,18 +285,15 @@ class MlflowTracker(CheckedResource):
         check_experiment_name(self.experiment_name, f"{field}.experiment_name")
         check_link(self.ui_url, f"{field}.ui_url")
         # The environment's own address, not the text that was given, goes to MLflow's client.
-        given = self.tracking_uri
-        return tracking_settings(
+        tracking, registry = self.tracking_uri, self.registry_uri
+        settings = tracking_settings(
             version,
-            allowed_tracking_uri(given, version.key) if given else None,
+            allowed_tracking_uri(tracking, version.key) if tracking else None,
+            allowed_registry_uri(registry, version.key) if registry else None,
             experiment_name=self.experiment_name,
             model_format=self.model_format.value,
             ui_url=self.ui_url,
         )
-
-
-def _has_ended(context: InitResourceContext) -> bool:
-    run, instance = context.dagster_run, context.instance
-    assert run is not None and instance is not None
-    stored = instance.get_run_by_id(run.run_id)
-    return stored is not None and stored.is_finished
+        if is_unity_catalog(settings.registry_in_use):
+            check_unity_catalog_name(self.registered_model_name, f"{field}.registered_model_name")
+        return settings

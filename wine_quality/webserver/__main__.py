@@ -37,6 +37,7 @@ def serve(options: argparse.Namespace) -> None:
     from dagster_webserver.version import __version__
 
     from wine_quality.dagster_support.dagster_private import workspace_of_files
+    from wine_quality.webserver.config_hints import WithConfigHints
     from wine_quality.webserver.guard import allowed_hosts
     from wine_quality.webserver.layer import GuardedApplication
     from wine_quality.webserver.mlflow_pages import WithMlflowPages
@@ -49,7 +50,8 @@ def serve(options: argparse.Namespace) -> None:
         )
         with workspace_of_files(instance, [options.workspace], __version__) as workspace:
             dagster = create_app_from_workspace_process_context(workspace)
-            application = GuardedApplication(WithMlflowPages(dagster), allowed_hosts(options.host))
+            pages = WithMlflowPages(WithConfigHints(dagster))
+            application = GuardedApplication(pages, allowed_hosts(options.host))
             config = uvicorn.Config(
                 application,
                 host=options.host,

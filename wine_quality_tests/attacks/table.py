@@ -253,7 +253,7 @@ ATTACKS = [
                 }
             }
         },
-        r"ops\.sweep_points\.inputs is in the run config",
+        r"ops\.sweep_points\.inputs is in the run config|InvalidSubsetError",
         job="wine_quality_sweep",
         ops=("sweep_points",),
         is_quick=True,

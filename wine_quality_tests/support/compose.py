@@ -16,7 +16,7 @@ from typing import Any
 import requests
 import yaml
 
-from wine_quality.environments.mlflow_versions import DEFAULT_VERSION
+from wine_quality.environments.mlflow_versions import DEFAULT_VERSION, MLFLOW_VERSIONS
 from wine_quality.paths import PROJECT_ROOT
 from wine_quality.stack.settings import EXAMPLE, FOLDER, read_file
 from wine_quality_tests.support.dagster_stack import _LOADED, DagsterStack
@@ -26,9 +26,7 @@ STAND_INS = PROJECT_ROOT / "wine_quality_tests" / "containers" / "stand-ins.yml"
 S3_STAND_IN = "localhost/wine-quality-s3-stand-in:1.0.0"
 PORTS = (
     "DAGSTER_PORT",
-    "MLFLOW_3_PORT",
-    "MLFLOW_2_1_1_PORT",
-    "MLFLOW_1_26_PORT",
+    *(f"MLFLOW_{key.replace('.', '_')}_PORT" for key in MLFLOW_VERSIONS),
     "MINIO_PORT",
     "MINIO_CONSOLE_PORT",
     "POSTGRES_PORT",

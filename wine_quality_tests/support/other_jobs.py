@@ -11,7 +11,9 @@ from dagster import (
     RetryPolicy,
     asset,
     define_asset_job,
+    graph,
     multiprocess_executor,
+    op,
 )
 
 from wine_quality.definitions import defs
@@ -88,3 +90,23 @@ def failing_resource() -> JobDefinition:
         resources={**(defs.resources or {}), "mlflow": MlflowTracker(tracking_uri=NOWHERE)},
         executor=defs.executor,
     ).resolve_job_def("failing_resource")
+
+
+@op
+def given_wines() -> int:
+    return 1
+
+
+@op
+def untyped_input(wines) -> None:
+    """Dagster offers to unpickle its input, when it alone is picked."""
+
+
+@graph
+def _two_ops() -> None:
+    untyped_input(given_wines())
+
+
+def untyped() -> JobDefinition:
+    """Two ops that hand on a value without a type, under the project's executor."""
+    return _two_ops.to_job("untyped", executor_def=defs.executor)

@@ -110,3 +110,11 @@ def test_bad_values_are_refused_before_there_is_a_run(page, up, screenshot):
     open_launchpad(page, up, mlflow(version=1.26))
     page.get_by_text('(one of "1.26", "2.1.1", "3"; quote it)').first.wait_for()
     assert runs(up) == before
+
+
+def test_the_launchpad_says_how_a_number_is_written(page, up, screenshot):
+    open_launchpad(page, up, {"resources": {"hyperparameters": {"config": {"alpha": "1e-3"}}}})
+    hint = 'resources.hyperparameters.config.alpha is "1e-3", which YAML reads as text; write 0.001'
+    page.get_by_text(hint).first.wait_for()
+    screenshot("number-hint")
+    page.get_by_text("Invalid scalar at path root:resources").first.wait_for()

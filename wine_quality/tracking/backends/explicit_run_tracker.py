@@ -78,7 +78,7 @@ class ExplicitRunTracker(Tracker):
         return links
 
     def create_version(self, name: str, model_uri: str, tags: dict[str, str]) -> Any:
-        if self._major < 3:
+        if self._major < 3 or self.registers_elsewhere:
             return super().create_version(name, model_uri, tags)
         # The server checks that the logged model named by the id holds the source.
         model_id = model_uri.rpartition("/")[2]

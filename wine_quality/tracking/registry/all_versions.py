@@ -7,8 +7,12 @@ from typing import Any
 
 from wine_quality.tracking.registry.champion import ChampionRegistry
 from wine_quality.tracking.registry.name_filter import name_filter
+from wine_quality.tracking.registry.version_search import (
+    in_unity_catalog,
+    search_versions,
+    whole_versions,
+)
 
-_PAGE = 1000
 _AT_ONCE = 1000
 """MLflow 1.26's server reads each version's tags by a statement of its own, in a time that grows
 with the square of their number: 1 s for 1,000, and for 10,000 the 30 s after which gunicorn ends
@@ -25,8 +29,7 @@ def versions_of(client: Any, model: str, say: Callable[[str], None] = print) -> 
         say: Gets a line of progress where that takes long.
     """
     if not _lists_models(client):
-        found = _searched(client, name_filter(model) or "")
-        yield from (version for version in found if version.name == model)
+        yield from whole_versions(client, model, name_filter(model) or "")
         return
     from mlflow.exceptions import MlflowException
 
@@ -42,7 +45,7 @@ def versions_of(client: Any, model: str, say: Callable[[str], None] = print) -> 
 def all_versions(client: Any, say: Callable[[str], None] = print) -> Iterator[Any]:
     """The versions of all registered models; arguments as for ``versions_of``."""
     if not _lists_models(client):
-        yield from _searched(client, "")
+        yield from _of_catalog(client) if in_unity_catalog(client) else search_versions(client, "")
         return
     token = None
     while True:
@@ -59,14 +62,16 @@ def _lists_models(client: Any) -> bool:
     return hasattr(client, "list_registered_models")
 
 
-def _searched(client: Any, condition: str) -> Iterator[Any]:
-    """Page by page; before 2.3 in one answer, which takes 2.1.1 4 s for 10,000."""
-    paged = hasattr(client, "set_registered_model_alias")
-    found = client.search_model_versions(condition, **({"max_results": _PAGE} if paged else {}))
-    yield from found
-    while getattr(found, "token", None):
-        found = client.search_model_versions(condition, max_results=_PAGE, page_token=found.token)
-        yield from found
+def _of_catalog(client: Any) -> Iterator[Any]:
+    """Model by model, since Unity Catalog searches versions by a model's name only."""
+    token = None
+    while True:
+        page = client.search_registered_models(max_results=100, page_token=token)
+        for registered in page:
+            yield from whole_versions(client, registered.name, f"name='{registered.name}'")
+        token = page.token
+        if not token:
+            return
 
 
 def _of_registered(client: Any, registered: Any, say: Callable[[str], None]) -> Iterator[Any]:

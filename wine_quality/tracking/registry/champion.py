@@ -5,11 +5,12 @@ MLflow has no transactions, so a promotion leaves tags by which two that meet ca
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from wine_quality.tracking.registry.name_filter import name_filter
 from wine_quality.tracking.registry.roles import CHALLENGER, CHAMPION, Roles
+from wine_quality.tracking.registry.version_search import in_unity_catalog, search_versions
 
 # On a version: OPEN from before its promotion is decided until it is.
 DECISION_TAG = "wine_quality.decision"
@@ -47,6 +48,11 @@ class ChampionRegistry(Roles):
 
     def _neighbours(self, number: int) -> Iterator[Any]:
         named = name_filter(self.name)
+        if named and in_unity_catalog(self._client):
+            # It cannot be asked for the newest, and its searches give no tags.
+            found = (int(one.version) for one in search_versions(self._client, named))
+            yield from self._versions(one for one in found if 0 < abs(one - number) <= NEIGHBOURS)
+            return
         if named and hasattr(self._client, "set_registered_model_alias"):
             newest = self._client.search_model_versions(
                 named, NEIGHBOURS, order_by=["version_number DESC"]
@@ -54,8 +60,13 @@ class ChampionRegistry(Roles):
             yield from (other for other in newest if int(other.version) != number)
             return
         # 1.26 and 2.1.1 cannot ask for the newest, and no version for a name with both quotes.
-        for other in range(max(1, number - NEIGHBOURS), number + NEIGHBOURS + 1):
-            found = self.version(str(other)) if other != number else None
+        around = range(max(1, number - NEIGHBOURS), number + NEIGHBOURS + 1)
+        yield from self._versions(other for other in around if other != number)
+
+    def _versions(self, numbers: Iterable[int]) -> Iterator[Any]:
+        """Those of them that there are."""
+        for number in numbers:
+            found = self.version(str(number))
             if found is not None:
                 yield found
 

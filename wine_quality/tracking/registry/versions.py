@@ -194,15 +194,27 @@ class ModelVersions(OpenRun):
         """Not by ``models:/<name>/<version>``, which says it anew."""
         from mlflow.artifacts import download_artifacts
 
+        if self.in_unity_catalog:
+            return self._download_copy(found, folder)
         self._require_files(found.name, found.version)
         return Path(download_artifacts(artifact_uri=found.source, dst_path=str(folder)))
+
+    def _download_copy(self, found: Any, folder: Path) -> Path:
+        """Those that Unity Catalog holds itself, by an address that is for the asking only."""
+        from mlflow.store.artifact.models_artifact_repo import ModelsArtifactRepository
+
+        # Not by the repository around it, which adds a file.
+        files = ModelsArtifactRepository(f"models:/{found.name}/{found.version}").repo
+        if not files.list_artifacts(""):
+            raise FileNotFoundError(f"nothing is left of {found.name} version {found.version}")
+        return Path(files.download_artifacts("", str(folder)))
 
     def _require_files(self, name: str, version: str) -> None:
         """Asked first, since the older clients try for a minute to fetch what is not there."""
         from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
         files = self.client.get_model_version_download_uri(name, version)
-        if not get_artifact_repository(files).list_artifacts():
+        if not get_artifact_repository(files).list_artifacts(None):  # 1.26 wants a path for runs:/
             raise FileNotFoundError(f"nothing is left at {files}")
 
     def registry(self, name: str) -> ChampionRegistry:
@@ -261,9 +273,20 @@ class ModelVersions(OpenRun):
 
     def create_version(self, name: str, model_uri: str, tags: dict[str, str]) -> Any:
         """A new version whose files are those of this run's ``model`` folder."""
+        if self.registers_elsewhere:
+            return self._create_version_elsewhere(name, tags)
         run = self.client.get_run(self.require_run_id())
         source = f"{run.info.artifact_uri}/{MODEL_FOLDER}"
         return self.client.create_model_version(name, source, run.info.run_id, tags)
+
+    def _create_version_elsewhere(self, name: str, tags: dict[str, str]) -> Any:
+        """By the run, which is on another server. MLflow 3's registry would look there for the
+        files that an address of proxied artifacts, or a logged model's id, is of."""
+        run_id = self.require_run_id()
+        has_link = self.run_url.startswith("http") and not self.in_unity_catalog  # refuses it
+        link = self.run_url if has_link else None
+        source = f"runs:/{run_id}/{MODEL_FOLDER}"
+        return self.client.create_model_version(name, source, run_id, tags, run_link=link)
 
     def _create_registered_model(self, name: str, description: str) -> None:
         from mlflow.exceptions import MlflowException

@@ -22,6 +22,7 @@ PARENT_TAG = "mlflow.parentRunId"
 NAME_TAG = "mlflow.runName"
 _PAGE = 1000
 _APART = "/sweeps"
+_APART_OF_PATH = "-sweeps"
 # Of PostgreSQL's column in all versions.
 _NAME_LIMIT = 256
 # A person who waits wants to see that it goes on.
@@ -44,16 +45,22 @@ class ChildRun:
 
 
 def children_experiment(experiment_name: str) -> str:
-    """The name of the experiment that the children of its runs are in."""
-    apart = experiment_name + _APART
+    """The name of the experiment that the children of its runs are in.
+
+    On Databricks, whose names are absolute paths, an experiment can have none below it.
+    """
+    apart = experiment_name + (_APART_OF_PATH if experiment_name.startswith("/") else _APART)
     return apart if len(apart) <= _NAME_LIMIT else experiment_name
 
 
 def experiments_with_children(client: Any, experiment_id: str) -> list[str]:
     """Ids of the experiments that may hold children of the runs of one."""
     name = client.get_experiment(experiment_id).name
-    apart = client.get_experiment_by_name(children_experiment(name))
-    return list(dict.fromkeys([experiment_id, *([apart.experiment_id] if apart else [])]))
+    # Those of absolute paths, too, were in the first once.
+    names = dict.fromkeys([name + _APART, children_experiment(name)])
+    apart = [client.get_experiment_by_name(one) for one in names if len(one) <= _NAME_LIMIT]
+    found = [experiment.experiment_id for experiment in apart if experiment is not None]
+    return list(dict.fromkeys([experiment_id, *found]))
 
 
 class ChildRuns:

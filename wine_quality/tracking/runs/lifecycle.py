@@ -14,7 +14,7 @@ from wine_quality.dagster_support.run_tag_names import (
 )
 
 if TYPE_CHECKING:
-    from dagster import DagsterInstance, DagsterRun, EventLogEntry
+    from dagster import DagsterInstance, DagsterRun, EventLogEntry, InitResourceContext
 
 _RESUME_TAG = "dagster/is_resume_retry"
 
@@ -172,3 +172,11 @@ def _steps_left(instance: DagsterInstance, run: DagsterRun) -> set[str]:
     ended = {DagsterEventType.STEP_SUCCESS, DagsterEventType.STEP_SKIPPED}
     done = instance.all_logs(run.run_id, of_type=ended)
     return planned_steps(instance, run) - {str(entry.step_key) for entry in done}
+
+
+def has_ended(context: InitResourceContext) -> bool:
+    """Whether the Dagster run that a resource is made for is over."""
+    run, instance = context.dagster_run, context.instance
+    assert run is not None and instance is not None
+    stored = instance.get_run_by_id(run.run_id)
+    return stored is not None and stored.is_finished

@@ -17,6 +17,7 @@ from wine_quality.tracking.runs.child_runs import (
 )
 from wine_quality.tracking.runs.run_tags import NOTE_TAG, RUN_TAG, with_dagster_link
 from wine_quality.tracking.servers.addresses import without_password
+from wine_quality.tracking.servers.databricks import check_experiment_path
 from wine_quality.tracking.training import MlflowRunGoneError, Training
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ class OpenRun(ServerClient, ABC):
     @property
     def run_url(self) -> str:
         """Where the run is seen; empty when no UI shows it."""
-        return self._seen_at(f"experiments/{self.experiment_id}/runs/{self.run_id}")
+        return self.pages.run(self.experiment_id, self.run_id)
 
     def open_experiment(self, name: str | None = None, note: str | None = None) -> str:
         """An experiment's id; it is created when new and restored when it was deleted.
@@ -98,6 +99,7 @@ class OpenRun(ServerClient, ABC):
     def _create_experiment(self, name: str, tags: Mapping[str, str]) -> str:
         from mlflow.exceptions import MlflowException
 
+        check_experiment_path(name, self.settings.tracking_uri)
         try:
             return self.client.create_experiment(
                 name, self.settings.artifact_location, {**EXPERIMENT_TAGS, **tags}
@@ -201,9 +203,11 @@ class OpenRun(ServerClient, ABC):
         self._has_children = True
         parents = self.experiment_name
         name = children_experiment(parents)
-        note = f"Children of the runs of [{parents}](#/experiments/{self.experiment_id})."
+        page = self.pages.experiment_in_notes(self.experiment_id)
+        note = f"Children of the runs of [{parents}]({page})."
         apart = self.open_experiment(name, note)
-        link = f"[Its child runs](#/experiments/{apart}) are in the experiment {name}."
+        page = self.pages.experiment_in_notes(apart)
+        link = f"[Its child runs]({page}) are in the experiment {name}."
         there = self._note()
         if link not in there:
             self.client.set_tag(self.require_run_id(), NOTE_TAG, f"{there}\n\n{link}".lstrip())

@@ -7,6 +7,7 @@ the version's dots are underscores: ``WINE_QUALITY_MLFLOW_URI_2_1_1``.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 
 from wine_quality.escaping import ShownError
 from wine_quality.policy.settings import TRACKING_URIS
@@ -15,6 +16,9 @@ from wine_quality.sources.location import Location, LocationError, parse_locatio
 
 UIS = "WINE_QUALITY_MLFLOW_UIS"
 """Set by `make up`: JSON of where the MLflow UI of each version's embedded store is."""
+
+REGISTRY_VARIABLE = "MLFLOW_REGISTRY_URI"
+"""MLflow's own. Its client of 1.26 does not read it; here it counts for each version."""
 
 WHICH_MLFLOW = "/mlflow/"
 """The page of `make up` that lists them, below Dagster's address."""
@@ -37,6 +41,11 @@ def ui_variable(key: str) -> str:
 def configured_uri(key: str) -> str | None:
     """The version's own server, else that of all versions, else None."""
     return os.environ.get(uri_variable(key)) or os.environ.get("MLFLOW_TRACKING_URI") or None
+
+
+def configured_registry() -> str | None:
+    """Where models are registered, by MLflow's own variable; None: where runs are tracked."""
+    return os.environ.get(REGISTRY_VARIABLE) or None
 
 
 def configured_ui(key: str) -> str | None:
@@ -63,12 +72,28 @@ def allowed_tracking_uri(uri: str, key: str) -> str:
         ForbiddenServerError: it is neither what the environment configures nor allowed by it, or
             no address that every client reads alike.
     """
-    field = "resources.mlflow.config.tracking_uri"
+    own = (configured_uri(key) or "", os.environ.get("MLFLOW_TRACKING_URI", ""))
+    return _allowed(uri, "resources.mlflow.config.tracking_uri", own, f"the server of MLflow {key}")
+
+
+def allowed_registry_uri(uri: str, key: str) -> str:
+    """As ``allowed_tracking_uri``, of where models are registered: a registry of its own, or a
+    server that runs may be tracked on. Clients send both the same credentials.
+
+    Raises:
+        ForbiddenServerError: see there.
+    """
+    tracking = (configured_uri(key) or "", os.environ.get("MLFLOW_TRACKING_URI", ""))
+    own = (configured_registry() or "", *tracking)
+    field = "resources.mlflow.config.registry_uri"
+    return _allowed(uri, field, own, f"the registry or the server of MLflow {key}")
+
+
+def _allowed(uri: str, field: str, own: Iterable[str], whose: str) -> str:
     try:
         wanted = parse_location(uri)
     except LocationError as error:
         raise ForbiddenServerError(f"{field}: {error}") from error
-    own = (configured_uri(key) or "", os.environ.get("MLFLOW_TRACKING_URI", ""))
     listed = os.environ.get(TRACKING_URIS, "")
     allowed = [one.strip() for one in (*own, *listed.split(",")) if one.strip()]
     for known in allowed:
@@ -77,8 +102,8 @@ def allowed_tracking_uri(uri: str, key: str) -> str:
     if ANY in allowed:
         return uri
     raise ForbiddenServerError(
-        f"{field} is {redacted(uri)}, which is not the server of MLflow {key} here, or has another "
-        f"user or password. Whoever runs the platform allows it by ${TRACKING_URIS} (now: "
+        f"{field} is {redacted(uri)}, which is not {whose} here, or has another user or "
+        f"password. Whoever runs the platform allows it by ${TRACKING_URIS} (now: "
         f"{redacted(listed) or 'none'}), in the environment of the code location."
     )
 

@@ -10,6 +10,7 @@ _PASSING = (429, 500, 502, 503, 504)
 _AT_ENDPOINT = re.compile(r"API request to (?:endpoint )?(\S+) failed")
 _STATUS = re.compile(r"error code (\d{3})|too many (\d{3}) error responses")
 _NETWORK = re.compile(r"\[Errno -?\d+\] [^\"')]+")
+_REGISTRY = "/(registered-models|model-versions)/"
 _LOGIN = (
     "Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN, where "
     "Dagster's code runs."
@@ -34,6 +35,11 @@ class ServerFailure:
     def is_passing(self) -> bool:
         """Whether the same request may be answered a little later."""
         return self.status is None or self.status in _PASSING
+
+    @property
+    def is_of_registry(self) -> bool:
+        """Whether it was about registered models."""
+        return bool(re.search(_REGISTRY, self.endpoint))
 
     @property
     def reason(self) -> str:
@@ -76,28 +82,31 @@ class Subjects:
     model: str
 
 
-def advice(failure: ServerFailure, subjects: Subjects | None, then: str = "") -> str:
+def advice(
+    failure: ServerFailure, subjects: Subjects | None, then: str = "", field: str = "tracking_uri"
+) -> str:
     """What to do, a sentence or two.
 
     Args:
         then: What to do when that is done, such as ``re-execute the run from failure``.
+        field: Of the ``mlflow`` resource, which names the server.
     """
-    first = _first(failure, subjects)
+    first = _first(failure, subjects, field)
     return f"{first} Then {then}." if then else first
 
 
-def _first(failure: ServerFailure, subjects: Subjects | None) -> str:
+def _first(failure: ServerFailure, subjects: Subjects | None, field: str) -> str:
     status = failure.status
     if status is None:
-        return "Start it, or correct tracking_uri."
+        return f"Start it, or correct {field}."
     if status == 401:
         return _LOGIN
     if status == 403:
         return _lacking(failure, subjects)
     if status == 404:
         return (
-            "There is no MLflow at this address: correct tracking_uri, which may lack a path of "
-            "its proxy."
+            f"There is no MLflow at this address: correct {field}, which may lack a path of its "
+            "proxy."
         )
     if status == 429:
         return "It takes no more requests for now: wait, or have its limit raised."
@@ -133,7 +142,7 @@ def _lacking(failure: ServerFailure, subjects: Subjects | None) -> str:
         return (
             f"{who} lacks a permission there{said}. An administrator of that server can grant it."
         )
-    of_model = re.search("/(registered-models|model-versions)/", failure.endpoint)
+    of_model = failure.is_of_registry
     needs = _OF_MODELS if of_model else _OF_EXPERIMENTS
     deed, permission = next(need[1:] for need in needs if re.search(need[0], failure.endpoint))
     it = "the registered model" if of_model else "the experiment"

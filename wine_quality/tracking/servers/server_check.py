@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from wine_quality.escaping import ShownError
@@ -35,7 +36,24 @@ class TrackingServerError(ShownError, RuntimeError):
     """The server cannot be used; the message says why and what to do."""
 
 
-def check_server(uri: str, version: MlflowVersion) -> None:
+@dataclass(frozen=True)
+class ServerRole:
+    """What a server is for, and the field of the ``mlflow`` resource that names it."""
+
+    title: str
+    field: str
+
+    @property
+    def path(self) -> str:
+        """Of the field in run config."""
+        return f"resources.mlflow.config.{self.field}"
+
+
+TRACKING = ServerRole("the MLflow tracking server", "tracking_uri")
+REGISTRY = ServerRole("the MLflow model registry", "registry_uri")
+
+
+def check_server(uri: str, version: MlflowVersion, role: ServerRole = TRACKING) -> None:
     """Compare the server's major version with what the picked client works with.
 
     A server that does not name its version, but answers MLflow's calls, is taken: a gateway may let
@@ -49,15 +67,15 @@ def check_server(uri: str, version: MlflowVersion) -> None:
             return
     except LocationError as error:
         raise TrackingServerError(
-            f"the MLflow tracking server (tracking_uri, or the variable that names it): {error}"
+            f"{role.title} ({role.field}, or the variable that names it): {error}"
         ) from error
-    major = _server_major(uri)
+    major = _server_major(uri, role)
     if major is not None and major not in version.servers:
         wanted = " or ".join(f"{number}.x" for number in version.servers)
         raise TrackingServerError(
-            f"the tracking server {without_password(uri)} runs MLflow {major}.x, but "
+            f"{role.title} {without_password(uri)} runs MLflow {major}.x, but "
             f'resources.mlflow.config.version "{version.key}" needs a {wanted} server. '
-            "Pick the version that fits the server, or another tracking_uri."
+            f"Pick the version that fits the server, or another {role.field}."
         )
 
 
@@ -81,8 +99,10 @@ def server_named(tries_again: bool = False) -> Iterator[None]:
         failure = failure_of(error)
         if failure is None:
             raise
-        what = _what_failed(failure)
-        raised = TrackingServerError(f"{what} {advice(failure, tracked_under.get(), _IN_MID_RUN)}")
+        role = _role_of(failure)
+        what = _what_failed(failure, role)
+        said = advice(failure, tracked_under.get(), _IN_MID_RUN, role.field)
+        raised = TrackingServerError(f"{what} {said}")
         if tries_again and failure.is_passing:
             from wine_quality.tracking.servers.step_retry import retry_request
 
@@ -93,38 +113,44 @@ def server_named(tries_again: bool = False) -> Iterator[None]:
         raise raised from error
 
 
-def _what_failed(failure: ServerFailure) -> str:
+def _role_of(failure: ServerFailure) -> ServerRole:
+    """The registry where it is a server of its own and was asked."""
     import mlflow
 
-    server = without_password(mlflow.get_tracking_uri())
-    return (
-        f"the MLflow tracking server {server} failed in the middle of this step: {failure.reason}."
-    )
+    is_apart = mlflow.get_registry_uri() != mlflow.get_tracking_uri()
+    return REGISTRY if is_apart and failure.is_of_registry else TRACKING
 
 
-def _server_major(uri: str) -> int | None:
+def _what_failed(failure: ServerFailure, role: ServerRole) -> str:
+    import mlflow
+
+    uri = mlflow.get_registry_uri() if role is REGISTRY else mlflow.get_tracking_uri()
+    server = without_password(uri)
+    return f"{role.title} {server} failed in the middle of this step: {failure.reason}."
+
+
+def _server_major(uri: str, role: ServerRole) -> int | None:
     """None where it does not say."""
-    answer = _get(uri, "/version")
+    answer = _get(uri, "/version", role)
     if answer.ok and answer.text.strip().split(".")[0].isdecimal():
         return int(answer.text.strip().split(".")[0])
     if answer.status_code == 404:
         # MLflow 1.26 has /health and no /version.
-        health = _get(uri, "/health")
+        health = _get(uri, "/health", role)
         if health.ok and health.text.strip() == "OK":
             return 1
-    if answer.status_code != 401 and _speaks_mlflow(uri):
+    if answer.status_code != 401 and _speaks_mlflow(uri, role):
         return None
     if answer.ok:
         raise TrackingServerError(
-            f"{without_password(uri)} (resources.mlflow.config.tracking_uri) answers, but is no "
-            "MLflow server."
+            f"{without_password(uri)} ({role.path}) answers, but is no MLflow server."
         )
-    raise _refused(uri, ServerFailure(answer.status_code, "", answer.reason or ""))
+    raise _refused(uri, ServerFailure(answer.status_code, "", answer.reason or ""), role)
 
 
-def _speaks_mlflow(uri: str) -> bool:
+def _speaks_mlflow(uri: str, role: ServerRole) -> bool:
     """Whether it answers a call of MLflow's, also by saying that there is no such experiment."""
-    answer = _get(uri, "/api/2.0/mlflow/experiments/get-by-name?experiment_name=Default")
+    answer = _get(uri, "/api/2.0/mlflow/experiments/get-by-name?experiment_name=Default", role)
     try:
         found = answer.json()
     except ValueError:
@@ -134,15 +160,14 @@ def _speaks_mlflow(uri: str) -> bool:
     )
 
 
-def _refused(uri: str, failure: ServerFailure) -> TrackingServerError:
+def _refused(uri: str, failure: ServerFailure, role: ServerRole) -> TrackingServerError:
     return TrackingServerError(
-        f"the MLflow tracking server {without_password(uri)} "
-        f"(resources.mlflow.config.tracking_uri) cannot be used: {failure.reason}. "
-        f"{advice(failure, tracked_under.get())}"
+        f"{role.title} {without_password(uri)} ({role.path}) cannot be used: {failure.reason}. "
+        f"{advice(failure, tracked_under.get(), field=role.field)}"
     )
 
 
-def _get(uri: str, path: str) -> requests.Response:
+def _get(uri: str, path: str, role: ServerRole) -> requests.Response:
     """By MLflow's own HTTP layer, of the version that was picked: with its credentials, its
     certificates and its plug-ins, a server is refused only where MLflow would be refused too.
 
@@ -163,7 +188,7 @@ def _get(uri: str, path: str) -> requests.Response:
         )
     except MlflowException as error:
         failure = failure_of(error) or ServerFailure(None, path, str(error))
-        raise _refused(uri, failure) from error
+        raise _refused(uri, failure, role) from error
 
 
 def _credentials(uri: str) -> object:

@@ -9,7 +9,7 @@ from dagster import DagsterInvalidConfigError, validate_run_config
 from wine_quality.cli.config_refusals import refusals_of
 from wine_quality.cli.jobs import main_job
 from wine_quality.cli.run_config import _config_file
-from wine_quality.defs.original_names import ORIGINAL_NAMES
+from wine_quality.dagster_support.original_names import ORIGINAL_NAMES
 
 HYPERPARAMETERS = "resources: {{hyperparameters: {{config: {{alpha: {}}}}}}}"
 ALPHA = "resources.hyperparameters.config.alpha"

@@ -13,9 +13,12 @@ from wine_quality.dagster_support.config_fields import (
     CheckedResource,
 )
 from wine_quality.dagster_support.dagster_private import create_execution_plan
+from wine_quality.defs.data.split_config import SplitConfig
 from wine_quality.defs.io_manager import PlainFormatIOManager
 from wine_quality.defs.model.hyperparameters import Hyperparameters
+from wine_quality.defs.sweep.config import SweepConfig
 from wine_quality.engines.resource import TrainingEngine
+from wine_quality.environments.mlflow_versions import MLFLOW_VERSIONS
 from wine_quality.history.wine_history import WineHistory
 from wine_quality.metrics_history.resource import MetricsHistory
 from wine_quality.tracking.resource import MlflowTracker, VersionKey
@@ -65,7 +68,8 @@ def test_run_config_in_part_keeps_the_rest(key, monkeypatch):
 
 
 MODEL, SWEEP = "wine_quality_model", "wine_quality_sweep"
-VERSIONS = '(one of "1.26", "2.1.1", "3"; quote it)'
+KEYS = ", ".join(f'"{key}"' for key in MLFLOW_VERSIONS)
+VERSIONS = f"(one of {KEYS}; quote it)"
 REFUSED = [
     (MODEL, "resources.hyperparameters.alpha", -1, "alpha is -1.0; it must be at least 0"),
     (MODEL, "resources.hyperparameters.alpha", float("inf"), "it must be finite"),
@@ -117,3 +121,17 @@ def _subclasses(cls: type) -> list[type]:
     for sub in cls.__subclasses__():
         found += [sub, *_subclasses(sub)]
     return list(dict.fromkeys(found))
+
+
+def test_the_help_of_a_number_says_how_it_is_written():
+    """In what the Launchpad shows of a resource, of an op's config and of a list."""
+    schemas = {
+        "alpha": Hyperparameters.to_config_schema(),
+        "test_fraction": SplitConfig.to_config_schema(),
+        "alphas": SweepConfig.to_config_schema(),
+    }
+    for name, schema in schemas.items():
+        fields = schema.as_field().config_type.fields
+        assert fields[name].description.count("Write 0.001 or 1.0e-3") == 1
+    fields = schemas["test_fraction"].as_field().config_type.fields
+    assert "1.0e-3" not in fields["seed"].description

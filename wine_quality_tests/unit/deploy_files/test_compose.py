@@ -35,8 +35,10 @@ DOCKERFILES = sorted((PROJECT_ROOT / "deploy" / "images").glob("*.Dockerfile"))
 TASKS = {"databases", "buckets"}
 SECRET = {*SECRETS, "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}
 # Compose's names of the stack's services.
-NAMES = {"s3": "minio", "mlflow-3": "mlflow", "mlflow-2.1.1": "mlflow-2-1-1"}
-NAMES["mlflow-1.26"] = "mlflow-1-26"
+OLDER = {
+    f"mlflow-{key}": f"mlflow-{key.replace('.', '-')}" for key in MLFLOW_VERSIONS if key != "3"
+}
+NAMES = {"s3": "minio", "mlflow-3": "mlflow", **OLDER}
 # Those of the stack's variables that are another thing in a container, and those that only there
 # are needed.
 # Containers launch runs as Dagster does; the stack forks them from warm processes.
@@ -59,7 +61,7 @@ def compose_file(**changed: str) -> dict[str, Any]:
     """MLOps.yml with the example's values, some changed, as podman-compose reads it."""
     command = [sys.executable, "-m", "podman_compose", "--dry-run", "--in-pod", "false"]
     command += ["--env-file", str(EXAMPLE), "-p", "dh", "-f", str(MLOPS)]
-    profiles = [f"--profile=mlflow-{key}" for key in ("2.1.1", "1.26")]
+    profiles = [f"--profile={profile}" for profile in OLDER]
     done = subprocess.run(
         [*command, *profiles, "config"],
         capture_output=True,
@@ -318,10 +320,8 @@ def test_data_is_in_named_volumes(compose, services):
 
 def test_profiles_add_the_older_versions(services):
     profiles = {name: service.get("profiles") for name, service in services.items()}
-    assert {name: given for name, given in profiles.items() if given} == {
-        "mlflow-2-1-1": ["mlflow-2.1.1"],
-        "mlflow-1-26": ["mlflow-1.26"],
-    }
+    older = {service: [profile] for profile, service in OLDER.items()}
+    assert {name: given for name, given in profiles.items() if given} == older
 
 
 def test_services_get_the_variables_that_the_stack_gives(stack, services):

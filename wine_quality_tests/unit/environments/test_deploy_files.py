@@ -84,7 +84,7 @@ def test_a_new_version_is_on_the_cluster(with_a_new_version):
     assert config["WINE_QUALITY_MLFLOW_URI_4_1"] == "http://mlflow-4-1:5103"
     values = yaml.safe_load(with_a_new_version["kubernetes/dagster-values.yaml"])
     pods = values["dagsterDaemon"]["runCoordinator"]["config"]["customRunCoordinator"]["config"]
-    assert list(pods["pods"]) == ["4.1", "3", "2.1.1", "1.26"]
+    assert list(pods["pods"]) == ["4.1", *reversed(MLFLOW_VERSIONS)]
 
 
 @pytest.mark.parametrize(

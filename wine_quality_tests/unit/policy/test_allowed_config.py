@@ -9,7 +9,11 @@ from wine_quality.execution.config_variables import (
     check_config_variables,
 )
 from wine_quality.policy.settings import CONFIG_VARIABLES, EVERYTHING, TRACKING_URIS
-from wine_quality.tracking.servers.addresses import ForbiddenServerError, allowed_tracking_uri
+from wine_quality.tracking.servers.addresses import (
+    ForbiddenServerError,
+    allowed_registry_uri,
+    allowed_tracking_uri,
+)
 
 SECRET = "WINE_QUALITY_ASSETS_SECRET"
 
@@ -94,3 +98,37 @@ def test_servers_that_run_config_may_not_name(monkeypatch):
         allowed_tracking_uri("https://mlflow.example.org", "2.1.1")
     monkeypatch.setenv(TRACKING_URIS, "https://evil.test")
     allowed_tracking_uri("https://evil.test/", "3")
+
+
+def test_registries_that_run_config_may_not_name(monkeypatch):
+    """Clients send a registry the credentials of the tracking server."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://other:5000")
+    with pytest.raises(ForbiddenServerError, match="config.registry_uri is https://models.test"):
+        allowed_registry_uri("https://models.test", "3")
+    monkeypatch.setenv("MLFLOW_REGISTRY_URI", "https://u:pw@models.test")
+    assert allowed_registry_uri("https://models.test/", "3") == "https://u:pw@models.test"
+    assert allowed_registry_uri("http://other:5000", "3") == "http://other:5000"
+    for uri in ("https://models.test:8443", "https://evil.test", "databricks-uc", "/etc"):
+        with pytest.raises(ForbiddenServerError, match=rf"\${TRACKING_URIS} \(now: none\)"):
+            allowed_registry_uri(uri, "3")
+    with pytest.raises(ForbiddenServerError):  # runs are tracked elsewhere
+        allowed_tracking_uri("https://models.test", "3")
+    monkeypatch.setenv(TRACKING_URIS, "https://evil.test")
+    allowed_registry_uri("https://evil.test/", "3")
+
+
+def test_a_registry_that_is_set_for_one_run_is_not_the_platforms(monkeypatch, tmp_path):
+    """MLflow 3 writes it into the environment, by which the next run would be allowed to use it."""
+    from mlflow import get_registry_uri
+
+    from wine_quality.environments.mlflow_versions import MLFLOW_VERSIONS
+    from wine_quality.tracking.connection import connect, tracking_settings
+
+    monkeypatch.delenv("MLFLOW_REGISTRY_URI", raising=False)
+    stores = [f"sqlite:///{tmp_path}/{name}.db" for name in ("runs", "models")]
+    connect(MLFLOW_VERSIONS["3"], tracking_settings(MLFLOW_VERSIONS["3"], *stores), print)
+    assert get_registry_uri() == stores[1]
+    with pytest.raises(ForbiddenServerError):
+        allowed_registry_uri(stores[1], "3")
+    connect(MLFLOW_VERSIONS["3"], tracking_settings(MLFLOW_VERSIONS["3"], stores[0]), print)
+    assert get_registry_uri() == stores[0]

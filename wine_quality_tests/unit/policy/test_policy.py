@@ -19,6 +19,7 @@ from wine_quality.policy.fields import check_fields
 from wine_quality.policy.names import BadNameError, inside
 from wine_quality.policy.settings import EVERYTHING, ForbiddenConfigError
 from wine_quality_tests.attacks.hand_made import Payload
+from wine_quality_tests.support import other_jobs
 
 
 @pytest.fixture(autouse=True)
@@ -227,13 +228,19 @@ def test_what_needs_no_setting(monkeypatch, home):
 
 
 def test_no_input_comes_from_run_config():
-    """Dagster would unpickle it, when a launch picks some of a job's ops."""
+    """Dagster would unpickle one without a type, when a launch picks some of a job's ops. Those
+    here have types that Dagster can load from no config, so it refuses to pick such ops alone."""
+    from dagster import DagsterInvalidSubsetError
+
     from wine_quality.cli.jobs import sweep_job
 
-    picked = sweep_job().get_subset(op_selection=["sweep_points"])
-    assert "ops.sweep_points.inputs.sweep_data.pickle.path" in set(
+    picked = other_jobs.untyped().get_subset(op_selection=["untyped_input"])
+    assert "ops.untyped_input.inputs.wines.pickle.path" in set(
         texts_of(picked.run_config_schema.config_type)
     )
+    for name in ("sweep_points", "offer_best"):
+        with pytest.raises(DagsterInvalidSubsetError, match="no way of being resolved|invalid"):
+            sweep_job().get_subset(op_selection=[name])
     for given in ({"pickle": {"path": "/x"}}, {"json": {"path": "/x"}}, {"value": {}}):
         with pytest.raises(ForbiddenConfigError, match=r"ops\.sweep_points\.inputs is in the run"):
             check_fields(nested("ops.sweep_points.inputs.sweep_data", given))
@@ -383,15 +390,13 @@ def test_a_pickle_that_run_config_names_is_not_loaded(tmp_path):
     """By a launch that picks one op, which is then to get its input from run config."""
     from dagster import DagsterInstance, execute_job, reconstructable
 
-    from wine_quality.cli.jobs import sweep_job
-
     canary, delivered = tmp_path / "canary", tmp_path / "wines.csv"
     delivered.write_bytes(pickle.dumps(Payload(canary)))
-    config = nested("ops.sweep_points.inputs.sweep_data.pickle.path", str(delivered))
+    config = nested("ops.untyped_input.inputs.wines.pickle.path", str(delivered))
     with DagsterInstance.local_temp(str(tmp_path)) as instance:
         done = execute_job(
-            reconstructable(sweep_job), instance, config, op_selection=["sweep_points"]
+            reconstructable(other_jobs.untyped), instance, config, op_selection=["untyped_input"]
         )
         assert not done.success
-        assert "ops.sweep_points.inputs" in str(instance.all_logs(done.run_id))
+        assert "ops.untyped_input.inputs" in str(instance.all_logs(done.run_id))
     assert not canary.exists()

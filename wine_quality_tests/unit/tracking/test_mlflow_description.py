@@ -34,6 +34,7 @@ def test_a_run_that_is_taken_up_again_keeps_what_people_wrote(there, then):
 
 def test_children_of_an_experiment_with_a_long_name_stay_in_it():
     assert children_experiment("wine") == "wine/sweeps"
+    assert children_experiment("/Users/a@b.test/wine") == "/Users/a@b.test/wine-sweeps"
     assert children_experiment("w" * 250) == "w" * 250
 
 
