@@ -1,8 +1,8 @@
 """Another MLflow version as one step: `make add-mlflow VERSION=2.22.5`.
 
 Writes the requirements and lock files of its environment and of the one that serves its models,
-its entry in the table of ``mlflow_versions.py``, and its lines in ``deploy``. Standard library only, as
-all of this package. Nothing is written unless every lock could be made.
+its entry in the table of ``mlflow_versions.py``, and its lines in ``deploy``. Standard library
+only, as all of this package. Nothing is written unless every lock could be made.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from wine_quality.environments import versions
+from wine_quality.environments import mlflow_versions
 from wine_quality.environments.add_version import AddVersionError, add_version
 from wine_quality.environments.install import BuildError
 from wine_quality.environments.mlflow_versions import MLFLOW_VERSIONS
@@ -37,7 +37,7 @@ class Locks:
 @pytest.fixture
 def checkout(tmp_path) -> dict[str, Path]:
     locks = shutil.copytree(LOCK_FILES, tmp_path / "requirements")
-    table = Path(shutil.copy(versions.__file__, tmp_path / "versions.py"))
+    table = Path(shutil.copy(mlflow_versions.__file__, tmp_path / "versions.py"))
     return {"locks": locks, "table": table}
 
 
