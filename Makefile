@@ -113,7 +113,7 @@ faults: devenvs ## every cell of the fault matrix, into docs/fault-matrix.md (CE
 	@WINE_QUALITY_FAULTS=all WINE_QUALITY_FAULTS_RESULTS=docs \
 	  $(BIN)/python -m pytest -v wine_quality_tests/faults/test_faults.py $(if $(CELLS),-k "$(CELLS)")
 
-kills: devenvs ## a kill at every event of a run's log, into docs/kill-points.md (about an hour)
+kills: devenvs ## a kill at every event of a run's log, into docs/kill-points.md (about two hours)
 	@WINE_QUALITY_TABLES=docs $(BIN)/python -m pytest -v wine_quality_tests/faults/test_kill_points.py -k every
 
 orders: devenvs ## every order in which parts of two trainings can be made, into docs/part-orders.md

@@ -8,8 +8,6 @@ from __future__ import annotations
 import argparse
 import sys
 
-from wine_quality.environments.add_version import AddVersionError
-from wine_quality.environments.add_version import main as add_version
 from wine_quality.environments.build import build, is_current
 from wine_quality.environments.install import BuildError
 from wine_quality.environments.interpreters import InterpreterMissingError
@@ -65,9 +63,12 @@ def main() -> int:
 
 
 def _add(key: str) -> int:
+    # Not at the top: each `make run` begins with this module.
+    from wine_quality.environments.add_version import main as add_version
+
     try:
         add_version(key)
-    except (AddVersionError, BuildError, InterpreterMissingError) as error:
+    except (RuntimeError, ValueError) as error:
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:

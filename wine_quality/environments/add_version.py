@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 from wine_quality.environments import mlflow_versions
@@ -144,16 +144,11 @@ def compile_with_uv(folder: Path, name: str) -> None:
     Raises:
         BuildError: the requirements do not fit together, or no index answers; with uv's words.
     """
-    uv = find_uv(lambda _text: None, _run)
-    command = [*uv, "pip", "compile", "--python-version", PYTHON, "--generate-hashes"]
+    command = [*find_uv(), "pip", "compile", "--python-version", PYTHON, "--generate-hashes"]
     command += ["--no-emit-index-url", "--quiet", f"{name}.in", "-o", f"{name}.txt"]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     if done.returncode != 0:
         raise BuildError(f"{name}.in could not be locked: {done.stderr.strip()}")
-
-
-def _run(command: Sequence[str]) -> int:
-    return subprocess.run(command, stdout=subprocess.DEVNULL).returncode
 
 
 def main(key: str) -> None:

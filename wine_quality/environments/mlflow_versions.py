@@ -70,7 +70,12 @@ class MlflowVersion:
     @property
     def is_guarded(self) -> bool:
         """Whether its server looks at Host and Origin, and runs in uvicorn; else in gunicorn."""
-        return int(self.client.partition(".")[0]) >= 3
+        return self.major >= 3
+
+    @property
+    def major(self) -> int:
+        """Of its client."""
+        return int(self.client.partition(".")[0])
 
     @property
     def build_command(self) -> str:

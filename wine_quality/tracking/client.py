@@ -9,6 +9,7 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from wine_quality.environments.versions import get_version
 from wine_quality.tracking.servers.addresses import REGISTRY_VARIABLE
 from wine_quality.tracking.servers.databricks import is_unity_catalog, registry_in_use
 from wine_quality.tracking.servers.pages import pages_of
@@ -53,7 +54,7 @@ class TrackingSettings:
     @property
     def workspace(self) -> str:
         """Of MLflow 3, whose client reads it from the environment; those before know none."""
-        is_asked = self.version == "3" and self.tracking_uri.startswith("http")
+        is_asked = get_version(self.version).major >= 3 and self.tracking_uri.startswith("http")
         return os.environ.get("MLFLOW_WORKSPACE", "") if is_asked else ""
 
     @property

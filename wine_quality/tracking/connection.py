@@ -126,7 +126,7 @@ def locked_requirements(version: MlflowVersion) -> tuple[str, ...]:
 
 
 def _require_unity_catalog_client(version: MlflowVersion, settings: TrackingSettings) -> None:
-    if is_unity_catalog(settings.registry_uri) and version.key != "3":
+    if is_unity_catalog(settings.registry_uri) and version.major < 3:
         raise TrackingServerError(
             f"the registry is Unity Catalog ({settings.registry_uri}), which MLflow {version.key} "
             'does not know. Pick resources.mlflow.config.version "3", or another registry_uri.'

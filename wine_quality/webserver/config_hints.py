@@ -66,7 +66,7 @@ def _with_length(start: Message, length: int) -> list[tuple[bytes, bytes]]:
 
 
 def hinted(body: bytes) -> bytes | None:
-    """An answer of GraphQL with a hint behind each sentence that has one; None: as it is."""
+    """An answer of GraphQL with a hint before each sentence that has one; None: as it is."""
     if f'"{_REFUSED}"'.encode() not in body or len(body) > _LONGEST:
         return None
     try:

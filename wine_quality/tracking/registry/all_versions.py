@@ -68,7 +68,7 @@ def _of_catalog(client: Any) -> Iterator[Any]:
     while True:
         page = client.search_registered_models(max_results=100, page_token=token)
         for registered in page:
-            yield from whole_versions(client, registered.name, f"name='{registered.name}'")
+            yield from versions_of(client, registered.name)
         token = page.token
         if not token:
             return

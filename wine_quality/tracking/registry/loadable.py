@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from wine_quality.environments.versions import get_version
 from wine_quality.tracking.registry.provenance import UntrustedModelError
 
 VARIABLE = "WINE_QUALITY_LOADABLE_FORMATS"
@@ -32,7 +33,7 @@ def loadable_formats(mlflow_version: str, model_format: str) -> frozenset[str]:
                 f"${VARIABLE} is {given!r}; it must be of {', '.join(FORMATS)}, with commas"
             )
         return named
-    if mlflow_version != "3":
+    if get_version(mlflow_version).major < 3:
         return frozenset({PICKLE})
     return frozenset({SKOPS, model_format})
 

@@ -28,8 +28,7 @@ def search_versions(client: Any, condition: str) -> Iterator[Any]:
 
 def whole_versions(client: Any, name: str, condition: str) -> Iterator[Any]:
     """The versions of one model that a search finds, with their tags."""
+    leaves_out = in_unity_catalog(client)
     for found in search_versions(client, condition):
-        if found.name != name:
-            continue
-        whole = in_unity_catalog(client)
-        yield client.get_model_version(name, found.version) if whole else found
+        if found.name == name:
+            yield client.get_model_version(name, found.version) if leaves_out else found

@@ -72,7 +72,7 @@ def allowed_tracking_uri(uri: str, key: str) -> str:
         ForbiddenServerError: it is neither what the environment configures nor allowed by it, or
             no address that every client reads alike.
     """
-    own = (configured_uri(key) or "", os.environ.get("MLFLOW_TRACKING_URI", ""))
+    own = _tracking_servers(key)
     return _allowed(uri, "resources.mlflow.config.tracking_uri", own, f"the server of MLflow {key}")
 
 
@@ -83,10 +83,14 @@ def allowed_registry_uri(uri: str, key: str) -> str:
     Raises:
         ForbiddenServerError: see there.
     """
-    tracking = (configured_uri(key) or "", os.environ.get("MLFLOW_TRACKING_URI", ""))
-    own = (configured_registry() or "", *tracking)
+    own = (configured_registry() or "", *_tracking_servers(key))
     field = "resources.mlflow.config.registry_uri"
     return _allowed(uri, field, own, f"the registry or the server of MLflow {key}")
+
+
+def _tracking_servers(key: str) -> tuple[str, ...]:
+    """Those that the environment configures; what is not set is empty."""
+    return (configured_uri(key) or "", os.environ.get("MLFLOW_TRACKING_URI", ""))
 
 
 def _allowed(uri: str, field: str, own: Iterable[str], whose: str) -> str:

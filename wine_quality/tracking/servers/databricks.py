@@ -10,6 +10,7 @@ import os
 import re
 from pathlib import Path
 
+from wine_quality.environments.versions import get_version
 from wine_quality.policy.names import BadNameError
 from wine_quality.sources.location import LocationError, parse_server
 
@@ -36,7 +37,7 @@ def registry_in_use(version: str, tracking_uri: str, registry_uri: str) -> str:
         version: Key in the version table.
         registry_uri: Empty: none was given.
     """
-    if registry_uri or version != "3" or not is_databricks(tracking_uri):
+    if registry_uri or get_version(version).major < 3 or not is_databricks(tracking_uri):
         return registry_uri or tracking_uri
     return re.sub(r"^databricks(-uc)?", UNITY_CATALOG, tracking_uri)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from wine_quality.environments.mlflow_versions import MLFLOW_VERSIONS
 from wine_quality.policy.names import BadNameError
 from wine_quality.tracking.connection import connect, tracking_settings
+from wine_quality.tracking.registry.loadable import loadable_formats
 from wine_quality.tracking.resource import MlflowTracker, VersionKey
 from wine_quality.tracking.servers.databricks import (
     check_experiment_path,
@@ -57,6 +59,16 @@ def test_mlflow_3_registers_in_unity_catalog():
     assert registry_in_use("3", "databricks", "http://models") == "http://models"
     workspace = tracking_settings(MLFLOW_VERSIONS["3"], "databricks", "databricks")
     assert workspace.registry_in_use == "databricks"
+
+
+def test_another_mlflow_3_of_the_table_does_so_too(monkeypatch):
+    """As `make add-mlflow VERSION=3.1.4` enters one."""
+    another = replace(MLFLOW_VERSIONS["3"], key="3.1.4", client="3.1.4")
+    monkeypatch.setitem(MLFLOW_VERSIONS, another.key, another)
+    monkeypatch.setenv("MLFLOW_WORKSPACE", "red")
+    assert tracking_settings(another, "databricks").registry_in_use == "databricks-uc"
+    assert tracking_settings(another, "http://localhost:1").workspace == "red"
+    assert loadable_formats(another.key, "skops") == loadable_formats("3", "skops")
 
 
 def test_the_workspace(monkeypatch):
