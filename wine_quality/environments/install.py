@@ -9,7 +9,6 @@ from __future__ import annotations
 import fcntl
 import os
 import re
-import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -19,6 +18,7 @@ from pathlib import Path
 
 from wine_quality.environments.interpreters import find_python, find_uv
 from wine_quality.environments.mlflow_versions import environments_link, environments_root
+from wine_quality.environments.process_groups import end_group
 from wine_quality.paths import PROJECT_ROOT
 
 _POLL_SECONDS = 0.1
@@ -180,7 +180,8 @@ class _Work:
                 self.say(self._phase_now())
                 time.sleep(_POLL_SECONDS)
         finally:
-            _end(process)
+            if process.returncode is None:
+                end_group(process, _GRACE_SECONDS)
         return process.returncode
 
     def _phase_now(self) -> str:
@@ -194,21 +195,6 @@ class _Work:
             if done in text:
                 return phase
         return self.phase
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    if process.poll() is not None:
-        return
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        try:
-            os.killpg(process.pid, number)
-            process.wait(_GRACE_SECONDS)
-            return
-        except ProcessLookupError:
-            process.wait()
-            return
-        except subprocess.TimeoutExpired:
-            continue
 
 
 def _reason(log: Path, code: int) -> str:

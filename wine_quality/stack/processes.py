@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
+from wine_quality.environments.process_groups import signal_group
 from wine_quality.stack.service import Service
 
 GRACE_SECONDS = 15.0
@@ -50,29 +51,6 @@ class _DieWithParent:
         # A shell that started us in the background had these ignored; children inherit that.
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_DFL)
-
-
-def group_lives(group: int) -> bool:
-    """Whether a process group has a member that is no zombie."""
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit():
-            continue
-        try:
-            # The name, in brackets, may hold anything; the state and three numbers follow it.
-            state, _, member_of = (entry / "stat").read_text().rpartition(") ")[2].split()[:3]
-        except OSError:
-            continue
-        if int(member_of) == group and state not in "ZX":
-            return True
-    return False
-
-
-def signal_group(group: int, number: signal.Signals) -> None:
-    """Send a signal to all of a group, if it is still there."""
-    try:
-        os.killpg(group, number)
-    except ProcessLookupError:
-        pass
 
 
 def stop_groups(groups: Iterable[tuple[int, signal.Signals]]) -> None:

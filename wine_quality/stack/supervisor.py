@@ -17,13 +17,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from wine_quality.environments.process_groups import group_lives, signal_group
 from wine_quality.execution.warm_client import WarmServers
-from wine_quality.stack.processes import (
-    group_lives,
-    signal_group,
-    start,
-    stop_groups,
-)
+from wine_quality.stack.processes import start, stop_groups
 from wine_quality.stack.service import Service
 from wine_quality.stack.settings import StackError
 

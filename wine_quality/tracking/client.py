@@ -9,7 +9,7 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from wine_quality.environments.versions import get_version
+from wine_quality.environments.mlflow_versions import get_version
 from wine_quality.tracking.servers.addresses import REGISTRY_VARIABLE
 from wine_quality.tracking.servers.databricks import is_unity_catalog, registry_in_use
 from wine_quality.tracking.servers.pages import pages_of

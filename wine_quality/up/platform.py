@@ -19,10 +19,10 @@ from pathlib import Path
 
 from wine_quality.dagster_support.instance import is_up_to_date
 from wine_quality.environments.mlflow_versions import MlflowVersion
+from wine_quality.environments.process_groups import signal_group
 from wine_quality.execution.warm_client import WarmServers
 from wine_quality.paths import dagster_home_in_use, up_state
 from wine_quality.stack.dagster import webserver_ready
-from wine_quality.stack.processes import signal_group
 from wine_quality.stack.supervisor import Watchdog
 from wine_quality.tracking.servers.addresses import UIS
 from wine_quality.up.logs import Logs

@@ -10,8 +10,8 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from wine_quality.environments.process_groups import signal_group
 from wine_quality.paths import PROJECT_ROOT
-from wine_quality.stack.processes import signal_group
 
 GRACE_SECONDS = 15.0
 _POLL_SECONDS = 0.05

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from wine_quality.environments.versions import get_version
+from wine_quality.environments.mlflow_versions import get_version
 from wine_quality.tracking.registry.provenance import UntrustedModelError
 
 VARIABLE = "WINE_QUALITY_LOADABLE_FORMATS"

@@ -10,7 +10,7 @@ import os
 import re
 from pathlib import Path
 
-from wine_quality.environments.versions import get_version
+from wine_quality.environments.mlflow_versions import get_version
 from wine_quality.policy.names import BadNameError
 from wine_quality.sources.location import LocationError, parse_server
 

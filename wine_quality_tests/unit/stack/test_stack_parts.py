@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from wine_quality.environments.process_groups import group_lives
 from wine_quality.stack import postgres, settings, supervisor
 from wine_quality.stack.platform import Platform
-from wine_quality.stack.processes import group_lives
 from wine_quality.stack.service import Service
 from wine_quality.stack.settings import EXAMPLE, SECRETS, StackError, read_file
 from wine_quality.stack.supervisor import Supervisor
