@@ -12,6 +12,8 @@ SIDE_BY_SIDE = $(if $(filter-out 1,$(JOBS)),-n $(JOBS) --dist loadfile --no-load
 PICKED_TESTS = $(if $(wildcard $(firstword $(subst ::, ,$(T)))),$(T),-k "$(T)")
 ROOT := $(or $(WINE_QUALITY_ENVIRONMENTS),.venvs)
 BIN := "$(ROOT)/mlflow-3/bin"
+# The platform in containers: ON=compose, and ARGS="--project NAME" where that is not dh.
+WHERE = $(if $(ON),--on $(ON))
 PICKED = $(if $(MLFLOW),--mlflow $(MLFLOW))
 # The version that will run, as far as make knows; a command builds what its file names.
 BUILT = $(or $(MLFLOW),$(WINE_QUALITY_MLFLOW),3)
@@ -61,11 +63,11 @@ metrics: env ## the metrics history: DO=status, upgrade or backfill (MLFLOW=… 
 forget: env ## list the files that runs may train on, or forget FILE=… (key, name or URL)
 	@$(BIN)/python -m wine_quality forget $(if $(FILE),"$(FILE)")
 
-retention: env ## show runs and unpromoted versions older than 90 days (ARGS="--days 30 --delete")
-	@$(BIN)/python -m wine_quality retention $(PICKED) $(ARGS)
+retention: env ## show runs and unpromoted versions older than 90 days (ARGS="--days 30 --delete"; ON=compose)
+	@$(BIN)/python -m wine_quality retention $(PICKED) $(WHERE) $(ARGS)
 
-gc: env ## show files of runs retired 7 days ago, and files without a run (ARGS="--days 30 --delete")
-	@$(BIN)/python -m wine_quality gc $(ARGS)
+gc: env ## show files of runs retired 7 days ago, and files without a run (ARGS="--days 30 --delete"; ON=compose)
+	@$(BIN)/python -m wine_quality gc $(WHERE) $(ARGS)
 
 up: env ## start the Dagster UI (PORT) and the MLflow UIs (MLFLOW_PORT and after it); Ctrl-C stops all
 	@$(BIN)/python -m wine_quality up $(PICKED) $(if $(PORT),--port $(PORT)) $(if $(MLFLOW_PORT),--mlflow-port $(MLFLOW_PORT))
@@ -80,12 +82,12 @@ stack: ## start the whole platform without containers (VERSIONS="3 2.1.1 1.26"; 
 stack-down: ## stop the platform that `make stack` started; its data is kept
 	@$(BIN)/python -m wine_quality stack down
 
-backup: ## copy the stack's databases and buckets TO=folder, also while it runs
-	@$(BIN)/python -m wine_quality backup "$(TO)"
+backup: $(if $(ON),env) ## copy the stack's databases and buckets TO=folder, also while it runs (ON=compose)
+	@$(BIN)/python -m wine_quality backup "$(TO)" $(WHERE) $(ARGS)
 
-restore: ## bring them back FROM=folder into a stopped, empty stack (ARGS=--overwrite: any)
-	@$(BUILD) --stack 3
-	@$(BIN)/python -m wine_quality restore "$(FROM)" $(ARGS)
+restore: ## bring them back FROM=folder into a stopped, empty stack (ARGS=--overwrite: any; ON=compose)
+	@$(BUILD) $(if $(ON),,--stack) 3
+	@$(BIN)/python -m wine_quality restore "$(FROM)" $(WHERE) $(ARGS)
 
 stack-env: ## make deploy/docker-compose/.env with random secrets
 	@$(BUILD) --stack 3
