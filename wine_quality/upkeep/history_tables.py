@@ -115,7 +115,7 @@ def load_tables(
             for name, copied in history["tables"].items():
                 _load(connection, name, copied, folder / f"{name}.copy")
         # After the rows, which are of the backup's revision: later revisions may change them.
-        migrate.upgrade(target, say, SECONDS)
+        migrate.upgrade(target, _naming(history["database"], database, say), SECONDS)
     except MetricsHistoryError as error:
         raise StackError(str(error)) from None
     for name, copied in history["tables"].items():
@@ -132,7 +132,7 @@ def require_known_revision(revision: str, what: str) -> None:
 
 
 def upgrade_restored(
-    services: DataServices, database: str, owner: str, say: Callable[[str], None]
+    services: DataServices, database: str, name: str, owner: str, say: Callable[[str], None]
 ) -> None:
     """Bring tables that ``pg_restore`` made to today's revision, as hypertables if possible.
 
@@ -144,9 +144,14 @@ def upgrade_restored(
         with target.begin() as connection:
             if migrate.revision(connection) is None:
                 return
-        migrate.upgrade(target, say, SECONDS)
+        migrate.upgrade(target, _naming(name, database, say), SECONDS)
     except MetricsHistoryError as error:
         raise StackError(str(error)) from None
+
+
+def _naming(name: str, staged: str, say: Callable[[str], None]) -> Callable[[str], None]:
+    """Says it of the database by the name that it will have."""
+    return lambda line: say(line.replace(staged, name))
 
 
 def _load(connection: Any, name: str, copied: dict[str, Any], path: Path) -> None:

@@ -167,7 +167,7 @@ def _fill(
         f"pg_restore of {name}", "pg_restore", *options, read=folder / "databases" / f"{name}.dump"
     )
     if is_metrics and not history:
-        history_tables.upgrade_restored(services, staged, owner, say)
+        history_tables.upgrade_restored(services, staged, name, owner, say)
 
 
 def _what_is_there(services: DataServices) -> str:
