@@ -22,7 +22,7 @@ BUILD := $(PYTHON) -m wine_quality.environments build
 JAVA = $(shell command -v java)
 
 .DEFAULT_GOAL := help
-.PHONY: help env envs devenvs run sweep promote rollback deploy serve image trust metrics forget retention gc backup restore up spark stack stack-down stack-env versions add-mlflow test quick lint audit sbom bench bench-scale fuzz reference docs docs-serve file-matrix attack faults kills orders chaos screenshots browser clean
+.PHONY: help env envs devenvs run sweep promote rollback deploy serve image trust metrics forget retention gc backup restore up spark stack stack-down stack-env versions add-mlflow test quick lint audit sbom bench bench-scale fuzz reference docs docs-serve file-matrix attack containers faults kills orders chaos screenshots browser clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -126,6 +126,9 @@ chaos: devenvs ## the job in a loop while services are killed, for MINUTES=5 (AR
 
 attack: devenvs ## attack `make up`, `make stack` and compose as whoever may launch runs would; prints what held
 	@WINE_QUALITY_ATTACKS=all $(BIN)/python -m pytest wine_quality_tests/attacks $(ARGS)
+
+containers: devenvs ## the platform in containers (podman or Docker): the job, upkeep, backup and restore; prints a table
+	@WINE_QUALITY_CONTAINERS=all $(BIN)/python -m pytest wine_quality_tests/containers $(ARGS)
 
 lint: devenvs ## ruff, mypy, the layers (import-linter) and the layout
 	@$(BIN)/ruff check .

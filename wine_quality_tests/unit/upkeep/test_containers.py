@@ -89,3 +89,14 @@ def test_retention_runs_in_the_code_locations_container(path):
     assert last == (
         f"exec id-dagster-code /bin/sh /opt/with-secrets.sh {run} --delete --days 30.0 --mlflow 3"
     )
+
+
+def test_a_run_of_a_command_in_a_container_is_of_the_code_server(monkeypatch):
+    """The image has no other workspace than that."""
+    from wine_quality.execution import terminal_run
+
+    monkeypatch.setenv("DAGSTER_CODE_HOST", "dagster-code")
+    monkeypatch.setenv("DAGSTER_CODE_PORT", "4000")
+    location = terminal_run._repository.__wrapped__().code_location_origin
+    assert (location.host, location.port) == ("dagster-code", 4000)
+    assert location.location_name == "ml_repository"
