@@ -7,6 +7,7 @@ No secret is on a command line.
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import tarfile
@@ -60,8 +61,14 @@ class ContainerHome:
     """The volume of the code location, by a short-lived container of its image."""
 
     def __init__(self, containers: Containers, settings: dict[str, str]) -> None:
-        self._engine, self._code = containers.engine, containers.of(_CODE)
-        (self._image,) = containers.call("inspect", "--format", "{{.Image}}", self._code)
+        self._engine = containers.engine
+        inspected = containers.call("inspect", "--type", "container", containers.of(_CODE))
+        (code,) = json.loads("\n".join(inspected))
+        self._image = code["Image"]
+        mounts = {mount["Destination"]: mount for mount in code["Mounts"]}
+        if _HOME not in mounts:
+            raise StackError(f"the code location's container has no volume at {_HOME}")
+        self._volume = mounts[_HOME].get("Name") or mounts[_HOME]["Source"]
         self._given = settings[VARIABLE]
 
     def signing_keys(self) -> str:
@@ -116,9 +123,10 @@ class ContainerHome:
     def _run(
         self, given: IO[bytes] | None, output: IO[bytes] | None, entry: str, *arguments: str
     ) -> None:
-        # The code location itself may be stopped; its volume and its user are what is needed.
+        # Not --volumes-from: podman would start the code location, which a restore has stopped.
         command = [self._engine, "run", "--rm", "-i", "--network=none", "--read-only"]
-        command += [f"--volumes-from={self._code}", "--user=10001:10001", "--cap-drop=ALL"]
+        command += [f"--volume={self._volume}:{_HOME}", "--security-opt=label=disable"]
+        command += ["--user=10001:10001", "--cap-drop=ALL"]
         command += [f"--entrypoint={entry}", self._image, *arguments]
         done = subprocess.run(
             command,
@@ -152,17 +160,19 @@ def stopped(project: str, say: Callable[[str], None]) -> Iterator[DataServices]:
     services = _services(containers, say)
     keep = {*_STORES, "databases", "buckets"}
     users = sorted(containers.running() - keep)
-    ids = [containers.of(service) for service in users]
-    if ids:
+    if users:
         say(f"stopping {', '.join(users)}")
-        containers.call("stop", *ids)
+        containers.call("stop", *map(containers.of, users))
     try:
         yield services
+    except BaseException as error:
+        say(f"error: {error}")  # before what the engine may have against the start
+        raise
     finally:
         if (services.folder / UNFINISHED).exists():
             say(f"{', '.join(users)} stay stopped: the restore has to be finished first")
-        elif ids:
-            containers.call("start", *ids)
+        else:
+            containers.start(users)
             say(f"started {', '.join(users)}")
 
 

@@ -12,7 +12,8 @@ from wine_quality.stack.settings import StackError
 DEFAULT_PROJECT = "dh"
 _ENGINES = ("podman", "docker")
 _PROJECT, _SERVICE = "com.docker.compose.project", "com.docker.compose.service"
-_SECONDS = 120
+_SECONDS = 600
+"""A container may take half a minute to stop, one after the other."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,26 @@ class Containers:
         """Services whose container runs now."""
         ids = " ".join(self.call("ps", "-q", "--no-trunc")).split()
         return {service for service, found in self.by_service.items() if found in ids}
+
+    def start(self, services: list[str]) -> None:
+        """Start containers that were stopped, each after those that it depends on.
+
+        podman before 4.6 starts none whose dependency is stopped and depends on one that runs.
+
+        Raises:
+            StackError: one cannot be started, whatever the order.
+        """
+        left = list(services)
+        while left:
+            refusals = {}
+            for service in left:
+                try:
+                    self.call("start", self.of(service))
+                except StackError as error:
+                    refusals[service] = error
+            if len(refusals) == len(left):
+                raise next(iter(refusals.values()))
+            left = list(refusals)
 
     def call(self, *arguments: str) -> list[str]:
         """Lines that a command of the engine's printed.
