@@ -38,7 +38,7 @@ MINUTES_FOR = chaos
 JOBS_FOR = test quick
 GIVEN = $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
 NOT_TAKEN = $(filter-out $(value $(1)_FOR),$(or $(MAKECMDGOALS),help))
-HINT = $(if $(filter $(1),$(ARGS_FOR)),Options of its command go into ARGS="--…".,`make` lists the targets.)
+HINT = $(if $(filter $(1),$(ARGS_FOR)),Options of its command go into ARGS="--…",`make` lists the targets)
 REFUSE = $(error `make $(1)` takes no $(2). $(call HINT,$(1)))
 ifeq ($(MAKELEVEL),0)
 $(foreach name,$(filter-out PYTHON JAVA WINE_QUALITY_%,$(GIVEN)),$(foreach target,\

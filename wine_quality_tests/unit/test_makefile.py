@@ -46,7 +46,7 @@ def test_the_tables_of_variables_agree_with_the_recipes():
     [
         (("run", "PORT=5005"), "`make run` takes no PORT."),
         (("run", "ALPHA=0.1"), "`make run` takes no ALPHA. Options of its command go into ARGS="),
-        (("docs", "ARGS=--port 9"), "`make docs` takes no ARGS. `make` lists the targets."),
+        (("docs", "ARGS=--port 9"), "`make docs` takes no ARGS. `make` lists the targets"),
         (("run", "test", "MLFLOW=3"), "`make test` takes no MLFLOW."),
         (("VERSION=2.1.1",), "`make help` takes no VERSION."),
     ],
