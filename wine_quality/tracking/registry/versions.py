@@ -254,8 +254,12 @@ class ModelVersions(OpenRun):
         for ghost in ghosts:
             self._warn(f"The answer that named {name} version {ghost} was lost; removing it.")
             self.client.delete_model_version(name, ghost)
+        self._note_on_logged_model(model.uri, name, version)
         self.client.update_model_version(name, version, description)
         return version
+
+    def _note_on_logged_model(self, model_uri: str, name: str, version: str) -> None:
+        """Have the logged model's own page name the version; before MLflow 3 there is none."""
 
     def has_version(self, run_id: str) -> bool:
         """Whether the run's model is registered, by whatever name."""
