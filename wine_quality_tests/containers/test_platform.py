@@ -88,7 +88,7 @@ def test_no_secret_shows(platform, see):
 
 
 def test_retention_and_gc(platform, see):
-    shown = do(platform, "retention", "--days", "0")
+    shown = do(platform, "retention", "--days", "1")
     assert shown.returncode == 0, shown.stdout + shown.stderr
     purged = do(platform, "gc", "--days", "0")
     assert purged.returncode == 0, purged.stdout + purged.stderr
