@@ -1,10 +1,12 @@
-"""Horizontal bars as SVG that stands in an HTML page. Standard library only."""
+"""Horizontal bars as SVG that stands in an HTML page."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
 from html import escape
+
+from wine_quality.escaping import escaped
 
 COLOURS = ("#722f37", "#2f6690", "#c98a1b", "#3a7d44", "#7b5ea7", "#8a8a8a")
 """Of the runs, in their order; a seventh begins with the first again and is told by its label."""
@@ -53,18 +55,19 @@ def _bar(value: float | None, name: str, fill: str, y: float, zero: float, per_u
     end = zero + length if value >= 0 else zero
     return (
         f"<rect x='{x:.1f}' y='{y + 1}' width='{max(length, 0.5):.1f}' height='{_BAR - 2}' "
-        f"fill='{fill}'><title>{escape(name)}: {value!r}</title></rect>"
+        f"fill='{fill}'><title>{escape(escaped(name))}: {value!r}</title></rect>"
         + _text(end + 6, y + _BAR - 3, f"{value:.6g}", "start")
     )
 
 
 def _text(x: float, y: float, text: str, anchor: str) -> str:
-    return f"<text x='{x:.1f}' y='{y:.1f}' text-anchor='{anchor}'>{escape(text)}</text>"
+    return f"<text x='{x:.1f}' y='{y:.1f}' text-anchor='{anchor}'>{escape(escaped(text))}</text>"
 
 
 def legend(names: Iterable[str]) -> str:
     """As HTML."""
     return "".join(
-        f"<span class='key'><i style='background:{colour(place)}'></i>{escape(name)}</span>"
+        f"<span class='key'><i style='background:{colour(place)}'></i>"
+        f"{escape(escaped(name))}</span>"
         for place, name in enumerate(names)
     )

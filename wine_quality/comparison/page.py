@@ -23,6 +23,7 @@ body {{ font: 14px/1.5 system-ui, sans-serif; margin: 2em; color: #222; backgrou
 table {{ border-collapse: collapse; margin-bottom: 2em }}
 th, td {{ text-align: left; padding: .25em 1.2em .25em .4em; border-bottom: 1px solid #ddd;
  vertical-align: top; max-width: 34em; overflow-wrap: anywhere }}
+tbody th {{ white-space: nowrap }}
 thead th {{ border-top-width: 4px; border-top-style: solid }}
 tr.section th {{ padding-top: 1.2em; font-size: 110% }}
 tr.differs {{ background: #fdf3e1 }} td.mark {{ color: #a65e00; padding-right: .2em }}
@@ -115,11 +116,15 @@ def _plots(runs: Sequence[ComparedRun], names: Sequence[str]) -> list[str]:
     if metrics:
         rows = [(key, [run.metrics.get(key) for run in runs]) for key in metrics]
         found.append(f"<div><h2>Metrics</h2>{bars.grouped(rows, names)}</div>")
-    features = dict.fromkeys(key for run in runs for key in run.coefficients if key != "intercept")
+    features = dict.fromkeys(
+        key for run in runs for key, weight in run.coefficients.items() if weight
+    )
+    features.pop("intercept", None)  # on another scale
     if features:
         rows = [(key, [run.coefficients.get(key) for run in runs]) for key in features]
         found.append(
-            "<div><h2>Coefficients</h2><p>Change of quality per unit of the measurement.</p>"
+            "<div><h2>Coefficients</h2><p>Change of quality per unit of the measurement; those "
+            "that are 0 in every run are left out.</p>"
             f"{bars.grouped(rows, names)}</div>"
         )
     return found or [f"<p>{NONE}</p>"]

@@ -103,7 +103,9 @@ def fitting_versions(uri: str) -> list[MlflowVersion]:
     newest first.
     """
     if not uri.startswith(("http://", "https://")):
-        return [MLFLOW_VERSIONS[default_version()]]
+        # MLflow 3 writes the store that it works on into the environment.
+        own = [one for one in MLFLOW_VERSIONS.values() if uri == embedded_uri(one.key)]
+        return own or [MLFLOW_VERSIONS[default_version()]]
     newest_first = sorted(MLFLOW_VERSIONS.values(), key=lambda one: -one.major)
     major = _major_of(uri)
     if major is None:

@@ -1,4 +1,4 @@
-"""Runs as a table with a column for each, and what differs between them. Standard library only."""
+"""Runs as a table with a column for each, and what differs between them."""
 
 from __future__ import annotations
 
