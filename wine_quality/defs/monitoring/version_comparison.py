@@ -39,7 +39,7 @@ VERSION_COMPARISON = AssetSpec(
 )
 
 
-@op
+@op(config_schema={})  # without one, it would take anything
 def compare_versions(context: OpExecutionContext, mlflow: MlflowTracker) -> None:
     """Looks for the finished run with the lowest RMSE in the stores of each MLflow version.
 
