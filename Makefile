@@ -21,7 +21,7 @@ JAVA = $(shell command -v java)
 
 # Which targets take which variable. Any other on make's command line would be dropped in silence:
 # `make up ARGS="--port 5005"` once started the UI on another port than the one asked for.
-ARGS_FOR = run sweep promote rollback deploy serve image trust metrics forget retention gc up stack \
+ARGS_FOR = run sweep promote rollback deploy serve image trust metrics compare forget retention gc up stack \
   backup restore test quick chaos attack bench bench-scale fuzz
 MLFLOW_FOR = env run sweep promote rollback deploy serve image trust metrics retention up spark
 VERSION_FOR = promote rollback serve deploy image trust add-mlflow
@@ -33,6 +33,8 @@ FILE_FOR = forget
 FROM_FOR = restore
 TO_FOR = backup
 T_FOR = test
+RUNS_FOR = compare
+OUT_FOR = compare
 CELLS_FOR = faults
 MINUTES_FOR = chaos
 JOBS_FOR = test quick
