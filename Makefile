@@ -20,7 +20,7 @@ BUILD := $(PYTHON) -m wine_quality.environments build
 JAVA = $(shell command -v java)
 
 .DEFAULT_GOAL := help
-.PHONY: help env envs devenvs run sweep promote rollback deploy serve image trust metrics forget retention gc backup restore up spark stack stack-down stack-env versions add-mlflow test quick lint audit sbom bench bench-scale fuzz reference docs docs-serve file-matrix attack faults kills orders chaos screenshots browser clean
+.PHONY: help env envs devenvs run sweep promote rollback deploy serve image trust metrics forget retention gc backup restore upgrade up spark stack stack-down stack-env versions add-mlflow test quick lint audit sbom bench bench-scale fuzz reference docs docs-serve file-matrix attack faults kills orders chaos screenshots browser clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -86,6 +86,10 @@ backup: ## copy the stack's databases and buckets TO=folder, also while it runs
 restore: ## bring them back FROM=folder into a stopped, empty stack (ARGS=--overwrite: any)
 	@$(BUILD) --stack 3
 	@$(BIN)/python -m wine_quality restore "$(FROM)" $(ARGS)
+
+upgrade: ## take a version's store over to a newer MLflow: FROM=1.26 TO=3, a dry run (ARGS=--apply)
+	@$(BUILD) $(if $(findstring stack,$(ARGS)),--stack) $(sort 3 $(FROM) $(TO))
+	@$(BIN)/python -m wine_quality upgrade $(or $(FROM),"") $(or $(TO),"") $(ARGS)
 
 stack-env: ## make deploy/docker-compose/.env with random secrets
 	@$(BUILD) --stack 3

@@ -1,0 +1,195 @@
+"""The steps of an upgrade. Each is noted when it is done, and begun anew when it was interrupted.
+
+Until the last one nobody sees any of it: the target has no store, or the empty one that it had.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from wine_quality.environments.mlflow_versions import MlflowVersion
+from wine_quality.upgrades.census import Census, take_census, versions_in
+from wine_quality.upgrades.errors import UpgradeError
+from wine_quality.upgrades.files import Extent
+from wine_quality.upgrades.in_environment import ask, formats_of
+from wine_quality.upgrades.place import Place, Say
+from wine_quality.upgrades.plan import require_empty_target
+from wine_quality.upgrades.progress import Progress
+from wine_quality.upgrades.report import Report, differing
+from wine_quality.upgrades.verify import (
+    CheckedVersion,
+    compare_predictions,
+    require_counts,
+    require_same_roles,
+    require_same_rows,
+)
+
+PLACED = "placed"
+_BEFORE, _AFTER = "before.jsonl", "after.jsonl"
+_REPORT_EVERY = 100
+
+
+class Upgrade:
+    """
+    Args:
+        place: The stores.
+        folder: Working folder of this upgrade alone.
+        say: Gets a line for each step.
+        accept_differences: Whether versions may predict otherwise than before.
+    """
+
+    def __init__(self, place: Place, folder: Path, say: Say, accept_differences: bool) -> None:
+        self._place, self._say = place, say
+        self._accepts = accept_differences
+        self._progress = Progress(folder, place.fingerprint())
+        self._folder, self._log = folder, folder / "mlflow.log"
+
+    def carry_out(self) -> tuple[Report, Path]:
+        """All steps; what came of them, and the file that has it.
+
+        Raises:
+            UpgradeError: one failed, or what it made is not what there was.
+        """
+        place, progress = self._place, self._progress
+        if progress.is_resumed:
+            self._say("going on with an upgrade that was interrupted")
+        if not progress.is_done("backed up"):
+            self._say(f"copying the database to {place.backup}")
+            place.back_up()
+            progress.note("backed up")
+        census, versions = self._look()
+        before = self._before(census, versions)
+        self._stage()
+        files = self._files()
+        roles = self._roles(census, before)
+        checked = self._load(versions)
+        self._require_agreement(checked)
+        with place.staged_database() as staged:
+            require_counts(census, staged)
+        if place.fingerprint() != progress.fact("source"):
+            raise UpgradeError(
+                f"{place.title} was written to meanwhile, so that the copy is out of date. Give "
+                "the same command again."
+            )
+        require_empty_target(place)
+        report = Report(
+            source=place.source.key,
+            target=place.target.key,
+            ended=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            tables=progress.fact("rows"),
+            files=files,
+            roles=roles,
+            versions=checked,
+            way_back=place.way_back(),
+        )
+        file = report.write(self._folder)
+        self._say(f"putting it in the place of MLflow {place.target.key}'s store")
+        place.put_in_place()
+        progress.note(PLACED)
+        return report, file
+
+    def _look(self) -> tuple[Census, list[tuple[str, str]]]:
+        with self._place.source_database() as connection:
+            return take_census(connection), versions_in(connection)
+
+    def _before(self, census: Census, versions: list[tuple[str, str]]) -> list[dict[str, Any]]:
+        """What the old client says: roles are returned, predictions kept in a file."""
+        place = self._place
+        with place.source_uri() as uri:
+            question = {"uri": uri, "models": census.models, "adopt": False}
+            if not self._progress.is_done("roles before"):
+                found = list(ask(place.source, "roles", question, self._log))
+                self._progress.note("roles before", roles_before=found)
+            self._predict(place.source, uri, versions, _BEFORE, {})
+        return list(self._progress.fact("roles_before"))
+
+    def _stage(self) -> None:
+        place, progress = self._place, self._progress
+        if progress.is_done("staged"):
+            return
+        self._say(f"upgrading the copy's schema with MLflow {place.target.key}")
+        place.stage(lambda uri: _all(ask(place.target, "schema", {"uri": uri}, self._log)))
+        self._say("comparing each row with what it was")
+        with place.source_database() as source, place.staged_database() as staged:
+            rows = require_same_rows(source, staged, place)
+        progress.note("staged", rows=rows)
+
+    def _files(self) -> Extent | None:
+        place, progress = self._place, self._progress
+        if place.move is None:
+            return None
+        if not progress.is_done("files"):
+            self._say(f"copying the files to {place.move.new}")
+            files = place.copy_files(self._say)
+            progress.note("files", files=[files.files, files.bytes])
+        return Extent(*progress.fact("files"))
+
+    def _roles(self, census: Census, before: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        place, progress = self._place, self._progress
+        if not progress.is_done("roles"):
+            self._say("carrying champions and challengers over")
+            with place.staged_uri() as uri:
+                question = {"uri": uri, "models": census.models, "adopt": True}
+                found = list(ask(place.target, "roles", question, self._log))
+            require_same_roles(before, found)
+            progress.note("roles", roles=found)
+        return list(progress.fact("roles"))
+
+    def _load(self, versions: list[tuple[str, str]]) -> list[CheckedVersion]:
+        place = self._place
+        with place.staged_uri() as uri:
+            formats = formats_of(place.source, place.target)
+            self._predict(place.target, uri, versions, _AFTER, formats)
+        before, after = self._answers(_BEFORE), self._answers(_AFTER)
+        return [compare_predictions(before[version], after[version]) for version in versions]
+
+    def _predict(
+        self,
+        by: MlflowVersion,
+        uri: str,
+        versions: list[tuple[str, str]],
+        file: str,
+        variables: dict[str, str],
+    ) -> None:
+        """Have each version that was not asked yet predict on its example, into the file."""
+        there = self._answers(file)
+        missing = [version for version in versions if version not in there]
+        if not missing:
+            return
+        self._say(f"loading {len(missing)} model versions with MLflow {by.key}")
+        answers = ask(by, "predict", {"uri": uri, "versions": missing}, self._log, variables)
+        with (self._folder / file).open("a") as kept:
+            for number, answer in enumerate(answers, 1):
+                kept.write(json.dumps(answer) + "\n")
+                kept.flush()
+                if number % _REPORT_EVERY == 0:
+                    self._say(f"{number} of {len(missing)} …")
+
+    def _answers(self, file: str) -> dict[tuple[str, str], dict[str, Any]]:
+        """Those that are kept whole; a last line may have been cut off."""
+        path, found = self._folder / file, {}
+        for line in path.read_text().splitlines() if path.exists() else []:
+            try:
+                answer = json.loads(line)
+            except ValueError:
+                continue
+            found[(answer["model"], answer["version"])] = answer
+        return found
+
+    def _require_agreement(self, checked: list[CheckedVersion]) -> None:
+        others = differing(checked)
+        if others and not self._accepts:
+            named = "; ".join(f"{one.model} version {one.version} ({one.reason})" for one in others)
+            raise UpgradeError(
+                f"with MLflow {self._place.target.key} these predict otherwise: {named}. "
+                'ARGS="--apply --accept-differences" goes on all the same.'
+            )
+
+
+def _all(answers: Iterable[object]) -> None:
+    for _ in answers:
+        pass
