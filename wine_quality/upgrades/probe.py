@@ -26,7 +26,7 @@ _PARENT_DEATH_SIGNAL = 1  # prctl's
 # What became of a version.
 LOADED = "loaded"
 NOT_TRUSTED = "not trusted"
-NO_FILES = "no files"
+NOT_READ = "not read"
 NOT_LOADABLE = "not loadable"
 
 
@@ -37,32 +37,44 @@ def upgrade_schema(question: dict[str, Any]) -> None:
     cli(["db", "upgrade", question["uri"]], standalone_mode=False)
 
 
-def roles(question: dict[str, Any]) -> None:
+def look(question: dict[str, Any]) -> None:
     """Who is champion and challenger of each of ``question["models"]``; with ``"adopt"`` alias and
-    stage are made to agree first."""
-    from wine_quality.tracking.registry.roles import CHALLENGER, CHAMPION, RoleConflictError
-
+    stage are made to agree first. Then what each of ``question["versions"]``, loaded, predicts on
+    its own input example."""
     tracker = _tracker(question)
     for name in question["models"]:
-        registry, notes = tracker.registry(name), list[str]()
-        found: dict[str, Any] = {"model": name, "notes": notes}
-        for role in (CHAMPION, CHALLENGER):
-            try:
-                if question["adopt"]:
-                    registry.adopt(role, notes.append)
-                found[role] = registry.holder(role)
-            except RoleConflictError as conflict:
-                found[role] = f"{conflict.alias} or {conflict.stage}"
-                notes.append(str(conflict))
-        _answer(found)
-
-
-def predict(question: dict[str, Any]) -> None:
-    """Load each of ``question["versions"]`` and predict on its own input example."""
-    tracker = _tracker(question)
+        _answer(_roles(tracker, name, question["adopt"]))
     for name, number in question["versions"]:
         with tempfile.TemporaryDirectory() as folder:
             _answer({"model": name, "version": number, **_predicted(tracker, name, number, folder)})
+
+
+def _roles(tracker: Tracker, name: str, adopt: bool) -> dict[str, Any]:
+    from wine_quality.tracking.registry.roles import CHALLENGER, CHAMPION
+
+    found: dict[str, Any] = {"model": name, "notes": []}
+    for role in (CHAMPION, CHALLENGER):
+        found[role] = _holder(tracker, found, role, adopt)
+    return found
+
+
+def _holder(tracker: Tracker, found: dict[str, Any], role: str, adopt: bool) -> str | None:
+    """The version with the role; notes what was adopted, and why nobody has it for this MLflow."""
+    from mlflow.exceptions import MlflowException
+
+    from wine_quality.tracking.registry.roles import RoleConflictError
+
+    registry = tracker.registry(found["model"])
+    try:
+        if adopt:
+            registry.adopt(role, found["notes"].append)
+        return registry.holder(role)
+    except RoleConflictError as conflict:
+        found["notes"].append(str(conflict))
+        return f"{conflict.alias} or {conflict.stage}"
+    except MlflowException as error:  # such as a name that this version refuses
+        found["error"] = str(error)
+        return None
 
 
 def _predicted(tracker: Tracker, name: str, number: str, folder: str) -> dict[str, Any]:
@@ -76,7 +88,7 @@ def _predicted(tracker: Tracker, name: str, number: str, folder: str) -> dict[st
     except UntrustedModelError as error:
         return {"result": NOT_TRUSTED, "reason": str(error)}
     except Exception as error:
-        return {"result": NO_FILES, "reason": f"{type(error).__name__}: {error}"}
+        return {"result": NOT_READ, "reason": f"{type(error).__name__}: {error}"}
     try:
         return {"result": LOADED, "format": kind, "predictions": _example_predictions(files, name)}
     except Exception as error:
@@ -121,7 +133,7 @@ def _end_with_parent() -> None:
         ctypes.CDLL(None).prctl(_PARENT_DEATH_SIGNAL, signal.SIGKILL)
 
 
-ACTIONS = {"schema": upgrade_schema, "roles": roles, "predict": predict}
+ACTIONS = {"schema": upgrade_schema, "look": look}
 
 if __name__ == "__main__":
     _end_with_parent()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from wine_quality.escaping import escaped
+from wine_quality.tracking.registry.loadable import PICKLE, SKOPS, loadable_formats
 from wine_quality.upgrades.census import DELETED_STAGE
 from wine_quality.upgrades.files import Extent
 from wine_quality.upgrades.place import Place
@@ -84,13 +85,15 @@ def report_lines(report: Report, file: Path) -> Iterator[str]:
         yield _row("files", f"{files.files}, {files.bytes / 1e6:.1f} MB, each by its SHA-256")
     for entry in report.roles[:_SHOWN]:
         said = f"champion {entry['champion']}, challenger {entry['challenger']}"
+        if "error" in entry:
+            said = f"MLflow {report.target} cannot use it: {entry['error']}"
         yield _row("roles", f"{entry['model']}: {said}")
         for note in entry["notes"]:
             yield _row("", note)
     same = [one for one in report.versions if one.result == SAME]
     yield _row("versions", f"{len(same)} of {len(report.versions)} predict the same as before")
     yield from problem_lines(report.versions)
-    if any(one.format == "pickle" for one in same):
+    if any(one.format == PICKLE for one in same) and PICKLE not in _loaded_by(report.target):
         yield _row(
             "pickles",
             f"MLflow {report.target} loads skops only, unless you set "
@@ -114,6 +117,10 @@ def problem_lines(versions: list[CheckedVersion]) -> Iterator[str]:
 def differing(versions: list[CheckedVersion]) -> list[CheckedVersion]:
     """Those that load and predict something else."""
     return [one for one in versions if one.result == DIFFERS]
+
+
+def _loaded_by(key: str) -> frozenset[str]:
+    return loadable_formats(key, SKOPS)
 
 
 def _grouped(numbers: Mapping[str, int]) -> str:

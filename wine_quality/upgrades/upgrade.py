@@ -29,6 +29,7 @@ from wine_quality.upgrades.verify import (
 )
 
 PLACED = "placed"
+_ROLES = "roles"  # in place of a version's number
 _BEFORE, _AFTER = "before.jsonl", "after.jsonl"
 _REPORT_EVERY = 100
 
@@ -62,11 +63,16 @@ class Upgrade:
             place.back_up()
             progress.note("backed up")
         census, versions = self._look()
-        before = self._before(census, versions)
+        with place.source_uri() as uri:
+            self._ask(place.source, uri, census, versions, _BEFORE)
         self._stage()
         files = self._files()
-        roles = self._roles(census, before)
-        checked = self._load(versions)
+        with place.staged_uri() as uri:
+            self._ask(place.target, uri, census, versions, _AFTER)
+        before, after = self._answers(_BEFORE), self._answers(_AFTER)
+        roles = [after[_roles_of(model)] for model in census.models]
+        require_same_roles([before[_roles_of(model)] for model in census.models], roles)
+        checked = [compare_predictions(before[version], after[version]) for version in versions]
         self._require_agreement(checked)
         with place.staged_database() as staged:
             require_counts(census, staged)
@@ -96,17 +102,6 @@ class Upgrade:
         with self._place.source_database() as connection:
             return take_census(connection), versions_in(connection)
 
-    def _before(self, census: Census, versions: list[tuple[str, str]]) -> list[dict[str, Any]]:
-        """What the old client says: roles are returned, predictions kept in a file."""
-        place = self._place
-        with place.source_uri() as uri:
-            question = {"uri": uri, "models": census.models, "adopt": False}
-            if not self._progress.is_done("roles before"):
-                found = list(ask(place.source, "roles", question, self._log))
-                self._progress.note("roles before", roles_before=found)
-            self._predict(place.source, uri, versions, _BEFORE, {})
-        return list(self._progress.fact("roles_before"))
-
     def _stage(self) -> None:
         place, progress = self._place, self._progress
         if progress.is_done("staged"):
@@ -128,56 +123,45 @@ class Upgrade:
             progress.note("files", files=[files.files, files.bytes])
         return Extent(*progress.fact("files"))
 
-    def _roles(self, census: Census, before: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        place, progress = self._place, self._progress
-        if not progress.is_done("roles"):
-            self._say("carrying champions and challengers over")
-            with place.staged_uri() as uri:
-                question = {"uri": uri, "models": census.models, "adopt": True}
-                found = list(ask(place.target, "roles", question, self._log))
-            require_same_roles(before, found)
-            progress.note("roles", roles=found)
-        return list(progress.fact("roles"))
-
-    def _load(self, versions: list[tuple[str, str]]) -> list[CheckedVersion]:
-        place = self._place
-        with place.staged_uri() as uri:
-            formats = formats_of(place.source, place.target)
-            self._predict(place.target, uri, versions, _AFTER, formats)
-        before, after = self._answers(_BEFORE), self._answers(_AFTER)
-        return [compare_predictions(before[version], after[version]) for version in versions]
-
-    def _predict(
+    def _ask(
         self,
         by: MlflowVersion,
         uri: str,
+        census: Census,
         versions: list[tuple[str, str]],
         file: str,
-        variables: dict[str, str],
     ) -> None:
-        """Have each version that was not asked yet predict on its example, into the file."""
+        """Who has the roles, and what each version predicts on its example, by a version's client:
+        into the file, what is not there yet. The target's client carries the roles over first."""
         there = self._answers(file)
+        models = [name for name in census.models if _roles_of(name) not in there]
         missing = [version for version in versions if version not in there]
-        if not missing:
+        if not models and not missing:
             return
-        self._say(f"loading {len(missing)} model versions with MLflow {by.key}")
-        answers = ask(by, "predict", {"uri": uri, "versions": missing}, self._log, variables)
+        adopt = by is self._place.target
+        question = {"uri": uri, "adopt": adopt, "models": models, "versions": missing}
+        number = len(missing)
+        self._say(f"asking MLflow {by.key} who is champion, and what {number} versions predict")
+        formats = formats_of(self._place.source, by)
         with (self._folder / file).open("a") as kept:
-            for number, answer in enumerate(answers, 1):
+            answers = ask(by, "look", question, self._log, formats)
+            for done, answer in enumerate(answers, 1):
                 kept.write(json.dumps(answer) + "\n")
                 kept.flush()
-                if number % _REPORT_EVERY == 0:
-                    self._say(f"{number} of {len(missing)} …")
+                if done % _REPORT_EVERY == 0:
+                    self._say(f"{done} of {len(models) + number} …")
 
     def _answers(self, file: str) -> dict[tuple[str, str], dict[str, Any]]:
-        """Those that are kept whole; a last line may have been cut off."""
-        path, found = self._folder / file, {}
+        """By model, and version or ``_ROLES``; those that are kept whole, for a last line may have
+        been cut off."""
+        path = self._folder / file
+        found: dict[tuple[str, str], dict[str, Any]] = {}
         for line in path.read_text().splitlines() if path.exists() else []:
             try:
                 answer = json.loads(line)
             except ValueError:
                 continue
-            found[(answer["model"], answer["version"])] = answer
+            found[(answer["model"], answer.get("version", _ROLES))] = answer
         return found
 
     def _require_agreement(self, checked: list[CheckedVersion]) -> None:
@@ -188,6 +172,10 @@ class Upgrade:
                 f"with MLflow {self._place.target.key} these predict otherwise: {named}. "
                 'ARGS="--apply --accept-differences" goes on all the same.'
             )
+
+
+def _roles_of(model: str) -> tuple[str, str]:
+    return model, _ROLES
 
 
 def _all(answers: Iterable[object]) -> None:

@@ -10,13 +10,14 @@ from typing import Any
 from wine_quality.upgrades.census import Census, columns_of, sum_tables, take_census
 from wine_quality.upgrades.errors import UpgradeError
 from wine_quality.upgrades.place import Place
-from wine_quality.upgrades.probe import LOADED, NO_FILES, NOT_LOADABLE, NOT_TRUSTED
+from wine_quality.upgrades.probe import LOADED, NOT_LOADABLE, NOT_READ, NOT_TRUSTED
 
 TOLERANCE = 1e-9
 """Relative; other versions of numpy round the last digits otherwise."""
 
 SAME = "predicts the same"
 DIFFERS = "predicts otherwise"
+NOT_COMPARED = "not compared"
 _ROLE_TABLES = {"registered_model_aliases", "registered_model_tags"}
 """Grow when roles that stood as stages get aliases."""
 
@@ -26,7 +27,7 @@ class CheckedVersion:
     """A model version after the upgrade.
 
     Attributes:
-        result: ``SAME``, ``DIFFERS``, or a result of ``probe``'s.
+        result: ``SAME``, ``DIFFERS``, ``NOT_COMPARED``, or a result of ``probe``'s.
         reason: Why, where it is not the same.
         format: Of its estimator: ``skops`` or ``pickle``; empty where it was not read.
     """
@@ -88,13 +89,16 @@ def require_counts(before: Census, staged: Any) -> Census:
 def require_same_roles(
     before: Iterable[Mapping[str, Any]], after: Iterable[Mapping[str, Any]]
 ) -> None:
-    """That each role has the holder it had, by what the clients of both versions find.
+    """That each role has the holder it had, by what the clients of both versions find; but for
+    models that the new client refuses.
 
     Raises:
         UpgradeError: one has another.
     """
     found = {entry["model"]: entry for entry in after}
     for entry in before:
+        if "error" in found[entry["model"]]:
+            continue
         for role in ("champion", "challenger"):
             had, has = entry[role], found[entry["model"]][role]
             if had != has:
@@ -110,8 +114,7 @@ def compare_predictions(before: Mapping[str, Any], after: Mapping[str, Any]) -> 
     if after["result"] != LOADED:
         return CheckedVersion(name, number, after["result"], after["reason"], kind)
     if before["result"] != LOADED:
-        reason = f"in its own environment: {before['reason']}"
-        return CheckedVersion(name, number, DIFFERS, reason, kind)
+        return CheckedVersion(name, number, NOT_COMPARED, before["reason"], kind)
     old, new = before["predictions"], after["predictions"]
     is_same = len(old) == len(new) and all(
         math.isclose(one, other, rel_tol=TOLERANCE, abs_tol=TOLERANCE)
@@ -124,7 +127,8 @@ def compare_predictions(before: Mapping[str, Any], after: Mapping[str, Any]) -> 
 
 ADVICE = {
     NOT_LOADABLE: "train it again, or serve it in its own environment (make serve does)",
-    NO_FILES: "its files could not be read; they may have been gone before",
+    NOT_READ: "its entry or its files could not be read",
+    NOT_COMPARED: "it loads now, and did not in its own environment",
     NOT_TRUSTED: "not loaded, for it is not known to be of this pipeline (make trust)",
     DIFFERS: "do not use it before you know why",
 }
