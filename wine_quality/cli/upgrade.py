@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, NoReturn
 
 from wine_quality.environments.build import require_built
 from wine_quality.environments.mlflow_versions import EnvironmentMissingError, get_version
-from wine_quality.paths import CheckoutMissingError, dagster_home_in_use, embedded_store, home
+from wine_quality.paths import (
+    CheckoutMissingError,
+    dagster_home_in_use,
+    embedded_store,
+    home,
+    require_checkout,
+)
+from wine_quality.stack.platform import stack_folder
 from wine_quality.tracking.servers.embedded_store import DATABASE
 
 if TYPE_CHECKING:
@@ -48,15 +55,15 @@ def upgrade(options: argparse.Namespace) -> int:
 
 def _upgrade(options: argparse.Namespace) -> int:
     from wine_quality.upgrades.plan import make_plan
-    from wine_quality.upgrades.progress import only_upgrade, read_progress
+    from wine_quality.upgrades.progress import only_upgrade
     from wine_quality.upgrades.report import REPORT, plan_lines, report_lines
-    from wine_quality.upgrades.upgrade import PLACED, Upgrade
+    from wine_quality.upgrades.upgrade import Upgrade, was_finished
 
     everything = home() / "upgrades"
     folder = everything / f"{options.store}-{options.source}-to-{options.target}"
     with only_upgrade(everything), _place(options, folder) as place:
         plan = make_plan(place, options.with_open_runs)
-        done = PLACED in read_progress(folder).get("done", [])
+        done = was_finished(place, folder)
         if done and place.target_database() is not None:
             print(
                 f"It was done before; what came of it: {folder / REPORT}. To do it again, ", end=""
@@ -81,6 +88,29 @@ def _upgrade(options: argparse.Namespace) -> int:
 @contextmanager
 def _place(options: argparse.Namespace, folder: Path) -> Iterator[Place]:
     """The stores, which nobody else opens meanwhile."""
+    pick = _of_stack if options.store == "stack" else _embedded
+    with pick(options, folder) as place:
+        yield place
+
+
+@contextmanager
+def _of_stack(options: argparse.Namespace, folder: Path) -> Iterator[Place]:
+    from wine_quality.upgrades.errors import UpgradeError
+    from wine_quality.upgrades.stack_databases import StackDatabases
+    from wine_quality.upkeep import data_services
+
+    require_checkout("upgrade")
+    if not (stack_folder() / "postgres").exists():
+        raise UpgradeError(f"there is no stack in {home()}.")
+    source, target = get_version(options.source), get_version(options.target)
+    # A dry run looks at a stack that is up, too.
+    opened = data_services.stopped if options.apply else data_services.running
+    with opened(_quiet) as services, data_services.only_upkeep():
+        yield StackDatabases(source, target, folder, services)
+
+
+@contextmanager
+def _embedded(options: argparse.Namespace, folder: Path) -> Iterator[Place]:
     from wine_quality.up.lock import AlreadyUpError, only_one
     from wine_quality.upgrades.embedded import EmbeddedStores
     from wine_quality.upgrades.errors import UpgradeError
@@ -88,7 +118,10 @@ def _place(options: argparse.Namespace, folder: Path) -> Iterator[Place]:
     source, target = get_version(options.source), get_version(options.target)
     database = embedded_store(source.key) / DATABASE
     if not database.exists():
-        raise UpgradeError(f"there is no embedded store of MLflow {source.key} in {home()}.")
+        stack = (
+            ", but a stack: ARGS=--store=stack" if (stack_folder() / "postgres").exists() else ""
+        )
+        raise UpgradeError(f"there is no embedded store of MLflow {source.key} in {home()}{stack}.")
     stores = EmbeddedStores(source, target, folder)
     try:
         with only_one([home(), dagster_home_in_use()]):
@@ -103,6 +136,10 @@ def _place(options: argparse.Namespace, folder: Path) -> Iterator[Place]:
 
 def _say(line: str) -> None:
     print(line, flush=True)
+
+
+def _quiet(line: str) -> None:
+    """Of PostgreSQL and S3, which are started for a while, nothing is said."""
 
 
 def _interrupt(*_: object) -> NoReturn:

@@ -10,7 +10,7 @@ import hashlib
 import os
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 
@@ -99,7 +99,10 @@ class EmbeddedStores:
         """Of the copy: a client may write where it only reads."""
         yield f"sqlite:///{self.backup}"
 
-    def stage(self, upgrade_schema: Callable[[str], None]) -> None:
+    def is_staged(self) -> bool:
+        return self._staged.exists()
+
+    def stage(self, upgrade_schema: Callable[[str, Mapping[str, str]], None]) -> None:
         for left in self._to.glob(f"{_STAGED}*"):
             left.unlink()
         fresh = self._to / f"{_STAGED}.new"
@@ -107,7 +110,7 @@ class EmbeddedStores:
         assert self.move is not None
         with closing(sqlite3.connect(fresh)) as connection, connection:
             rewrite(connection, self.move)
-        upgrade_schema(f"sqlite:///{fresh}")
+        upgrade_schema(f"sqlite:///{fresh}", {})
         fresh.replace(self._staged)
 
     def copy_files(self, say: Callable[[str], None]) -> Extent:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Protocol
@@ -53,8 +53,12 @@ class Place(Protocol):
     def source_uri(self) -> AbstractContextManager[str]:
         """Where a client of the source's version reads what ``back_up`` has copied."""
 
-    def stage(self, upgrade_schema: Callable[[str], None]) -> None:
-        """Make the copy anew, of ``backup``, and have ``upgrade_schema`` upgrade it by its URI."""
+    def stage(self, upgrade_schema: Callable[[str, Mapping[str, str]], None]) -> None:
+        """Make the copy anew, of ``backup``, and have ``upgrade_schema`` upgrade it by its URI and
+        with the variables that a process needs to open it."""
+
+    def is_staged(self) -> bool:
+        """Whether there is a copy, whole or not, that was not put in place."""
 
     def copy_files(self, say: Say) -> Extent:
         """Copy the files to where the target's store has its own."""

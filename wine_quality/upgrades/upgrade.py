@@ -6,7 +6,7 @@ Until the last one nobody sees any of it: the target has no store, or the empty 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from wine_quality.upgrades.files import Extent
 from wine_quality.upgrades.in_environment import ask, formats_of
 from wine_quality.upgrades.place import Place, Say
 from wine_quality.upgrades.plan import require_empty_target
-from wine_quality.upgrades.progress import Progress
+from wine_quality.upgrades.progress import Progress, read_progress
 from wine_quality.upgrades.report import Report, differing
 from wine_quality.upgrades.verify import (
     CheckedVersion,
@@ -29,9 +29,16 @@ from wine_quality.upgrades.verify import (
 )
 
 PLACED = "placed"
+_PLACING = "placing"
 _ROLES = "roles"  # in place of a version's number
 _BEFORE, _AFTER = "before.jsonl", "after.jsonl"
 _REPORT_EVERY = 100
+
+
+def was_finished(place: Place, folder: Path) -> bool:
+    """Whether an upgrade in that working folder was, also one that was killed at its very end."""
+    done = read_progress(folder).get("done", [])
+    return PLACED in done or (_PLACING in done and not place.is_staged())
 
 
 class Upgrade:
@@ -93,6 +100,7 @@ class Upgrade:
             way_back=place.way_back(),
         )
         file = report.write(self._folder)
+        progress.note(_PLACING)
         self._say(f"putting it in the place of MLflow {place.target.key}'s store")
         place.put_in_place()
         progress.note(PLACED)
@@ -107,11 +115,14 @@ class Upgrade:
         if progress.is_done("staged"):
             return
         self._say(f"upgrading the copy's schema with MLflow {place.target.key}")
-        place.stage(lambda uri: _all(ask(place.target, "schema", {"uri": uri}, self._log)))
+        place.stage(self._upgrade_schema)
         self._say("comparing each row with what it was")
         with place.source_database() as source, place.staged_database() as staged:
             rows = require_same_rows(source, staged, place)
         progress.note("staged", rows=rows)
+
+    def _upgrade_schema(self, uri: str, variables: Mapping[str, str]) -> None:
+        _all(ask(self._place.target, "schema", {"uri": uri}, self._log, variables))
 
     def _files(self) -> Extent | None:
         place, progress = self._place, self._progress
