@@ -65,10 +65,9 @@ def _upgrade(options: argparse.Namespace) -> int:
         plan = make_plan(place, options.with_open_runs)
         done = was_finished(place, folder)
         if done and place.target_database() is not None:
-            print(
-                f"It was done before; what came of it: {folder / REPORT}. To do it again, ", end=""
-            )
-            print(place.how_to_clear_target())
+            _say(f"It was done before; what came of it: {folder / REPORT}.")
+            if options.apply:
+                return 0
         _say("\n".join(plan_lines(place, plan)))
         if not options.apply:
             _say("\nA dry run: nothing was changed. ARGS=--apply does it, on a copy.")
@@ -104,9 +103,10 @@ def _of_stack(options: argparse.Namespace, folder: Path) -> Iterator[Place]:
         raise UpgradeError(f"there is no stack in {home()}.")
     source, target = get_version(options.source), get_version(options.target)
     # A dry run looks at a stack that is up, too.
+    is_up = data_services.is_up()
     opened = data_services.stopped if options.apply else data_services.running
     with opened(_quiet) as services, data_services.only_upkeep():
-        yield StackDatabases(source, target, folder, services)
+        yield StackDatabases(source, target, folder, services, is_up)
 
 
 @contextmanager

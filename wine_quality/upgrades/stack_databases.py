@@ -32,11 +32,18 @@ class StackDatabases:
 
     Args:
         services: PostgreSQL and S3 of the stack, which run for this alone when it is applied.
+        is_up: Whether they are those of a stack that is up.
     """
 
     def __init__(
-        self, source: MlflowVersion, target: MlflowVersion, folder: Path, services: DataServices
+        self,
+        source: MlflowVersion,
+        target: MlflowVersion,
+        folder: Path,
+        services: DataServices,
+        is_up: bool,
     ) -> None:
+        self._is_up = is_up
         names = services.mlflow_databases()
         self.source, self.target = source, target
         self.title = f"the stack's database of MLflow {source.key}"
@@ -60,7 +67,7 @@ class StackDatabases:
         return self._is_there(self._staged)
 
     def obstacles(self) -> list[str]:
-        return []
+        return ["the stack is up: make stack-down"] if self._is_up else []
 
     def how_to_clear_target(self) -> str:
         return (

@@ -137,6 +137,7 @@ def test_from_1_26_to_3(store: Path, config: Path, monkeypatch):
     assert f"{THEIRS}: MLflow 3 cannot use it" in said, said
     assert database.read_bytes() == before
     assert "MLflow 3 has a store here that is not empty" in upgrade("1.26", "3", code=1)
+    assert "It was done before" in upgrade("1.26", "3", "--apply")
     kept = json.loads((home / "upgrades" / "embedded-1.26-to-3" / "report.json").read_text())
     counted = {name: query(database, f"SELECT count(*) FROM {name}") for name in kept["tables"]}
     assert {name: [(rows,)] for name, rows in kept["tables"].items()} == counted
