@@ -22,7 +22,7 @@ JAVA = $(shell command -v java)
 # Which targets take which variable. Any other on make's command line would be dropped in silence:
 # `make up ARGS="--port 5005"` once started the UI on another port than the one asked for.
 ARGS_FOR = run sweep promote rollback deploy serve image trust metrics forget retention gc up stack \
-  backup restore test quick chaos attack bench bench-scale fuzz
+  backup restore upgrade test quick chaos attack bench bench-scale fuzz
 MLFLOW_FOR = env run sweep promote rollback deploy serve image trust metrics retention up spark
 VERSION_FOR = promote rollback serve deploy image trust add-mlflow
 VERSIONS_FOR = stack
@@ -30,8 +30,8 @@ PORT_FOR = up serve
 MLFLOW_PORT_FOR = up
 DO_FOR = metrics
 FILE_FOR = forget
-FROM_FOR = restore
-TO_FOR = backup
+FROM_FOR = restore upgrade
+TO_FOR = backup upgrade
 T_FOR = test
 CELLS_FOR = faults
 MINUTES_FOR = chaos
