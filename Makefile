@@ -21,7 +21,7 @@ JAVA = $(shell command -v java)
 
 # Which targets take which variable. Any other on make's command line would be dropped in silence:
 # `make up ARGS="--port 5005"` once started the UI on another port than the one asked for.
-ARGS_FOR = run sweep promote rollback deploy serve image trust metrics forget retention gc up stack \
+ARGS_FOR = run sweep promote rollback deploy serve image trust metrics compare forget retention gc up stack \
   backup restore test quick chaos attack bench bench-scale fuzz
 MLFLOW_FOR = env run sweep promote rollback deploy serve image trust metrics retention up spark
 VERSION_FOR = promote rollback serve deploy image trust add-mlflow
@@ -33,6 +33,8 @@ FILE_FOR = forget
 FROM_FOR = restore
 TO_FOR = backup
 T_FOR = test
+RUNS_FOR = compare
+OUT_FOR = compare
 CELLS_FOR = faults
 MINUTES_FOR = chaos
 JOBS_FOR = test quick
@@ -46,7 +48,7 @@ $(foreach name,$(filter-out PYTHON JAVA WINE_QUALITY_%,$(GIVEN)),$(foreach targe
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help env envs devenvs run sweep promote rollback deploy serve image trust metrics forget retention gc backup restore up spark stack stack-down stack-env versions add-mlflow test quick lint audit sbom bench bench-scale fuzz reference docs docs-serve file-matrix attack faults kills orders chaos screenshots browser clean
+.PHONY: help env envs devenvs run sweep promote rollback deploy serve image trust metrics compare forget retention gc backup restore up spark stack stack-down stack-env versions add-mlflow test quick lint audit sbom bench bench-scale fuzz reference docs docs-serve file-matrix attack faults kills orders chaos screenshots browser clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -83,6 +85,9 @@ trust: env ## sign VERSION=champion, a number or all, of before there were signa
 
 metrics: env ## the metrics history: DO=status, upgrade or backfill (MLFLOW=… names the registry)
 	@$(BIN)/python -m wine_quality metrics $(or $(DO),status) $(PICKED) $(ARGS)
+
+compare: env ## runs of several MLflow versions side by side, and as a page (RUNS="…", OUT=compare.html)
+	@$(BIN)/python -m wine_quality compare $(if $(RUNS),"$(RUNS)") $(if $(OUT),--out "$(OUT)") $(ARGS)
 
 forget: env ## list the files that runs may train on, or forget FILE=… (key, name or URL)
 	@$(BIN)/python -m wine_quality forget $(if $(FILE),"$(FILE)") $(ARGS)

@@ -34,6 +34,7 @@ BY_OTHERS = {
         "integration/test_spark_pass.py and test_streamed_runs.py, with a bucket of their own"
     ),
     r"make serve .*": "integration/test_serving.py",
+    r"make compare.*": "integration/test_compare.py",
     r"cp cellar-2026-11\.csv arriving/.*|mkdir arriving|.*PLACE=\$PWD/arriving.* make up": (
         "the tutorial's, which is run here, is the same"
     ),
