@@ -171,6 +171,21 @@ def parser() -> argparse.ArgumentParser:
             help="compose: on the platform in containers (else: on this machine's stores)",
         )
         command.add_argument("--project", default="dh", help="of compose (dh)")
+    upgrade = commands.add_parser(
+        "upgrade", help="take a version's store over to a newer version; without --apply: a dry run"
+    )
+    upgrade.add_argument("source", choices=list(MLFLOW_VERSIONS), help="MLflow version that has it")
+    upgrade.add_argument("target", choices=list(MLFLOW_VERSIONS), help="MLflow version to get it")
+    upgrade.add_argument("--apply", action="store_true", help="do it, on a copy; else: only show")
+    upgrade.add_argument(
+        "--store", choices=["embedded", "stack"], default="embedded", help="which one (embedded)"
+    )
+    upgrade.add_argument(
+        "--with-open-runs", action="store_true", help="also while MLflow runs are under way"
+    )
+    upgrade.add_argument(
+        "--accept-differences", action="store_true", help="also where a model predicts otherwise"
+    )
     stack.add_argument("--quietly", action="store_true", help=argparse.SUPPRESS)
     for command in (
         run,
@@ -215,6 +230,10 @@ def main(arguments: list[str] | None = None) -> int:
         from wine_quality.cli.backup import backup
 
         return backup(options)
+    if options.command == "upgrade":
+        from wine_quality.cli.upgrade import upgrade
+
+        return upgrade(options)
     if options.command == "gc":
         from wine_quality.cli.gc import gc
 
