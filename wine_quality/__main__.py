@@ -163,6 +163,29 @@ def parser() -> argparse.ArgumentParser:
     restore = commands.add_parser("restore", help="bring a backup into a stack that is stopped")
     restore.add_argument("folder", help="what `backup` has written")
     restore.add_argument("--overwrite", action="store_true", help="replace all that is there")
+    for command in (backup, restore, gc, retention):
+        command.add_argument(
+            "--on",
+            choices=["stack", "compose"],
+            default="stack",
+            help="compose: on the platform in containers (else: on this machine's stores)",
+        )
+        command.add_argument("--project", default="dh", help="of compose (dh)")
+    upgrade = commands.add_parser(
+        "upgrade", help="take a version's store over to a newer version; without --apply: a dry run"
+    )
+    upgrade.add_argument("source", choices=list(MLFLOW_VERSIONS), help="MLflow version that has it")
+    upgrade.add_argument("target", choices=list(MLFLOW_VERSIONS), help="MLflow version to get it")
+    upgrade.add_argument("--apply", action="store_true", help="do it, on a copy; else: only show")
+    upgrade.add_argument(
+        "--store", choices=["embedded", "stack"], default="embedded", help="which one (embedded)"
+    )
+    upgrade.add_argument(
+        "--with-open-runs", action="store_true", help="also while MLflow runs are under way"
+    )
+    upgrade.add_argument(
+        "--accept-differences", action="store_true", help="also where a model predicts otherwise"
+    )
     stack.add_argument("--quietly", action="store_true", help=argparse.SUPPRESS)
     for command in (
         run,
@@ -199,10 +222,18 @@ def main(arguments: list[str] | None = None) -> int:
         from wine_quality.cli.stack import stack
 
         return stack(options)
+    if options.command == "retention" and options.on == "compose":
+        from wine_quality.cli.containers import retention
+
+        return retention(options)
     if options.command in ("backup", "restore"):
         from wine_quality.cli.backup import backup
 
         return backup(options)
+    if options.command == "upgrade":
+        from wine_quality.cli.upgrade import upgrade
+
+        return upgrade(options)
     if options.command == "gc":
         from wine_quality.cli.gc import gc
 
