@@ -39,6 +39,12 @@ def _days(text: str) -> float:
     return number
 
 
+_DESCRIPTION = (
+    "Train, promote, serve and deploy the wine-quality model. From a checkout use `make`, which "
+    "builds the environments first; `make help` lists its targets."
+)
+
+
 class _OneVersion(argparse.Action):
     """Refuses a second version, as of MLFLOW=3 and ARGS="--mlflow 2.1.1"."""
 
@@ -56,27 +62,18 @@ class _OneVersion(argparse.Action):
 
 
 def parser() -> argparse.ArgumentParser:
-    main = argparse.ArgumentParser(
-        prog="python -m wine_quality",
-        description="Train, promote, serve and deploy the wine-quality model. From a checkout use "
-        "`make`, which builds the environments first; `make help` lists its targets.",
-    )
+    main = argparse.ArgumentParser(prog="python -m wine_quality", description=_DESCRIPTION)
     commands = main.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="materialize all assets and print the result")
     run.add_argument("--alpha", type=float, help="strength of the penalty, at least 0 (0.5)")
     run.add_argument("--l1-ratio", type=float, help="share of L1 in the penalty, 0 to 1 (0.5)")
     sweep = commands.add_parser("sweep", help="cross-validate a grid and offer the best point")
-    sweep.add_argument(
-        "--alphas", type=_numbers, help="values to try, such as 0.01,0.1 (ten from 0.0001 to 1)"
-    )
-    sweep.add_argument(
-        "--l1-ratios", type=_numbers, help="values to try, such as 0.2,0.8 (ten from 0.1 to 1)"
-    )
+    sweep.add_argument("--alphas", type=_numbers, help="to try: 0.01,0.1 (ten, 0.0001 to 1)")
+    sweep.add_argument("--l1-ratios", type=_numbers, help="to try: 0.2,0.8 (ten, 0.1 to 1)")
     sweep.add_argument("--folds", type=int, help="number of folds of the cross-validation (5)")
     for command in (run, sweep):
         command.add_argument(
-            "--csv-url",
-            help="CSV file: https://, s3://, file:// or a path (the packaged red wines)",
+            "--csv-url", help="data: https://, s3://, file:// or a path (red wine)"
         )
         command.add_argument(
             "--training-data",
@@ -93,9 +90,7 @@ def parser() -> argparse.ArgumentParser:
     promote.add_argument("--version", dest="promote", help="number of the version (the challenger)")
     rollback = commands.add_parser("rollback", help="withdraw the champion for the one before")
     rollback.add_argument(
-        "--version",
-        dest="return_to",
-        help="number of the version to return to (the champion before)",
+        "--version", dest="return_to", help="number of the version (the one before)"
     )
     deploy = commands.add_parser(
         "deploy", help="write model repository and manifests of a version; apply them to a target"
@@ -110,19 +105,13 @@ def parser() -> argparse.ArgumentParser:
     retention = commands.add_parser(
         "retention", help="show, or remove, old runs and versions that were never promoted"
     )
-    retention.add_argument(
-        "--days", type=float, help="age in days from which runs and versions are old (90)"
-    )
+    retention.add_argument("--days", type=float, help="age in days of what is old (90)")
     retention.add_argument(
         "--delete", action="store_true", help="remove them (without it: only show)"
     )
     retention.add_argument("--experiment", help="MLflow experiment (wine_quality_experiment1)")
-    gc = commands.add_parser(
-        "gc", help="show, or remove, files of runs that retention deleted, and files without a run"
-    )
-    gc.add_argument(
-        "--days", type=_days, default=7, help="age in days from which files are old (7)"
-    )
+    gc = commands.add_parser("gc", help="show, or remove, files of deleted runs and without a run")
+    gc.add_argument("--days", type=_days, default=7, help="age in days of what is old (7)")
     gc.add_argument("--delete", action="store_true", help="remove them (without it: only show)")
     metrics = commands.add_parser(
         "metrics", help="show, upgrade or fill the metrics history in $WINE_QUALITY_METRICS_URL"
@@ -130,42 +119,32 @@ def parser() -> argparse.ArgumentParser:
     metrics.add_argument(
         "doing",
         choices=["status", "upgrade", "backfill"],
-        help="status: show revision and rows; upgrade: migrate the schema (and use TimescaleDB, "
-        "if it was installed later); backfill: write what only MLflow's registry has",
+        help="status: show revision and rows; upgrade: migrate the schema (and use TimescaleDB, if "
+        "it was installed later); backfill: write what only MLflow's registry has",
     )
     metrics.add_argument("--model", help="registered model to backfill (ElasticnetWineModel)")
     serve = commands.add_parser("serve", help="serve the champion over REST and gRPC (V2 protocol)")
-    serve.add_argument(
-        "--version", help="number of the version to serve (the champion, followed as it changes)"
-    )
+    serve.add_argument("--version", help="number of the version to serve (the champion)")
     serve.add_argument("--model", help="registered model (ElasticnetWineModel)")
     serve.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
-    serve.add_argument(
-        "--port", type=int, help="port of REST (8080, or a free one if that is taken)"
-    )
-    serve.add_argument(
-        "--grpc-port", type=int, help="port of gRPC (8081, or a free one if that is taken)"
-    )
+    serve.add_argument("--port", type=int, help="of REST (8080; a free one if that is taken)")
+    serve.add_argument("--grpc-port", type=int, help="of gRPC (8081; a free one if that is taken)")
     serve.add_argument("--every", type=float, default=2, help="seconds between looks at MLflow (2)")
-    image = commands.add_parser(
-        "image", help="build an image that serves a version, or write its build context"
-    )
+    image = commands.add_parser("image", help="image that serves a version, or its build context")
     image.add_argument("--version", default="champion", help="number of a version (champion)")
     image.add_argument("--model", help="registered model (ElasticnetWineModel)")
     image.add_argument("--output", help="folder of the build context (build/image/MODEL-VERSION)")
     image.add_argument("--tag", help="name of the image (localhost/wine-quality-model:VERSION)")
     image.add_argument("--no-build", action="store_true", help="only write the build context")
     trust = commands.add_parser(
-        "trust", help="sign versions that were registered before versions were signed"
+        "trust", help="sign versions registered before versions were signed"
     )
-    trust.add_argument(
-        "--version", default="champion", help="number of a version, or all (the champion)"
-    )
+    trust.add_argument("--version", default="champion", help="a number, or all (the champion)")
     trust.add_argument("--yes", action="store_true", help="sign what is shown without asking")
     trust.add_argument(
         "--unknown-runs",
         action="store_true",
-        help="sign also versions whose Dagster run is not in this Dagster instance",
+        help="also versions whose Dagster run is not known here",
     )
     trust.add_argument("--model", help="registered model (ElasticnetWineModel)")
     for command in (run, sweep, promote, rollback, deploy, retention, metrics, serve, image, trust):
@@ -174,37 +153,46 @@ def parser() -> argparse.ArgumentParser:
     for command in (run, sweep, promote, rollback, deploy, retention):
         command.add_argument("--config", help="YAML file of run config; options win over it")
         command.add_argument("--verbose", action="store_true", help="Dagster's whole log")
-    forget = commands.add_parser(
-        "forget", help="list the files that runs may train on, or forget one"
+    compare = commands.add_parser("compare", help="runs of several MLflow versions side by side")
+    compare.add_argument(
+        "runs", nargs="*", help="ids in MLflow or Dagster, VERSION:ID or links; none: the best ones"
     )
-    forget.add_argument(
-        "file", nargs="?", help="key, name or URL of the file to forget (without it: list all)"
+    compare.add_argument("--out", help="the HTML page ($WINE_QUALITY_HOME/compare.html)")
+    compare.add_argument("--json", action="store_true", help="print JSON in place of the table")
+    compare.add_argument("--experiment", help="of the best runs (wine_quality_experiment1)")
+    compare.add_argument(
+        "--tracking-uri", action="append", help="a further server; may be repeated"
     )
+    forget = commands.add_parser("forget", help="list the files to train on, or forget one")
+    forget.add_argument("file", nargs="?", help="key, name or URL (without it: list all)")
     up = commands.add_parser("up", help="start the Dagster and MLflow UIs; Ctrl-C stops all")
-    up.add_argument("--port", type=int, help="port of the Dagster UI (5000, or a free one)")
+    up.add_argument("--port", type=int, help="of the Dagster UI (5000, or a free one)")
     up.add_argument(
-        "--mlflow-port",
-        type=int,
-        help="port of the first MLflow UI (5100; the next ones follow)",
+        "--mlflow-port", type=int, help="of the first MLflow UI (5100; the next ones follow)"
     )
-    stack = commands.add_parser(
-        "stack", help="start, stop or show the whole platform as local processes"
-    )
-    stack.add_argument(
-        "action",
-        choices=["up", "down", "status", "env"],
-        help="env: write deploy/docker-compose/.env with random secrets",
-    )
-    stack.add_argument(
-        "--versions", nargs="+", default=[DEFAULT_VERSION], help="MLflow servers to start (3)"
-    )
+    stack = commands.add_parser("stack", help="start, stop or show the platform as local processes")
+    stack.add_argument("action", choices=["up", "down", "status", "env"], help="env: make .env")
+    stack.add_argument("--versions", nargs="+", default=[DEFAULT_VERSION], help="MLflow servers")
     stack.add_argument("--detach", action="store_true", help="return when all is ready")
     backup = commands.add_parser("backup", help="copy the local stack's databases and buckets")
-    backup.add_argument("folder", help="folder to write to; it must be new or empty")
+    backup.add_argument("folder", help="folder to write to, new or empty")
     restore = commands.add_parser("restore", help="restore a backup into a stopped stack")
     restore.add_argument("folder", help="folder that `backup` wrote")
-    restore.add_argument(
-        "--overwrite", action="store_true", help="replace the data that the stack has"
+    restore.add_argument("--overwrite", action="store_true", help="replace the stack's data")
+    upgrade = commands.add_parser(
+        "upgrade", help="take a version's store over to a newer version; without --apply: a dry run"
+    )
+    upgrade.add_argument("source", choices=list(MLFLOW_VERSIONS), help="MLflow version that has it")
+    upgrade.add_argument("target", choices=list(MLFLOW_VERSIONS), help="MLflow version to get it")
+    upgrade.add_argument("--apply", action="store_true", help="do it, on a copy; else: only show")
+    upgrade.add_argument(
+        "--store", choices=["embedded", "stack"], default="embedded", help="which one (embedded)"
+    )
+    upgrade.add_argument(
+        "--with-open-runs", action="store_true", help="also while MLflow runs are under way"
+    )
+    upgrade.add_argument(
+        "--accept-differences", action="store_true", help="also where a model predicts otherwise"
     )
     stack.add_argument("--quietly", action="store_true", help=argparse.SUPPRESS)
     for command in (
@@ -246,6 +234,10 @@ def main(arguments: list[str] | None = None) -> int:
         from wine_quality.cli.backup import backup
 
         return backup(options)
+    if options.command == "upgrade":
+        from wine_quality.cli.upgrade import upgrade
+
+        return upgrade(options)
     if options.command == "gc":
         from wine_quality.cli.gc import gc
 
@@ -254,6 +246,10 @@ def main(arguments: list[str] | None = None) -> int:
         from wine_quality.cli.forget import forget
 
         return forget(options.file)
+    if options.command == "compare":
+        from wine_quality.cli.compare import compare
+
+        return compare(options)
     if options.command == "metrics":
         from wine_quality.cli.metrics import metrics
 
