@@ -152,7 +152,7 @@ def test_what_happens_is_told_once_by_each_channel(told):
         "Decided by wine_quality_model.",
     ]
     assert f"Model version: {told.server.uri}/#/models/{MODEL}/versions/2" in text
-    assert "Version 2 is withdrawn." in letters[f"{MODEL} is back at version 1 (MLflow 3)"]
+    assert "Version 2 is withdrawn." in letters[f"{MODEL} is back at version 1"]
 
     posts = {message["text"].partition("\n")[0]: message["text"] for message in told.slack.messages}
     assert posts.keys() == {f"*{subject}*" for subject in letters}
