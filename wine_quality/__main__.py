@@ -1,4 +1,4 @@
-"""``python -m wine_quality`` with ``run``, ``sweep``, ``up``, ``promote`` and others."""
+"""Train, promote, serve and deploy the wine-quality model; `make help` lists what a checkout has."""
 
 from __future__ import annotations
 
@@ -39,12 +39,6 @@ def _days(text: str) -> float:
     return number
 
 
-_DESCRIPTION = (
-    "Train, promote, serve and deploy the wine-quality model. From a checkout use `make`, which "
-    "builds the environments first; `make help` lists its targets."
-)
-
-
 class _OneVersion(argparse.Action):
     """Refuses a second version, as of MLFLOW=3 and ARGS="--mlflow 2.1.1"."""
 
@@ -62,7 +56,7 @@ class _OneVersion(argparse.Action):
 
 
 def parser() -> argparse.ArgumentParser:
-    main = argparse.ArgumentParser(prog="python -m wine_quality", description=_DESCRIPTION)
+    main = argparse.ArgumentParser(prog="python -m wine_quality", description=__doc__)
     commands = main.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="materialize all assets and print the result")
     run.add_argument("--alpha", type=float, help="strength of the penalty, at least 0 (0.5)")
@@ -179,6 +173,14 @@ def parser() -> argparse.ArgumentParser:
     restore = commands.add_parser("restore", help="restore a backup into a stopped stack")
     restore.add_argument("folder", help="folder that `backup` wrote")
     restore.add_argument("--overwrite", action="store_true", help="replace the stack's data")
+    for command in (backup, restore, gc, retention):
+        command.add_argument(
+            "--on",
+            choices=["stack", "compose"],
+            default="stack",
+            help="compose: on the platform in containers (else: on this machine's stores)",
+        )
+        command.add_argument("--project", default="dh", help="of compose (dh)")
     upgrade = commands.add_parser(
         "upgrade", help="take a version's store over to a newer version; without --apply: a dry run"
     )
@@ -230,6 +232,10 @@ def main(arguments: list[str] | None = None) -> int:
         from wine_quality.cli.stack import stack
 
         return stack(options)
+    if options.command == "retention" and options.on == "compose":
+        from wine_quality.cli.containers import retention
+
+        return retention(options)
     if options.command in ("backup", "restore"):
         from wine_quality.cli.backup import backup
 
