@@ -1,4 +1,4 @@
-"""Train, promote, serve and deploy the wine-quality model; `make help` lists what a checkout has."""
+"""Train, promote, serve and deploy the wine-quality model; in a checkout, see `make help` too."""
 
 from __future__ import annotations
 
