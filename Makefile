@@ -5,6 +5,7 @@ PORT ?=
 MLFLOW_PORT ?=
 ARGS ?=
 VERSIONS ?= 3
+ON ?=
 # Files of tests that run at the same time: much of their time is waiting for servers to start.
 JOBS ?= 3
 SIDE_BY_SIDE = $(if $(filter-out 1,$(JOBS)),-n $(JOBS) --dist loadfile --no-loadscope-reorder)
@@ -12,6 +13,8 @@ SIDE_BY_SIDE = $(if $(filter-out 1,$(JOBS)),-n $(JOBS) --dist loadfile --no-load
 PICKED_TESTS = $(if $(wildcard $(firstword $(subst ::, ,$(T)))),$(T),-k "$(T)")
 ROOT := $(or $(WINE_QUALITY_ENVIRONMENTS),.venvs)
 BIN := "$(ROOT)/mlflow-3/bin"
+# The platform in containers: ON=compose, and ARGS="--project NAME" where that is not dh.
+WHERE = $(if $(ON),--on $(ON))
 PICKED = $(if $(MLFLOW),--mlflow $(MLFLOW))
 # The version that will run, as far as make knows; a command builds what its file names.
 BUILT = $(or $(MLFLOW),$(WINE_QUALITY_MLFLOW),3)
@@ -22,7 +25,7 @@ JAVA = $(shell command -v java)
 # Which targets take which variable. Any other on make's command line would be dropped in silence:
 # `make up ARGS="--port 5005"` once started the UI on another port than the one asked for.
 ARGS_FOR = run sweep promote rollback deploy serve image trust metrics compare forget retention gc up stack \
-  backup restore upgrade test quick chaos attack bench bench-scale fuzz
+  backup restore upgrade test quick chaos attack containers bench bench-scale fuzz
 MLFLOW_FOR = env run sweep promote rollback deploy serve image trust metrics retention up spark
 VERSION_FOR = promote rollback serve deploy image trust add-mlflow
 VERSIONS_FOR = stack
@@ -31,6 +34,7 @@ MLFLOW_PORT_FOR = up
 DO_FOR = metrics
 FILE_FOR = forget
 FROM_FOR = restore upgrade
+ON_FOR = retention gc backup restore
 TO_FOR = backup upgrade
 T_FOR = test
 RUNS_FOR = compare
@@ -48,7 +52,7 @@ $(foreach name,$(filter-out PYTHON JAVA WINE_QUALITY_%,$(GIVEN)),$(foreach targe
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help env envs devenvs run sweep promote rollback deploy serve image trust metrics compare forget retention gc backup restore upgrade up spark stack stack-down stack-env versions add-mlflow test quick lint audit sbom bench bench-scale fuzz reference docs docs-serve file-matrix attack faults kills orders chaos screenshots browser clean
+.PHONY: help env envs devenvs run sweep promote rollback deploy serve image trust metrics compare forget retention gc backup restore upgrade up spark stack stack-down stack-env versions add-mlflow test quick lint audit sbom bench bench-scale fuzz reference docs docs-serve file-matrix attack containers faults kills orders chaos screenshots browser clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -80,7 +84,7 @@ deploy: env ## write what serves the champion (or VERSION=…), with manifests; 
 image: env ## an image that serves VERSION=champion or a number (ARGS=--no-build: only its context)
 	@$(BIN)/python -m wine_quality image $(PICKED) --version $(or $(VERSION),champion) $(ARGS)
 
-trust: env ## sign VERSION=champion, a number or all, of before there were signatures (ARGS=--yes)
+trust: env ## sign versions from before versions were signed: VERSION=champion, a number or all (ARGS=--yes)
 	@$(BIN)/python -m wine_quality trust $(PICKED) --version $(or $(VERSION),champion) $(ARGS)
 
 metrics: env ## the metrics history: DO=status, upgrade or backfill (MLFLOW=… names the registry)
@@ -92,11 +96,11 @@ compare: env ## runs of several MLflow versions side by side, and as a page (RUN
 forget: env ## list the files that runs may train on, or forget FILE=… (key, name or URL)
 	@$(BIN)/python -m wine_quality forget $(if $(FILE),"$(FILE)") $(ARGS)
 
-retention: env ## show runs and unpromoted versions older than 90 days (ARGS="--days 30 --delete")
-	@$(BIN)/python -m wine_quality retention $(PICKED) $(ARGS)
+retention: env ## show runs and unpromoted versions older than 90 days (ARGS="--days 30 --delete"; ON=compose)
+	@$(BIN)/python -m wine_quality retention $(PICKED) $(WHERE) $(ARGS)
 
-gc: env ## show files of runs retired 7 days ago, and files without a run (ARGS="--days 30 --delete")
-	@$(BIN)/python -m wine_quality gc $(ARGS)
+gc: env ## show, or remove, files of deleted runs and files without a run (ARGS="--days 30 --delete"; ON=compose)
+	@$(BIN)/python -m wine_quality gc $(WHERE) $(ARGS)
 
 up: env ## start the Dagster UI (PORT) and the MLflow UIs (MLFLOW_PORT and after it); Ctrl-C stops all
 	@$(BIN)/python -m wine_quality up $(PICKED) $(if $(PORT),--port $(PORT)) $(if $(MLFLOW_PORT),--mlflow-port $(MLFLOW_PORT)) $(ARGS)
@@ -111,12 +115,12 @@ stack: ## start the whole platform without containers (VERSIONS="3 2.1.1 1.26"; 
 stack-down: ## stop the platform that `make stack` started; its data is kept
 	@$(BIN)/python -m wine_quality stack down
 
-backup: ## copy the stack's databases and buckets TO=folder, also while it runs
-	@$(BIN)/python -m wine_quality backup "$(TO)" $(ARGS)
+backup: $(if $(ON),env) ## back up the stack's databases and buckets to TO=folder, also while it runs (ON=compose)
+	@$(BIN)/python -m wine_quality backup "$(TO)" $(WHERE) $(ARGS)
 
-restore: ## bring them back FROM=folder into a stopped, empty stack (ARGS=--overwrite: any)
-	@$(BUILD) --stack 3
-	@$(BIN)/python -m wine_quality restore "$(FROM)" $(ARGS)
+restore: ## restore a backup FROM=folder into a stopped, empty stack (ARGS=--overwrite: into any; ON=compose)
+	@$(BUILD) $(if $(ON),,--stack) 3
+	@$(BIN)/python -m wine_quality restore "$(FROM)" $(WHERE) $(ARGS)
 
 upgrade: ## take a version's store over to a newer MLflow: FROM=1.26 TO=3, a dry run (ARGS=--apply)
 	@$(BUILD) $(if $(findstring stack,$(ARGS)),--stack) $(sort 3 $(FROM) $(TO))
@@ -132,7 +136,7 @@ devenvs:
 	@$(BUILD) all --dev --keep-going
 	@$(BIN)/python -m wine_quality.serving.environment
 
-versions: ## write what files in deploy/ say of the MLflow versions, from the table
+versions: ## write the MLflow versions into the files in deploy/, from the table of versions
 	@$(PYTHON) -m wine_quality.environments.deploy_files
 
 add-mlflow: ## make another MLflow version selectable: its locks, its entry, its lines in deploy/ (VERSION=2.22.5)
@@ -148,7 +152,7 @@ faults: devenvs ## every cell of the fault matrix, into docs/fault-matrix.md (CE
 	@WINE_QUALITY_FAULTS=all WINE_QUALITY_FAULTS_RESULTS=docs \
 	  $(BIN)/python -m pytest -v wine_quality_tests/faults/test_faults.py $(if $(CELLS),-k "$(CELLS)")
 
-kills: devenvs ## a kill at every event of a run's log, into docs/kill-points.md (about two hours)
+kills: devenvs ## kill a run at each event of its log in turn, into docs/kill-points.md (about two hours)
 	@WINE_QUALITY_TABLES=docs $(BIN)/python -m pytest -v wine_quality_tests/faults/test_kill_points.py -k every
 
 orders: devenvs ## every order in which parts of two trainings can be made, into docs/part-orders.md
@@ -157,8 +161,11 @@ orders: devenvs ## every order in which parts of two trainings can be made, into
 chaos: devenvs ## the job in a loop while services are killed, for MINUTES=5 (ARGS="--seed 7")
 	@$(BIN)/python -m wine_quality_tests.faults.chaos --minutes $(or $(MINUTES),5) $(ARGS)
 
-attack: devenvs ## attack `make up`, `make stack` and compose as whoever may launch runs would; prints what held
+attack: devenvs ## attack `make up`, `make stack` and compose as a person who may launch runs; prints the results
 	@WINE_QUALITY_ATTACKS=all $(BIN)/python -m pytest wine_quality_tests/attacks $(ARGS)
+
+containers: devenvs ## the platform in containers (podman or Docker): the job, upkeep, backup and restore; prints a table
+	@WINE_QUALITY_CONTAINERS=all $(BIN)/python -m pytest wine_quality_tests/containers $(ARGS)
 
 lint: devenvs ## ruff, mypy, the layers (import-linter) and the layout
 	@$(BIN)/ruff check .
