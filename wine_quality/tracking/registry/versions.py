@@ -139,7 +139,7 @@ class ModelVersions(OpenRun):
         require_own_run(self.client, found)
         files = self._download(found, folder)
         require_files(found, files, claims.files)
-        require_loadable(f"{name} version {version}", files, self.loadable_formats)
+        self.require_loadable(f"{name} version {version}", files)
         return files
 
     def require_trusted(self, name: str, version: str) -> Claims:
@@ -154,6 +154,10 @@ class ModelVersions(OpenRun):
     def loadable_formats(self) -> frozenset[str]:
         """Of model files, see ``tracking.loadable``."""
         return loadable_formats(self.settings.version, self.settings.model_format)
+
+    def require_loadable(self, title: str, files: Path) -> str:
+        """See ``tracking.registry.loadable``."""
+        return require_loadable(title, files, self.loadable_formats, self.settings.trusted_types)
 
     def claims_of(self, found: Any) -> tuple[Claims, str]:
         """What a signature of the version would say, by its files and its run as they are now;
@@ -173,7 +177,7 @@ class ModelVersions(OpenRun):
             files = self._download(found, Path(folder))
             if HASH_TAG in found.tags:
                 require_files(found, files, found.tags[HASH_TAG])
-            kind = require_loadable(title, files, self.loadable_formats)
+            kind = self.require_loadable(title, files)
             content = self._record_of(found.run_id)
             claims = Claims(
                 model=found.name,
