@@ -12,6 +12,8 @@ SIDE_BY_SIDE = $(if $(filter-out 1,$(JOBS)),-n $(JOBS) --dist loadfile --no-load
 PICKED_TESTS = $(if $(wildcard $(firstword $(subst ::, ,$(T)))),$(T),-k "$(T)")
 ROOT := $(or $(WINE_QUALITY_ENVIRONMENTS),.venvs)
 BIN := "$(ROOT)/mlflow-3/bin"
+EXAMPLE ?= churn
+EXAMPLE_HOME ?= $(CURDIR)/.wine_quality/examples/$(EXAMPLE)
 PICKED = $(if $(MLFLOW),--mlflow $(MLFLOW))
 # The version that will run, as far as make knows; a command builds what its file names.
 BUILT = $(or $(MLFLOW),$(WINE_QUALITY_MLFLOW),3)
@@ -20,7 +22,7 @@ BUILD := $(PYTHON) -m wine_quality.environments build
 JAVA = $(shell command -v java)
 
 .DEFAULT_GOAL := help
-.PHONY: help env envs devenvs run sweep promote rollback deploy serve image trust metrics forget retention gc backup restore up spark stack stack-down stack-env versions add-mlflow test quick lint audit sbom bench bench-scale fuzz reference docs docs-serve file-matrix attack faults kills orders chaos screenshots browser clean
+.PHONY: help env envs devenvs run example sweep promote rollback deploy serve image trust metrics forget retention gc backup restore up spark stack stack-down stack-env versions add-mlflow test quick lint audit sbom bench bench-scale fuzz reference docs docs-serve file-matrix attack faults kills orders chaos screenshots browser clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -66,6 +68,10 @@ retention: env ## show runs and unpromoted versions older than 90 days (ARGS="--
 
 gc: env ## show files of runs retired 7 days ago, and files without a run (ARGS="--days 30 --delete")
 	@$(BIN)/python -m wine_quality gc $(ARGS)
+
+example: env ## run the job of EXAMPLE=churn in examples/ with MLFLOW=… (ARGS="-c FILE" adds run config)
+	@mkdir -p "$(EXAMPLE_HOME)/dagster"
+	@WINE_QUALITY_HOME="$(EXAMPLE_HOME)" DAGSTER_HOME="$(EXAMPLE_HOME)/dagster" $(BIN)/dagster job execute -f examples/$(EXAMPLE)/definitions.py -j $(EXAMPLE) -c examples/$(EXAMPLE)/mlflow-$(BUILT).yaml $(ARGS)
 
 up: env ## start the Dagster UI (PORT) and the MLflow UIs (MLFLOW_PORT and after it); Ctrl-C stops all
 	@$(BIN)/python -m wine_quality up $(PICKED) $(if $(PORT),--port $(PORT)) $(if $(MLFLOW_PORT),--mlflow-port $(MLFLOW_PORT))

@@ -1,6 +1,7 @@
 """Who will cancel: a random forest, tracked by the MLflow version that run config picks."""
 
 import dagster as dg
+import mlflow as plain_mlflow
 import numpy as np
 import pandas as pd
 from sklearn.ensemble import RandomForestClassifier
@@ -68,6 +69,7 @@ def churn_model(run: TrackedRun, config: Forest, customers: pd.DataFrame) -> Tra
     train, _ = parts(customers)
     run.log_params({"trees": config.trees, "depth": config.depth})
     run.log_dataset(train, "customers", target=TARGET)
+    plain_mlflow.log_metric("train_customers", len(train))
     features = train.drop(columns=TARGET)
     forest = RandomForestClassifier(config.trees, max_depth=config.depth, random_state=1)
     return run.log_model(forest.fit(features, train[TARGET]), example=features.head(2))
