@@ -132,7 +132,7 @@ def _resource_class(
     class ProjectTracker(MlflowTracker):
         """Tracks each run in MLflow with the client of the version picked."""
 
-        version: version_key = Field(  # type: ignore[valid-type]
+        version: version_key = Field(  # type: ignore[valid-type,assignment]
             default=version_key(versions[0]),
             description=f"MLflow version to track with; its own client runs. One of: {offered}",
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
     from dagster import AssetExecutionContext, OpExecutionContext
     from mlflow.tracking import MlflowClient
 
-    from wine_quality.tracking.registry.champion import ChampionRegistry
     from wine_quality.tracking.resource import MlflowTracker
     from wine_quality.tracking.tracker import Tracker
     from wine_quality.tracking_api.project import MlflowTracking
@@ -212,9 +210,7 @@ class TrackedRun:
         return RegisteredVersion(wanted, version, self.tracker.require_training())
 
     def challenge(
-        self,
-        version: RegisteredVersion,
-        score: Callable[[Any], float] | None = None,
+        self, version: RegisteredVersion, score: Callable[[Any], float] | None = None
     ) -> ChampionDecision:
         """Have a version challenge the champion by the project's metric: the better one is it.
 
@@ -227,7 +223,7 @@ class TrackedRun:
             RoleConflictError: alias and stage name two champions.
         """
         from wine_quality.tracking.registry.promotion_note import note_promotion
-        from wine_quality.tracking_api.champion import Contest
+        from wine_quality.tracking_api.champion import Contest, measured
 
         metric = self._project.metric
         if metric is None:
@@ -237,7 +233,9 @@ class TrackedRun:
             registry,
             version.version,
             metric,
-            lambda number: self._value_of(registry, number, metric.name, score),
+            lambda number: measured(
+                self.tracker, registry, number, score or metric.name, self._context.log.warning
+            ),
             self._context.log.info,
         )
         reason = contest.decide(
@@ -264,30 +262,6 @@ class TrackedRun:
             reason,
             version.training,
         )
-
-    def _value_of(
-        self,
-        registry: ChampionRegistry,
-        number: str,
-        metric: str,
-        score: Callable[[Any], float] | None,
-    ) -> float | None:
-        from wine_quality.tracking.registry.provenance import require_signature
-
-        found = registry.version(number)
-        if found is None:
-            return None
-        if score is None:
-            return self.tracker.logged_metrics(require_signature(found).mlflow_run_id).get(metric)
-        import mlflow.sklearn
-
-        with tempfile.TemporaryDirectory() as folder:
-            try:
-                files = self.tracker.download_version(registry.name, number, Path(folder))
-            except FileNotFoundError as error:
-                self._context.log.warning(f"{registry.name} version {number}: {error}")
-                return None
-            return float(score(mlflow.sklearn.load_model(str(files))))
 
     @contextmanager
     def as_current(self) -> Iterator[None]:

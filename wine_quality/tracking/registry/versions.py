@@ -156,7 +156,6 @@ class ModelVersions(OpenRun):
         return loadable_formats(self.settings.version, self.settings.model_format)
 
     def require_loadable(self, title: str, files: Path) -> str:
-        """See ``tracking.registry.loadable``."""
         return require_loadable(title, files, self.loadable_formats, self.settings.trusted_types)
 
     def claims_of(self, found: Any) -> tuple[Claims, str]:
@@ -266,8 +265,7 @@ class ModelVersions(OpenRun):
         return bool(self.client.search_model_versions(f"run_id='{check_run_id(run_id)}'"))
 
     def _versions_of(self, run_id: str, name: str) -> list[str]:
-        """The numbers of a run's versions, the first one first."""
-        # By the run and not by the name: a model may have thousands of versions.
+        """First one first; asked by the run, for a model may have thousands of versions."""
         mine = [
             found.version
             for found in self.client.search_model_versions(f"run_id='{run_id}'")
