@@ -1,4 +1,5 @@
-"""Text from outside as it may be shown: in logs, errors, metadata, notices and on terminals.
+"""Text from outside as it may be shown (in logs, errors, metadata, notices and on terminals), and
+the base of the project's errors.
 
 A file name may hold a newline, which forges a line of a log, or an escape sequence, which a
 terminal obeys. The characters are shown, not dropped: whoever looks for the file needs its name.
@@ -35,7 +36,11 @@ def _code(character: str) -> str:
     return character.encode("unicode_escape", "backslashreplace").decode()
 
 
-class ShownError(Exception):
+class ProjectError(Exception):
+    """Base of every error that the project raises itself."""
+
+
+class ShownError(ProjectError):
     """Base of errors whose message quotes text from outside: it is escaped, line breaks too."""
 
     def __init__(self, message: object = "") -> None:

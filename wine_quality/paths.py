@@ -12,6 +12,7 @@ import json
 import os
 from pathlib import Path
 
+from wine_quality.escaping import ProjectError
 from wine_quality.usable_paths import usable_path
 
 _PACKAGE = Path(__file__).resolve().parent
@@ -59,7 +60,7 @@ LOCK_FILES = (
 )
 
 
-class CheckoutMissingError(RuntimeError):
+class CheckoutMissingError(ProjectError, RuntimeError):
     """A command needs files that only a checkout has."""
 
 

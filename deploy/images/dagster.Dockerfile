@@ -8,6 +8,7 @@ WORKDIR /opt/wine_quality
 # Only what the environments are built from: a change of other code leaves this layer be.
 COPY deploy/requirements/ deploy/requirements/
 COPY wine_quality/__init__.py wine_quality/
+COPY wine_quality/escaping.py wine_quality/
 COPY wine_quality/paths.py wine_quality/
 COPY wine_quality/terminal.py wine_quality/
 COPY wine_quality/usable_paths.py wine_quality/

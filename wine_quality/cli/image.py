@@ -27,24 +27,24 @@ def image(options: argparse.Namespace) -> int:
 
 def _image(options: argparse.Namespace, version: MlflowVersion) -> int:
     from wine_quality.packaging.image import image_tag, write_context
-    from wine_quality.packaging.served_model import UnservableModel
+    from wine_quality.packaging.served_model import UnservableModelError
     from wine_quality.serving.fetch import fetch
     from wine_quality.tracking.servers.server_check import TrackingServerError
 
     try:
         tracker, name, number = meant(options, version)
         if number is None:
-            raise UnservableModel(f"{name} has no champion; `make run` makes one")
+            raise UnservableModelError(f"{name} has no champion; `make run` makes one")
         beside = PROJECT_ROOT if IS_CHECKOUT else Path.cwd()
         default = beside / "build" / "image" / f"{name}-{number}"
         folder = Path(options.output).resolve() if options.output else default
         folder.parent.mkdir(parents=True, exist_ok=True)
         if options.output and folder.exists() and not (folder / "Dockerfile").exists():
-            raise UnservableModel(f"{folder} is there already and is no build context")
+            raise UnservableModelError(f"{folder} is there already and is no build context")
         with tempfile.TemporaryDirectory() as temporary:
             fetched = fetch(tracker, name, number, Path(temporary))
             write_context(fetched.model, fetched.folder, folder)
-    except (UnservableModel, TrackingServerError) as error:
+    except (UnservableModelError, TrackingServerError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     print(f"{name} version {number}: the build context is in {folder}")

@@ -34,6 +34,7 @@ from wine_quality.dagster_support.dagster_private import (
     PostProcessingError,
     SerializableErrorInfo,
 )
+from wine_quality.escaping import ProjectError
 
 _BOUNDS = {
     "greater_than_equal": "at least {ge}",
@@ -58,7 +59,7 @@ def _has_float(annotation: Any) -> bool:
     return annotation is float or any(_has_float(one) for one in get_args(annotation))
 
 
-class RefusedValueError(PostProcessingError, DagsterUserCodeProcessError):
+class RefusedValueError(ProjectError, PostProcessingError, DagsterUserCodeProcessError):
     """A line for each field that was refused, which begins with the field's name.
 
     Dagster shows the message of the second base class as it is, and no traceback.

@@ -12,12 +12,13 @@ from typing import Any
 
 from wine_quality.deployment.manifests import yaml_text
 from wine_quality.deployment.pods import MANAGED_BY, Document
+from wine_quality.escaping import ProjectError
 
 # Requests have a time-out of their own; this much later one that hangs all the same is ended.
 _GRACE_SECONDS = 5.0
 
 
-class DeploymentError(RuntimeError):
+class DeploymentError(ProjectError, RuntimeError):
     """The model could not be deployed; the message says what to do."""
 
 

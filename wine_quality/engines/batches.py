@@ -27,7 +27,7 @@ ROWS_PER_PIECE = 1 << 20
 _REASON = 300
 
 
-class UnreadableFile(ShownError):
+class UnreadableFileError(ShownError):
     """A file that cannot be read to its end, or that is not what it was when the pass began."""
 
 
@@ -95,7 +95,7 @@ class Reader(Protocol):
         ``datasets.records`` has them."""
 
     def check_unchanged(self) -> None:
-        """Raises ``UnreadableFile`` when a file is not what it was at the beginning."""
+        """Raises ``UnreadableFileError`` when a file is not what it was at the beginning."""
 
     def close(self) -> None:
         """Give back what it holds."""

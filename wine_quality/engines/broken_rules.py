@@ -53,7 +53,7 @@ class BrokenRule:
         return f"{where} in {self.count} row(s), first in row {self.first_row + 1}{group}"
 
 
-class ContractBroken(ShownError):
+class BrokenFilesError(ShownError):
     """Files that break the data contract; nothing of them was stored."""
 
     def __init__(self, broken: Sequence[BrokenRule]) -> None:

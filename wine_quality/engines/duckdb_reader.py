@@ -15,7 +15,7 @@ from wine_quality.engines.batches import (
     Batch,
     Piece,
     SourceFile,
-    UnreadableFile,
+    UnreadableFileError,
     batches_of,
     group_pieces,
     row_group_at,
@@ -192,9 +192,9 @@ class _ToldAsOurs:
         import pyarrow as pa
 
         if isinstance(error, DataFormatError):
-            raise UnreadableFile(str(error)) from error
+            raise UnreadableFileError(str(error)) from error
         if isinstance(error, (duckdb.Error, pa.ArrowException, OSError)):
-            raise UnreadableFile(
+            raise UnreadableFileError(
                 f"{self._path} cannot be read ({short_reason(error)}); nothing of it was stored."
             ) from error
 

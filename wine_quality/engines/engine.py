@@ -64,7 +64,7 @@ class DuckDBEngine:
             memory_limit: Of DuckDB's own buffers.
 
         Raises:
-            UnreadableFile: a pattern names no file, or one cannot be opened.
+            UnreadableFileError: a pattern names no file, or one cannot be opened.
         """
         from wine_quality.engines.duckdb_reader import DuckDBReader
         from wine_quality.engines.parquet_reader import ParquetReader

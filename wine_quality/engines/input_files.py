@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import IO, TYPE_CHECKING, NamedTuple
 
-from wine_quality.engines.batches import UnreadableFile
+from wine_quality.engines.batches import UnreadableFileError
 from wine_quality.escaping import escaped
 from wine_quality.sources.allowed_sources import check_allowed, check_path
 from wine_quality.sources.arrivals import is_text
@@ -70,7 +70,7 @@ def find_files(patterns: Sequence[str]) -> Found:
     is forbidden among many is left out. One that is named by itself is refused.
 
     Raises:
-        UnreadableFile: a pattern holds no file that may be read, or cannot be asked.
+        UnreadableFileError: a pattern holds no file that may be read, or cannot be asked.
     """
     paths: list[str] = []
     left_out: list[LeftOut] = []
@@ -78,9 +78,9 @@ def find_files(patterns: Sequence[str]) -> Found:
         try:
             found = _of_s3(pattern) if pattern.startswith("s3://") else _of_disk(pattern)
         except SourceError as error:
-            raise UnreadableFile(str(error)) from error
+            raise UnreadableFileError(str(error)) from error
         except _faults() as error:
-            raise UnreadableFile(f"{pattern} cannot be listed: {_keys_hint(error)}") from error
+            raise UnreadableFileError(f"{pattern} cannot be listed: {_keys_hint(error)}") from error
         good = []
         for path in found:
             reason = _against(path)
@@ -89,10 +89,10 @@ def find_files(patterns: Sequence[str]) -> Found:
             else:
                 good.append(path)
         if found == [pattern] and left_out and not good:
-            raise UnreadableFile(left_out[-1].reason)
+            raise UnreadableFileError(left_out[-1].reason)
         if not good:
             why = f" {left_out[-1].reason}" if found and left_out else ""
-            raise UnreadableFile(
+            raise UnreadableFileError(
                 f"{pattern} names no file that can be read.{why} Check the path, and its pattern; "
                 "a folder or an s3:// prefix ends with a slash, and its files with "
                 f"{', '.join(SUFFIXES)}."
@@ -152,7 +152,7 @@ def size_and_version(path: str, store: S3FileSystem | None = None) -> tuple[int,
         store: For a file of S3, if there is one already (``store_of``).
 
     Raises:
-        UnreadableFile: it is not there any more, or the store does not answer.
+        UnreadableFileError: it is not there any more, or the store does not answer.
     """
     try:
         if path.startswith("s3://"):
@@ -161,7 +161,7 @@ def size_and_version(path: str, store: S3FileSystem | None = None) -> tuple[int,
         status = os.stat(path)
         return status.st_size, f"{status.st_size}-{status.st_mtime_ns}"
     except _faults() as error:
-        raise UnreadableFile(f"{path} cannot be read: {_keys_hint(error)}") from error
+        raise UnreadableFileError(f"{path} cannot be read: {_keys_hint(error)}") from error
 
 
 def _faults() -> tuple[type[Exception], ...]:
@@ -198,11 +198,11 @@ def open_bytes(path: str, store: S3FileSystem | None = None) -> IO[bytes]:
 
 
 def check_versions(versions: dict[str, str]) -> None:
-    """Raises ``UnreadableFile`` when a file is another than it was."""
+    """Raises ``UnreadableFileError`` when a file is another than it was."""
     store = store_of(versions)
     for path, version in versions.items():
         if size_and_version(path, store)[1] != version:
-            raise UnreadableFile(
+            raise UnreadableFileError(
                 f"{path} changed while it was read; nothing of it was stored. "
                 "Run again when it is written completely."
             )

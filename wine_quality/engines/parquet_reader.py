@@ -13,7 +13,7 @@ from wine_quality.engines.batches import (
     Batch,
     Piece,
     SourceFile,
-    UnreadableFile,
+    UnreadableFileError,
     batches_of,
     group_pieces,
     row_group_at,
@@ -43,7 +43,7 @@ class ParquetReader:
                 names = opened.schema_arrow.names
                 repeated = sorted({name[:80] for name in names if names.count(name) > 1})
                 if repeated:
-                    raise UnreadableFile(f"{path} names columns twice: {repeated[:5]}.")
+                    raise UnreadableFileError(f"{path} names columns twice: {repeated[:5]}.")
                 columns = {field.name: str(field.type) for field in opened.schema_arrow}
             self._row_groups.append(groups)
             files.append(SourceFile(path, size, version, sum(groups), columns))
@@ -110,7 +110,7 @@ class _told_as_ours:
         import pyarrow as pa
 
         if isinstance(error, (pa.ArrowException, OSError)):
-            raise UnreadableFile(
+            raise UnreadableFileError(
                 f"{self._path} cannot be read as Parquet ({short_reason(error)}); "
                 "nothing of it was stored."
             ) from error

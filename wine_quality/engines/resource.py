@@ -54,7 +54,7 @@ class TrainingEngine(CheckedResource):
         """The files that the patterns name, ready to be passed over.
 
         Raises:
-            UnreadableFile: a pattern names no file, or one cannot be opened.
+            UnreadableFileError: a pattern names no file, or one cannot be opened.
             ValueError: the engine is ``in_memory``, or its settings cannot be used.
         """
         if self.engine == EngineChoice.duckdb:

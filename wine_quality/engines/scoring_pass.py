@@ -69,7 +69,7 @@ def score_test_part(
         scale: Least and greatest prediction that make sense.
 
     Raises:
-        UnreadableFile: a file failed half-way, or changed meanwhile.
+        UnreadableFileError: a file failed half-way, or changed meanwhile.
         ValueError: no wine is in the test part.
     """
     report = Report(reader.files, progress)

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wine_quality.engines.batches import UnreadableFile
+from wine_quality.engines.batches import UnreadableFileError
 from wine_quality.engines.input_files import find_files
 from wine_quality.engines.membership import Membership
 from wine_quality.engines.scoring_pass import TestScores
@@ -52,7 +52,7 @@ class SparkEngine:
             options: Properties of the session, such as ``spark.executor.memory``.
 
         Raises:
-            UnreadableFile: a pattern names no file, or one cannot be opened.
+            UnreadableFileError: a pattern names no file, or one cannot be opened.
         """
         self._master, self._options = master, dict(options or {})
         paths, self.left_out = find_files(patterns)
@@ -82,7 +82,7 @@ def session(master: str, options: Mapping[str, str]) -> SparkSession:
     """The session of this process.
 
     Raises:
-        UnreadableFile: there is no PySpark or Java, or the master does not answer.
+        UnreadableFileError: there is no PySpark or Java, or the master does not answer.
     """
     _check(master)
     from pyspark.errors import PySparkRuntimeError
@@ -120,7 +120,7 @@ def session(master: str, options: Mapping[str, str]) -> SparkSession:
             return builder.getOrCreate()
     except Exception as error:
         first = str(error).strip().splitlines()[0]
-        raise UnreadableFile(
+        raise UnreadableFileError(
             f"Spark does not start on {master} ({first}). What Java says is in the step's stderr. "
             "See resources.training_engine.config.spark_master and .spark_options."
         ) from error
@@ -129,13 +129,13 @@ def session(master: str, options: Mapping[str, str]) -> SparkSession:
 def _check(master: str) -> None:
     """What would otherwise end in minutes of waiting, or in Java's own words."""
     if importlib.util.find_spec("pyspark") is None:
-        raise UnreadableFile(
+        raise UnreadableFileError(
             "the engine spark needs PySpark, which is not in this environment: make spark "
             "(MLFLOW=… for that version's), or pip install pyspark."
         )
     home = os.environ.get("JAVA_HOME")
     if not (home and Path(home, "bin", "java").exists()) and shutil.which("java") is None:
-        raise UnreadableFile(
+        raise UnreadableFileError(
             "the engine spark needs Java 17 or 21, and there is no java on PATH and no JAVA_HOME. "
             "On Debian: apt-get install openjdk-17-jre-headless."
         )
@@ -148,7 +148,7 @@ def _check(master: str) -> None:
                 return
         except (OSError, ValueError) as error:
             reason = error
-    raise UnreadableFile(
+    raise UnreadableFileError(
         f"no Spark master answers at {master} ({reason}). Start it, or set "
         "resources.training_engine.config.spark_master."
     )

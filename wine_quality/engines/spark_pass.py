@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from wine_quality.engines.batches import Piece, Reader, SourceFile, UnreadableFile
+from wine_quality.engines.batches import Piece, Reader, SourceFile, UnreadableFileError
 from wine_quality.engines.input_files import expand, is_parquet
 from wine_quality.engines.membership import Membership
 from wine_quality.engines.parquet_reader import ParquetReader
@@ -116,7 +116,7 @@ def _in_tasks(
         try:
             with one_blas_thread():
                 found = work(*_opened(task))
-        except UnreadableFile as error:
+        except UnreadableFileError as error:
             return str(error)
         rows_done.add(task.piece.rows or 0)
         return found
@@ -148,12 +148,14 @@ def _in_tasks(
         context.cancelJobGroup(group)
         raise
     if failed:
-        raise UnreadableFile(
+        raise UnreadableFileError(
             f"Spark failed ({_reason(str(failed[0]))}); nothing was stored."
         ) from failed[0]
     for found, task in zip(results, tasks, strict=True):
         if isinstance(found, str):
-            raise UnreadableFile(found if task.file.path in found else f"{task.file.path}: {found}")
+            raise UnreadableFileError(
+                found if task.file.path in found else f"{task.file.path}: {found}"
+            )
     return [_in_file(found, task) for found, task in zip(results, tasks, strict=True)]
 
 
@@ -171,13 +173,13 @@ def _opened(task: _Task) -> tuple[Reader, Piece]:
     """The task's file alone, and its piece there.
 
     Raises:
-        UnreadableFile: it is not what the driver saw.
+        UnreadableFileError: it is not what the driver saw.
     """
     # By the very name that the driver has looked at: whether it may be read is known.
     reader = reader_of([task.file.path])
     [file] = reader.files
     if file.version != task.file.version:
-        raise UnreadableFile(
+        raise UnreadableFileError(
             f"{task.file.path} is another file where an executor reads it, or changed meanwhile; "
             "nothing of it was stored."
         )

@@ -6,11 +6,17 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from wine_quality.engines.batches import ROWS_PER_BATCH, Piece, Reader, SourceFile, UnreadableFile
+from wine_quality.engines.batches import (
+    ROWS_PER_BATCH,
+    Piece,
+    Reader,
+    SourceFile,
+    UnreadableFileError,
+)
 from wine_quality.engines.block_sums import BlockSums
 from wine_quality.engines.broken_rules import (
+    BrokenFilesError,
     BrokenRule,
-    ContractBroken,
     check_batch,
     check_columns,
     gather,
@@ -82,8 +88,8 @@ def sum_files(
         One for each file, in the reader's order.
 
     Raises:
-        ContractBroken: with every broken rule of every file.
-        UnreadableFile: a file failed half-way, or changed meanwhile. Nothing is returned then.
+        BrokenFilesError: with every broken rule of every file.
+        UnreadableFileError: a file failed half-way, or changed meanwhile. Nothing is returned then.
     """
     check_all_columns(reader.files)
     report = Report(reader.files, progress)
@@ -97,11 +103,11 @@ def check_all_columns(files: Sequence[SourceFile]) -> None:
     """Before any row is read.
 
     Raises:
-        ContractBroken: with every column of every file that is missing, unknown or no number.
+        BrokenFilesError: with every column of every file that is missing, unknown or no number.
     """
     broken = [rule for file in files for rule in check_columns(file)]
     if broken:
-        raise ContractBroken(broken)
+        raise BrokenFilesError(broken)
 
 
 def sum_piece(
@@ -139,8 +145,8 @@ def put_together(
     """What each file adds, from its pieces.
 
     Raises:
-        ContractBroken: with every broken rule of every file.
-        UnreadableFile: a file changed, or fewer or more rows were read than it has.
+        BrokenFilesError: with every broken rule of every file.
+        UnreadableFileError: a file changed, or fewer or more rows were read than it has.
     """
     files = reader.files
     totals = [SplitSums.none(membership)] * len(files)
@@ -156,10 +162,10 @@ def put_together(
         broken += piece.broken
     reader.check_unchanged()
     if broken:
-        raise ContractBroken(gather(broken))
+        raise BrokenFilesError(gather(broken))
     for file, count in zip(files, counts, strict=True):
         if file.rows is not None and count != file.rows:
-            raise UnreadableFile(
+            raise UnreadableFileError(
                 f"{file.path} has {file.rows} rows, of which {count} were read; nothing was stored."
             )
     return [

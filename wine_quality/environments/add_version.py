@@ -19,6 +19,7 @@ from wine_quality.environments import mlflow_versions
 from wine_quality.environments.install import BuildError
 from wine_quality.environments.interpreters import find_uv
 from wine_quality.environments.mlflow_versions import MLFLOW_VERSIONS, MODEL_PACKAGES
+from wine_quality.escaping import ProjectError
 from wine_quality.paths import IS_CHECKOUT, LOCK_FILES, PROJECT_ROOT
 
 PYTHON = "3.11"
@@ -46,7 +47,7 @@ Compile = Callable[[Path, str], None]
 """Makes ``NAME.txt`` in a folder out of the ``NAME.in`` that lies there."""
 
 
-class AddVersionError(ValueError):
+class AddVersionError(ProjectError, ValueError):
     """The version cannot be added; the message says why and what to do."""
 
 

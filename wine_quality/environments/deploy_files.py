@@ -17,6 +17,7 @@ from wine_quality.environments.mlflow_versions import (
     MLFLOW_VERSIONS,
     MlflowVersion,
 )
+from wine_quality.escaping import ProjectError
 from wine_quality.paths import PROJECT_ROOT
 
 _BLOCK = re.compile(
@@ -37,7 +38,7 @@ FILES = (
 _PATTERN = "kubernetes/mlflow-version.yaml.in"
 
 
-class UnknownBlockError(ValueError):
+class UnknownBlockError(ProjectError, ValueError):
     """A file has a block of versions that nothing here writes."""
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from wine_quality.environments.interpreters import find_python, find_uv
 from wine_quality.environments.mlflow_versions import environments_link, environments_root
 from wine_quality.environments.process_groups import end_group
+from wine_quality.escaping import ProjectError
 from wine_quality.paths import PROJECT_ROOT
 
 _POLL_SECONDS = 0.1
@@ -29,7 +30,7 @@ Report = Callable[[str, float], None]
 """Gets what is being done now and for how many seconds in all, several times a second."""
 
 
-class BuildError(RuntimeError):
+class BuildError(ProjectError, RuntimeError):
     """An environment could not be built; the message says why and which file holds the output."""
 
 

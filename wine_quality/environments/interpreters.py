@@ -10,10 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from wine_quality.environments.mlflow_versions import environments_root
+from wine_quality.escaping import ProjectError
 from wine_quality.paths import LOCK_FILES
 
 
-class InterpreterMissingError(RuntimeError):
+class InterpreterMissingError(ProjectError, RuntimeError):
     """No interpreter that the version's lock file resolves for can be had."""
 
 

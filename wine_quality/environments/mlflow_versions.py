@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from wine_quality.escaping import ProjectError
 from wine_quality.paths import IS_CHECKOUT, LOCK_FILES, PROJECT_ROOT, user_folder
 from wine_quality.usable_paths import is_unusable, usable_folder
 
@@ -20,7 +21,7 @@ MODEL_PACKAGES = ("scikit-learn", "numpy", "scipy", "pandas", "cloudpickle", "sk
 of the environment that trained it."""
 
 
-class EnvironmentMissingError(RuntimeError):
+class EnvironmentMissingError(ProjectError, RuntimeError):
     """The environment of a known MLflow version has not been built."""
 
 

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from wine_quality.escaping import ProjectError
 from wine_quality.policy.settings import CONFIG_VARIABLES, allowed_items, allows_any
 
 _SERVERS = [("resources", "mlflow", "config", f"{of}_uri") for of in ("tracking", "registry")]
@@ -18,7 +19,7 @@ _SERVERS = [("resources", "mlflow", "config", f"{of}_uri") for of in ("tracking"
 _ADDRESS = re.compile(r"MLFLOW_(TRACKING|REGISTRY)_URI|WINE_QUALITY_MLFLOW_URI_\w+")
 
 
-class ForbiddenVariableError(RuntimeError):
+class ForbiddenVariableError(ProjectError, RuntimeError):
     """Run config names a variable that it may not; the message says what allows it."""
 
 

@@ -32,6 +32,7 @@ from wine_quality.dagster_support.dagster_private import (
     serialize_value,
 )
 from wine_quality.environments.mlflow_versions import MlflowVersion
+from wine_quality.escaping import ProjectError
 from wine_quality.execution import startup
 from wine_quality.execution.config_variables import check_config_variables
 from wine_quality.execution.declared_steps import declare_steps
@@ -90,7 +91,7 @@ def _require_usual_key(definitions: Mapping[str, Any], used: Iterable[str]) -> N
             )
 
 
-class PlanProcessDiedError(RuntimeError):
+class PlanProcessDiedError(ProjectError, RuntimeError):
     """The child process ended before its steps did; the message says how."""
 
 

@@ -18,10 +18,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from wine_quality.escaping import ProjectError
+
 _LONGEST = 1 << 20
 
 
-class ConnectionEndedError(RuntimeError):
+class ConnectionEndedError(ProjectError, RuntimeError):
     """The other end closed the connection, or sent nothing for too long."""
 
 

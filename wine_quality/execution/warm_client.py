@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from wine_quality.environments.mlflow_versions import MlflowVersion
+from wine_quality.escaping import ProjectError
 from wine_quality.execution import messages
 from wine_quality.execution.code_state import code_state
 from wine_quality.execution.messages import ConnectionEndedError
@@ -38,7 +39,7 @@ _ONE_THREAD = {
 }
 
 
-class WarmProcessError(RuntimeError):
+class WarmProcessError(ProjectError, RuntimeError):
     """No warm process can take the run; the message says why."""
 
 

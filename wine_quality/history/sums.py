@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from wine_quality.engines.batches import UnreadableFile
+from wine_quality.engines.batches import UnreadableFileError
 from wine_quality.engines.input_files import size_and_version
 from wine_quality.engines.membership import Membership
 from wine_quality.history.accepted_files import (
@@ -121,7 +121,7 @@ def _made(missing: Mapping[str, _Missing], sum_up: SumUp) -> dict[str, AcceptedS
     for file, path, version in missing.values():
         try:
             same = size_and_version(path)[1] == version
-        except UnreadableFile:
+        except UnreadableFileError:
             same = False
         if not same:
             raise HistoryError(

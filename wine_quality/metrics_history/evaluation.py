@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from wine_quality.escaping import ProjectError
+
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -55,7 +57,7 @@ class PastValue(NamedTuple):
     data_sha256: str
 
 
-class MetricsHistoryError(RuntimeError):
+class MetricsHistoryError(ProjectError, RuntimeError):
     """The history cannot be read or written; the message names the database.
 
     Attributes:

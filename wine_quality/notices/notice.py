@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from wine_quality.escaping import escaped
+from wine_quality.escaping import ProjectError, escaped
 
 
-class NotSentError(Exception):
+class NotSentError(ProjectError):
     """A channel did not take the notice; the message says why and what to do.
 
     Attributes:

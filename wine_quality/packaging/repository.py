@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from wine_quality.packaging.served_model import ServedModel, UnservableModel
+from wine_quality.packaging.served_model import ServedModel, UnservableModelError
 from wine_quality.policy.names import BadNameError, inside
 
 RUNTIME = Path(__file__).parents[1] / "serving" / "runtime"
@@ -33,21 +33,21 @@ def write_repository(model: ServedModel, files: Path, requirements: str, folder:
         The model's folder, with ``model-settings.json``.
 
     Raises:
-        UnservableModel: the estimator's file is missing, or the model's name is no folder's.
+        UnservableModelError: the estimator's file is missing, or the model's name is no folder's.
     """
     try:
         # Both are removed below: no name, and no link, may have another folder meant.
         place = inside(folder, model.name)
         making = inside(folder, f".{model.name}.making")
     except BadNameError as error:
-        raise UnservableModel(str(error)) from error
+        raise UnservableModelError(str(error)) from error
     shutil.rmtree(making, ignore_errors=True)
     making.mkdir(parents=True)
     try:
         try:
             shutil.copyfile(files / model.file, making / model.file)
         except OSError as error:
-            raise UnservableModel(
+            raise UnservableModelError(
                 f"{model.name} version {model.version}: {model.file} is missing ({error})"
             ) from error
         shutil.copyfile(files / "MLmodel", making / "MLmodel")

@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 from wine_quality.environments.interpreters import find_uv
-from wine_quality.packaging.served_model import ServedModel, UnservableModel
+from wine_quality.packaging.served_model import ServedModel, UnservableModelError
 from wine_quality.paths import LOCK_FILES as LOCKS
 
 SERVER = LOCKS / "serving.in"
@@ -20,7 +20,7 @@ def locked(model: ServedModel) -> str:
     """Requirements with hashes: a lock file of the project if it fits, else resolved by uv.
 
     Raises:
-        UnservableModel: no lock fits and uv could not make one; its own words are in the message.
+        UnservableModelError: no lock fits and uv could not make one; the message has uv's words.
     """
     for file in sorted(LOCKS.glob("serving-*.txt")):
         text = file.read_text()
@@ -56,12 +56,12 @@ def _compile(model: ServedModel) -> str:
                 [*command, str(wanted)], capture_output=True, text=True, timeout=_COMPILE_SECONDS
             )
         except subprocess.TimeoutExpired:
-            raise UnservableModel(
+            raise UnservableModelError(
                 f"{model.name} version {model.version}: uv did not resolve its requirements within "
                 f"{_COMPILE_SECONDS:.0f} s; is the package index reachable?"
             ) from None
     if done.returncode != 0:
-        raise UnservableModel(
+        raise UnservableModelError(
             f"{model.name} version {model.version}: no environment holds MLServer and what the "
             f"model was trained with ({', '.join('=='.join(pin) for pin in model.packages)}; "
             f"Python {model.python}). uv says:\n{done.stderr.strip()[-2000:]}"

@@ -20,7 +20,7 @@ _DATATYPES = {
 _EXAMPLE = "input_example.json"
 
 
-class UnservableModel(ShownError, ValueError):
+class UnservableModelError(ShownError, ValueError):
     """The version cannot be served as it is; the message says why and what to do."""
 
 
@@ -72,7 +72,7 @@ def read_model(folder: Path, name: str, version: str, run_id: str) -> ServedMode
     """From the files that MLflow keeps of a version: ``MLmodel`` and those it names.
 
     Raises:
-        UnservableModel: they are damaged, are no scikit-learn model, or have no signature of
+        UnservableModelError: they are damaged, are no scikit-learn model, or have no signature of
             numeric columns.
     """
     import yaml
@@ -83,13 +83,15 @@ def read_model(folder: Path, name: str, version: str, run_id: str) -> ServedMode
         flavors = dict(described["flavors"])
         sklearn = flavors.get("sklearn")
         if sklearn is None:
-            raise UnservableModel(
+            raise UnservableModelError(
                 f"{title} is no scikit-learn model (flavors: {', '.join(flavors)}); only those can "
                 "be served"
             )
         file = str(sklearn["pickled_model"])
         if Path(file).name != file or file == "..":
-            raise UnservableModel(f"{title}: its estimator lies outside of its folder ({file!r})")
+            raise UnservableModelError(
+                f"{title}: its estimator lies outside of its folder ({file!r})"
+            )
         return ServedModel(
             name=name,
             version=version,
@@ -102,20 +104,24 @@ def read_model(folder: Path, name: str, version: str, run_id: str) -> ServedMode
             packages=_packages(folder / "requirements.txt", title),
             example=_example(folder / _EXAMPLE),
         )
-    except UnservableModel:
+    except UnservableModelError:
         raise
     except (OSError, ValueError, LookupError, TypeError, AttributeError, yaml.YAMLError) as error:
-        raise UnservableModel(f"{title}: its MLmodel file cannot be read ({error!r})") from error
+        raise UnservableModelError(
+            f"{title}: its MLmodel file cannot be read ({error!r})"
+        ) from error
 
 
 def _columns(signature: Any, title: str) -> tuple[tuple[str, str], ...]:
     if not signature or not signature.get("inputs"):
-        raise UnservableModel(f"{title} has no signature; log it with one and register it again")
+        raise UnservableModelError(
+            f"{title} has no signature; log it with one and register it again"
+        )
     columns = []
     for column in json.loads(signature["inputs"]):
         datatype = _DATATYPES.get(column.get("type", ""))
         if datatype is None or "name" not in column:
-            raise UnservableModel(
+            raise UnservableModelError(
                 f"{title}: its signature has {column}; only named numeric columns can be served"
             )
         columns.append((str(column["name"]), datatype))
@@ -126,11 +132,11 @@ def _packages(file: Path, title: str) -> tuple[tuple[str, str], ...]:
     try:
         lines = file.read_text().splitlines()
     except OSError as error:
-        raise UnservableModel(f"{title} has no requirements.txt ({error})") from error
+        raise UnservableModelError(f"{title} has no requirements.txt ({error})") from error
     pins = dict(line.split("==", 1) for line in map(str.strip, lines) if "==" in line)
     found = tuple((name, pins[name]) for name in MODEL_PACKAGES if name in pins)
     if "scikit-learn" not in pins:
-        raise UnservableModel(
+        raise UnservableModelError(
             f"{title}: its requirements.txt pins no scikit-learn, so its environment cannot be "
             "made again"
         )

@@ -17,7 +17,7 @@ from typing import Any
 
 from wine_quality.metrics_history.database import VARIABLE as URL_VARIABLE
 from wine_quality.packaging.repository import REQUEST, SETTINGS
-from wine_quality.packaging.served_model import UnservableModel
+from wine_quality.packaging.served_model import UnservableModelError
 from wine_quality.serving.runtime.postgres_connection import Address
 
 RESPONSE = "example-response.json"
@@ -83,14 +83,16 @@ class Backend:
         """Until the model is loaded and answers its own example as it should.
 
         Raises:
-            UnservableModel: it died, took too long or predicts something else.
+            UnservableModelError: it died, took too long or predicts something else.
         """
         deadline = time.monotonic() + READY_SECONDS
         while not self._is_ready():
             if not self.lives:
-                raise UnservableModel(f"{self._title} could not be loaded: {self._last_words()}")
+                raise UnservableModelError(
+                    f"{self._title} could not be loaded: {self._last_words()}"
+                )
             if time.monotonic() > deadline:
-                raise UnservableModel(
+                raise UnservableModelError(
                     f"{self._title} was not ready after {READY_SECONDS:.0f} s; see {self._log}"
                 )
             time.sleep(0.05)
@@ -115,12 +117,16 @@ class Backend:
                 predicted = json.load(answer)["outputs"][0]["data"]
         except urllib.error.HTTPError as error:
             said = error.read(2000).decode("utf-8", "replace")
-            raise UnservableModel(f"{self._title} refuses its own input example: {said}") from None
+            raise UnservableModelError(
+                f"{self._title} refuses its own input example: {said}"
+            ) from None
         except (OSError, ValueError, LookupError) as error:
-            raise UnservableModel(f"{self._title} did not answer its example: {error}") from None
+            raise UnservableModelError(
+                f"{self._title} did not answer its example: {error}"
+            ) from None
         expected = self._expected()
         if expected is not None and not _alike(predicted, expected):
-            raise UnservableModel(
+            raise UnservableModelError(
                 f"{self._title} predicts {predicted} for its input example; the model that was "
                 f"trained predicts {expected}"
             )
@@ -133,13 +139,15 @@ class Backend:
         """Listen on the public socket and on gRPC's port, beside whoever does so now.
 
         Raises:
-            UnservableModel: it could not.
+            UnservableModelError: it could not.
         """
         self._tell("go")
         ready, _, _ = select.select([self._report], [], [], _ANSWER_SECONDS)
         said = os.read(self._report, 4096).decode() if ready else ""
         if said.strip() != "listening":
-            raise UnservableModel(f"{self._title} does not listen: {said or self._last_words()}")
+            raise UnservableModelError(
+                f"{self._title} does not listen: {said or self._last_words()}"
+            )
 
     def hand_over(self) -> None:
         """Answer what was accepted, then end."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from wine_quality.environments.install import BuildError, Environment, building, install
 from wine_quality.environments.interpreters import InterpreterMissingError
 from wine_quality.environments.mlflow_versions import environments_root
-from wine_quality.packaging.served_model import UnservableModel
+from wine_quality.packaging.served_model import UnservableModelError
 
 _STAMP = "wine_quality.stamp"
 
@@ -30,7 +30,7 @@ def serving_python(requirements: str, python: str, say: Callable[[str], None]) -
         python: ``major.minor`` that the model was trained with.
 
     Raises:
-        UnservableModel: no such Python, or uv could not install the requirements.
+        UnservableModelError: no such Python, or uv could not install the requirements.
     """
     folder = environments_root() / environment_name(requirements, python)
     interpreter = folder / "bin" / "python"
@@ -57,7 +57,7 @@ def serving_python(requirements: str, python: str, say: Callable[[str], None]) -
                 (folder / _STAMP).touch()
                 say(f"the serving environment is ready ({time.monotonic() - started:.0f} s)")
     except (InterpreterMissingError, BuildError) as error:
-        raise UnservableModel(str(error)) from error
+        raise UnservableModelError(str(error)) from error
     return interpreter
 
 

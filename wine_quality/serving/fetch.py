@@ -12,7 +12,7 @@ from typing import Any
 
 from wine_quality.packaging.repository import REQUIREMENTS, SERVED, write_repository
 from wine_quality.packaging.requirements import locked
-from wine_quality.packaging.served_model import ServedModel, UnservableModel, read_model
+from wine_quality.packaging.served_model import ServedModel, UnservableModelError, read_model
 from wine_quality.policy.names import (
     BadNameError,
     check_model_name,
@@ -37,7 +37,7 @@ def fetch(tracker: Tracker, name: str, version: str, folder: Path) -> Fetched:
     """Write the model repository of a version into ``folder``.
 
     Raises:
-        UnservableModel: there is no such version, its files are gone, damaged or not what this
+        UnservableModelError: there is no such version, its files are gone, damaged or not what this
             pipeline registered, or it is a model that cannot be served.
     """
     try:
@@ -46,18 +46,18 @@ def fetch(tracker: Tracker, name: str, version: str, folder: Path) -> Fetched:
         check_version_number(version)
         found = tracker.registry(name).version(version)
         if found is None:
-            raise UnservableModel(f"{name} has no version {version}")
+            raise UnservableModelError(f"{name} has no version {version}")
         if found.run_id:
             check_run_id(found.run_id)
     except BadNameError as error:
-        raise UnservableModel(str(error)) from error
+        raise UnservableModelError(str(error)) from error
     with tempfile.TemporaryDirectory() as temporary:
         try:
             files = tracker.download_version(name, version, Path(temporary))
         except FileNotFoundError as error:
-            raise UnservableModel(f"{name} version {version}: {error}") from error
+            raise UnservableModelError(f"{name} version {version}: {error}") from error
         except (UntrustedModelError, SigningKeyError) as error:
-            raise UnservableModel(str(error)) from error
+            raise UnservableModelError(str(error)) from error
         model = read_model(files, name, version, found.run_id or "")
         folder.mkdir(parents=True, exist_ok=True)
         repository = write_repository(model, files, locked(model), folder)
@@ -72,7 +72,7 @@ def _expected(tracker: Tracker, found: Any, model: ServedModel) -> list[float]:
     try:
         record = tracker.load_training_record(found)
     except UntrustedModelError as error:
-        raise UnservableModel(str(error)) from error
+        raise UnservableModelError(str(error)) from error
     if record is None or not model.example:
         return []
     import pandas as pd

@@ -16,7 +16,7 @@ from concurrent.futures import Future
 from pathlib import Path
 
 from wine_quality.packaging.repository import SERVED
-from wine_quality.packaging.served_model import UnservableModel
+from wine_quality.packaging.served_model import UnservableModelError
 from wine_quality.serving.backend import Backend
 from wine_quality.serving.fetch import environment_of, fetch, forget_all_but
 from wine_quality.tracking.registry.champion import CHAMPION
@@ -163,7 +163,7 @@ class PromotionFollower:
             self._say(f"the registry does not answer ({error}); serving what was served")
             return early.version, False
         if version is None:
-            raise UnservableModel(
+            raise UnservableModelError(
                 f"{self._registry.name} has no champion; waiting for one (`make run` makes one)."
             )
         return version, True

@@ -54,7 +54,7 @@ _PATTERN = frozenset("*?[")
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
-class ForbiddenSource(SourceError):
+class ForbiddenSourceError(SourceError):
     """The platform's settings do not allow it; the message names the one that would."""
 
 
@@ -71,7 +71,7 @@ def check_allowed(url: str) -> None:
         url: A URL of any scheme, a path, or a pattern such as ``s3://wines/2026/*.parquet``.
 
     Raises:
-        ForbiddenSource: names the setting.
+        ForbiddenSourceError: names the setting.
     """
     scheme = scheme_of(url)
     if scheme not in _items(SCHEMES):
@@ -89,7 +89,7 @@ def check_path(path: str | Path, url: str = "") -> None:
     """Whether a local file, or the files of a pattern, lie in an allowed folder, links followed.
 
     Raises:
-        ForbiddenSource: whether or not there is such a file, which nobody learns by it.
+        ForbiddenSourceError: whether or not there is such a file, which nobody learns by it.
     """
     from wine_quality.paths import PACKAGED_RED_WINE
 
@@ -118,7 +118,7 @@ def check_host(host: str, url: str) -> None:
     """Whether a host is on the list, whatever its address.
 
     Raises:
-        ForbiddenSource: it is not.
+        ForbiddenSourceError: it is not.
     """
     name = host.lower().rstrip(".")
     for allowed in _items(HOSTS):
@@ -133,7 +133,7 @@ def check_behind_proxy(host: str, url: str) -> None:
     sees the address: only one that is named.
 
     Raises:
-        ForbiddenSource: the list of hosts takes any.
+        ForbiddenSourceError: the list of hosts takes any.
     """
     check_host(host, url)
     if ANY in _items(HOSTS) and ANY not in _items(NETWORKS):
@@ -150,7 +150,7 @@ def allowed_addresses(host: str, port: int, url: str) -> list[str]:
     may have another address when it is resolved again.
 
     Raises:
-        ForbiddenSource: it has none.
+        ForbiddenSourceError: it has none.
         OSError: the name cannot be resolved.
     """
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
@@ -193,7 +193,7 @@ def _contains(network: str, address: Address) -> bool:
     try:
         return address in ipaddress.ip_network(network, strict=False)
     except ValueError as error:
-        raise ForbiddenSource(f"${NETWORKS} has {network!r}: {error}") from None
+        raise ForbiddenSourceError(f"${NETWORKS} has {network!r}: {error}") from None
 
 
 def _check_bucket(url: str) -> None:
@@ -235,8 +235,8 @@ def _items(variable: str) -> Sequence[str]:
     return [item.strip() for item in text.split(",") if item.strip()]
 
 
-def _forbidden(url: str, why: str, variable: str) -> ForbiddenSource:
-    return ForbiddenSource(
+def _forbidden(url: str, why: str, variable: str) -> ForbiddenSourceError:
+    return ForbiddenSourceError(
         f"{redact_url(url)}: {why}. Whoever runs the platform allows it by ${variable} (now: "
         f"{', '.join(_items(variable)) or 'none'}), in the environment of the code location."
     )

@@ -66,7 +66,8 @@ class _TlsPool(HTTPSConnectionPool):
 class CheckedAdapter(HTTPAdapter):
     """Of a ``requests`` session; it sends each hop of a redirect.
 
-    Its methods raise ``ForbiddenSource``, which names the setting, besides what requests raises.
+    Its methods raise ``ForbiddenSourceError``, which names the setting, besides what requests
+    raises.
     """
 
     def init_poolmanager(self, *arguments: Any, **options: Any) -> None:

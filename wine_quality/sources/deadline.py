@@ -6,10 +6,12 @@ import threading
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
+from wine_quality.escaping import ProjectError
+
 T = TypeVar("T")
 
 
-class GivenUpError(Exception):
+class GivenUpError(ProjectError):
     """The work took longer than anybody waits for."""
 
 

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from wine_quality.sources.location import LocationError, parse_server
 from wine_quality.sources.transfer import (
-    PassingFault,
     SourceError,
     SourceLimits,
+    TransientSourceError,
     redact_url,
     too_large,
 )
@@ -72,7 +72,7 @@ def read_s3(url: str, limits: SourceLimits) -> bytes:
 
     Raises:
         SourceError: no such object, no access, too large.
-        PassingFault: the store does not answer, or answers 429 or 5xx.
+        TransientSourceError: the store does not answer, or answers 429 or 5xx.
     """
     if "/" not in url.removeprefix("s3://").strip("/"):
         raise SourceError(f"{redact_url(url)} names a bucket; csv_url must name an object in it.")
@@ -89,7 +89,7 @@ def list_s3(url: str, limits: SourceLimits) -> list[tuple[float, str, str]]:
 
     Raises:
         SourceError: no such bucket, or no access.
-        PassingFault: the store does not answer, or answers 429 or 5xx.
+        TransientSourceError: the store does not answer, or answers 429 or 5xx.
     """
     bucket, _, prefix = url.removeprefix("s3://").partition("/")
     with _store(url, limits) as store:
@@ -152,7 +152,7 @@ def _store(url: str, limits: SourceLimits) -> Iterator[S3FileSystem]:
         ) from error
     except (aws.ConnectionError, aws.HTTPClientError, OSError) as error:
         # An OSError is what s3fs makes of an answer's 5xx.
-        raise PassingFault(f"cannot be read from {endpoint or 'AWS'} ({error})") from error
+        raise TransientSourceError(f"cannot be read from {endpoint or 'AWS'} ({error})") from error
     except Exception as error:
         raise SourceError(
             f"{redact_url(url)} cannot be read from {endpoint or 'AWS'}: {error}"

@@ -21,7 +21,7 @@ class SourceError(ShownError):
     """The source cannot be read; the message names it and says what to do."""
 
 
-class PassingFault(ShownError):
+class TransientSourceError(ShownError):
     """A fault that may be gone at the next try."""
 
 
@@ -75,11 +75,11 @@ def too_large(url: str, limits: SourceLimits) -> SourceError:
 def with_retries(
     read: Callable[[], T], url: str, limits: SourceLimits, say: Callable[[str], None]
 ) -> T:
-    """What ``read`` returns, tried again after a ``PassingFault``."""
+    """What ``read`` returns, tried again after a ``TransientSourceError``."""
     for attempt in range(1, limits.attempts + 1):
         try:
             return read()
-        except PassingFault as error:
+        except TransientSourceError as error:
             if attempt == limits.attempts:
                 raise SourceError(
                     f"{redact_url(url)}: {error}, after {attempt} attempt(s). "

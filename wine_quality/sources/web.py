@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from wine_quality.sources.transfer import (
-    PassingFault,
     SourceError,
     SourceLimits,
+    TransientSourceError,
     redact_url,
     too_large,
 )
@@ -42,7 +42,7 @@ def read_http(url: str, limits: SourceLimits, given_up: threading.Event) -> byte
     Raises:
         SourceError: an answer that will stay as it is (404, too large, no URL), or a host, after
             a redirect too, that is not allowed.
-        PassingFault: 429, 5xx, no answer, a broken connection, less than was announced.
+        TransientSourceError: 429, 5xx, no answer, a broken connection, less than was announced.
     """
     import requests
     from urllib3.exceptions import HTTPError
@@ -50,7 +50,9 @@ def read_http(url: str, limits: SourceLimits, given_up: threading.Event) -> byte
     try:
         with _get(url, limits) as answer:
             if answer.status_code == 429 or answer.status_code >= 500:
-                raise PassingFault(f"the server answered {answer.status_code} {answer.reason}")
+                raise TransientSourceError(
+                    f"the server answered {answer.status_code} {answer.reason}"
+                )
             if answer.status_code != 200:
                 raise SourceError(
                     f"{redact_url(url)}: the server answered {answer.status_code} "
@@ -70,11 +72,11 @@ def read_http(url: str, limits: SourceLimits, given_up: threading.Event) -> byte
         # Of a host that the server has sent us on to.
         raise type(error)(f"{redact_url(url)} leads to {error}") from error
     except requests.Timeout as error:
-        raise PassingFault(f"no answer within {limits.timeout_seconds:g} s") from error
+        raise TransientSourceError(f"no answer within {limits.timeout_seconds:g} s") from error
     except requests.exceptions.SSLError as error:
         raise SourceError(f"{redact_url(url)}: TLS failed. Check its certificate.") from error
     except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError) as error:
-        raise PassingFault(f"the connection failed ({type(error).__name__})") from error
+        raise TransientSourceError(f"the connection failed ({type(error).__name__})") from error
     except requests.exceptions.ContentDecodingError as error:
         raise SourceError(
             f"{redact_url(url)}: the answer is not compressed as the server says. Check the server."
@@ -95,7 +97,7 @@ def head_http(url: str, limits: SourceLimits) -> tuple[float, str, str]:
     Raises:
         SourceError: no such file, the server says neither ETag nor Last-Modified, or a host that
             is not allowed.
-        PassingFault: 429, 5xx, no answer.
+        TransientSourceError: 429, 5xx, no answer.
     """
     import requests
     from urllib3.exceptions import HTTPError
@@ -104,18 +106,20 @@ def head_http(url: str, limits: SourceLimits) -> tuple[float, str, str]:
         # Some servers answer HEAD with less than GET, or not at all; no body is read here.
         with _get(url, limits) as answer:
             if answer.status_code == 429 or answer.status_code >= 500:
-                raise PassingFault(f"the server answered {answer.status_code} {answer.reason}")
+                raise TransientSourceError(
+                    f"the server answered {answer.status_code} {answer.reason}"
+                )
             if answer.status_code != 200:
                 raise SourceError(
                     f"{redact_url(url)}: the server answered {answer.status_code} {answer.reason}."
                 )
             version = answer.headers.get("ETag") or answer.headers.get("Last-Modified")
     except requests.Timeout as error:
-        raise PassingFault(f"no answer within {limits.timeout_seconds:g} s") from error
+        raise TransientSourceError(f"no answer within {limits.timeout_seconds:g} s") from error
     except requests.exceptions.SSLError as error:
         raise SourceError(f"{redact_url(url)}: TLS failed. Check its certificate.") from error
     except requests.ConnectionError as error:
-        raise PassingFault(f"the connection failed ({type(error).__name__})") from error
+        raise TransientSourceError(f"the connection failed ({type(error).__name__})") from error
     except (requests.RequestException, HTTPError, ValueError) as error:
         raise SourceError(f"{redact_url(url)}: not a usable URL. Correct it.") from error
     if not version:

@@ -13,6 +13,7 @@ import socket
 from collections.abc import Mapping
 from pathlib import Path
 
+from wine_quality.escaping import ProjectError
 from wine_quality.paths import PROJECT_ROOT
 
 FOLDER = PROJECT_ROOT / "deploy" / "docker-compose"
@@ -33,7 +34,7 @@ SECRETS = (
 _SAME = {"AWS_ACCESS_KEY_ID": "MINIO_ROOT_USER", "AWS_SECRET_ACCESS_KEY": "MINIO_ROOT_PASSWORD"}
 
 
-class StackError(RuntimeError):
+class StackError(ProjectError, RuntimeError):
     """The stack cannot be started; the message says what to do."""
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from wine_quality.escaping import ProjectError
 
-class PartsOfTwoTrainingsError(ValueError):
+
+class PartsOfTwoTrainingsError(ProjectError, ValueError):
     """A step was given parts of two trainings; the message names both and says what to do."""
 
 
-class MlflowRunGoneError(RuntimeError):
+class MlflowRunGoneError(ProjectError, RuntimeError):
     """The MLflow run that a step goes on with is not on the server, or was deleted."""
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from wine_quality.escaping import ProjectError
+
 # Of one connection only; the one that goes on carries a single request.
 _HOP_BY_HOP = {"connection", "keep-alive", "proxy-connection", "upgrade", "te"}
 # The guard has looked at these; what is behind it listens to nobody else.
 _CHECKED = {"host", "origin", "sec-fetch-site", "sec-fetch-mode", "sec-fetch-dest"}
 
 
-class MalformedRequestError(ValueError):
+class MalformedRequestError(ProjectError, ValueError):
     """It is no HTTP/1 request."""
 
 

@@ -8,10 +8,12 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TextIO
 
+from wine_quality.escaping import ProjectError
+
 _FILE = "up.lock"
 
 
-class AlreadyUpError(RuntimeError):
+class AlreadyUpError(ProjectError, RuntimeError):
     """Another `make up` has this home; the message names its address."""
 
 

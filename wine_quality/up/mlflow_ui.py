@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from wine_quality.environments.mlflow_versions import MlflowVersion
+from wine_quality.escaping import ProjectError
 from wine_quality.paths import embedded_store
 from wine_quality.tracking.runs.run_tags import FROM_MLFLOW
 from wine_quality.tracking.servers.embedded_store import ARTIFACTS, embedded_uri, needs_preparing
@@ -31,7 +32,7 @@ _CHUNK = 64 * 1024
 _POLL_SECONDS = 0.05
 
 
-class ServerNotStartedError(RuntimeError):
+class ServerNotStartedError(ProjectError, RuntimeError):
     """The MLflow server cannot be started; the message says why."""
 
 

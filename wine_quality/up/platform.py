@@ -20,6 +20,7 @@ from pathlib import Path
 from wine_quality.dagster_support.instance import is_up_to_date
 from wine_quality.environments.mlflow_versions import MlflowVersion
 from wine_quality.environments.process_groups import signal_group
+from wine_quality.escaping import ProjectError
 from wine_quality.execution.warm_client import WarmServers
 from wine_quality.paths import dagster_home_in_use, up_state
 from wine_quality.stack.dagster import webserver_ready
@@ -39,7 +40,7 @@ _RESTARTS = 5
 _STORES = "from wine_quality.dagster_support.instance import open_dagster; open_dagster().dispose()"
 
 
-class ProcessEndedError(RuntimeError):
+class ProcessEndedError(ProjectError, RuntimeError):
     """One of the processes ended by itself; the message names it."""
 
 

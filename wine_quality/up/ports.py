@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import socket
 
+from wine_quality.escaping import ProjectError
+
 _BACKLOG = 128
 _PROBE_SECONDS = 0.5
 
 
-class PortTakenError(RuntimeError):
+class PortTakenError(ProjectError, RuntimeError):
     """Somebody else listens on the port that was asked for; the message names it."""
 
 

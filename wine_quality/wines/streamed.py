@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from wine_quality.datasets.contract import FEATURES, TARGET
-from wine_quality.engines.batches import UnreadableFile
+from wine_quality.engines.batches import UnreadableFileError
 from wine_quality.engines.membership import TEST, groups_of
 from wine_quality.engines.sample import RowSample
 from wine_quality.engines.split_sums import SplitSums
@@ -80,7 +80,7 @@ class StreamedSplit(Split):
             try:
                 for file in engine.files:
                     if file.version != self.read[file.path]:
-                        raise UnreadableFile(
+                        raise UnreadableFileError(
                             f"{file.path} is not what it was when train_test_split read it. "
                             "Materialize raw_wine_csv and what follows again."
                         )

@@ -10,8 +10,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from wine_quality.datasets.accumulate import TrainingData
-from wine_quality.engines.batches import UnreadableFile
-from wine_quality.engines.broken_rules import ContractBroken
+from wine_quality.engines.batches import UnreadableFileError
+from wine_quality.engines.broken_rules import BrokenFilesError
 from wine_quality.engines.membership import Membership
 from wine_quality.engines.resource import TrainingEngine
 from wine_quality.engines.row_hash import RowsHash
@@ -178,7 +178,7 @@ def _sum_up(
         try:
             for file in opened.files:
                 if file.version != versions[file.path]:
-                    raise UnreadableFile(
+                    raise UnreadableFileError(
                         f"{file.path} is not what it was when it was looked at. Materialize "
                         "raw_wine_csv again, when the file is written completely."
                     )
@@ -187,9 +187,9 @@ def _sum_up(
             opened.close()
         # Of many some may be empty, as Spark writes them.
         if len(paths) == 1 and not found[0].file.rows:
-            raise UnreadableFile(f"{paths[0]} has a header and no rows.")
+            raise UnreadableFileError(f"{paths[0]} has a header and no rows.")
         if not any(one.file.rows for one in found):
-            raise UnreadableFile(f"{', '.join(paths[:5])}: no rows in {len(paths)} file(s).")
+            raise UnreadableFileError(f"{', '.join(paths[:5])}: no rows in {len(paths)} file(s).")
         return found
 
 
@@ -210,7 +210,7 @@ def _store_sums(
 
 
 def _pattern_of(url: str) -> str:
-    """Raises ``UnreadableFile`` for what streaming engines cannot read."""
+    """Raises ``UnreadableFileError`` for what streaming engines cannot read."""
     if not url:
         return str(PACKAGED_RED_WINE)
     try:
@@ -221,9 +221,9 @@ def _pattern_of(url: str) -> str:
         if scheme == "file":
             return str(local_path_of(url))
     except SourceError as error:
-        raise UnreadableFile(str(error)) from error
+        raise UnreadableFileError(str(error)) from error
     if scheme != "s3":
-        raise UnreadableFile(
+        raise UnreadableFileError(
             f"{redact_url(url)}: streaming engines read paths and s3://. Put the file there, or "
             'set resources.training_engine.config.engine to "in_memory".'
         )
@@ -247,5 +247,5 @@ def _translate_errors() -> Iterator[None]:
     """
     try:
         yield
-    except (UnreadableFile, ContractBroken) as error:
+    except (UnreadableFileError, BrokenFilesError) as error:
         raise WinesRefusedError(str(error), str(error)) from error

@@ -7,13 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from wine_quality.engines.batches import UnreadableFile
-from wine_quality.engines.broken_rules import ContractBroken
+from wine_quality.engines.batches import UnreadableFileError
+from wine_quality.engines.broken_rules import BrokenFilesError
 from wine_quality.history.wine_history import HistoryError, WineHistory
 from wine_quality.sources.transfer import SourceError
 from wine_quality.wines.loading import WinesRefusedError
 
-OURS = (WinesRefusedError, SourceError, HistoryError, UnreadableFile, ContractBroken)
+OURS = (WinesRefusedError, SourceError, HistoryError, UnreadableFileError, BrokenFilesError)
 LONGEST = 10_000
 """A file may have a long name, and a message may name it twice."""
 

@@ -13,7 +13,7 @@ from wine_quality.dagster_support.run_tag_names import SOURCE_TAG
 from wine_quality.datasets.dialect import DataFormatError
 from wine_quality.datasets.parse import BrokenContractError, parse_wine_csv
 from wine_quality.defs.data.new_file_sensor import WatchedSource
-from wine_quality.engines.batches import UnreadableFile
+from wine_quality.engines.batches import UnreadableFileError
 from wine_quality.engines.input_files import find_files
 from wine_quality.engines.membership import Membership
 from wine_quality.engines.parquet_reader import ParquetReader
@@ -56,7 +56,7 @@ def test_a_file_is_refused_when_streamed(tmp_path, path):
 
 def test_a_column_twice_is_refused_by_arrow_too():
     [path] = [path for path in CORPUS if path.name == "a-column-twice.parquet"]
-    with pytest.raises(UnreadableFile, match="names columns twice"):
+    with pytest.raises(UnreadableFileError, match="names columns twice"):
         sum_files(ParquetReader([str(path)]), MEMBERSHIP)
 
 
@@ -169,7 +169,7 @@ def test_a_bad_memory_limit_is_named(limit):
 
 
 def test_a_streaming_engine_names_a_path_that_is_no_text():
-    with pytest.raises(UnreadableFile) as refused:
+    with pytest.raises(UnreadableFileError) as refused:
         _pattern_of("~x/\udcff")
     require_clear(refused.value, "UTF-8")
 

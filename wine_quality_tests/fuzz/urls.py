@@ -9,7 +9,7 @@ from pathlib import Path
 
 from hypothesis import strategies as st
 
-from wine_quality.engines.batches import UnreadableFile
+from wine_quality.engines.batches import UnreadableFileError
 from wine_quality.history.accepted_files import key_of
 from wine_quality.sources.source import read_source
 from wine_quality.sources.transfer import SourceError, SourceLimits, redact_url
@@ -52,7 +52,7 @@ def check_url(url: str, folder: Path) -> str:
     try:
         place = _pattern_of(url) if url else ""
         assert isinstance(place, str)
-    except UnreadableFile as error:
+    except UnreadableFileError as error:
         require_clear(error)
     if url.startswith(("s3:", "S3:")) and url.count("/") > 2:
         return "not asked"  # a store is asked for it

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from pathlib import Path
 
@@ -9,7 +10,10 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from wine_quality.environments.mlflow_versions import MLFLOW_VERSIONS
+from wine_quality.tracking.backends.explicit_run_tracker import MODEL_VERSIONS_TAG
+from wine_quality.tracking.servers.embedded_store import embedded_uri
 from wine_quality_tests.integration.test_promotion import Registry
+from wine_quality_tests.support.warm_commands import run_command
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
@@ -50,5 +54,20 @@ def test_metrics_and_data_sets_of_the_logged_model(registry):
             assert (found.dataset_name, of) == (
                 (TRAIN, "training") if key == "train_rmse" else (TEST, "test")
             )
+        (noted,) = json.loads(model.tags[MODEL_VERSIONS_TAG])
+        (version,) = client.search_model_versions(f"run_id = '{model.source_run_id}'")
+        assert (noted["name"], str(noted["version"])) == (registry.name, str(version.version))
     registered = client.get_model_version_by_alias(registry.name, "champion")
     assert (registered.version, registered.source) == ("2", f"models:/{ranked[0].model_id}")
+
+
+def test_the_page_of_a_model_in_the_embedded_store_names_its_version(home):
+    """No server stands between that would note it by itself."""
+    done = run_command("run", "--mlflow", "3", timeout=200)
+    assert done.returncode == 0, done.stdout + done.stderr
+    client = MlflowClient(embedded_uri("3"))
+    (experiment,) = client.search_experiments(filter_string="name = 'wine_quality_experiment1'")
+    (model,) = client.search_logged_models([experiment.experiment_id])
+    assert json.loads(model.tags[MODEL_VERSIONS_TAG]) == [
+        {"name": "ElasticnetWineModel", "version": "1"}
+    ]

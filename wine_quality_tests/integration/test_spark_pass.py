@@ -18,8 +18,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from wine_quality.datasets.contract import FEATURES
-from wine_quality.engines.batches import UnreadableFile
-from wine_quality.engines.broken_rules import ContractBroken
+from wine_quality.engines.batches import UnreadableFileError
+from wine_quality.engines.broken_rules import BrokenFilesError
 from wine_quality.engines.engine import DuckDBEngine
 from wine_quality.engines.membership import Membership
 from wine_quality.engines.training_pass import sample_of, total_of
@@ -113,7 +113,7 @@ def test_bad_values_are_named_by_file_and_row_group(tmp_path):
     path = str(tmp_path / "bad.parquet")
     bad = table.set_column(place, "pH", pa.array(values, pa.float64()))
     pq.write_table(bad, path, row_group_size=5000)
-    with pytest.raises(ContractBroken) as raised:
+    with pytest.raises(BrokenFilesError) as raised:
         spark_engine(str(tmp_path / "*.parquet")).sum_files(Membership())
     (rule,) = raised.value.broken
     assert (rule.path, rule.column, rule.count) == (path, "pH", 2)
@@ -125,17 +125,17 @@ def test_a_file_that_changes_or_goes_is_refused(tmp_path):
     write_wines(path, 1000, 1)
     engine = spark_engine(str(path))
     write_wines(path, 2000, 2)
-    with pytest.raises(UnreadableFile, match="is another file where an executor reads it"):
+    with pytest.raises(UnreadableFileError, match="is another file where an executor reads it"):
         engine.sum_files(Membership())
     path.unlink()
-    with pytest.raises(UnreadableFile, match=re.escape(str(path))):
+    with pytest.raises(UnreadableFileError, match=re.escape(str(path))):
         engine.sum_files(Membership())
 
 
 def test_reasons_are_found_in_java_traces():
     from wine_quality.engines.spark_pass import _reason
 
-    with pytest.raises(UnreadableFile, match="s3://wines/nothing/ names no file"):
+    with pytest.raises(UnreadableFileError, match="s3://wines/nothing/ names no file"):
         spark_engine("s3://wines/nothing/")
     java = (
         "An error occurred while calling z:org.apache.spark.api.python.PythonRDD.collectAndServe.\n"
@@ -169,7 +169,7 @@ def test_a_killed_worker_leaves_no_half_sums(tmp_path):
     threading.Timer(0.1, kill).start()
     try:
         files = engine.sum_files(Membership())
-    except UnreadableFile as error:
+    except UnreadableFileError as error:
         assert "Spark failed" in str(error) and "nothing was stored" in str(error)
     else:
         assert files[0].file.rows == 3_000_000
@@ -263,7 +263,7 @@ def test_a_java_that_dies_at_its_start_is_started_again(tmp_path, monkeypatch):
     java.write_text(_DYING_JAVA.format(java=real, deaths=deaths, most=2))
     java.chmod(0o755)
     engine = spark_engine(str(PACKAGED_RED_WINE))
-    with pytest.raises(UnreadableFile, match=r"JAVA_GATEWAY_EXITED.* in the step's stderr"):
+    with pytest.raises(UnreadableFileError, match=r"JAVA_GATEWAY_EXITED.* in the step's stderr"):
         engine.sum_files(Membership())
     deaths.unlink()
     java.write_text(_DYING_JAVA.format(java=real, deaths=deaths, most=1))
@@ -275,12 +275,12 @@ def test_what_is_missing_is_said_at_once(tmp_path, monkeypatch):
     engine = spark_engine(
         str(tmp_path / "wines.parquet"), master=f"spark://127.0.0.1:{free_port()}"
     )
-    with pytest.raises(UnreadableFile, match=r"no Spark master answers at spark://127"):
+    with pytest.raises(UnreadableFileError, match=r"no Spark master answers at spark://127"):
         engine.sum_files(Membership())
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("JAVA_HOME", raising=False)
-    with pytest.raises(UnreadableFile, match="needs Java 17 or 21"):
+    with pytest.raises(UnreadableFileError, match="needs Java 17 or 21"):
         engine.sum_files(Membership())
     monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
-    with pytest.raises(UnreadableFile, match="make spark"):
+    with pytest.raises(UnreadableFileError, match="make spark"):
         engine.sum_files(Membership())

@@ -83,7 +83,7 @@ def test_the_layers_below_the_wines_name_none(folder):
 
 def test_the_environments_need_the_standard_library_only():
     """They are built by a Python that has nothing installed yet."""
-    own = ("paths", "usable_paths", "terminal", "environments")
+    own = ("paths", "usable_paths", "escaping", "terminal", "environments")
     allowed = sys.stdlib_module_names | {f"wine_quality.{name}" for name in own}
     for file in modules(PACKAGE / "environments"):
         for name in _imported(file):
@@ -99,3 +99,26 @@ def _imported(file: Path) -> Iterator[str]:
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             yield node.module or ""
+
+
+def test_errors_end_in_error_and_share_a_base():
+    """Whoever catches ``ProjectError`` has every error that the project raises itself."""
+    bases = {
+        found.name: {ast.unparse(base).rpartition(".")[2] for base in found.bases}
+        for file in modules(PACKAGE)
+        # Copied beside a model, without the rest of the project.
+        if "serving/runtime" not in file.as_posix()
+        for found in ast.walk(ast.parse(file.read_text()))
+        if isinstance(found, ast.ClassDef)
+    }
+
+    def is_error(name: str) -> bool:
+        return name.endswith(("Error", "Exception")) or any(map(is_error, bases.get(name, ())))
+
+    def is_ours(name: str) -> bool:
+        return name == "ProjectError" or any(map(is_ours, bases.get(name, ())))
+
+    errors = {name for name in bases if is_error(name)}
+    assert {name for name in errors if not name.endswith("Error")} == set()
+    # An answer of S3, which the store's own library sends.
+    assert {name for name in errors if not is_ours(name)} == {"InvalidRangeError"}

@@ -99,7 +99,7 @@ def model_deployment(
     Written for every target, and applied to the configured one. `make serve` follows the
     champion by itself.
     """
-    from wine_quality.packaging.served_model import UnservableModel
+    from wine_quality.packaging.served_model import UnservableModelError
     from wine_quality.serving.fetch import fetch
 
     tracker, name = mlflow.tracker, mlflow.registered_model_name
@@ -113,7 +113,7 @@ def model_deployment(
     with tempfile.TemporaryDirectory() as temporary:
         try:
             fetched = fetch(tracker, name, version, Path(temporary) / "repository")
-        except UnservableModel as error:
+        except UnservableModelError as error:
             raise Failure(str(error), allow_retries=False) from error
         written = _write(config, fetched, mlflow.version.value, Path(temporary))
     context.log.info(f"{name} version {version} is in {written.place}")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
+from wine_quality.escaping import ProjectError
 from wine_quality.metrics_history.database import VARIABLE
 from wine_quality.metrics_history.resource import MetricsHistory
 from wine_quality.tracking.registry.champion import CHAMPION
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from wine_quality.metrics_history.predictions import ServedVersion
 
 
-class NothingToCompareError(Exception):
+class NothingToCompareError(ProjectError):
     """There is nothing to compare, which is no fault; the message says what is missing."""
 
 

@@ -21,7 +21,7 @@ _SHORT.maxlevel = 2
 _SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = _SHOWN
 
 
-class BadRequest(ValueError):
+class BadRequestError(ValueError):
     """The request does not fit the model; the message names the column or the limit."""
 
 
@@ -37,8 +37,8 @@ def matrix(tensors: Sequence[Any], columns: Sequence[str], most_rows: int) -> np
         float64 of shape (n, columns), all finite, n at least 1.
 
     Raises:
-        BadRequest: a column is missing, extra, given twice, misshapen, not numeric or not finite,
-            or there are no rows or too many.
+        BadRequestError: a column is missing, extra, given twice, misshapen, not numeric or not
+            finite, or there are no rows or too many.
     """
     by_name = _by_name(tensors, columns)
     rows = _rows(by_name[columns[0]], most_rows)
@@ -47,7 +47,7 @@ def matrix(tensors: Sequence[Any], columns: Sequence[str], most_rows: int) -> np
         found[:, position] = _numbers(by_name[name], name, rows, columns[0])
     if not np.isfinite(found).all():
         row, position = np.argwhere(~np.isfinite(found))[0]
-        raise BadRequest(
+        raise BadRequestError(
             f"column {shown(columns[position])} holds {found[row, position]} in row {row}; the "
             "model takes finite numbers only"
         )
@@ -69,7 +69,7 @@ def _by_name(tensors: Sequence[Any], columns: Sequence[str]) -> dict[str, Any]:
         twice = [name for name, count in counts.items() if count > 1]
         complaints.append(f"given twice: {_listed(twice)}")
     if complaints:
-        raise BadRequest(
+        raise BadRequestError(
             f"columns {'; '.join(complaints)}. The model takes one tensor for each of: "
             f"{_listed(columns, len(columns))}"
         )
@@ -79,35 +79,41 @@ def _by_name(tensors: Sequence[Any], columns: Sequence[str]) -> dict[str, Any]:
 def _rows(tensor: Any, most_rows: int) -> int:
     shape = tensor.shape
     if not shape or shape[1:] not in ([], [1]) or shape[0] < 0:
-        raise BadRequest(
+        raise BadRequestError(
             f"column {shown(tensor.name)} has shape {shown(shape)}; it must be [rows] or [rows, 1]"
         )
     if shape[0] == 0:
-        raise BadRequest("the batch is empty: send at least one row")
+        raise BadRequestError("the batch is empty: send at least one row")
     if shape[0] > most_rows:
-        raise BadRequest(f"the batch has {shape[0]} rows; {most_rows} are the most in a request")
+        raise BadRequestError(
+            f"the batch has {shape[0]} rows; {most_rows} are the most in a request"
+        )
     return shape[0]
 
 
 def _numbers(tensor: Any, name: str, rows: int, first: str) -> np.ndarray:
     if tensor.shape not in ([rows], [rows, 1]):
-        raise BadRequest(
+        raise BadRequestError(
             f"column {shown(name)} has shape {shown(tensor.shape)}, but {shown(first)} has {rows} "
             "rows; all columns must have as many"
         )
     datatype = getattr(tensor.datatype, "value", tensor.datatype)
     if datatype not in NUMBERS:
-        raise BadRequest(f"column {shown(name)} has datatype {shown(datatype)}; it must be FP64")
+        raise BadRequestError(
+            f"column {shown(name)} has datatype {shown(datatype)}; it must be FP64"
+        )
     values = getattr(tensor.data, "root", tensor.data)
     if isinstance(values, np.ndarray) and values.ndim == 1:  # came raw, of a datatype above
         if len(values) != rows:
             raise _count(name, len(values), rows)
         return values
     if not isinstance(values, list):
-        raise BadRequest(f"the data of column {shown(name)} must be a list, not {shown(values)}")
+        raise BadRequestError(
+            f"the data of column {shown(name)} must be a list, not {shown(values)}"
+        )
     if values and isinstance(values[0], list):  # [[1.0], [2.0]]
         if any(not isinstance(value, list) or len(value) != 1 for value in values):
-            raise BadRequest(f"column {shown(name)} must hold one number per row")
+            raise BadRequestError(f"column {shown(name)} must hold one number per row")
         values = [value[0] for value in values]
     if len(values) != rows:
         raise _count(name, len(values), rows)
@@ -116,17 +122,17 @@ def _numbers(tensor: Any, name: str, rows: int, first: str) -> np.ndarray:
         row, value = next(
             (row, value) for row, value in enumerate(values) if type(value) not in _PLAIN
         )
-        raise BadRequest(
+        raise BadRequestError(
             f"column {shown(name)} holds {shown(value)} in row {row}, which is no number"
         )
     try:
         return np.array(values, dtype=np.float64)
     except OverflowError:
-        raise BadRequest(f"column {shown(name)} holds a number that no float64 can") from None
+        raise BadRequestError(f"column {shown(name)} holds a number that no float64 can") from None
 
 
-def _count(name: str, values: int, rows: int) -> BadRequest:
-    return BadRequest(f"column {shown(name)} holds {values} values; its shape says {rows}")
+def _count(name: str, values: int, rows: int) -> BadRequestError:
+    return BadRequestError(f"column {shown(name)} holds {values} values; its shape says {rows}")
 
 
 def _listed(names: Sequence[str], most: int = 5) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 
-class UnfitModel(RuntimeError):
+class UnfitModelError(RuntimeError):
     """The model cannot be served here; the message says why and what to do."""
 
 
@@ -23,25 +23,25 @@ def load_estimator(file: Path, serialization: str, sha256: str, packages: Mappin
         packages: Name and version of what it was trained with.
 
     Raises:
-        UnfitModel: the file is gone or damaged, holds what skops does not trust, or another
+        UnfitModelError: the file is gone or damaged, holds what skops does not trust, or another
             version of a package is installed.
     """
     _require_packages(packages)
     try:
         content = file.read_bytes()
     except OSError as error:
-        raise UnfitModel(f"{file.name} cannot be read: {error.strerror}") from error
+        raise UnfitModelError(f"{file.name} cannot be read: {error.strerror}") from error
     if hashlib.sha256(content).hexdigest() != sha256:
-        raise UnfitModel(
+        raise UnfitModelError(
             f"{file.name} is damaged: its SHA-256 is not the one that was recorded when it was "
             "fetched from the registry. Deploy the version again."
         )
     try:
         estimator = _unpack(content, serialization)
-    except UnfitModel:
+    except UnfitModelError:
         raise
     except Exception as error:
-        raise UnfitModel(f"{file.name} cannot be loaded: {error}") from error
+        raise UnfitModelError(f"{file.name} cannot be loaded: {error}") from error
     # Rows come as a matrix whose order was checked; scikit-learn would warn at each of them.
     if hasattr(estimator, "feature_names_in_"):
         del estimator.feature_names_in_
@@ -54,7 +54,7 @@ def _unpack(content: bytes, serialization: str) -> Any:
 
         untrusted = get_untrusted_types(data=content)
         if untrusted:
-            raise UnfitModel(f"the model holds types that skops does not trust: {untrusted}")
+            raise UnfitModelError(f"the model holds types that skops does not trust: {untrusted}")
         return loads(content)
     import pickle
 
@@ -68,7 +68,7 @@ def _require_packages(packages: Mapping[str, str]) -> None:
         except PackageNotFoundError:
             installed = "missing"
         if installed != wanted:
-            raise UnfitModel(
+            raise UnfitModelError(
                 f"the model was trained with {name} {wanted}, but here it is {installed}. Install "
                 "the requirements.txt beside its model-settings.json."
             )

@@ -26,7 +26,7 @@ def error_body(message: str) -> bytes:
     return orjson.dumps({"error": shortened(message, _MOST_SAID)})
 
 
-class _Unreadable(Exception):
+class _UnreadableRequestError(Exception):
     """Ends the parser; what to answer stands in ``RequestProtocol._refusal``."""
 
 
@@ -126,7 +126,7 @@ class RequestProtocol(HttpToolsProtocol):
 
     def _unreadable(self, status: int, message: str) -> None:
         self._refusal = (status, message)
-        raise _Unreadable(message)
+        raise _UnreadableRequestError(message)
 
     def _refuse(self, status: int, message: str) -> None:
         """Say so when what was asked before is answered, and read nothing more."""

@@ -21,8 +21,8 @@ from mlserver.types import (
     ResponseOutput,
 )
 
-from .columns import BadRequest, matrix, shown
-from .estimator import UnfitModel, load_estimator
+from .columns import BadRequestError, matrix, shown
+from .estimator import UnfitModelError, load_estimator
 from .limits import most_rows
 from .prediction_log import PredictionLog
 
@@ -68,7 +68,7 @@ class WineQualityModel(MLModel):
         try:
             rows = matrix(payload.inputs, self._columns, self._most_rows)
             _check_outputs(payload)
-        except BadRequest as error:
+        except BadRequestError as error:
             raise InferenceError(str(error)) from None
         predictions = self._predict(rows)
         if not np.isfinite(predictions).all():
@@ -127,10 +127,12 @@ def _read(file: Path) -> dict[str, Any]:
     try:
         return json.loads(file.read_text())
     except (OSError, ValueError) as error:
-        raise UnfitModel(f"{file.name} cannot be read: {error}") from error
+        raise UnfitModelError(f"{file.name} cannot be read: {error}") from error
 
 
 def _check_outputs(payload: InferenceRequest) -> None:
     for output in payload.outputs or []:
         if output.name != OUTPUT:
-            raise BadRequest(f"there is no output {shown(output.name)}; the model has {OUTPUT!r}")
+            raise BadRequestError(
+                f"there is no output {shown(output.name)}; the model has {OUTPUT!r}"
+            )

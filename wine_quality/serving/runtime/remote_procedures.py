@@ -21,7 +21,7 @@ from mlserver.grpc import server as mlserver_grpc
 from mlserver.grpc.converters import ModelMetadataResponseConverter
 from mlserver.grpc.servicers import InferenceServicer
 
-from .columns import BadRequest, shortened
+from .columns import BadRequestError, shortened
 from .limits import most_rows
 from .payload import inference_request
 from .request_size import require_small_message
@@ -114,14 +114,14 @@ def _answering(method: Callable[[Any, Any], Awaitable[Any]], wanted: Any) -> Any
             if infers:
                 require_small_message(content, most)
             request = read(content)
-        except BadRequest as error:
+        except BadRequestError as error:
             return await context.abort(grpc.StatusCode.INVALID_ARGUMENT, _cut(str(error)))
         except DecodeError:
             code, said = grpc.StatusCode.INVALID_ARGUMENT, f"the message is no {wanted.name}"
             return await context.abort(code, said)
         try:
             return await method(request, context)
-        except BadRequest as error:
+        except BadRequestError as error:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, _cut(str(error)))
         except MLServerError as error:
             code = _CODES.get(error.status_code, grpc.StatusCode.INTERNAL)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .columns import BadRequest
+from .columns import BadRequestError
 
 MOST_OBJECTS = 1_000
 """JSON objects, or fields of a message, tensors among them, besides the numbers."""
@@ -32,7 +32,7 @@ def require_small_json(body: bytes, most_values: int, most_records: int = 0) -> 
         most_records: Rows that may be objects, with a key for each number.
 
     Raises:
-        BadRequest: it has more objects, keys, lists or values than a request has.
+        BadRequestError: it has more objects, keys, lists or values than a request has.
     """
     for sign, most, what in (
         (b"{", most_records + MOST_OBJECTS, "objects"),
@@ -42,26 +42,30 @@ def require_small_json(body: bytes, most_values: int, most_records: int = 0) -> 
         (b",", 2 * most_values + _MOST_KEYS, "values"),
     ):
         if body.count(sign) > most:
-            raise BadRequest(f"the request has more than {most} JSON {what}, the most in a request")
+            raise BadRequestError(
+                f"the request has more than {most} JSON {what}, the most in a request"
+            )
 
 
 def require_small_message(content: bytes, most_rows: int) -> None:
     """That a gRPC ``ModelInferRequest`` is read in less than a second.
 
     Raises:
-        BadRequest: it has more fields or numbers than a request has.
+        BadRequestError: it has more fields or numbers than a request has.
     """
     numbers, most = 0, most_rows * MOST_COLUMNS
     for fields, packed in enumerate(_fields(content), 1):
         if fields > MOST_OBJECTS:
-            raise BadRequest(
+            raise BadRequestError(
                 f"the message has more than {MOST_OBJECTS} fields, the most in a request; numbers "
                 "must be packed"
             )
         if packed is not None:
             numbers += len(packed.tobytes().translate(None, _CONTINUED))
             if numbers > most:
-                raise BadRequest(f"the message holds more than {most} numbers, the most there are")
+                raise BadRequestError(
+                    f"the message holds more than {most} numbers, the most there are"
+                )
 
 
 def _fields(content: bytes) -> Iterator[memoryview | None]:

@@ -15,7 +15,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from .columns import BadRequest
+from .columns import BadRequestError
 from .http_protocol import RequestProtocol, error_body
 from .invocations import from_invocation
 from .limits import most_bytes, most_rows
@@ -31,7 +31,7 @@ _REPOSITORY = "/v2/repository"
 _INVOCATIONS, _PINGS = "/invocations", ("/ping", "/health")
 
 
-class Refused(Exception):
+class RefusedRequestError(Exception):
     """An HTTP status and the sentence that goes with it."""
 
     def __init__(self, status: int, message: str) -> None:
@@ -99,10 +99,12 @@ class RestServer(RESTServer):
 
     async def _infer_as_mlflow(self, request: Request) -> Response:
         if request.headers.get("content-type", "").strip().lower().startswith("text/csv"):
-            raise Refused(415, "CSV is not taken here; send JSON, such as `dataframe_split`")
+            raise RefusedRequestError(
+                415, "CSV is not taken here; send JSON, such as `dataframe_split`"
+            )
         models = list(await self._model_registry.get_models())
         if len(models) != 1:
-            raise Refused(
+            raise RefusedRequestError(
                 404, f"there are {len(models)} models here; call /v2/models/NAME/infer of one"
             )
         name, version = models[0].name, models[0].version
@@ -126,7 +128,9 @@ class RestServer(RESTServer):
         most = self._most_bytes
         encoding = request.headers.get("content-encoding", "identity").strip().lower()
         if encoding not in ("identity", "gzip", ""):
-            raise Refused(415, f"content-encoding {encoding[:40]!r} is unknown; send gzip or none")
+            raise RefusedRequestError(
+                415, f"content-encoding {encoding[:40]!r} is unknown; send gzip or none"
+            )
         if int(request.headers.get("content-length", "0")) > most:
             raise _too_much(most)
         parts: list[bytes] = []
@@ -143,9 +147,9 @@ async def _answered(answer: Awaitable[Response]) -> Response:
     """The answer, or in its place what the client did wrong."""
     try:
         return await answer
-    except Refused as error:
+    except RefusedRequestError as error:
         return _error(error.status, str(error))
-    except BadRequest as error:
+    except BadRequestError as error:
         return _error(400, str(error))
     except MLServerError as error:
         return _error(error.status_code, str(error))
@@ -159,18 +163,18 @@ def _unpacked(parts: list[bytes], most: int) -> bytes:
     try:
         body = unpack.decompress(b"".join(parts), most + 1)
     except zlib.error as error:
-        raise Refused(400, f"the body is no gzip: {error}") from None
+        raise RefusedRequestError(400, f"the body is no gzip: {error}") from None
     if len(body) > most:
         raise _too_much(most)
     if not unpack.eof:
-        raise Refused(400, "the gzip of the body ends too early")
+        raise RefusedRequestError(400, "the gzip of the body ends too early")
     if unpack.unused_data:
-        raise Refused(400, "the body goes on after the end of its gzip")
+        raise RefusedRequestError(400, "the body goes on after the end of its gzip")
     return body
 
 
-def _too_much(most: int) -> Refused:
-    return Refused(413, f"the body is larger than {most} bytes, the most in a request")
+def _too_much(most: int) -> RefusedRequestError:
+    return RefusedRequestError(413, f"the body is larger than {most} bytes, the most in a request")
 
 
 def _rendered(answer: Any) -> bytes:

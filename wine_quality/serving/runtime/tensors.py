@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import orjson
 
-from .columns import BadRequest, shown
+from .columns import BadRequestError, shown
 
 _WHOLE = frozenset([int])
 _MOST_LOOKED_AT = 1024 * 1024
@@ -75,21 +75,21 @@ def from_json(body: bytes) -> Received:
     """The request in the body of a REST call. Parameters are ignored.
 
     Raises:
-        BadRequest: it is no JSON, or no V2 request.
+        BadRequestError: it is no JSON, or no V2 request.
     """
     try:
         found = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        raise BadRequest(_not_finite(body) or f"the body is no JSON: {error}") from None
+        raise BadRequestError(_not_finite(body) or f"the body is no JSON: {error}") from None
     if type(found) is not dict:
-        raise BadRequest("the body must be a JSON object with a list `inputs`")
+        raise BadRequestError("the body must be a JSON object with a list `inputs`")
     number = found.get("id")
     if number is not None and type(number) is not str:
-        raise BadRequest(f"`id` must be text, not {shown(number)}")
+        raise BadRequestError(f"`id` must be text, not {shown(number)}")
     _check_parameters(found, "the request")
     given = found.get("inputs")
     if type(given) is not list:
-        raise BadRequest("`inputs` must be a list with one tensor for each column")
+        raise BadRequestError("`inputs` must be a list with one tensor for each column")
     return Received(number, [_tensor(item, at) for at, item in enumerate(given)], _outputs(found))
 
 
@@ -113,13 +113,15 @@ def _tensor(item: Any, at: int) -> Tensor:
     try:
         name, shape, datatype, data = item["name"], item["shape"], item["datatype"], item["data"]
     except (KeyError, TypeError):
-        raise BadRequest(_incomplete(item, at)) from None
+        raise BadRequestError(_incomplete(item, at)) from None
     if type(name) is not str:
-        raise BadRequest(f"the name of input {at} must be text, not {shown(name)}")
+        raise BadRequestError(f"the name of input {at} must be text, not {shown(name)}")
     if type(shape) is not list or not _WHOLE.issuperset(map(type, shape)):
-        raise BadRequest(f"column {shown(name)} has shape {shown(shape)}; it must be [rows]")
+        raise BadRequestError(f"column {shown(name)} has shape {shown(shape)}; it must be [rows]")
     if type(datatype) is not str:
-        raise BadRequest(f"column {shown(name)} has datatype {shown(datatype)}; it must be FP64")
+        raise BadRequestError(
+            f"column {shown(name)} has datatype {shown(datatype)}; it must be FP64"
+        )
     if "parameters" in item:
         _check_parameters(item, f"column {shown(name)}")
     return Tensor(name, shape, datatype, data)
@@ -136,7 +138,9 @@ def _incomplete(item: Any, at: int) -> str:
 def _check_parameters(item: dict[str, Any], whose: str) -> None:
     parameters = item.get("parameters")
     if parameters is not None and type(parameters) is not dict:
-        raise BadRequest(f"the parameters of {whose} must be an object, not {shown(parameters)}")
+        raise BadRequestError(
+            f"the parameters of {whose} must be an object, not {shown(parameters)}"
+        )
 
 
 def _outputs(found: dict[str, Any]) -> list[Output] | None:
@@ -144,11 +148,11 @@ def _outputs(found: dict[str, Any]) -> list[Output] | None:
     if given is None:
         return None
     if type(given) is not list:
-        raise BadRequest("`outputs` must be a list")
+        raise BadRequestError("`outputs` must be a list")
     names = []
     for at, item in enumerate(given):
         if type(item) is not dict or type(item.get("name")) is not str:
-            raise BadRequest(f"output {at} is {shown(item)}; it must be an object with a name")
+            raise BadRequestError(f"output {at} is {shown(item)}; it must be an object with a name")
         _check_parameters(item, f"output {shown(item['name'])}")
         names.append(Output(item["name"]))
     return names
@@ -158,13 +162,13 @@ def from_message(message: Any) -> Received:
     """The request in a gRPC ``ModelInferRequest``. Parameters are ignored.
 
     Raises:
-        BadRequest: numbers are not where the protocol has them for their datatype, or raw ones
+        BadRequestError: numbers are not where the protocol has them for their datatype, or raw ones
             do not belong to the tensors one by one.
     """
     raw = message.raw_input_contents
     given = message.inputs
     if raw and len(raw) != len(given):
-        raise BadRequest(f"raw_input_contents has {len(raw)} entries for {len(given)} columns")
+        raise BadRequestError(f"raw_input_contents has {len(raw)} entries for {len(given)} columns")
     if raw:
         tensors = [_from_raw(item, content) for item, content in zip(given, raw)]  # noqa: B905
     else:
@@ -180,7 +184,7 @@ def _from_contents(item: Any) -> Tensor:
     # Another datatype is refused by name later.
     if wanted is not None and (len(filled) > 1 or (filled and filled[0][0].name != wanted)):
         names: Sequence[str] = [field.name for field, _ in filled]
-        raise BadRequest(
+        raise BadRequestError(
             f"column {shown(item.name)} of datatype {datatype} holds {', '.join(names)}; it must "
             f"hold {wanted} alone"
         )
@@ -190,7 +194,7 @@ def _from_contents(item: Any) -> Tensor:
 
 def _from_raw(item: Any, content: bytes) -> Tensor:
     if item.contents.ListFields():
-        raise BadRequest(
+        raise BadRequestError(
             f"column {shown(item.name)} has contents beside raw_input_contents; give one of them"
         )
     dtype = _RAW.get(item.datatype)
@@ -198,7 +202,7 @@ def _from_raw(item: Any, content: bytes) -> Tensor:
     if dtype is not None:
         size = np.dtype(dtype).itemsize
         if len(content) % size:
-            raise BadRequest(
+            raise BadRequestError(
                 f"column {shown(item.name)} has {len(content)} raw bytes; a value of "
                 f"{item.datatype} takes {size}"
             )

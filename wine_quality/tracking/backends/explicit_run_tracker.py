@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 
 _LOGGED_MODEL = "models:/m-"
+MODEL_VERSIONS_TAG = "mlflow.modelVersions"
+"""MLflow 3's own, on a logged model: JSON of the name and number of each version made of it."""
 
 
 class ExplicitRunTracker(Tracker):
@@ -97,6 +100,20 @@ class ExplicitRunTracker(Tracker):
         return self.client.create_model_version(
             name, model_uri, self.require_run_id(), tags, model_id=model_id
         )
+
+    def _note_on_logged_model(self, model_uri: str, name: str, version: str) -> None:
+        if not model_uri.startswith(_LOGGED_MODEL):
+            return
+        model_id = model_uri.removeprefix("models:/")
+        # A server of 3.x may have noted it by itself; a store without a server never does.
+        tags = self.client.get_logged_model(model_id).tags
+        noted = json.loads(tags.get(MODEL_VERSIONS_TAG, "[]"))
+        if [str(entry["version"]) for entry in noted if entry["name"] == name] == [version]:
+            return
+        # Of this name there is one: ``register`` has removed what else was made of the run.
+        others = [entry for entry in noted if entry["name"] != name]
+        wanted = [*others, {"name": name, "version": version}]
+        self.client.set_logged_model_tags(model_id, {MODEL_VERSIONS_TAG: json.dumps(wanted)})
 
 
 @contextmanager

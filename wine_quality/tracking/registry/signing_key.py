@@ -17,6 +17,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from wine_quality.escaping import ProjectError
 from wine_quality.paths import home
 
 VARIABLE = "WINE_QUALITY_SIGNING_KEY"
@@ -26,7 +27,7 @@ SHORTEST = 32
 _BYTES = 32
 
 
-class SigningKeyError(RuntimeError):
+class SigningKeyError(ProjectError, RuntimeError):
     """There is no usable key; the message says what to set."""
 
 

@@ -9,12 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wine_quality.policy.names import check_run_id
-from wine_quality.tracking.client import (
-    MODEL_FOLDER,
-    TAG_LIMIT,
-    TRAINING_RECORD,
-    TrackingSettings,
-)
+from wine_quality.tracking.client import MODEL_FOLDER, TAG_LIMIT, TRAINING_RECORD
 from wine_quality.tracking.model_files import model_sha256
 from wine_quality.tracking.registry.champion import ChampionRegistry
 from wine_quality.tracking.registry.loadable import loadable_formats, require_loadable
@@ -30,22 +25,18 @@ from wine_quality.tracking.registry.provenance import (
     require_signature,
     signature,
 )
-from wine_quality.tracking.runs.open_run import OpenRun
 from wine_quality.tracking.runs.run_log import LoggedModel
 from wine_quality.tracking.runs.run_tags import RUN_TAG
+from wine_quality.tracking.runs.training_records import TrainingRecords
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     import pandas as pd
 
 
-class ModelVersions(OpenRun):
+class ModelVersions(TrainingRecords):
     """Registers the open run's model, and reads what was registered."""
-
-    def __init__(self, settings: TrackingSettings, warn: Callable[[str], None]) -> None:
-        super().__init__(settings, warn)
-        self._records: dict[str, bytes | None] = {}
 
     def seal(self, files: str, record: str) -> str:
         """Goes with what the open run's training hands on to whoever registers it."""
@@ -83,33 +74,6 @@ class ModelVersions(OpenRun):
                 "version the champion (make rollback)."
             )
         return json.loads(content)
-
-    def _record_of(self, run_id: str) -> bytes | None:
-        if run_id not in self._records:
-            there = self._is_there(run_id, TRAINING_RECORD)
-            self._records[run_id] = self._read_record(run_id) if there else None
-        return self._records[run_id]
-
-    def _is_there(self, run_id: str, path: str) -> bool:
-        """Asked first, since the older clients try for a minute to fetch what is not there."""
-        from mlflow.exceptions import MlflowException
-
-        if not run_id:  # a version may be registered without one
-            return False
-        try:
-            beside = self.client.list_artifacts(run_id, str(Path(path).parent))
-        except MlflowException as error:
-            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
-                return False
-            raise
-        return any(found.path == path for found in beside)
-
-    def _read_record(self, run_id: str) -> bytes:
-        from mlflow.artifacts import download_artifacts
-
-        uri = f"runs:/{run_id}/{TRAINING_RECORD}"
-        with tempfile.TemporaryDirectory() as folder:
-            return Path(download_artifacts(artifact_uri=uri, dst_path=folder)).read_bytes()
 
     def predict(self, name: str, version: str, features: pd.DataFrame) -> Any:
         """What a registered version predicts, by MLflow's own loading of it.
@@ -257,8 +221,12 @@ class ModelVersions(OpenRun):
         for ghost in ghosts:
             self._warn(f"The answer that named {name} version {ghost} was lost; removing it.")
             self.client.delete_model_version(name, ghost)
+        self._note_on_logged_model(model.uri, name, version)
         self.client.update_model_version(name, version, description)
         return version
+
+    def _note_on_logged_model(self, model_uri: str, name: str, version: str) -> None:
+        """Have the logged model's own page name the version; before MLflow 3 there is none."""
 
     def has_version(self, run_id: str) -> bool:
         """Whether the run's model is registered, by whatever name."""

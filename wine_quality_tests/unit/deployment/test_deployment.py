@@ -20,7 +20,7 @@ from wine_quality.packaging.repository import SERVED, SETTINGS, write_repository
 from wine_quality.packaging.requirements import LOCKS, locked, pins
 from wine_quality.packaging.served_model import (
     ServedModel,
-    UnservableModel,
+    UnservableModelError,
     read_model,
 )
 from wine_quality_tests.support.servers import await_condition, dying_with_us, free_port
@@ -92,14 +92,14 @@ def test_what_a_models_files_say(tmp_path):
 )
 def test_a_model_that_cannot_be_served(tmp_path, changed, said):
     folder = logged(tmp_path / "model", **changed)
-    with pytest.raises(UnservableModel, match=said):
+    with pytest.raises(UnservableModelError, match=said):
         read_model(folder, NAME, "7", "run")
 
 
 def test_a_model_without_pins_cannot_be_served(tmp_path):
     folder = logged(tmp_path / "model")
     (folder / "requirements.txt").write_text("mlflow\n")
-    with pytest.raises(UnservableModel, match="pins no scikit-learn"):
+    with pytest.raises(UnservableModelError, match="pins no scikit-learn"):
         read_model(folder, NAME, "7", "run")
 
 
@@ -130,7 +130,7 @@ def test_the_repository_is_whole_or_what_was_before(tmp_path):
     assert settings["parameters"]["version"] == "7"
     assert (place / "wine_quality_runtime" / "model.py").exists()
     (files / model.file).unlink()
-    with pytest.raises(UnservableModel, match=r"model\.skops is missing"):
+    with pytest.raises(UnservableModelError, match=r"model\.skops is missing"):
         write_repository(model, files, "", tmp_path / "repository")
     assert json.loads((place / SERVED).read_text())["version"] == "7"
     assert [entry.name for entry in (tmp_path / "repository").iterdir()] == [NAME]

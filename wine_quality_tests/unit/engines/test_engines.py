@@ -14,8 +14,8 @@ import pytest
 from sklearn.linear_model import ElasticNet
 
 from wine_quality.datasets.contract import COLUMNS
-from wine_quality.engines.batches import UnreadableFile
-from wine_quality.engines.broken_rules import ContractBroken
+from wine_quality.engines.batches import UnreadableFileError
+from wine_quality.engines.broken_rules import BrokenFilesError
 from wine_quality.engines.input_files import expand
 from wine_quality.engines.membership import MULTIPLIERS, SCALES, TEST, Membership, groups_of
 from wine_quality.engines.parquet_reader import ParquetReader
@@ -256,7 +256,7 @@ def test_bad_values_are_named_by_file_row_and_row_group(engine, tmp_path, column
     )
     path = str(tmp_path / "bad.parquet")
     pq.write_table(broken, path, row_group_size=100)
-    with pytest.raises(ContractBroken, match="first in row 731") as raised:
+    with pytest.raises(BrokenFilesError, match="first in row 731") as raised:
         sum_files(_reader(engine, [str(tmp_path / "*.parquet")]), Membership(), threads=2)
     (rule,) = raised.value.broken
     assert (rule.path, rule.column, rule.count) == (path, column, 2)
@@ -270,7 +270,7 @@ def test_quality_must_be_whole(engine, tmp_path):
     table = _table(wines).set_column(11, "quality", pa.array(wines[:, -1]))
     path = str(tmp_path / "half.parquet")
     pq.write_table(table, path)
-    with pytest.raises(ContractBroken, match="is not a whole number in 1 row"):
+    with pytest.raises(BrokenFilesError, match="is not a whole number in 1 row"):
         sum_files(_reader(engine, [path]), Membership())
 
 
@@ -282,7 +282,7 @@ def test_bad_schemas_are_named_before_anything_is_read(engine, tmp_path):
     text = pa.array([str(x) for x in table["density"].to_pylist()])
     pq.write_table(table.set_column(7, "density", text), tmp_path / "c.parquet")
     pq.write_table(table, tmp_path / "d.parquet")
-    with pytest.raises(ContractBroken) as raised:
+    with pytest.raises(BrokenFilesError) as raised:
         sum_files(_reader(engine, [str(tmp_path / "*.parquet")]), Membership())
     named = {(os.path.basename(rule.path), rule.column) for rule in raised.value.broken}
     assert named == {
@@ -294,17 +294,17 @@ def test_bad_schemas_are_named_before_anything_is_read(engine, tmp_path):
 
 
 def test_files_that_cannot_be_read_to_their_end(engine, tmp_path, packaged):
-    with pytest.raises(UnreadableFile, match="names no file"):
+    with pytest.raises(UnreadableFileError, match="names no file"):
         _reader(engine, [str(tmp_path / "none-*.parquet")])
     cut = tmp_path / "cut.parquet"
     cut.write_bytes(Path(packaged).read_bytes()[:-5000])
-    with pytest.raises(UnreadableFile, match="cut.parquet"):
+    with pytest.raises(UnreadableFileError, match="cut.parquet"):
         _reader(engine, [str(cut)])
     # A footer that promises what is not there.
     holed = bytearray(Path(packaged).read_bytes())
     holed[2000:20_000] = bytes(18_000)
     (tmp_path / "holed.parquet").write_bytes(bytes(holed))
-    with pytest.raises((UnreadableFile, ContractBroken), match="holed.parquet"):
+    with pytest.raises((UnreadableFileError, BrokenFilesError), match="holed.parquet"):
         sum_files(_reader(engine, [str(tmp_path / "holed.parquet")]), Membership())
 
 
@@ -317,7 +317,7 @@ def test_a_file_that_changes_while_it_is_read_is_not_stored(engine, tmp_path, pa
         with open(growing, "ab") as file:
             file.write(b"more")
 
-    with pytest.raises(UnreadableFile, match="changed while it was read"):
+    with pytest.raises(UnreadableFileError, match="changed while it was read"):
         sum_files(reader, Membership(), progress=write_more)
 
 
@@ -339,12 +339,12 @@ def test_csv_by_duckdb(tmp_path):
     lines = PACKAGED_RED_WINE.read_text().splitlines()
     lines[700] = lines[700].replace(";", ";99", 1)
     bad.write_text("\n".join(lines))
-    with pytest.raises(ContractBroken, match=r"first at line\(s\) \[701\]"):
+    with pytest.raises(BrokenFilesError, match=r"first at line\(s\) \[701\]"):
         sum_files(_reader("duckdb", [str(bad)]), Membership())
     # So far down that DuckDB has handed on rows already.
     lines[700] = lines[699].replace(";", ";strong", 1)
     bad.write_text("\n".join([lines[0], *(lines[1:600] * 60), lines[700]]))
-    with pytest.raises(ContractBroken, match=r"(?s)bad.csv.*strong.*line\(s\) \[35942\]"):
+    with pytest.raises(BrokenFilesError, match=r"(?s)bad.csv.*strong.*line\(s\) \[35942\]"):
         sum_files(_reader("duckdb", [str(bad)]), Membership())
 
 
@@ -391,7 +391,7 @@ def test_csv_in_s3_that_duckdb_does_not_read(s3):
     found = sum_files(_reader("duckdb", places), Membership())
     assert [one.file.rows for one in found] == [1599, 1599]
     assert found[0].rows_hash == found[1].rows_hash
-    with pytest.raises(ContractBroken, match=r"bad.tsv breaks .*'sour' in 1 .*line\(s\) \[3\]"):
+    with pytest.raises(BrokenFilesError, match=r"bad.tsv breaks .*'sour' in 1 .*line\(s\) \[3\]"):
         sum_files(_reader("duckdb", ["s3://wines/odd/bad.tsv"]), Membership())
 
 
@@ -417,11 +417,11 @@ def test_s3_and_a_store_that_fails_half_way(engine, s3, packaged, monkeypatch):
         if not replaced:
             replaced.append(client.put_object(Bucket="wines", Key="sums/part-0.parquet", Body=b"x"))
 
-    with pytest.raises(UnreadableFile, match="part-0.parquet"):
+    with pytest.raises(UnreadableFileError, match="part-0.parquet"):
         sum_files(reader, Membership(), progress=replace_it)
     reader = _reader(engine, ["s3://wines/sums/part-1.parquet"])
     client.delete_object(Bucket="wines", Key="sums/part-1.parquet")
-    with pytest.raises(UnreadableFile, match="part-1.parquet"):
+    with pytest.raises(UnreadableFileError, match="part-1.parquet"):
         sum_files(reader, Membership())
 
 

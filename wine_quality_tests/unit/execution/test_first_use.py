@@ -174,7 +174,7 @@ def test_the_terminal_gets_a_line_and_the_log_the_rest(root, tmp_path):
 
 
 def test_a_serving_environment_is_built_by_the_same(root, tmp_path):
-    from wine_quality.packaging.served_model import UnservableModel
+    from wine_quality.packaging.served_model import UnservableModelError
     from wine_quality.serving.environment import environment_name, serving_python
 
     said: list[str] = []
@@ -185,5 +185,7 @@ def test_a_serving_environment_is_built_by_the_same(root, tmp_path):
     name = environment_name(requirements, python)
     assert (root / name / "requirements.txt").read_text() == requirements
     uv_that(tmp_path, "echo 'error: no route' >&2; exit 1")
-    with pytest.raises(UnservableModel, match=r"could not be built: no route\. The whole output"):
+    with pytest.raises(
+        UnservableModelError, match=r"could not be built: no route\. The whole output"
+    ):
         serving_python("other==1.0\n", python, said.append)

@@ -13,7 +13,7 @@ from wine_quality.environments.mlflow_versions import MlflowVersion
 from wine_quality.escaping import escaped
 from wine_quality.packaging.image import dockerfile
 from wine_quality.packaging.repository import write_repository
-from wine_quality.packaging.served_model import ServedModel, UnservableModel
+from wine_quality.packaging.served_model import ServedModel, UnservableModelError
 from wine_quality.policy import databases, fields, names, places, settings, spark
 from wine_quality.policy.fields import check_fields
 from wine_quality.policy.names import BadNameError, inside
@@ -325,7 +325,7 @@ def test_no_models_name_removes_a_folder(tmp_path):
     (victim / "kept").touch()
     (folder / "linked").symlink_to(victim)
     for name in ("../victim", "..", ".", str(victim), "linked", "x/../../victim"):
-        with pytest.raises(UnservableModel):
+        with pytest.raises(UnservableModelError):
             write_repository(served(name), files, "", folder)
         assert (victim / "kept").exists() and folder.exists()
     place = write_repository(served("Müller's Weine"), files, "", folder)

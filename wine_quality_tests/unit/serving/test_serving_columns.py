@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from wine_quality.serving.runtime.columns import NUMBERS, BadRequest, matrix, shortened, shown
+from wine_quality.serving.runtime.columns import NUMBERS, BadRequestError, matrix, shortened, shown
 
 COLUMNS = ("a", "b")
 MOST_ROWS = 5
@@ -100,7 +100,7 @@ REFUSED = {
 @pytest.mark.parametrize("case", REFUSED)
 def test_refused(case):
     sent, words = REFUSED[case]
-    with pytest.raises(BadRequest) as refusal:
+    with pytest.raises(BadRequestError) as refusal:
         matrix(sent, COLUMNS, MOST_ROWS)
     assert words in str(refusal.value)
 
@@ -108,7 +108,7 @@ def test_refused(case):
 def test_a_hundred_thousand_names_take_no_time_to_refuse():
     """Once it was the square of it."""
     sent = [tensor(f"column {number}", ()) for number in range(100_000)]
-    with pytest.raises(BadRequest, match="and 99995 more; given twice: 'column 0'"):
+    with pytest.raises(BadRequestError, match="and 99995 more; given twice: 'column 0'"):
         matrix([*sent, sent[0]], COLUMNS, MOST_ROWS)
 
 

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from wine_quality.engines.batches import UnreadableFile
+from wine_quality.engines.batches import UnreadableFileError
 from wine_quality.engines.input_files import expand, find_files
 from wine_quality.paths import PACKAGED_RED_WINE
 from wine_quality.policy.settings import EVERYTHING, trust_the_caller
 from wine_quality.sources import allowed_sources
-from wine_quality.sources.allowed_sources import ForbiddenSource, check_allowed
+from wine_quality.sources.allowed_sources import ForbiddenSourceError, check_allowed
 from wine_quality.sources.arrivals import list_arrivals
 from wine_quality.sources.source import SourceError, SourceLimits, read_source
 from wine_quality_tests.support.web_faults import WINES, WebFaults
@@ -40,7 +40,7 @@ def web() -> Iterator[WebFaults]:
 
 def refused(url: str, variable: str) -> str:
     """What is said to whoever wants it, which names the variable."""
-    with pytest.raises(ForbiddenSource) as error:
+    with pytest.raises(ForbiddenSourceError) as error:
         read_source(url, QUICK)
     assert f"${variable}" in str(error.value)
     return str(error.value)
@@ -94,7 +94,7 @@ def test_a_list_of_hosts(web, monkeypatch):
     check_allowed("https://wines.example.org/a.csv")
     check_allowed("https://Red.Wines.EXAMPLE.com./a.csv")
     for other in ("example.com", "badexample.com", "wines.example.org.evil.net", "[::1]"):
-        with pytest.raises(ForbiddenSource):
+        with pytest.raises(ForbiddenSourceError):
             check_allowed(f"https://{other}/a.csv")
     # Parsers do not agree on whose host this is; neither may be connected to.
     with pytest.raises(SourceError):
@@ -164,7 +164,7 @@ def test_a_proxy_is_asked_for_named_hosts_only(web, monkeypatch):
 
 
 def test_the_watched_url_is_checked_too(web):
-    with pytest.raises(ForbiddenSource, match=allowed_sources.SCHEMES):
+    with pytest.raises(ForbiddenSourceError, match=allowed_sources.SCHEMES):
         list_arrivals(f"{web.url}/dated", ".csv", QUICK)
 
 
@@ -246,7 +246,7 @@ def test_patterns_and_folders_of_streaming_engines(tmp_path, monkeypatch):
         f"{inside}/*/../../others/a.parquet",
         f"{inside}/*/../../others/*",
     ):
-        with pytest.raises(UnreadableFile, match=allowed_sources.ROOTS):
+        with pytest.raises(UnreadableFileError, match=allowed_sources.ROOTS):
             expand([place])
 
 
@@ -275,10 +275,10 @@ def test_what_is_forbidden_among_streamed_files_is_left_out(tmp_path, monkeypatc
     ]
     assert allowed_sources.ROOTS in reasons["b.parquet"] and "UTF-8" in reasons[r"f\xff.parquet"]
     assert all(text.isprintable() for one in found.left_out for text in one)
-    with pytest.raises(UnreadableFile, match=allowed_sources.ROOTS):
+    with pytest.raises(UnreadableFileError, match=allowed_sources.ROOTS):
         expand([str(inside / "b.parquet")])
     (inside / "a.parquet").unlink()
-    with pytest.raises(UnreadableFile, match="names no file that can be read"):
+    with pytest.raises(UnreadableFileError, match="names no file that can be read"):
         expand([f"{inside}{place}"])
 
 
@@ -293,7 +293,7 @@ def test_buckets(s3, monkeypatch):
         monkeypatch.setenv(allowed_sources.BUCKETS, names)
         refused(url, allowed_sources.BUCKETS)
         for place in (url, "s3://wines/r*/wines.csv", "s3://*/red/wines.csv"):
-            with pytest.raises(UnreadableFile, match=allowed_sources.BUCKETS):
+            with pytest.raises(UnreadableFileError, match=allowed_sources.BUCKETS):
                 expand([place])
     monkeypatch.setenv("WINE_QUALITY_WATCH_PLACE", "s3://wines/red/")
     assert read_source(url, QUICK).content == WINES
