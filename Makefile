@@ -21,6 +21,32 @@ BUILD := $(PYTHON) -m wine_quality.environments build
 # PySpark is 400 MB, and nothing without Java.
 JAVA = $(shell command -v java)
 
+# Which targets take which variable. Any other on make's command line would be dropped in silence:
+# `make up ARGS="--port 5005"` once started the UI on another port than the one asked for.
+ARGS_FOR = run sweep promote rollback deploy serve image trust metrics forget retention gc up stack \
+  backup restore test quick chaos attack bench bench-scale fuzz
+MLFLOW_FOR = env run sweep promote rollback deploy serve image trust metrics retention up spark
+VERSION_FOR = promote rollback serve deploy image trust add-mlflow
+VERSIONS_FOR = stack
+PORT_FOR = up serve
+MLFLOW_PORT_FOR = up
+DO_FOR = metrics
+FILE_FOR = forget
+FROM_FOR = restore
+TO_FOR = backup
+T_FOR = test
+CELLS_FOR = faults
+MINUTES_FOR = chaos
+JOBS_FOR = test quick
+GIVEN = $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
+NOT_TAKEN = $(filter-out $(value $(1)_FOR),$(or $(MAKECMDGOALS),help))
+HINT = $(if $(filter $(1),$(ARGS_FOR)),Options of its command go into ARGS="--…",`make` lists the targets)
+REFUSE = $(error `make $(1)` takes no $(2). $(call HINT,$(1)))
+ifeq ($(MAKELEVEL),0)
+$(foreach name,$(filter-out PYTHON JAVA WINE_QUALITY_%,$(GIVEN)),$(foreach target,\
+  $(firstword $(call NOT_TAKEN,$(name))),$(call REFUSE,$(target),$(name))))
+endif
+
 .DEFAULT_GOAL := help
 .PHONY: help env envs devenvs run example sweep promote rollback deploy serve image trust metrics forget retention gc backup restore up spark stack stack-down stack-env versions add-mlflow test quick lint audit sbom bench bench-scale fuzz reference docs docs-serve file-matrix attack faults kills orders chaos screenshots browser clean
 
@@ -46,7 +72,7 @@ rollback: env ## withdraw the champion for the one before (or VERSION=…)
 	@$(BIN)/python -m wine_quality rollback $(PICKED) $(if $(VERSION),--version $(VERSION)) $(ARGS)
 
 serve: env ## serve the champion over REST (8080) and gRPC (8081); follows promotions (ARGS="--port 9090")
-	@$(BIN)/python -m wine_quality serve $(PICKED) $(if $(VERSION),--version $(VERSION)) $(ARGS)
+	@$(BIN)/python -m wine_quality serve $(PICKED) $(if $(VERSION),--version $(VERSION)) $(if $(PORT),--port $(PORT)) $(ARGS)
 
 deploy: env ## write what serves the champion (or VERSION=…), with manifests; ARGS="--target local"
 	@$(BIN)/python -m wine_quality deploy $(PICKED) $(if $(VERSION),--version $(VERSION)) $(ARGS)
@@ -61,7 +87,7 @@ metrics: env ## the metrics history: DO=status, upgrade or backfill (MLFLOW=… 
 	@$(BIN)/python -m wine_quality metrics $(or $(DO),status) $(PICKED) $(ARGS)
 
 forget: env ## list the files that runs may train on, or forget FILE=… (key, name or URL)
-	@$(BIN)/python -m wine_quality forget $(if $(FILE),"$(FILE)")
+	@$(BIN)/python -m wine_quality forget $(if $(FILE),"$(FILE)") $(ARGS)
 
 retention: env ## show runs and unpromoted versions older than 90 days (ARGS="--days 30 --delete")
 	@$(BIN)/python -m wine_quality retention $(PICKED) $(ARGS)
@@ -74,7 +100,7 @@ example: env ## run the job of EXAMPLE=churn in examples/ with MLFLOW=… (ARGS=
 	@WINE_QUALITY_HOME="$(EXAMPLE_HOME)" DAGSTER_HOME="$(EXAMPLE_HOME)/dagster" $(BIN)/dagster job execute -f examples/$(EXAMPLE)/definitions.py -j $(EXAMPLE) -c examples/$(EXAMPLE)/mlflow-$(BUILT).yaml $(ARGS)
 
 up: env ## start the Dagster UI (PORT) and the MLflow UIs (MLFLOW_PORT and after it); Ctrl-C stops all
-	@$(BIN)/python -m wine_quality up $(PICKED) $(if $(PORT),--port $(PORT)) $(if $(MLFLOW_PORT),--mlflow-port $(MLFLOW_PORT))
+	@$(BIN)/python -m wine_quality up $(PICKED) $(if $(PORT),--port $(PORT)) $(if $(MLFLOW_PORT),--mlflow-port $(MLFLOW_PORT)) $(ARGS)
 
 spark: env ## add PySpark to the environment of MLFLOW, for training_engine "spark"; it needs Java 17 or 21
 	@$(BUILD) --spark $(BUILT)
@@ -87,7 +113,7 @@ stack-down: ## stop the platform that `make stack` started; its data is kept
 	@$(BIN)/python -m wine_quality stack down
 
 backup: ## copy the stack's databases and buckets TO=folder, also while it runs
-	@$(BIN)/python -m wine_quality backup "$(TO)"
+	@$(BIN)/python -m wine_quality backup "$(TO)" $(ARGS)
 
 restore: ## bring them back FROM=folder into a stopped, empty stack (ARGS=--overwrite: any)
 	@$(BUILD) --stack 3
@@ -110,10 +136,10 @@ add-mlflow: ## make another MLflow version selectable: its locks, its entry, its
 	@$(PYTHON) -m wine_quality.environments add $(or $(VERSION),"")
 
 test: devenvs ## pass all tests, those of all three MLflow versions included (T=file, folder or name: some)
-	@$(BIN)/python -m pytest --durations 10 $(if $(T),$(PICKED_TESTS),$(SIDE_BY_SIDE))
+	@$(BIN)/python -m pytest --durations 10 $(if $(T),$(PICKED_TESTS),$(SIDE_BY_SIDE)) $(ARGS)
 
 quick: devenvs ## the tests that need no server: an answer in about two minutes
-	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not slow"
+	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not slow" $(ARGS)
 
 faults: devenvs ## every cell of the fault matrix, into docs/fault-matrix.md (CELLS="S3 and hangs")
 	@WINE_QUALITY_FAULTS=all WINE_QUALITY_FAULTS_RESULTS=docs \

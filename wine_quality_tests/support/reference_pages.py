@@ -1,18 +1,19 @@
-"""The page of the environment variables, made from the code.
+"""The page of the environment variables, made from the code; and all pages that are made so.
 
-``python -m wine_quality_tests.support.reference_pages`` writes it (``make reference``); a test
-holds it against the code.
+``python -m wine_quality_tests.support.reference_pages`` writes them (``make reference``); a test
+compares them with the code.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 from pydantic import BaseModel, SecretStr
 
 from wine_quality.paths import PROJECT_ROOT
+from wine_quality_tests.support import reference_commands, reference_run_config
+from wine_quality_tests.support.reference_tables import table
 
 PAGE = PROJECT_ROOT / "docs" / "reference" / "environment-variables.md"
 _NAME = re.compile(r"WINE_QUALITY_[A-Z0-9_]*[A-Z0-9](?![A-Z0-9_{*…]|_)")
@@ -143,15 +144,21 @@ def _lines() -> Iterator[str]:
         ("Serving", SERVING),
         ("The platform", PLATFORM),
     ):
-        yield from ("", f"## {title}", "", "| variable | default | meaning |", "|---|---|---|")
-        for name, default, meaning in rows:
-            cells = (f"`{name}`", default, " ".join(meaning.split()))
-            yield "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+        yield from ("", f"## {title}", "")
+        cells = [(f"`{name}`", default, meaning) for name, default, meaning in rows]
+        yield from table(("variable", "default", "meaning"), cells)
 
 
-def main(folder: Path = PAGE) -> None:
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    folder.write_text(page())
+PAGES = {
+    PAGE: page,
+    PAGE.with_name("command-line.md"): reference_commands.page,
+    PAGE.with_name("run-config-fields.md"): reference_run_config.page,
+}
+
+
+def main() -> None:
+    for file, text in PAGES.items():
+        file.write_text(text())
 
 
 if __name__ == "__main__":

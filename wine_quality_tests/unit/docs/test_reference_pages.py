@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
+
 from wine_quality_tests.support import reference_pages as pages
 
 
-def test_the_page_of_the_variables_is_up_to_date():
+@pytest.mark.parametrize("file", pages.PAGES, ids=lambda file: file.stem)
+def test_a_page_is_up_to_date(file):
     """Else: ``make reference``."""
-    assert pages.PAGE.read_text() == pages.page()
+    assert file.read_text() == pages.PAGES[file]()
 
 
 def test_every_variable_of_the_code_is_on_it():
