@@ -93,7 +93,8 @@ def _compile(version: MlflowVersion, requirements: str, constraints: list[Path])
 
 def _blocks(lock: str) -> Iterator[tuple[str, str]]:
     """Name and lines of each package."""
-    name, lines = "", []
+    name = ""
+    lines: list[str] = []
     for line in lock.splitlines(keepends=True):
         if _PIN.match(line):
             if name:
