@@ -84,7 +84,7 @@ def _filled(pattern: str, version: MlflowVersion) -> str:
     values = {
         "KEY": version.key,
         "HOST": _dashed(version),
-        "DATABASE": _underscored(version),
+        "DATABASE": version.underscored,
         "PORT": str(version.port),
         "REQUESTED": _mebibytes(version.server_mib // 2),
         "LIMIT": _mebibytes(version.server_mib),
@@ -99,17 +99,13 @@ def _dashed(version: MlflowVersion) -> str:
     return version.key.replace(".", "-")
 
 
-def _underscored(version: MlflowVersion) -> str:
-    return version.key.replace(".", "_")
-
-
 def _service(version: MlflowVersion) -> str:
     """In Compose, where the default version is always there."""
     return "mlflow" if version.key == DEFAULT_VERSION else f"mlflow-{_dashed(version)}"
 
 
 def _port(version: MlflowVersion) -> str:
-    return f"${{MLFLOW_{_underscored(version)}_PORT:-{version.port}}}"
+    return f"${{MLFLOW_{version.underscored}_PORT:-{version.port}}}"
 
 
 def _mebibytes(number: int) -> str:
@@ -135,14 +131,14 @@ def _compose_service(version: MlflowVersion) -> str:
         f'    args: {{MLFLOW_VERSION: "{version.key}"}}',
         "  environment:",
         "    <<: *mlflow-variables",
-        f"    MLFLOW_POSTGRES_DB: mlflow_{_underscored(version)}",
+        f"    MLFLOW_POSTGRES_DB: mlflow_{version.underscored}",
         *(f"    {name}: {_quoted(value)}" for name, value in version.variables.items()),
     ]
     return "".join(f"  {line}\n" for line in lines if line) + "\n"
 
 
 def _compose_addresses(version: MlflowVersion) -> str:
-    key = _underscored(version)
+    key = version.underscored
     uri, ui = f"WINE_QUALITY_MLFLOW_URI_{key}", f"WINE_QUALITY_MLFLOW_UI_{key}"
     return (
         f"      {uri}: ${{{uri}:-http://{_service(version)}:5000}}\n"
@@ -151,7 +147,7 @@ def _compose_addresses(version: MlflowVersion) -> str:
 
 
 def _proxied(version: MlflowVersion) -> str:
-    key = _underscored(version)
+    key = version.underscored
     return (
         f"      MLFLOW_{key}_PORT: {_port(version)}\n"
         f"      PROXY_MLFLOW_{key}: {_service(version)}:5000\n"
@@ -163,12 +159,12 @@ def _published(version: MlflowVersion) -> str:
 
 
 def _site(version: MlflowVersion) -> str:
-    name = f"MLFLOW_{_underscored(version)}"
+    name = f"MLFLOW_{version.underscored}"
     return f"{{$PROXY_{name}_SITES}} {{\n\timport site {{${name}_PORT}} {{$PROXY_{name}}}\n}}\n"
 
 
 def _site_variable(version: MlflowVersion) -> str:
-    name = f"MLFLOW_{_underscored(version)}"
+    name = f"MLFLOW_{version.underscored}"
     return f'PROXY_{name}_SITES=$(sites "${name}_PORT")\nexport PROXY_{name}_SITES\n'
 
 
@@ -183,21 +179,21 @@ def _pod(version: MlflowVersion) -> str:
 
 def _cluster_address(version: MlflowVersion) -> str:
     address = f"http://mlflow-{_dashed(version)}:{version.port}"
-    return f"  WINE_QUALITY_MLFLOW_URI_{_underscored(version)}: {address}\n"
+    return f"  WINE_QUALITY_MLFLOW_URI_{version.underscored}: {address}\n"
 
 
 def _cluster_page(version: MlflowVersion) -> str:
-    return f"  WINE_QUALITY_MLFLOW_UI_{_underscored(version)}: http://localhost:{version.port}\n"
+    return f"  WINE_QUALITY_MLFLOW_UI_{version.underscored}: http://localhost:{version.port}\n"
 
 
 _BLOCKS: dict[str, Callable[[MlflowVersion], str]] = {
-    "ports": lambda version: f"MLFLOW_{_underscored(version)}_PORT={version.port}\n",
-    "own_servers": lambda version: f"WINE_QUALITY_MLFLOW_URI_{_underscored(version)}=\n",
+    "ports": lambda version: f"MLFLOW_{version.underscored}_PORT={version.port}\n",
+    "own_servers": lambda version: f"WINE_QUALITY_MLFLOW_URI_{version.underscored}=\n",
     "services": _compose_service,
     "addresses": _compose_addresses,
     "proxied": _proxied,
     "published": _published,
-    "databases": lambda version: f"    ('mlflow_{_underscored(version)}', :'mlflow_user'),\n",
+    "databases": lambda version: f"    ('mlflow_{version.underscored}', :'mlflow_user'),\n",
     "sites": _site,
     "site_variables": _site_variable,
     "pods": _pod,

@@ -51,6 +51,11 @@ class MlflowVersion:
     server_mib: int = 1024
 
     @property
+    def underscored(self) -> str:
+        """``2_1_1``: in names of variables and databases."""
+        return self.key.replace(".", "_")
+
+    @property
     def lock_file(self) -> Path:
         return LOCK_FILES / f"mlflow-{self.key}.txt"
 

@@ -15,7 +15,7 @@ from wine_quality.stack.postgres import PostgresServer
 from wine_quality.stack.proxy import proxy_service, public_url
 from wine_quality.stack.service import Service
 from wine_quality.stack.settings import choose_port, is_loopback
-from wine_quality.stack.tracking import mlflow_service, underscored
+from wine_quality.stack.tracking import mlflow_service
 from wine_quality.tracking.servers.addresses import ui_variable, uri_variable
 
 _LOCAL = "127.0.0.1"
@@ -75,7 +75,7 @@ class Platform:
         for version in versions:
             uri, shown = self._settings[uri_variable(version.key)], None
             if not uri:
-                name, wanted = f"mlflow-{version.key}", f"MLFLOW_{underscored(version)}_PORT"
+                name, wanted = f"mlflow-{version.key}", f"MLFLOW_{version.underscored}_PORT"
                 port = self._port(name, wanted, self._settings["BIND_ADDRESS"])
                 after = ("buckets", *self._named("databases"))
                 folder = self.folder / name

@@ -9,7 +9,7 @@ from pathlib import Path
 from wine_quality.environments.mlflow_versions import MLFLOW_VERSIONS
 from wine_quality.stack.service import Service, port_answers, with_home
 from wine_quality.stack.settings import FOLDER, StackError
-from wine_quality.stack.tracking import reached, underscored
+from wine_quality.stack.tracking import reached
 
 _SERVE = FOLDER / "proxy" / "serve.sh"
 _NOBODY = "127.0.0.1:9"
@@ -43,7 +43,7 @@ def proxy_service(
             "password, so other machines reach them through a proxy only. Install Caddy (Debian: "
             "apt-get install caddy), or set BIND_ADDRESS=127.0.0.1."
         )
-    names = ["DAGSTER", *(f"MLFLOW_{underscored(each)}" for each in MLFLOW_VERSIONS.values())]
+    names = ["DAGSTER", *(f"MLFLOW_{each.underscored}" for each in MLFLOW_VERSIONS.values())]
     variables = {
         **{name: settings[name] for name in _FROM_SETTINGS},
         **{f"{name}_PORT": settings[f"{name}_PORT"] for name in names},

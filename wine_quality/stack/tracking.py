@@ -24,11 +24,6 @@ _FROM_SETTINGS = (
 )
 
 
-def underscored(version: MlflowVersion) -> str:
-    """``2_1_1``: in names of variables and databases."""
-    return version.key.replace(".", "_")
-
-
 def mlflow_service(
     version: MlflowVersion,
     folder: Path,
@@ -45,7 +40,7 @@ def mlflow_service(
         **version.variables,
         "POSTGRES_HOST": settings["POSTGRES_HOST"],
         "POSTGRES_PORT": settings["POSTGRES_PORT"],
-        "MLFLOW_POSTGRES_DB": f"mlflow_{underscored(version)}",
+        "MLFLOW_POSTGRES_DB": f"mlflow_{version.underscored}",
         "MLFLOW_HOST": listens,
         "MLFLOW_PORT": str(port),
         **guard_variables(version, settings),

@@ -102,6 +102,18 @@ ATTACKS = [
         "tracking_uri|WINE_QUALITY_ALLOWED_TRACKING_URIS",
     ),
     Attack(
+        "registry_uri: another server",
+        lambda w: resource("mlflow", registry_uri=f"http://{w.host}:{w.http.port}"),
+        "WINE_QUALITY_ALLOWED_TRACKING_URIS",
+        versions=EVERY,
+        is_quick=True,
+    ),
+    Attack(
+        "registry_uri: two hosts to two parsers (\\@)",
+        lambda w: resource("mlflow", registry_uri=f"http://{w.host}:{w.http.port}\\@{w.mlflow}"),
+        "registry_uri|WINE_QUALITY_ALLOWED_TRACKING_URIS",
+    ),
+    Attack(
         "{env: …}: a password as the name of an experiment",
         lambda w: resource("mlflow", experiment_name={"env": "WINE_QUALITY_ASSETS_SECRET"}),
         "WINE_QUALITY_ALLOWED_CONFIG_VARIABLES",

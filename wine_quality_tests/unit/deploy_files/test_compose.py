@@ -27,7 +27,6 @@ from wine_quality.stack.health import main as health
 from wine_quality.stack.platform import Platform
 from wine_quality.stack.service import Service, base_variables
 from wine_quality.stack.settings import EXAMPLE, FOLDER, SECRETS, read_file
-from wine_quality.stack.tracking import underscored
 from wine_quality_tests.support.servers import free_port
 
 MLOPS = FOLDER / "MLOps.yml"
@@ -377,7 +376,7 @@ def test_ports_are_those_of_the_settings(services):
     proxied = {"DAGSTER": ("dagster-webserver", _after(services["dagster-webserver"], "-p"))}
     for version in MLFLOW_VERSIONS.values():
         name = NAMES[f"mlflow-{version.key}"]
-        proxied[f"MLFLOW_{underscored(version)}"] = (
+        proxied[f"MLFLOW_{version.underscored}"] = (
             name,
             services[name]["environment"]["MLFLOW_PORT"],
         )
@@ -402,7 +401,7 @@ def test_ports_are_those_of_the_settings(services):
 def test_addresses_are_services_of_this_file(services):
     code = services["dagster-code"]["environment"]
     for version in MLFLOW_VERSIONS.values():
-        name, suffix = NAMES[f"mlflow-{version.key}"], underscored(version)
+        name, suffix = NAMES[f"mlflow-{version.key}"], version.underscored
         inside = services[name]["environment"]["MLFLOW_PORT"]
         assert code[f"WINE_QUALITY_MLFLOW_URI_{suffix}"] == f"http://{name}:{inside}"
         outside = services["proxy"]["environment"][f"MLFLOW_{suffix}_PORT"]
