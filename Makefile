@@ -13,7 +13,7 @@ PICKED_TESTS = $(if $(wildcard $(firstword $(subst ::, ,$(T)))),$(T),-k "$(T)")
 ROOT := $(or $(WINE_QUALITY_ENVIRONMENTS),.venvs)
 BIN := "$(ROOT)/mlflow-3/bin"
 EXAMPLE ?= churn
-EXAMPLE_HOME ?= $(CURDIR)/.wine_quality/examples/$(EXAMPLE)
+EXAMPLE_HOME = $(or $(WINE_QUALITY_HOME),$(CURDIR)/.wine_quality/examples/$(EXAMPLE))
 PICKED = $(if $(MLFLOW),--mlflow $(MLFLOW))
 # The version that will run, as far as make knows; a command builds what its file names.
 BUILT = $(or $(MLFLOW),$(WINE_QUALITY_MLFLOW),3)
@@ -23,9 +23,11 @@ JAVA = $(shell command -v java)
 
 # Which targets take which variable. Any other on make's command line would be dropped in silence:
 # `make up ARGS="--port 5005"` once started the UI on another port than the one asked for.
-ARGS_FOR = run sweep promote rollback deploy serve image trust metrics forget retention gc up stack \
+ARGS_FOR = run example sweep promote rollback deploy serve image trust metrics forget retention gc up stack \
   backup restore test quick chaos attack bench bench-scale fuzz
-MLFLOW_FOR = env run sweep promote rollback deploy serve image trust metrics retention up spark
+MLFLOW_FOR = env run example sweep promote rollback deploy serve image trust metrics retention up \
+  spark
+EXAMPLE_FOR = example
 VERSION_FOR = promote rollback serve deploy image trust add-mlflow
 VERSIONS_FOR = stack
 PORT_FOR = up serve

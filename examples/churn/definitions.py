@@ -13,6 +13,7 @@ from wine_quality.tracking_api import (
     LoggedMetrics,
     Metric,
     MlflowTracking,
+    PlainIOManager,
     RegisteredVersion,
     TrackedModel,
     TrackedRun,
@@ -107,6 +108,7 @@ defs = dg.Definitions.merge(
     dg.Definitions(
         assets=[customers, churn_model, churn_metrics, churn_version, churn_champion],
         jobs=[dg.define_asset_job("churn")],
+        resources={"io_manager": PlainIOManager()},
     ),
     mlflow.definitions(),
 )

@@ -4,6 +4,7 @@ Imports ``tracking``, ``execution`` and ``environments``, and nothing of the win
 set or model family.
 """
 
+from wine_quality.tracking_api.io_manager import PlainIOManager
 from wine_quality.tracking_api.metric import Metric
 from wine_quality.tracking_api.project import SKLEARN_TREES, MlflowTracking
 from wine_quality.tracking_api.run import TrackedRun
@@ -20,6 +21,7 @@ __all__ = [
     "LoggedMetrics",
     "Metric",
     "MlflowTracking",
+    "PlainIOManager",
     "RegisteredVersion",
     "TrackedModel",
     "TrackedRun",

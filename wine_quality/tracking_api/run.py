@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from wine_quality.tracking.tracker import Tracker
     from wine_quality.tracking_api.project import MlflowTracking
 
+_EXPERIMENT_VARIABLE = "MLFLOW_EXPERIMENT_ID"
 _current: ContextVar[TrackedRun | None] = ContextVar("tracked_run", default=None)
 
 
@@ -266,6 +268,7 @@ class TrackedRun:
     @contextmanager
     def as_current(self) -> Iterator[None]:
         """What ``current`` returns meanwhile; at the end its links and figures are shown."""
+        _make_experiment_active(self.tracker)
         token, of_tracker = _current.set(self), running_tracker.set(self.tracker)
         try:
             yield
@@ -275,3 +278,19 @@ class TrackedRun:
         links = {CLIENT_METADATA: self.tracker.client_version, "mlflow_run": mlflow_link(self.url)}
         if len(self._context.selected_output_names) == 1:
             self._context.add_output_metadata({**links, **self._metadata})
+
+
+def _make_experiment_active(tracker: Tracker) -> None:
+    """For runs that the asset starts below its own by MLflow's calls: ``start_run(nested=True)``
+    puts them into the active experiment, not into that of the run above.
+
+    MLflow 3 notes it in the environment too, where a later run would find it.
+    """
+    import mlflow
+
+    before = os.environ.get(_EXPERIMENT_VARIABLE)
+    mlflow.set_experiment(experiment_id=tracker.experiment_id)
+    if before is None:
+        os.environ.pop(_EXPERIMENT_VARIABLE, None)
+    else:
+        os.environ[_EXPERIMENT_VARIABLE] = before
