@@ -23,8 +23,8 @@ JAVA = $(shell command -v java)
 
 # Which targets take which variable. Any other on make's command line would be dropped in silence:
 # `make up ARGS="--port 5005"` once started the UI on another port than the one asked for.
-ARGS_FOR = run example sweep promote rollback deploy serve image trust metrics forget retention gc up stack \
-  backup restore test quick chaos attack bench bench-scale fuzz
+ARGS_FOR = run example sweep promote rollback deploy serve image trust metrics compare forget retention gc up stack \
+  backup restore upgrade test quick chaos attack bench bench-scale fuzz
 MLFLOW_FOR = env run example sweep promote rollback deploy serve image trust metrics retention up \
   spark
 EXAMPLE_FOR = example
@@ -34,9 +34,11 @@ PORT_FOR = up serve
 MLFLOW_PORT_FOR = up
 DO_FOR = metrics
 FILE_FOR = forget
-FROM_FOR = restore
-TO_FOR = backup
+FROM_FOR = restore upgrade
+TO_FOR = backup upgrade
 T_FOR = test
+RUNS_FOR = compare
+OUT_FOR = compare
 CELLS_FOR = faults
 MINUTES_FOR = chaos
 JOBS_FOR = test quick
@@ -50,7 +52,7 @@ $(foreach name,$(filter-out PYTHON JAVA WINE_QUALITY_%,$(GIVEN)),$(foreach targe
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help env envs devenvs run example sweep promote rollback deploy serve image trust metrics forget retention gc backup restore up spark stack stack-down stack-env versions add-mlflow test quick lint audit sbom bench bench-scale fuzz reference docs docs-serve file-matrix attack faults kills orders chaos screenshots browser clean
+.PHONY: help env envs devenvs run example sweep promote rollback deploy serve image trust metrics compare forget retention gc backup restore upgrade up spark stack stack-down stack-env versions add-mlflow test quick lint audit sbom bench bench-scale fuzz reference docs docs-serve file-matrix attack faults kills orders chaos screenshots browser clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -88,6 +90,9 @@ trust: env ## sign VERSION=champion, a number or all, of before there were signa
 metrics: env ## the metrics history: DO=status, upgrade or backfill (MLFLOW=… names the registry)
 	@$(BIN)/python -m wine_quality metrics $(or $(DO),status) $(PICKED) $(ARGS)
 
+compare: env ## runs of several MLflow versions side by side, and as a page (RUNS="…", OUT=compare.html)
+	@$(BIN)/python -m wine_quality compare $(if $(RUNS),"$(RUNS)") $(if $(OUT),--out "$(OUT)") $(ARGS)
+
 forget: env ## list the files that runs may train on, or forget FILE=… (key, name or URL)
 	@$(BIN)/python -m wine_quality forget $(if $(FILE),"$(FILE)") $(ARGS)
 
@@ -120,6 +125,10 @@ backup: ## copy the stack's databases and buckets TO=folder, also while it runs
 restore: ## bring them back FROM=folder into a stopped, empty stack (ARGS=--overwrite: any)
 	@$(BUILD) --stack 3
 	@$(BIN)/python -m wine_quality restore "$(FROM)" $(ARGS)
+
+upgrade: ## take a version's store over to a newer MLflow: FROM=1.26 TO=3, a dry run (ARGS=--apply)
+	@$(BUILD) $(if $(findstring stack,$(ARGS)),--stack) $(sort 3 $(FROM) $(TO))
+	@$(BIN)/python -m wine_quality upgrade $(or $(FROM),"") $(or $(TO),"") $(ARGS)
 
 stack-env: ## make deploy/docker-compose/.env with random secrets
 	@$(BUILD) --stack 3

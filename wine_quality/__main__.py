@@ -137,6 +137,16 @@ def parser() -> argparse.ArgumentParser:
     for command in (run, sweep, promote, rollback, deploy, retention):
         command.add_argument("--config", help="YAML file of run config; options win over it")
         command.add_argument("--verbose", action="store_true", help="Dagster's whole log")
+    compare = commands.add_parser("compare", help="runs of several MLflow versions side by side")
+    compare.add_argument(
+        "runs", nargs="*", help="ids in MLflow or Dagster, VERSION:ID or links; none: the best ones"
+    )
+    compare.add_argument("--out", help="the HTML page ($WINE_QUALITY_HOME/compare.html)")
+    compare.add_argument("--json", action="store_true", help="print JSON in place of the table")
+    compare.add_argument("--experiment", help="of the best runs (wine_quality_experiment1)")
+    compare.add_argument(
+        "--tracking-uri", action="append", help="a further server; may be repeated"
+    )
     forget = commands.add_parser("forget", help="list the files remembered, or forget one")
     forget.add_argument("file", nargs="?", help="its key, name or URL; without it: list them")
     up = commands.add_parser("up", help="start the Dagster and MLflow UIs; Ctrl-C stops both")
@@ -153,6 +163,21 @@ def parser() -> argparse.ArgumentParser:
     restore = commands.add_parser("restore", help="bring a backup into a stack that is stopped")
     restore.add_argument("folder", help="what `backup` has written")
     restore.add_argument("--overwrite", action="store_true", help="replace all that is there")
+    upgrade = commands.add_parser(
+        "upgrade", help="take a version's store over to a newer version; without --apply: a dry run"
+    )
+    upgrade.add_argument("source", choices=list(MLFLOW_VERSIONS), help="MLflow version that has it")
+    upgrade.add_argument("target", choices=list(MLFLOW_VERSIONS), help="MLflow version to get it")
+    upgrade.add_argument("--apply", action="store_true", help="do it, on a copy; else: only show")
+    upgrade.add_argument(
+        "--store", choices=["embedded", "stack"], default="embedded", help="which one (embedded)"
+    )
+    upgrade.add_argument(
+        "--with-open-runs", action="store_true", help="also while MLflow runs are under way"
+    )
+    upgrade.add_argument(
+        "--accept-differences", action="store_true", help="also where a model predicts otherwise"
+    )
     stack.add_argument("--quietly", action="store_true", help=argparse.SUPPRESS)
     for command in (
         run,
@@ -193,6 +218,10 @@ def main(arguments: list[str] | None = None) -> int:
         from wine_quality.cli.backup import backup
 
         return backup(options)
+    if options.command == "upgrade":
+        from wine_quality.cli.upgrade import upgrade
+
+        return upgrade(options)
     if options.command == "gc":
         from wine_quality.cli.gc import gc
 
@@ -201,6 +230,10 @@ def main(arguments: list[str] | None = None) -> int:
         from wine_quality.cli.forget import forget
 
         return forget(options.file)
+    if options.command == "compare":
+        from wine_quality.cli.compare import compare
+
+        return compare(options)
     if options.command == "metrics":
         from wine_quality.cli.metrics import metrics
 

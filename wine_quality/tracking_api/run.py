@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from wine_quality.tracking.tracker import Tracker
     from wine_quality.tracking_api.project import MlflowTracking
 
-_EXPERIMENT_VARIABLE = "MLFLOW_EXPERIMENT_ID"
+_EXPERIMENT_VARIABLES = ("MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME")
 _current: ContextVar[TrackedRun | None] = ContextVar("tracked_run", default=None)
 
 
@@ -268,10 +268,10 @@ class TrackedRun:
     @contextmanager
     def as_current(self) -> Iterator[None]:
         """What ``current`` returns meanwhile; at the end its links and figures are shown."""
-        _make_experiment_active(self.tracker)
         token, of_tracker = _current.set(self), running_tracker.set(self.tracker)
         try:
-            yield
+            with _active_experiment(self.tracker):
+                yield
         finally:
             _current.reset(token)
             running_tracker.reset(of_tracker)
@@ -280,17 +280,16 @@ class TrackedRun:
             self._context.add_output_metadata({**links, **self._metadata})
 
 
-def _make_experiment_active(tracker: Tracker) -> None:
+@contextmanager
+def _active_experiment(tracker: Tracker) -> Iterator[None]:
     """For runs that the asset starts below its own by MLflow's calls: ``start_run(nested=True)``
-    puts them into the active experiment, not into that of the run above.
-
-    MLflow 3 notes it in the environment too, where a later run would find it.
-    """
-    import mlflow
-
-    before = os.environ.get(_EXPERIMENT_VARIABLE)
-    mlflow.set_experiment(experiment_id=tracker.experiment_id)
-    if before is None:
-        os.environ.pop(_EXPERIMENT_VARIABLE, None)
-    else:
-        os.environ[_EXPERIMENT_VARIABLE] = before
+    puts them into the active experiment, not into that of the run above."""
+    before = {name: os.environ.pop(name, None) for name in _EXPERIMENT_VARIABLES}
+    os.environ[_EXPERIMENT_VARIABLES[0]] = str(tracker.experiment_id)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value

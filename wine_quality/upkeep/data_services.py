@@ -128,6 +128,12 @@ def running(say: Callable[[str], None]) -> Iterator[DataServices]:
             server.close()
 
 
+def is_up() -> bool:
+    """Whether the stack runs, or PostgreSQL and S3 of it for another command."""
+    with _lock() as free:
+        return not free
+
+
 @contextmanager
 def stopped(say: Callable[[str], None]) -> Iterator[DataServices]:
     """Started here, for nobody else.

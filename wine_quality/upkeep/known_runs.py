@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from wine_quality.upkeep.mlflow_tables import columns, rows, tables
 from wine_quality.upkeep.old_runs import RETIRED_TAG
 
 _RUNS = f"""
@@ -47,18 +48,22 @@ class Known:
 
         One without MLflow's tables, whose server was never started, adds nothing.
         """
-        tables = _tables(connection)
-        if "runs" not in tables:
+        there = tables(connection)
+        if "runs" not in there:
             return
-        for run, stage, retired in _rows(connection, _RUNS):
+        for run, stage, retired in rows(connection, _RUNS):
             gone = stage == "deleted" and retired is not None
-            self.runs[run] = datetime.fromisoformat(retired).timestamp() if gone else None
-        if "logged_models" in tables:
-            for model, run in _rows(connection, _MODELS):
+            when = datetime.fromisoformat(retired).timestamp() if gone else None
+            if run in self.runs:
+                # `make upgrade` took it over: it is in two databases, and either may need it.
+                when = _later(when, self.runs[run])
+            self.runs[run] = when
+        if "logged_models" in there:
+            for model, run in rows(connection, _MODELS):
                 self.models[model] = run or ""
-        columns = _columns(connection, "model_versions")
-        where = "storage_location" if "storage_location" in columns else "NULL"
-        for run, *places in _rows(connection, _VERSIONS.format(where=where)):
+        known = columns(connection, "model_versions")
+        where = "storage_location" if "storage_location" in known else "NULL"
+        for run, *places in rows(connection, _VERSIONS.format(where=where)):
             said = " ".join(filter(None, places))
             self.held_runs.update(_RUN_ID.findall(said), [run] if run else [])
             self.held_models.update(_MODEL_ID.findall(said))
@@ -70,31 +75,5 @@ class Known:
         return retired is not None and retired < before and run not in self.held_runs
 
 
-def _rows(connection: Any, query: str) -> list[tuple[Any, ...]]:
-    cursor = connection.cursor()
-    try:
-        cursor.execute(query)
-        return cursor.fetchall()
-    finally:
-        cursor.close()
-
-
-def _is_sqlite(connection: Any) -> bool:
-    return type(connection).__module__ == "sqlite3"
-
-
-def _tables(connection: Any) -> set[str]:
-    query = "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
-    if _is_sqlite(connection):
-        query = "SELECT name FROM sqlite_master WHERE type = 'table'"
-    return {name for (name,) in _rows(connection, query)}
-
-
-def _columns(connection: Any, table: str) -> set[str]:
-    query = (
-        "SELECT column_name FROM information_schema.columns "
-        f"WHERE table_schema = 'public' AND table_name = '{table}'"
-    )
-    if _is_sqlite(connection):
-        query = f"SELECT name FROM pragma_table_info('{table}')"
-    return {name for (name,) in _rows(connection, query)}
+def _later(one: float | None, other: float | None) -> float | None:
+    return None if one is None or other is None else max(one, other)

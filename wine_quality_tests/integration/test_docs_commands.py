@@ -26,6 +26,7 @@ BY_OTHERS = {
     r"make (test|quick|devenvs|lint)\b.*|pre-commit .*": "it is what runs this",
     r"make up|make stack(-down)?\b.*": "ui/ and integration/test_stack.py start them",
     r"make (backup|restore) .*": "integration/test_backup.py, on a stack",
+    r"make upgrade .*": "integration/test_upgrade.py, between stores that it makes",
     r"make (stack-env|image)|(docker|podman).*|cd deploy/docker-compose": "it needs an engine",
     r"make add-mlflow .*|make run MLFLOW=2\.22\.5|cd deploy/requirements|uv pip .*|git pull": (
         "it needs a network"
@@ -34,6 +35,7 @@ BY_OTHERS = {
         "integration/test_spark_pass.py and test_streamed_runs.py, with a bucket of their own"
     ),
     r"make serve .*": "integration/test_serving.py",
+    r"make compare.*": "integration/test_compare.py",
     r"cp cellar-2026-11\.csv arriving/.*|mkdir arriving|.*PLACE=\$PWD/arriving.* make up": (
         "the tutorial's, which is run here, is the same"
     ),

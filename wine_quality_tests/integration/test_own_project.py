@@ -21,7 +21,7 @@ from wine_quality_tests.support.servers import MlflowServer
 
 pytestmark = pytest.mark.slow
 
-CHURN = PROJECT_ROOT / "examples" / "churn" / "definitions.py"
+EXAMPLES = PROJECT_ROOT / "examples"
 OWN_NAMES = re.compile(r"wine[_-]quality", re.IGNORECASE)
 """The package's: its tags, variables and modules begin with it."""
 OF_WINE = re.compile(r"wine|elastic_?net|alcohol", re.IGNORECASE)
@@ -40,24 +40,33 @@ def instance(home, monkeypatch) -> Iterator[DagsterInstance]:
 
 
 class Project:
-    """Runs of the churn project in one instance, tracked on one server under names of its own."""
+    """Runs of an example in one instance, tracked on one server under names of its own."""
 
-    def __init__(self, instance: DagsterInstance, server: MlflowServer, key: str) -> None:
-        self.instance, self.server, self.key = instance, server, key
-        self.name = f"churn-{uuid.uuid4().hex[:8]}"
-        repository = ReconstructableRepository.for_file(str(CHURN), "defs", str(CHURN.parent))
-        self.job = repository.get_reconstructable_job("churn")
+    def __init__(self, instance: DagsterInstance, server: MlflowServer, example: str) -> None:
+        self.instance, self.server = instance, server
+        self.name = f"{example}-{uuid.uuid4().hex[:8]}"
+        self.file = EXAMPLES / example / "definitions.py"
+        repository = ReconstructableRepository.for_file(
+            str(self.file), "defs", str(self.file.parent)
+        )
+        self.job = repository.get_reconstructable_job(example)
 
-    def run(self, trees: int, assets: list[str] | None = None, version: str | None = None) -> Any:
+    def run(
+        self,
+        version: str | None = None,
+        ops: dict[str, Any] | None = None,
+        assets: list[str] | None = None,
+    ) -> DagsterRun:
         tracking = {
             "tracking_uri": self.server.uri,
             "experiment_name": self.name,
             "registered_model_name": self.name,
             **({"version": version} if version else {}),
         }
-        config: dict[str, Any] = {"resources": {"mlflow": {"config": tracking}}}
-        if not assets:
-            config["ops"] = {"churn_model": {"config": {"trees": trees}}}
+        config = {
+            "resources": {"mlflow": {"config": tracking}},
+            "ops": {name: {"config": given} for name, given in (ops or {}).items()},
+        }
         selection = _keys(assets) if assets else None
         job = self.job.get_subset(asset_selection=selection) if selection else self.job
         result = execute_job(job, self.instance, run_config=config)
@@ -101,7 +110,7 @@ def seen_by_adopter(project: Project, runs: list[DagsterRun]) -> str:
             for entry in logged
             if (made := entry.asset_materialization) is not None
         ]
-    definitions = load_python_file(str(CHURN), str(CHURN.parent)).defs
+    definitions = load_python_file(str(project.file), str(project.file.parent)).defs
     snapshot = RepositorySnap.from_def(definitions.get_repository_def())
     text = json.dumps(parts) + serialize_value(snapshot)
     return OWN_NAMES.sub("", text.replace(str(PROJECT_ROOT), ""))
@@ -111,10 +120,10 @@ def test_churn_is_trained_measured_registered_and_challenges(
     instance, mlflow_version, mlflow_server
 ):
     server = mlflow_server(mlflow_version)
-    project = Project(instance, server, mlflow_version.key)
-    poor = project.run(2, version=mlflow_version.key)
+    key, project = mlflow_version.key, Project(instance, server, "churn")
+    poor = project.run(key, {"churn_model": {"trees": 2}})
     assert server.holder(project.name, "champion") == "1"
-    good = project.run(40, version=mlflow_version.key)
+    good = project.run(key, {"churn_model": {"trees": 40}})
 
     assert server.statuses(project.name) == ["FINISHED", "FINISHED"]
     before, after = (metrics(project.mlflow_run(run)) for run in (poor, good))
@@ -123,13 +132,29 @@ def test_churn_is_trained_measured_registered_and_challenges(
     assert server.holder(project.name, "champion") == "2"
     [newer] = [one for one in server.versions(project.name) if one["version"] == "2"]
     assert newer["run_id"] == project.mlflow_run(good)["info"]["run_id"]
-    assert good.tags["mlflow/version"] == mlflow_version.key
+    assert good.tags["mlflow/version"] == key
     found = OF_WINE.search(text := seen_by_adopter(project, [poor, good]))
     assert found is None, text[found.start() - 100 : found.end() + 100]
 
-    if mlflow_version.key == "2.1.1":
+    if key == "2.1.1":
         # No version in run config: what follows goes on with the model's version, and its run.
-        part = project.run(40, FOLLOWING)
+        part = project.run(assets=FOLLOWING)
         assert part.tags["mlflow/version"] == "2.1.1"
         assert len(server.runs(project.name)) == len(server.versions(project.name)) == 2
         assert server.statuses(project.name) == ["FINISHED", "FINISHED"]
+
+
+def test_diabetes_has_its_search_below_the_run_of_the_training(
+    instance, mlflow_version, mlflow_server
+):
+    """Nested runs by MLflow's own calls: in the experiment of their parent, and ended."""
+    project = Project(instance, mlflow_server(mlflow_version), "diabetes")
+    run = project.run(mlflow_version.key, {"diabetes_model": {"alphas": [1.0, 10.0]}})
+    parent, runs = project.mlflow_run(run), project.server.runs(project.name)
+    assert 50 < metrics(parent)["rmse"] < 60
+    above = [tags(one["data"]).get("mlflow.parentRunId") for one in runs]
+    assert sorted(above, key=str) == sorted([None, *2 * [parent["info"]["run_id"]]], key=str)
+    children = [one for one, holder in zip(runs, above, strict=True) if holder]
+    assert all("cv_rmse" in metrics(one) for one in children)
+    assert set(project.server.statuses(project.name)) == {"FINISHED"}
+    assert project.server.holder(project.name, "champion") == "1"

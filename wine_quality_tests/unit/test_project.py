@@ -97,3 +97,5 @@ def test_the_version_is_that_of_the_package():
     import wine_quality
 
     assert project()["version"] == wine_quality.__version__
+    newest = re.search(r"^## (\S+)", (PROJECT_ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert newest and newest[1] == wine_quality.__version__

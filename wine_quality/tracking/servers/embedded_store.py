@@ -48,7 +48,7 @@ def prepare(key: str) -> None:
         return
     folder = embedded_store(key)
     folder.mkdir(parents=True, exist_ok=True)
-    with _alone(folder):
+    with alone(folder):
         database = folder / DATABASE
         if not _is_made(database):
             _make(database)
@@ -97,7 +97,7 @@ def _remove(database: Path, table: str) -> None:
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def alone(folder: Path) -> Iterator[None]:
     """While no other process prepares this store."""
     with (folder / ".preparing.lock").open("w") as guard:
         fcntl.flock(guard, fcntl.LOCK_EX)

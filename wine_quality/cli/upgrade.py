@@ -1,0 +1,146 @@
+"""``make upgrade FROM=1.26 TO=3``: a version's store, taken over to a newer one."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from wine_quality.environments.build import require_built
+from wine_quality.environments.mlflow_versions import EnvironmentMissingError, get_version
+from wine_quality.paths import (
+    CheckoutMissingError,
+    dagster_home_in_use,
+    embedded_store,
+    home,
+    require_checkout,
+)
+from wine_quality.stack.platform import stack_folder
+from wine_quality.tracking.servers.embedded_store import DATABASE
+
+if TYPE_CHECKING:
+    from wine_quality.upgrades.place import Place
+
+BAD_USE = 2
+
+
+def upgrade(options: argparse.Namespace) -> int:
+    """0 when it is done, or a dry run found nothing in the way; 1 when not, 2 on bad use."""
+    from wine_quality.stack.settings import StackError
+    from wine_quality.upgrades.errors import UpgradeError
+    from wine_quality.upgrades.plan import require_newer
+
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        source, target = get_version(options.source), get_version(options.target)
+        require_newer(source, target)
+        for version in (source, target):
+            require_built(version)
+    except (ValueError, EnvironmentMissingError, UpgradeError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return BAD_USE
+    try:
+        return _upgrade(options)
+    except (UpgradeError, StackError, CheckoutMissingError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\ninterrupted: the same command goes on from here", file=sys.stderr)
+        return 130
+
+
+def _upgrade(options: argparse.Namespace) -> int:
+    from wine_quality.upgrades.plan import make_plan
+    from wine_quality.upgrades.progress import only_upgrade
+    from wine_quality.upgrades.report import REPORT, plan_lines, report_lines
+    from wine_quality.upgrades.upgrade import Upgrade, was_finished
+
+    everything = home() / "upgrades"
+    folder = everything / f"{options.store}-{options.source}-to-{options.target}"
+    with only_upgrade(everything), _place(options, folder) as place:
+        plan = make_plan(place, options.with_open_runs)
+        done = was_finished(place, folder)
+        if done and place.target_database() is not None:
+            _say(f"It was done before; what came of it: {folder / REPORT}.")
+            if options.apply:
+                return 0
+        _say("\n".join(plan_lines(place, plan)))
+        if not options.apply:
+            _say("\nA dry run: nothing was changed. ARGS=--apply does it, on a copy.")
+            return 1 if plan.obstacles else 0
+        if plan.obstacles:
+            print("error: nothing was changed, see above", file=sys.stderr)
+            return 1
+        if done:  # and its store was removed or moved away since
+            (folder / "progress.json").unlink()
+        _say("")
+        doing = Upgrade(place, folder, _say, options.accept_differences)
+        report, file = doing.carry_out()
+        _say("\n".join(report_lines(report, file)))
+    return 0
+
+
+@contextmanager
+def _place(options: argparse.Namespace, folder: Path) -> Iterator[Place]:
+    """The stores, which nobody else opens meanwhile."""
+    pick = _of_stack if options.store == "stack" else _embedded
+    with pick(options, folder) as place:
+        yield place
+
+
+@contextmanager
+def _of_stack(options: argparse.Namespace, folder: Path) -> Iterator[Place]:
+    from wine_quality.upgrades.errors import UpgradeError
+    from wine_quality.upgrades.stack_databases import StackDatabases
+    from wine_quality.upkeep import data_services
+
+    require_checkout("upgrade")
+    if not (stack_folder() / "postgres").exists():
+        raise UpgradeError(f"there is no stack in {home()}.")
+    source, target = get_version(options.source), get_version(options.target)
+    # A dry run looks at a stack that is up, too.
+    is_up = data_services.is_up()
+    opened = data_services.stopped if options.apply else data_services.running
+    with opened(_quiet) as services, data_services.only_upkeep():
+        yield StackDatabases(source, target, folder, services, is_up)
+
+
+@contextmanager
+def _embedded(options: argparse.Namespace, folder: Path) -> Iterator[Place]:
+    from wine_quality.up.lock import AlreadyUpError, only_one
+    from wine_quality.upgrades.embedded import EmbeddedStores
+    from wine_quality.upgrades.errors import UpgradeError
+
+    source, target = get_version(options.source), get_version(options.target)
+    database = embedded_store(source.key) / DATABASE
+    if not database.exists():
+        stack = (
+            ", but a stack: ARGS=--store=stack" if (stack_folder() / "postgres").exists() else ""
+        )
+        raise UpgradeError(f"there is no embedded store of MLflow {source.key} in {home()}{stack}.")
+    stores = EmbeddedStores(source, target, folder)
+    try:
+        with only_one([home(), dagster_home_in_use()]):
+            if not options.apply:
+                yield stores
+                return
+            with stores.kept_from_others():
+                yield stores
+    except AlreadyUpError as error:
+        raise UpgradeError(str(error)) from None
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+def _quiet(line: str) -> None:
+    """Of PostgreSQL and S3, which are started for a while, nothing is said."""
+
+
+def _interrupt(*_: object) -> NoReturn:
+    raise KeyboardInterrupt

@@ -1,0 +1,9 @@
+"""The error of this package."""
+
+from __future__ import annotations
+
+from wine_quality.escaping import ShownError
+
+
+class UpgradeError(ShownError, RuntimeError):
+    """The upgrade cannot go on; the message says why and what to do. Nothing was put in place."""

@@ -1,0 +1,80 @@
+"""Asks ``probe`` in the environment of a version."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from wine_quality.environments.mlflow_versions import MlflowVersion
+from wine_quality.paths import PROJECT_ROOT
+from wine_quality.tracking.registry.loadable import VARIABLE as LOADABLE_FORMATS
+from wine_quality.tracking.registry.loadable import loadable_formats
+from wine_quality.upgrades.errors import UpgradeError
+from wine_quality.upgrades.probe import PREFIX
+
+_OF_SERVERS = ("MLFLOW_", "WINE_QUALITY_MLFLOW_")
+_QUOTED = 1500
+
+
+def ask(
+    version: MlflowVersion,
+    action: str,
+    question: Mapping[str, Any],
+    log: Path,
+    variables: Mapping[str, str] | None = None,
+) -> Iterator[dict[str, Any]]:
+    """The answers of one action, as they come.
+
+    Args:
+        log: Gets what it writes on stderr.
+        variables: Of its environment, besides this process's own.
+
+    Raises:
+        UpgradeError: it failed; quotes the end of the log.
+    """
+    command = [str(version.require_python()), "-W", "ignore", "-m", "wine_quality.upgrades.probe"]
+    with log.open("ab") as errors:
+        process = subprocess.Popen(
+            [*command, action],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            encoding="utf-8",
+            env=version.process_variables({**_variables(), **(variables or {})}),
+            cwd=PROJECT_ROOT,
+        )
+    assert process.stdin is not None and process.stdout is not None
+    try:
+        with process.stdin:
+            process.stdin.write(json.dumps({"version": version.key, **question}))
+        for line in process.stdout:
+            if line.startswith(PREFIX):
+                yield json.loads(line.removeprefix(PREFIX))
+        code = process.wait()
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+    if code != 0:
+        end = log.read_text(errors="replace").strip()[-_QUOTED:]
+        raise UpgradeError(f"MLflow {version.key} failed ({action}). The end of {log}: {end}")
+
+
+def formats_of(source: MlflowVersion, target: MlflowVersion) -> dict[str, str]:
+    """The variable by which the target's process may load what the source's may: signed versions
+    are of this pipeline, whichever format they have. One that was set stays."""
+    if os.environ.get(LOADABLE_FORMATS):
+        return {}
+    formats = loadable_formats(source.key, "skops") | loadable_formats(target.key, "skops")
+    return {LOADABLE_FORMATS: ",".join(sorted(formats))}
+
+
+def _variables() -> dict[str, str]:
+    """Without those that name another server."""
+    kept = {name: text for name, text in os.environ.items() if not name.startswith(_OF_SERVERS)}
+    return {**kept, "PYTHONPATH": str(PROJECT_ROOT), "PYTHONUTF8": "1"}

@@ -1,0 +1,73 @@
+"""What an upgrade needs of a place that MLflow's stores are in: a home, or the local stack."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, Protocol
+
+from wine_quality.environments.mlflow_versions import MlflowVersion
+from wine_quality.upgrades.files import Extent
+from wine_quality.upgrades.locations import Move
+
+Say = Callable[[str], None]
+
+
+class Place(Protocol):
+    """The source's store, the target's, and the copy that becomes the target's.
+
+    Attributes:
+        title: Such as ``the embedded store of MLflow 1.26``.
+        move: The folder of files that is copied; None where both versions share it.
+        backup: The copy of the source's database, in the working folder.
+    """
+
+    source: MlflowVersion
+    target: MlflowVersion
+    title: str
+    move: Move | None
+    backup: Path
+
+    def source_database(self) -> AbstractContextManager[Any]:
+        """A connection to the source's own database, to read from."""
+
+    def target_database(self) -> AbstractContextManager[Any] | None:
+        """A connection to what is in the target's place; None when nothing is."""
+
+    def staged_database(self) -> AbstractContextManager[Any]:
+        """A connection to the copy that is being upgraded."""
+
+    def obstacles(self) -> list[str]:
+        """What stands in the way here, besides what the databases say."""
+
+    def how_to_clear_target(self) -> str:
+        """What to do with a store that is in the target's place, as the end of a sentence."""
+
+    def fingerprint(self) -> str:
+        """Another one as soon as anybody wrote to the source's database."""
+
+    def back_up(self) -> None:
+        """Copy the source's database to ``backup``, and see that the copy is whole."""
+
+    def source_uri(self) -> AbstractContextManager[str]:
+        """Where a client of the source's version reads what ``back_up`` has copied."""
+
+    def stage(self, upgrade_schema: Callable[[str, Mapping[str, str]], None]) -> None:
+        """Make the copy anew, of ``backup``, and have ``upgrade_schema`` upgrade it by its URI and
+        with the variables that a process needs to open it."""
+
+    def is_staged(self) -> bool:
+        """Whether there is a copy, whole or not, that was not put in place."""
+
+    def copy_files(self, say: Say) -> Extent:
+        """Copy the files to where the target's store has its own."""
+
+    def staged_uri(self) -> AbstractContextManager[str]:
+        """Where a client of the target's version reads the upgraded copy."""
+
+    def put_in_place(self) -> None:
+        """The copy becomes the target's store, in one step."""
+
+    def way_back(self) -> list[str]:
+        """Sentences on how to go back."""

@@ -1,0 +1,87 @@
+"""What of an upgrade is done already, so that one that was interrupted goes on where it was."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from wine_quality.upgrades.errors import UpgradeError
+
+FORMAT = 1
+_FILE = "progress.json"
+
+
+class Progress:
+    """The working folder of one upgrade and the steps in it that are done.
+
+    Args:
+        folder: Of this upgrade alone; it is made.
+        source: What the store that is taken over is recognized by. Of another one, or of the same
+            one after somebody wrote to it, nothing that was done counts.
+    """
+
+    def __init__(self, folder: Path, source: str) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        found = read_progress(folder)
+        self.is_resumed = found.get("source") == source and bool(found.get("done"))
+        self._state: dict[str, Any] = {"format": FORMAT, "source": source, "done": []}
+        if found.get("source") == source:
+            self._state = found
+            return
+        for left in folder.iterdir():
+            shutil.rmtree(left) if left.is_dir() else left.unlink()
+        self._write()
+
+    def is_done(self, step: str) -> bool:
+        return step in self._state["done"]
+
+    def note(self, step: str, **facts: Any) -> None:
+        """The step is done; facts are kept with it."""
+        self._state["done"].append(step)
+        self._state.update(facts)
+        self._write()
+
+    def fact(self, name: str) -> Any:
+        """What ``note`` has kept."""
+        return self._state[name]
+
+    def _write(self) -> None:
+        write_whole(self.folder / _FILE, json.dumps(self._state, indent=1))
+
+
+def read_progress(folder: Path) -> dict[str, Any]:
+    """What is noted in a working folder; empty when there is none, or one of another format."""
+    try:
+        found = json.loads((folder / _FILE).read_text())
+    except (OSError, ValueError):
+        return {}
+    return found if found.get("format") == FORMAT else {}
+
+
+def write_whole(path: Path, text: str) -> None:
+    """All of it, or what was there before."""
+    fresh = path.with_name(f"{path.name}.new")
+    fresh.write_text(text)
+    fresh.replace(path)
+
+
+@contextmanager
+def only_upgrade(folder: Path) -> Iterator[None]:
+    """While no other upgrade works in the folder that has all working folders.
+
+    Raises:
+        UpgradeError: another one does.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as guard:
+        try:
+            fcntl.flock(guard, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UpgradeError("another `make upgrade` is at work here; wait for it.") from None
+        yield

@@ -1,0 +1,176 @@
+"""`make upgrade` of embedded stores: refused, interrupted, finished, and gone on with."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from wine_quality.environments.mlflow_versions import MLFLOW_VERSIONS
+from wine_quality.paths import PROJECT_ROOT
+from wine_quality_tests.support.servers import dying_with_us
+from wine_quality_tests.support.warm_commands import run_command
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+
+OLD, MIDDLE, NEW = (MLFLOW_VERSIONS[key] for key in ("1.26", "2.1.1", "3"))
+NAME = 'O\'Brien "100%" 🍷'
+THEIRS = "team/wine"  # MLflow 3 refuses such a name
+# In the environment of MLflow 1.26: what others made, what was deleted, and a run under way.
+OTHERS = """
+import sys
+from mlflow.tracking import MlflowClient
+client = MlflowClient(sys.argv[1])
+experiment = client.create_experiment("theirs 100% 🍷", artifact_location="s3://bucket/their's")
+for number in range(3):
+    run = client.create_run(experiment)
+    loss = float("nan") if number else float("inf")
+    client.log_metric(run.info.run_id, "loss", loss, step=number)
+    client.set_tag(run.info.run_id, "note", "it's 5 % of 🍷")
+    if number < 2:
+        client.set_terminated(run.info.run_id)
+    if number == 1:
+        client.delete_run(run.info.run_id)
+client.create_registered_model(sys.argv[2])
+for number in range(3):
+    client.create_model_version(sys.argv[2], "s3://bucket/model", run.info.run_id)
+client.transition_model_version_stage(sys.argv[2], "2", "Production")
+client.delete_model_version(sys.argv[2], "3")
+client.delete_experiment(client.create_experiment("deleted"))
+print(run.info.run_id)
+"""
+# The steps during which it is killed, as it says them.
+STEPS = (
+    *("copying the database", "asking MLflow 1.26", "upgrading the copy", "copying the files"),
+    "asking MLflow 3",
+)
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory) -> Path:
+    file = tmp_path_factory.mktemp("config") / "config.yaml"
+    fields = {"registered_model_name": NAME, "experiment_name": NAME}
+    named = json.dumps(fields, ensure_ascii=False)
+    file.write_text(f"resources: {{mlflow: {{config: {named}}}}}\n")
+    return file
+
+
+def train(config: Path, key: str, alpha: str) -> str:
+    done = run_command("run", "--mlflow", key, "--alpha", alpha, "--config", str(config))
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def upgrade(*arguments: str, code: int = 0) -> str:
+    done = run_command("upgrade", *arguments)
+    assert done.returncode == code, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def query(database: Path, sql: str) -> list[tuple]:
+    with closing(sqlite3.connect(database)) as connection, connection:
+        return connection.execute(sql).fetchall()
+
+
+def kill_at(step: str) -> None:
+    """SIGKILL as soon as the upgrade says that it begins a step."""
+    command = [sys.executable, "-m", "wine_quality", "upgrade", "1.26", "3", "--apply"]
+    process = subprocess.Popen(
+        dying_with_us(*command), stdout=subprocess.PIPE, text=True, cwd=PROJECT_ROOT
+    )
+    assert process.stdout is not None
+    with process.stdout:
+        said = next((line for line in process.stdout if line.startswith(step)), None)
+        process.send_signal(signal.SIGKILL)
+    assert process.wait(60) == -signal.SIGKILL
+    assert said is not None, step
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory, config: Path) -> Iterator[Path]:
+    """A home whose store of MLflow 1.26 has two versions, the second one champion."""
+    folder = tmp_path_factory.mktemp("upgrade") / "home"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WINE_QUALITY_HOME", str(folder))
+        for name in ("DAGSTER_HOME", "MLFLOW_TRACKING_URI", "WINE_QUALITY_METRICS_URL"):
+            patch.delenv(name, raising=False)
+        train(config, "1.26", "0.5")
+        assert "takes the place of version 1" in train(config, "1.26", "0.01")
+        yield folder
+
+
+@pytest.mark.skipif(not OLD.python.exists(), reason="no Python 3.11 here")
+def test_from_1_26_to_3(store: Path, config: Path, monkeypatch):
+    home = store
+    database, target = home / "mlflow-1.26" / "mlflow.db", home / "mlflow-3" / "mlflow.db"
+    others = [str(OLD.python), "-W", "ignore", "-c", OTHERS, f"sqlite:///{database}", THEIRS]
+    done = subprocess.run(others, env=OLD.process_variables(), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    under_way = done.stdout.splitlines()[-1]
+
+    said = upgrade("1.26", "3", code=1)
+    assert f"1 run is under way (theirs 100% 🍷: {under_way})" in said
+    assert "runs           5 (3 FINISHED, 1 FINISHED, deleted, 1 RUNNING)" in said
+    assert "versions       5 (1 Archived, 1 deleted, 1 no stage, 2 Production)" in said
+    assert f"{NAME} version 2: stage Production" in said and "(s3) stay as they are" in said
+    assert upgrade("1.26", "3", "--apply", code=1).endswith("nothing was changed, see above\n")
+    query(database, f"UPDATE runs SET status = 'FINISHED' WHERE run_uuid = '{under_way}'")
+    assert "older than 3, and MLflow cannot make a store older" in upgrade("3", "1.26", code=2)
+    with closing(sqlite3.connect(database)) as reader:
+        reader.execute("SELECT * FROM runs").fetchone()
+        assert "mlflow.db is open in process" in upgrade("1.26", "3", "--apply", code=1)
+    before = database.read_bytes()
+    for step in STEPS:
+        kill_at(step)
+        assert not target.exists()
+    said = upgrade("1.26", "3", "--apply")
+    assert "going on with an upgrade that was interrupted" in said
+    assert f"{NAME}: champion 2, challenger None" in said
+    assert "2 of 4 predict the same as before" in said
+    assert f"{THEIRS}: MLflow 3 cannot use it" in said, said
+    assert database.read_bytes() == before
+    assert "MLflow 3 has a store here that is not empty" in upgrade("1.26", "3", code=1)
+    assert "It was done before" in upgrade("1.26", "3", "--apply")
+    kept = json.loads((home / "upgrades" / "embedded-1.26-to-3" / "report.json").read_text())
+    counted = {name: query(database, f"SELECT count(*) FROM {name}") for name in kept["tables"]}
+    assert {name: [(rows,)] for name, rows in kept["tables"].items()} == counted
+    places = "SELECT source FROM model_versions WHERE name NOT LIKE 'team%'"
+    for (place,) in query(target, places):
+        assert (home / "mlflow-3" / "artifacts") in Path(place).parents
+        assert Path(place, "MLmodel").exists()
+
+    said = train(config, "3", "0.7")
+    assert "version 2 (RMSE 0.677856) stays the champion; version 3 (RMSE 0.829892)" in said
+    aliases = query(target, "SELECT alias, version FROM registered_model_aliases ORDER BY alias")
+    assert aliases == [("challenger", 3), ("champion", 2)]
+    # A pickle is served only where it is allowed, as the report says.
+    monkeypatch.setenv("WINE_QUALITY_LOADABLE_FORMATS", "skops,pickle")
+    rolled = run_command("rollback", "--mlflow", "3", "--config", str(config))
+    assert "champion       version 1 (before: 2)" in rolled.stdout, rolled.stdout + rolled.stderr
+
+
+@pytest.mark.skipif(
+    not (OLD.python.exists() and MIDDLE.python.exists()), reason="no Python 3.11 here"
+)
+def test_step_by_step_by_way_of_2_1_1(store: Path):
+    """The second upgrade takes over what the first one made."""
+    (store / "mlflow-2.1.1").mkdir()  # an empty store in the way is none
+    said = upgrade("1.26", "2.1.1", "--apply")
+    assert f"{NAME}: champion 2, challenger None" in said and "pickles" not in said
+    if (store / "mlflow-3").exists():
+        (store / "mlflow-3").rename(store / "away")
+    said = upgrade("2.1.1", "3", "--apply")
+    assert "version 2 is the champion by its stage Production: it gets the alias" in said
+    assert "2 of 2 predict the same as before" in said or "2 of 4 predict" in said
+    newest = query(store / "mlflow-3" / "mlflow.db", "SELECT version_num FROM alembic_version")
+    (store / "mlflow-2.1.1").rename(store / "away-too")
+    old = store / "mlflow-1.26" / "mlflow.db"
+    query(old, f"UPDATE alembic_version SET version_num = '{newest[0][0]}'")
+    assert "which MLflow 2.1.1 does not know: it is newer" in upgrade("1.26", "2.1.1", code=1)
