@@ -5,6 +5,7 @@ PORT ?=
 MLFLOW_PORT ?=
 ARGS ?=
 VERSIONS ?= 3
+ON ?=
 # Files of tests that run at the same time: much of their time is waiting for servers to start.
 JOBS ?= 3
 SIDE_BY_SIDE = $(if $(filter-out 1,$(JOBS)),-n $(JOBS) --dist loadfile --no-loadscope-reorder)
@@ -12,8 +13,8 @@ SIDE_BY_SIDE = $(if $(filter-out 1,$(JOBS)),-n $(JOBS) --dist loadfile --no-load
 PICKED_TESTS = $(if $(wildcard $(firstword $(subst ::, ,$(T)))),$(T),-k "$(T)")
 ROOT := $(or $(WINE_QUALITY_ENVIRONMENTS),.venvs)
 BIN := "$(ROOT)/mlflow-3/bin"
-EXAMPLE ?= churn
-EXAMPLE_HOME = $(or $(WINE_QUALITY_HOME),$(CURDIR)/.wine_quality/examples/$(EXAMPLE))
+# The platform in containers: ON=compose, and ARGS="--project NAME" where that is not dh.
+WHERE = $(if $(ON),--on $(ON))
 PICKED = $(if $(MLFLOW),--mlflow $(MLFLOW))
 # The version that will run, as far as make knows; a command builds what its file names.
 BUILT = $(or $(MLFLOW),$(WINE_QUALITY_MLFLOW),3)
@@ -23,11 +24,9 @@ JAVA = $(shell command -v java)
 
 # Which targets take which variable. Any other on make's command line would be dropped in silence:
 # `make up ARGS="--port 5005"` once started the UI on another port than the one asked for.
-ARGS_FOR = run example sweep promote rollback deploy serve image trust metrics compare forget retention gc up stack \
-  backup restore upgrade test quick chaos attack bench bench-scale fuzz
-MLFLOW_FOR = env run example sweep promote rollback deploy serve image trust metrics retention up \
-  spark
-EXAMPLE_FOR = example
+ARGS_FOR = run sweep promote rollback deploy serve image trust metrics compare forget retention gc up stack \
+  backup restore upgrade test quick chaos attack containers bench bench-scale fuzz
+MLFLOW_FOR = env run sweep promote rollback deploy serve image trust metrics retention up spark
 VERSION_FOR = promote rollback serve deploy image trust add-mlflow
 VERSIONS_FOR = stack
 PORT_FOR = up serve
@@ -35,6 +34,7 @@ MLFLOW_PORT_FOR = up
 DO_FOR = metrics
 FILE_FOR = forget
 FROM_FOR = restore upgrade
+ON_FOR = retention gc backup restore
 TO_FOR = backup upgrade
 T_FOR = test
 RUNS_FOR = compare
@@ -42,6 +42,10 @@ OUT_FOR = compare
 CELLS_FOR = faults
 MINUTES_FOR = chaos
 JOBS_FOR = test quick
+# Of `make example`.
+ARGS_FOR += example
+MLFLOW_FOR += example
+EXAMPLE_FOR = example
 GIVEN = $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
 NOT_TAKEN = $(filter-out $(value $(1)_FOR),$(or $(MAKECMDGOALS),help))
 HINT = $(if $(filter $(1),$(ARGS_FOR)),Options of its command go into ARGS="--…",`make` lists the targets)
@@ -52,7 +56,7 @@ $(foreach name,$(filter-out PYTHON JAVA WINE_QUALITY_%,$(GIVEN)),$(foreach targe
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help env envs devenvs run example sweep promote rollback deploy serve image trust metrics compare forget retention gc backup restore upgrade up spark stack stack-down stack-env versions add-mlflow test quick lint audit sbom bench bench-scale fuzz reference docs docs-serve file-matrix attack faults kills orders chaos screenshots browser clean
+.PHONY: help env envs devenvs run sweep promote rollback deploy serve image trust metrics compare forget retention gc backup restore upgrade up spark stack stack-down stack-env versions add-mlflow test quick lint audit sbom bench bench-scale fuzz reference docs docs-serve file-matrix attack containers faults kills orders chaos screenshots browser clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -96,12 +100,15 @@ compare: env ## runs of several MLflow versions side by side, and as a page (RUN
 forget: env ## list the files that runs may train on, or forget FILE=… (key, name or URL)
 	@$(BIN)/python -m wine_quality forget $(if $(FILE),"$(FILE)") $(ARGS)
 
-retention: env ## show runs and unpromoted versions older than 90 days (ARGS="--days 30 --delete")
-	@$(BIN)/python -m wine_quality retention $(PICKED) $(ARGS)
+retention: env ## show runs and unpromoted versions older than 90 days (ARGS="--days 30 --delete"; ON=compose)
+	@$(BIN)/python -m wine_quality retention $(PICKED) $(WHERE) $(ARGS)
 
-gc: env ## show files of runs retired 7 days ago, and files without a run (ARGS="--days 30 --delete")
-	@$(BIN)/python -m wine_quality gc $(ARGS)
+gc: env ## show files of runs retired 7 days ago, and files without a run (ARGS="--days 30 --delete"; ON=compose)
+	@$(BIN)/python -m wine_quality gc $(WHERE) $(ARGS)
 
+EXAMPLE ?= churn
+EXAMPLE_HOME = $(or $(WINE_QUALITY_HOME),$(CURDIR)/.wine_quality/examples/$(EXAMPLE))
+.PHONY: example
 example: env ## run the job of EXAMPLE=churn in examples/ with MLFLOW=… (ARGS="-c FILE" adds run config)
 	@mkdir -p "$(EXAMPLE_HOME)/dagster"
 	@WINE_QUALITY_HOME="$(EXAMPLE_HOME)" DAGSTER_HOME="$(EXAMPLE_HOME)/dagster" $(BIN)/dagster job execute -f examples/$(EXAMPLE)/definitions.py -j $(EXAMPLE) -c examples/$(EXAMPLE)/mlflow-$(BUILT).yaml $(ARGS)
@@ -119,12 +126,12 @@ stack: ## start the whole platform without containers (VERSIONS="3 2.1.1 1.26"; 
 stack-down: ## stop the platform that `make stack` started; its data is kept
 	@$(BIN)/python -m wine_quality stack down
 
-backup: ## copy the stack's databases and buckets TO=folder, also while it runs
-	@$(BIN)/python -m wine_quality backup "$(TO)" $(ARGS)
+backup: $(if $(ON),env) ## copy the stack's databases and buckets TO=folder, also while it runs (ON=compose)
+	@$(BIN)/python -m wine_quality backup "$(TO)" $(WHERE) $(ARGS)
 
-restore: ## bring them back FROM=folder into a stopped, empty stack (ARGS=--overwrite: any)
-	@$(BUILD) --stack 3
-	@$(BIN)/python -m wine_quality restore "$(FROM)" $(ARGS)
+restore: ## bring them back FROM=folder into a stopped, empty stack (ARGS=--overwrite: any; ON=compose)
+	@$(BUILD) $(if $(ON),,--stack) 3
+	@$(BIN)/python -m wine_quality restore "$(FROM)" $(WHERE) $(ARGS)
 
 upgrade: ## take a version's store over to a newer MLflow: FROM=1.26 TO=3, a dry run (ARGS=--apply)
 	@$(BUILD) $(if $(findstring stack,$(ARGS)),--stack) $(sort 3 $(FROM) $(TO))
@@ -167,6 +174,9 @@ chaos: devenvs ## the job in a loop while services are killed, for MINUTES=5 (AR
 
 attack: devenvs ## attack `make up`, `make stack` and compose as whoever may launch runs would; prints what held
 	@WINE_QUALITY_ATTACKS=all $(BIN)/python -m pytest wine_quality_tests/attacks $(ARGS)
+
+containers: devenvs ## the platform in containers (podman or Docker): the job, upkeep, backup and restore; prints a table
+	@WINE_QUALITY_CONTAINERS=all $(BIN)/python -m pytest wine_quality_tests/containers $(ARGS)
 
 lint: devenvs ## ruff, mypy, the layers (import-linter) and the layout
 	@$(BIN)/ruff check .

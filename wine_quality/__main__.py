@@ -163,6 +163,14 @@ def parser() -> argparse.ArgumentParser:
     restore = commands.add_parser("restore", help="bring a backup into a stack that is stopped")
     restore.add_argument("folder", help="what `backup` has written")
     restore.add_argument("--overwrite", action="store_true", help="replace all that is there")
+    for command in (backup, restore, gc, retention):
+        command.add_argument(
+            "--on",
+            choices=["stack", "compose"],
+            default="stack",
+            help="compose: on the platform in containers (else: on this machine's stores)",
+        )
+        command.add_argument("--project", default="dh", help="of compose (dh)")
     upgrade = commands.add_parser(
         "upgrade", help="take a version's store over to a newer version; without --apply: a dry run"
     )
@@ -214,6 +222,10 @@ def main(arguments: list[str] | None = None) -> int:
         from wine_quality.cli.stack import stack
 
         return stack(options)
+    if options.command == "retention" and options.on == "compose":
+        from wine_quality.cli.containers import retention
+
+        return retention(options)
     if options.command in ("backup", "restore"):
         from wine_quality.cli.backup import backup
 

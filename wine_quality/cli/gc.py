@@ -29,7 +29,7 @@ def gc(options: argparse.Namespace) -> int:
     try:
         with ExitStack() as stack:
             number = 0
-            for name, files, look in _stores(stack):
+            for name, files, look in _stores(stack, options):
                 _one(name, files, look, before, options)
                 number += 1
     except (StackError, EnvironmentMissingError, RuntimeError) as error:
@@ -45,18 +45,21 @@ def gc(options: argparse.Namespace) -> int:
     return 0
 
 
-def _stores(stack: ExitStack) -> Iterator[tuple[str, ArtifactFiles, Callable[[], Known]]]:
+def _stores(
+    stack: ExitStack, options: argparse.Namespace
+) -> Iterator[tuple[str, ArtifactFiles, Callable[[], Known]]]:
     """Each place of files, with what reads all databases that belong to it."""
-    for key in MLFLOW_VERSIONS:
+    for key in MLFLOW_VERSIONS if options.on == "stack" else ():
         folder = embedded_store(key)
         if (folder / "mlflow.db").exists():
             look = sqlite_reader(folder / "mlflow.db")
             yield f"embedded store of MLflow {key}", FolderFiles(folder / "artifacts"), look
-    if (stack_folder() / "postgres").exists():
-        from wine_quality.upkeep import data_services
+    if options.on == "compose" or (stack_folder() / "postgres").exists():
+        from wine_quality.cli.backup import platform
+        from wine_quality.upkeep.data_services import only_upkeep
 
-        services = stack.enter_context(data_services.running(print))
-        stack.enter_context(data_services.only_upkeep())
+        services = stack.enter_context(platform(options, "running"))
+        stack.enter_context(only_upkeep(services.folder))
 
         def look_at_all() -> Known:
             known = Known()
@@ -66,7 +69,7 @@ def _stores(stack: ExitStack) -> Iterator[tuple[str, ArtifactFiles, Callable[[],
             return known
 
         # One bucket for the servers of all versions.
-        yield "stack", BucketFiles(*services.buckets()["mlflow"]), look_at_all
+        yield options.on, BucketFiles(*services.buckets()["mlflow"]), look_at_all
 
 
 def sqlite_reader(path: Path) -> Callable[[], Known]:

@@ -105,7 +105,7 @@ def _of_stack(options: argparse.Namespace, folder: Path) -> Iterator[Place]:
     # A dry run looks at a stack that is up, too.
     is_up = data_services.is_up()
     opened = data_services.stopped if options.apply else data_services.running
-    with opened(_quiet) as services, data_services.only_upkeep():
+    with opened(_quiet) as services, data_services.only_upkeep(services.folder):
         yield StackDatabases(source, target, folder, services, is_up)
 
 

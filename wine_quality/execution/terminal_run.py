@@ -6,8 +6,10 @@ runs, but not on the overview, nor on the page of their job, nor told of by its 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wine_quality.dagster_support.dagster_private import (
@@ -17,7 +19,7 @@ from wine_quality.dagster_support.dagster_private import (
     location_origins_from_yaml_paths,
     pop_captured_interrupt,
 )
-from wine_quality.paths import PROJECT_FILES
+from wine_quality.paths import PROJECT_FILES, PROJECT_ROOT
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance, JobExecutionResult
@@ -56,5 +58,12 @@ def execute_as_of_code_location(
 
 @lru_cache(maxsize=1)
 def _repository() -> RemoteRepositoryOrigin:
-    (location,) = location_origins_from_yaml_paths([str(PROJECT_FILES / "workspace.yaml")])
+    (location,) = location_origins_from_yaml_paths([str(_workspace())])
     return RemoteRepositoryOrigin(location, _REPOSITORY)
+
+
+def _workspace() -> Path:
+    """The file that the UI reads, too: in containers it names the code server."""
+    if os.environ.get("DAGSTER_CODE_HOST"):
+        return PROJECT_ROOT / "deploy" / "docker-compose" / "workspace.yaml"
+    return PROJECT_FILES / "workspace.yaml"

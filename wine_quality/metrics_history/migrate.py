@@ -33,6 +33,23 @@ def revision(connection: Connection) -> str | None:
     return found
 
 
+def knows(wanted: str, folder: Path = MIGRATIONS) -> bool:
+    """Whether a revision such as "0002" is one of this code's; a newer wine_quality has others."""
+    from alembic.script import ScriptDirectory
+
+    return wanted in {script.revision for script in ScriptDirectory(folder).walk_revisions()}
+
+
+def make_tables(database: MetricsDatabase, wanted: str, seconds: float = SECONDS) -> None:
+    """Bring a new database to an earlier revision, in plain tables: for rows of that revision.
+
+    Raises:
+        MetricsHistoryError: the database cannot be used, or there is no such revision.
+    """
+    with database.begin(seconds) as connection:
+        _run_revisions(connection, MIGRATIONS, database.name, wanted)
+
+
 def upgrade(
     database: MetricsDatabase,
     report: Callable[[str], None],
@@ -69,7 +86,7 @@ def _alone(database: MetricsDatabase, seconds: float) -> Iterator[None]:
         yield
 
 
-def _run_revisions(connection: Connection, folder: Path, name: str) -> None:
+def _run_revisions(connection: Connection, folder: Path, name: str, wanted: str = "head") -> None:
     from alembic import command
     from alembic.config import Config
     from alembic.util import CommandError
@@ -81,7 +98,7 @@ def _run_revisions(connection: Connection, folder: Path, name: str) -> None:
     config.set_main_option("script_location", str(folder).replace("%", "%%"))
     config.attributes["connection"] = connection
     try:
-        command.upgrade(config, "head")
+        command.upgrade(config, wanted)
     except CommandError as error:
         raise MetricsHistoryError(
             f"The metrics database {name} has a revision that this wine_quality does not know "

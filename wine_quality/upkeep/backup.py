@@ -6,7 +6,8 @@ Files are written before a registry names them, and never written again, so each
 names is there when the objects are copied; what came later is more than needed, not less. So
 nothing has to be stopped for it. Only `make gc`, which removes files, waits its turn.
 
-In the folder: ``databases/NAME.dump`` (pg_dump, custom format), ``objects/ab/abcd…`` by SHA-256,
+In the folder: ``databases/NAME.dump`` (pg_dump, custom format), ``history-tables/NAME.copy`` (the
+rows of the metrics history: ``history_tables.py``), ``objects/ab/abcd…`` by SHA-256,
 ``objects.jsonl`` (place, key, size, sha256), ``signing.key``, by which the model versions are
 trusted wherever this is restored, and, last, ``manifest.json``. A folder without a manifest is no
 backup.
@@ -23,13 +24,13 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from wine_quality.paths import home
 from wine_quality.stack.settings import StackError
-from wine_quality.tracking.registry.signing_key import key_file
+from wine_quality.upkeep import history_tables
 from wine_quality.upkeep.data_services import DataServices
 from wine_quality.upkeep.database_snapshots import simultaneous_snapshots
 
-FORMAT = 1
+FORMAT = 2
+"""Since 2 the metrics history is apart; a backup of format 1 has it in its database's dump."""
 MANIFEST, OBJECTS = "manifest.json", "objects.jsonl"
 SIGNING_KEY = "signing.key"
 HISTORY = "history"
@@ -37,12 +38,6 @@ INTERRUPTED = "a backup that was interrupted or is still being made"
 _CHUNK = 1 << 20
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _REPORT = 1000
-
-
-def history_folder() -> Path | None:
-    """Where accepted files are remembered, unless that is a bucket's."""
-    place = os.environ.get("WINE_QUALITY_HISTORY") or str(home() / "history")
-    return None if "://" in place else Path(place)
 
 
 def back_up(services: DataServices, folder: Path, say: Callable[[str], None]) -> dict[str, Any]:
@@ -64,9 +59,14 @@ def back_up(services: DataServices, folder: Path, say: Callable[[str], None]) ->
         for database, snapshot in snapshots.items():
             path = folder / "databases" / f"{database}.dump"
             _dump(services, database, snapshot, path)
-            dumps[database] = {"bytes": path.stat().st_size, "sha256": sha256_of(path)}
+            dumps[database] = _said_of(path)
             say(f"{database}: {dumps[database]['bytes']} bytes")
-    signing_key = _keep_signing_key(folder)
+        metrics = services.settings["METRICS_POSTGRES_DB"]
+        tables = folder / history_tables.FOLDER
+        history = history_tables.copy_tables(services, metrics, snapshots[metrics], tables, say)
+    for name, copied in history["tables"].items():
+        copied.update(_said_of(tables / f"{name}.copy"))
+    signing_key = _keep_signing_key(services, folder)
     number = size = 0
     with (folder / OBJECTS).open("w") as index:
         for place, key, content in _objects(services):
@@ -82,9 +82,10 @@ def back_up(services: DataServices, folder: Path, say: Callable[[str], None]) ->
         "began": began.isoformat(timespec="seconds"),
         "ended": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "apart_milliseconds": round(1000 * apart, 1),
-        "versions": _versions(services),
+        "versions": versions_here(services),
         "signing_key": signing_key,
         "databases": dumps,
+        "history": history,
         "objects": {"number": number, "bytes": size, "sha256": sha256_of(folder / OBJECTS)},
     }
     fresh = folder / f"{MANIFEST}.new"
@@ -93,12 +94,18 @@ def back_up(services: DataServices, folder: Path, say: Callable[[str], None]) ->
     return manifest
 
 
-def _keep_signing_key(folder: Path) -> str | None:
+def _said_of(path: Path) -> dict[str, Any]:
+    """What the manifest says of a file."""
+    return {"bytes": path.stat().st_size, "sha256": sha256_of(path)}
+
+
+def _keep_signing_key(services: DataServices, folder: Path) -> str | None:
     """Copy the home's, for its owner's eyes only; its hash, or None when there is none."""
-    if not key_file().exists():
+    text = services.home.signing_keys()
+    if not text:
         return None
     with os.fdopen(os.open(folder / SIGNING_KEY, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
-        file.write(key_file().read_text())
+        file.write(text)
     return sha256_of(folder / SIGNING_KEY)
 
 
@@ -127,8 +134,11 @@ def listed(client: Any, bucket: str) -> Iterator[str]:
 def _dump(services: DataServices, database: str, snapshot: str, path: Path) -> None:
     """Without owners and rights: those are made from the settings, as are the passwords."""
     options = ["--format=custom", "--no-owner", "--no-privileges", f"--snapshot={snapshot}"]
-    options += [f"--file={path}", f"--dbname={database}"]
-    services.run(f"pg_dump of {database}", "pg_dump", *options)
+    options += [f"--dbname={database}"]
+    if database == services.settings["METRICS_POSTGRES_DB"]:
+        options += history_tables.dump_options(services, database)
+    with path.open("wb") as file:
+        services.write(f"pg_dump of {database}", file, "pg_dump", *options)
 
 
 def _objects(services: DataServices) -> Iterator[tuple[str, str, Any]]:
@@ -138,11 +148,11 @@ def _objects(services: DataServices) -> Iterator[tuple[str, str, Any]]:
                 yield place, key, client.get_object(Bucket=bucket, Key=key)["Body"]
             except client.exceptions.NoSuchKey:
                 continue  # deleted since it was listed
-    folder = history_folder()
-    if folder is not None and folder.exists():
-        for path in sorted(folder.rglob("*")):
-            if path.is_file():
-                yield HISTORY, str(path.relative_to(folder)), path.open("rb")
+    with services.home.history() as folder:
+        if folder is not None and folder.exists():
+            for path in sorted(folder.rglob("*")):
+                if path.is_file():
+                    yield HISTORY, str(path.relative_to(folder)), path.open("rb")
 
 
 def _keep(content: BinaryIO, folder: Path) -> tuple[str, int]:
@@ -159,13 +169,21 @@ def _keep(content: BinaryIO, folder: Path) -> tuple[str, int]:
     return digest.hexdigest(), length
 
 
-def _versions(services: DataServices) -> dict[str, str]:
+def _locked_release(lock_file: Path) -> str:
+    found = re.search(r"^mlflow==(\S+)", lock_file.read_text(), re.MULTILINE)
+    return found[1] if found else ""
+
+
+def versions_here(services: DataServices) -> dict[str, Any]:
+    """Of what writes the databases; ``mlflow`` has the release of each MLflow version."""
     from importlib.metadata import version
 
+    from wine_quality.environments.mlflow_versions import MLFLOW_VERSIONS
     from wine_quality.tracking.runs.run_tags import git_commit
 
     return {
         "postgresql": services.postgres_version,
         "dagster": version("dagster"),
+        "mlflow": {key: _locked_release(found.lock_file) for key, found in MLFLOW_VERSIONS.items()},
         "wine_quality": git_commit(),
     }

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from wine_quality.environments.mlflow_versions import DEFAULT_VERSION, MLFLOW_VERSIONS
 from wine_quality.stack.buckets import s3_client
@@ -18,6 +20,7 @@ from wine_quality.stack.postgres import PostgresServer
 from wine_quality.stack.service import base_variables
 from wine_quality.stack.settings import StackError, read_settings
 from wine_quality.stack.supervisor import Supervisor
+from wine_quality.upkeep.home_files import Home, LocalHome
 
 PROGRAM_SECONDS = 3600
 _DATA = ("postgres", "databases", "s3", "buckets")
@@ -32,6 +35,9 @@ class DataServices:
     postgres_version: str
     postgres_port: int
     s3_port: int
+    folder: Path
+    """Holds what a restore that has not ended left, and the lock of backup and gc."""
+    home: Home = field(default_factory=LocalHome)
 
     def databases(self) -> list[tuple[str, str]]:
         """Name and owner of each, whoever points before what it points at.
@@ -46,21 +52,43 @@ class DataServices:
             *((database, mlflow) for database in self.mlflow_databases().values()),
         ]
 
-    def run(self, what: str, program: str, *arguments: str) -> None:
+    def run(self, what: str, program: str, *arguments: str, read: Path | None = None) -> bytes:
         """A client program of PostgreSQL's, as the administrator, to its end.
+
+        Args:
+            read: A file that it gets as its standard input.
+
+        Returns:
+            What it wrote to its standard output.
 
         Raises:
             StackError: it failed; ``what`` names it.
         """
-        done = subprocess.run(
-            [str(self.programs / program), "--no-password", *arguments],
-            env=self.variables(),
-            capture_output=True,
-            text=True,
-            timeout=PROGRAM_SECONDS,
-        )
+        with tempfile.TemporaryFile() as output:
+            self.write(what, output, program, *arguments, read=read)
+            output.seek(0)
+            return output.read()
+
+    def write(
+        self, what: str, output: IO[bytes], program: str, *arguments: str, read: Path | None = None
+    ) -> None:
+        """As ``run``, with its standard output written to a file."""
+        with (read or Path(os.devnull)).open("rb") as given:
+            done = subprocess.run(
+                [*self.command(program), "--no-password", *arguments],
+                env=self.variables(),
+                stdin=given,
+                stdout=output,
+                stderr=subprocess.PIPE,
+                timeout=PROGRAM_SECONDS,
+            )
         if done.returncode != 0:
-            raise StackError(f"{what} failed: {done.stderr.strip()[-800:]}")
+            said = done.stderr.decode(errors="replace").strip()[-800:]
+            raise StackError(f"{what} failed: {said}")
+
+    def command(self, program: str) -> list[str]:
+        """What starts a client program of PostgreSQL's."""
+        return [str(self.programs / program)]
 
     def variables(self) -> dict[str, str]:
         return {
@@ -78,17 +106,38 @@ class DataServices:
         return {key: f"mlflow_{key.replace('.', '_')}" for key in MLFLOW_VERSIONS}
 
     def connect(self, database: str) -> Any:
-        """A connection as the administrator; whoever asks closes it."""
+        """A connection as the administrator; whoever asks closes it.
+
+        Raises:
+            StackError: PostgreSQL refuses it.
+        """
         import psycopg2
 
-        return psycopg2.connect(
-            host="127.0.0.1",
-            port=self.postgres_port,
-            dbname=database,
-            user=self.settings["POSTGRES_USER"],
-            password=self.settings["POSTGRES_PASSWORD"],
-            connect_timeout=10,
-        )
+        try:
+            return psycopg2.connect(
+                host="127.0.0.1",
+                port=self.postgres_port,
+                dbname=database,
+                user=self.settings["POSTGRES_USER"],
+                password=self.settings["POSTGRES_PASSWORD"],
+                connect_timeout=10,
+            )
+        except psycopg2.OperationalError as error:
+            raise StackError(f"PostgreSQL refuses the administrator: {error}".strip()) from None
+
+    def require_buckets(self) -> None:
+        """See that both are there and open to the keys of the settings.
+
+        Raises:
+            StackError: one is not.
+        """
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        for client, bucket in self.buckets().values():
+            try:
+                client.head_bucket(Bucket=bucket)
+            except (BotoCoreError, ClientError) as error:
+                raise StackError(f"the bucket {bucket} cannot be used: {error}") from None
 
     def buckets(self) -> dict[str, tuple[Any, str]]:
         """A client and the name of each bucket, by what it is for."""
@@ -114,7 +163,7 @@ def running(say: Callable[[str], None]) -> Iterator[DataServices]:
     Raises:
         StackError: PostgreSQL or S3 are servers of one's own, or do not start.
     """
-    settings = _own_settings()
+    settings = own_settings()
     with _lock() as free:
         if free:
             with started(say, settings) as services:
@@ -123,7 +172,7 @@ def running(say: Callable[[str], None]) -> Iterator[DataServices]:
         ports = _ports_of_running()
         server = PostgresServer(stack_folder() / "postgres", settings, ports["postgres"])
         try:
-            yield DataServices(settings, server.bin, server.version, ports["postgres"], ports["s3"])
+            yield _local(settings, server, ports)
         finally:
             server.close()
 
@@ -141,7 +190,7 @@ def stopped(say: Callable[[str], None]) -> Iterator[DataServices]:
     Raises:
         StackError: as ``running``; or the stack is up.
     """
-    settings = _own_settings()
+    settings = own_settings()
     with _lock() as free:
         if not free:
             raise StackError("the stack is up; stop it with `make stack-down`, then try again.")
@@ -160,15 +209,24 @@ def started(say: Callable[[str], None], settings: dict[str, str]) -> Iterator[Da
         supervisor = Supervisor(wanted, platform.folder, say, {"temporary": temporary})
         try:
             supervisor.start()
-            server, ports = platform.postgres, platform.ports
-            yield DataServices(settings, server.bin, server.version, ports["postgres"], ports["s3"])
+            yield _local(settings, platform.postgres, platform.ports)
         finally:
             supervisor.stop()
     finally:
         platform.close()
 
 
-def _own_settings() -> dict[str, str]:
+def _local(settings: dict[str, str], server: PostgresServer, ports: dict[str, int]) -> DataServices:
+    found = ports["postgres"], ports["s3"], stack_folder()
+    return DataServices(settings, server.bin, server.version, *found)
+
+
+def own_settings() -> dict[str, str]:
+    """The platform's, which has PostgreSQL and S3 itself.
+
+    Raises:
+        StackError: one of them is a server of one's own.
+    """
     settings = read_settings()
     for name, what in (("POSTGRES_HOST", "PostgreSQL"), ("AWS_ENDPOINT_URL", "S3")):
         if settings[name]:
@@ -180,13 +238,16 @@ def _own_settings() -> dict[str, str]:
 
 
 @contextmanager
-def only_upkeep() -> Iterator[None]:
+def only_upkeep(folder: Path) -> Iterator[None]:
     """Backup and gc wait for nobody: one removes what the other may be about to copy.
+
+    Args:
+        folder: That of the ``DataServices``.
 
     Raises:
         StackError: another one is at work.
     """
-    with (stack_folder() / "upkeep.lock").open("a") as guard:
+    with (folder / "upkeep.lock").open("a") as guard:
         try:
             fcntl.flock(guard, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

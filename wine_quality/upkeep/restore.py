@@ -1,4 +1,8 @@
-"""Bring a backup into the local stack: all of it is verified before anything is written."""
+"""Bring a backup into a platform that nobody uses: it is verified before anything is written.
+
+The databases are restored beside those that are there, and take their names at once when all of
+them are whole: a restore that failed before has changed nothing.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +12,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from wine_quality.stack.platform import stack_folder
 from wine_quality.stack.settings import StackError
-from wine_quality.tracking.registry.signing_key import add_keys
+from wine_quality.upkeep import history_tables
 from wine_quality.upkeep.backup import (
     FORMAT,
     HISTORY,
@@ -18,12 +21,13 @@ from wine_quality.upkeep.backup import (
     MANIFEST,
     OBJECTS,
     SIGNING_KEY,
-    history_folder,
     listed,
     object_path,
     sha256_of,
 )
 from wine_quality.upkeep.data_services import DataServices
+from wine_quality.upkeep.fitting_backup import require_fitting
+from wine_quality.upkeep.staged_databases import drop_replaced, staged_databases, swap
 from wine_quality.upkeep.unfinished import end_unfinished
 
 # Tables that have rows as soon as anybody has done anything, in whichever database they are.
@@ -32,7 +36,8 @@ _TELLING = (
     *("wine_quality.evaluation_metrics", "wine_quality.predictions"),
 )
 UNFINISHED = "restore.unfinished"
-"""In the stack's folder while a restore has begun and not ended: no stack starts over that."""
+"""In the platform's folder from the first object that is written until the end: no stack starts
+over that."""
 
 
 def verify(folder: Path) -> dict[str, Any]:
@@ -47,10 +52,16 @@ def verify(folder: Path) -> dict[str, Any]:
         manifest = json.loads((folder / MANIFEST).read_text())
     except (OSError, ValueError) as error:
         raise StackError(f"{folder} holds no finished backup: {error}") from None
-    if manifest.get("format") != FORMAT:
-        raise StackError(f"{folder} has format {manifest.get('format')}; {FORMAT} is known here.")
+    found = manifest.get("format")
+    if not isinstance(found, int) or not 1 <= found <= FORMAT:
+        raise StackError(
+            f"{folder} has format {found}; up to {FORMAT} is known here: a newer wine_quality has "
+            "made it. Update this one."
+        )
     for name, said in manifest["databases"].items():
         _require_hash(folder / "databases" / f"{name}.dump", said["sha256"])
+    for name, said in manifest.get("history", {}).get("tables", {}).items():
+        _require_hash(folder / history_tables.FOLDER / f"{name}.copy", said["sha256"])
     _require_hash(folder / OBJECTS, manifest["objects"]["sha256"])
     if manifest.get("signing_key"):  # not in backups from before there were signatures
         _require_hash(folder / SIGNING_KEY, manifest["signing_key"])
@@ -66,73 +77,97 @@ def restore(
     overwrite: bool,
     say: Callable[[str], None],
 ) -> None:
-    """Objects first, then the databases that point at them; last, runs that were under way end.
+    """Databases beside those that are there, then the objects that they point at, then the
+    databases in place of those; last, runs that were under way end.
 
     Raises:
-        StackError: the stack holds something and ``overwrite`` is not set; pg_restore failed; or
-            the backup is of a newer PostgreSQL.
+        StackError: the platform holds something and ``overwrite`` is not set; pg_restore failed; or
+            the backup is of something newer than what is here.
     """
-    _require_postgres(services, manifest)
-    marker = stack_folder() / UNFINISHED
+    require_fitting(services, folder, manifest)
+    marker = services.folder / UNFINISHED
     found = _what_is_there(services)
     if found and not overwrite and not marker.exists():
         raise StackError(
             f"the stack is not empty ({found}); ARGS=--overwrite replaces what is there, all of it."
         )
-    marker.write_text(str(folder))
-    if manifest.get("signing_key"):
-        text = (folder / SIGNING_KEY).read_text()
-        add_keys(text, str(folder / SIGNING_KEY), sign_with_them=False)
-        say("the key that its model versions are signed with is accepted here")
-    _write_objects(services, folder, say)
-    owners = dict(services.databases())
-    # MLflow's before Dagster's, which points at it.
-    for name in reversed(list(manifest["databases"])):
-        _fill(services, folder / "databases" / f"{name}.dump", name, owners[name])
-        say(f"{name} is restored")
+    owners = {name: owner for name, owner in services.databases() if name in manifest["databases"]}
+    with staged_databases(services, owners) as staged:
+        # MLflow's before Dagster's, which points at it.
+        for name in reversed(list(owners)):
+            _fill(services, folder, manifest, name, staged[name], owners[name], say)
+            say(f"{name} is restored")
+        marker.write_text(str(folder))
+        if manifest.get("signing_key"):
+            origin = folder / SIGNING_KEY
+            left = services.home.accept(origin.read_text(), str(origin))
+            say(left or "the key that its model versions are signed with is accepted here")
+        _write_objects(services, folder, say)
+        swap(services, staged)
+    _remove_others(services, folder)
     end_unfinished(services, manifest["began"], say)
+    drop_replaced(services, staged)
     marker.unlink()
 
 
 def _write_objects(services: DataServices, folder: Path, say: Callable[[str], None]) -> None:
-    buckets, history = services.buckets(), history_folder()
-    for client, bucket in buckets.values():
-        for key in list(listed(client, bucket)):
-            client.delete_object(Bucket=bucket, Key=key)
-    if history is not None and history.exists():
-        for path in sorted(history.rglob("*"), reverse=True):
-            path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
-    number = 0
-    for line in _lines(folder):
-        path = object_path(folder, line["sha256"])
-        if line["place"] == HISTORY:
-            if history is None:
-                raise StackError(
-                    "the backup has a history in a folder; unset WINE_QUALITY_HISTORY."
-                )
-            target = (history / line["key"]).resolve()
-            if not target.is_relative_to(history.resolve()):
-                raise StackError(f"{line['key']!r} leads out of {history}")
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(path.read_bytes())
-        else:
-            client, bucket = buckets[line["place"]]
-            with path.open("rb") as content:
-                client.put_object(Bucket=bucket, Key=line["key"], Body=content)
-        number += 1
-        if number % 1000 == 0:
-            say(f"{number} objects …")
+    buckets, number = services.buckets(), 0
+    with services.home.replace_history() as history:
+        for line in _lines(folder):
+            path = object_path(folder, line["sha256"])
+            if line["place"] == HISTORY:
+                _write_history(history, line["key"], path.read_bytes())
+            else:
+                client, bucket = buckets[line["place"]]
+                with path.open("rb") as content:
+                    client.put_object(Bucket=bucket, Key=line["key"], Body=content)
+            number += 1
+            if number % 1000 == 0:
+                say(f"{number} objects …")
     say(f"{number} objects are restored")
 
 
-def _fill(services: DataServices, dump: Path, database: str, owner: str) -> None:
-    """One transaction: the database holds all of the dump, or what it held before."""
-    sql = "DROP SCHEMA IF EXISTS wine_quality CASCADE; DROP SCHEMA public CASCADE; "
-    sql += "CREATE SCHEMA public AUTHORIZATION pg_database_owner"
-    services.run("psql", "psql", "--no-psqlrc", "-qXc", sql, f"--dbname={database}")
+def _write_history(history: Path | None, key: str, content: bytes) -> None:
+    if history is None:
+        raise StackError("the backup has a history in a folder; unset WINE_QUALITY_HISTORY.")
+    target = (history / key).resolve()
+    if not target.is_relative_to(history.resolve()):
+        raise StackError(f"{key!r} leads out of {history}")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_bytes(content)
+
+
+def _remove_others(services: DataServices, folder: Path) -> None:
+    """Objects that the backup does not have."""
+    kept = {(line["place"], line["key"]) for line in _lines(folder)}
+    for place, (client, bucket) in services.buckets().items():
+        for key in list(listed(client, bucket)):
+            if (place, key) not in kept:
+                client.delete_object(Bucket=bucket, Key=key)
+
+
+def _fill(
+    services: DataServices,
+    folder: Path,
+    manifest: dict[str, Any],
+    name: str,
+    staged: str,
+    owner: str,
+    say: Callable[[str], None],
+) -> None:
+    """All of a database's dump into a new one; its part of the metrics history, too."""
+    is_metrics = name == services.settings["METRICS_POSTGRES_DB"]
+    history = manifest.get("history")
+    if is_metrics and history:
+        tables = folder / history_tables.FOLDER
+        history_tables.load_tables(services, staged, owner, history, tables, say)
     options = ["--no-owner", "--no-privileges", f"--role={owner}", "--single-transaction"]
-    options += ["--exit-on-error", f"--dbname={database}", str(dump)]
-    services.run("pg_restore", "pg_restore", *options)
+    options += ["--exit-on-error", f"--dbname={staged}"]
+    services.run(
+        f"pg_restore of {name}", "pg_restore", *options, read=folder / "databases" / f"{name}.dump"
+    )
+    if is_metrics and not history:
+        history_tables.upgrade_restored(services, staged, name, owner, say)
 
 
 def _what_is_there(services: DataServices) -> str:
@@ -149,16 +184,10 @@ def _what_is_there(services: DataServices) -> str:
     for client, bucket in services.buckets().values():
         if next(listed(client, bucket), None) is not None:
             return f"bucket {bucket} has objects"
-    history = history_folder()
-    if history is not None and history.exists() and any(history.rglob("*")):
-        return f"{history} has files"
+    with services.home.history() as history:
+        if history is not None and history.exists() and any(history.rglob("*")):
+            return f"{history} has files"
     return ""
-
-
-def _require_postgres(services: DataServices, manifest: dict[str, Any]) -> None:
-    theirs, ours = manifest["versions"]["postgresql"], services.postgres_version
-    if int(theirs.partition(".")[0]) > int(ours.partition(".")[0]):
-        raise StackError(f"the backup is of PostgreSQL {theirs}; here is {ours}, which is older.")
 
 
 def _require_hash(path: Path, digest: str) -> None:

@@ -24,6 +24,15 @@ from wine_quality_tests.support.servers import await_condition, free_port
 
 STAND_INS = PROJECT_ROOT / "wine_quality_tests" / "containers" / "stand-ins.yml"
 S3_STAND_IN = "localhost/wine-quality-s3-stand-in:1.0.0"
+CODE_IMAGE = "localhost/wine-quality-dagster:tested"
+_CODE_ONLY = """FROM localhost/wine-quality-dagster:1.0.0
+USER 0:0
+RUN rm -rf deploy wine_quality
+COPY deploy/ deploy/
+COPY wine_quality/ wine_quality/
+RUN chmod -R a+rX deploy wine_quality
+USER 10001:10001
+"""
 PORTS = (
     "DAGSTER_PORT",
     *(f"MLFLOW_{key.replace('.', '_')}_PORT" for key in MLFLOW_VERSIONS),
@@ -66,6 +75,22 @@ def why_not(versions: tuple[str, ...] = (DEFAULT_VERSION,)) -> str:
         build = "build them (deploy/docker-compose/README.md)"
         return f"{name} has no image {', '.join(missing)}: {build}"
     return ""
+
+
+def with_code_of_this_checkout(name: str, folder: Path) -> str:
+    """The Dagster image with this checkout's code in place of its own; its environments stay.
+
+    Building those takes long; where the lock files have changed since, build the image anew.
+    """
+    for part in ("deploy", "wine_quality"):
+        unwanted = shutil.ignore_patterns("__pycache__", ".env", "secrets")
+        shutil.copytree(PROJECT_ROOT / part, folder / part, ignore=unwanted)
+    (folder / "Dockerfile").write_text(_CODE_ONLY)
+    options = ["--format", "docker"] if name == "podman" else []
+    command = [name, "build", *options, "--network", "none", "-t", CODE_IMAGE, str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=UP_SECONDS)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-3000:]
+    return CODE_IMAGE
 
 
 class Compose(DagsterStack):

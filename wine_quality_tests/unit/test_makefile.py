@@ -34,7 +34,7 @@ def test_the_tables_of_variables_agree_with_the_recipes():
     used: dict[str, set[str]] = {name: set() for name in TAKEN}
     for target, recipe in re.findall(r"^([a-z-]+):(?!=).*\n((?:\t.*\n)+)", TEXT, re.MULTILINE):
         recipe = recipe.replace("$(PICKED)", "$(MLFLOW)").replace("$(BUILT)", "$(MLFLOW)")
-        recipe = recipe.replace("$(SIDE_BY_SIDE)", "$(JOBS)")
+        recipe = recipe.replace("$(SIDE_BY_SIDE)", "$(JOBS)").replace("$(WHERE)", "$(ON)")
         for name in re.findall(r"\$\((?:if \$\(|or \$\()?([A-Z_]+)\)", recipe):
             if name in used:
                 used[name].add(target)
