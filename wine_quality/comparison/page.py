@@ -10,7 +10,7 @@ from pathlib import Path
 
 from wine_quality.comparison import bars
 from wine_quality.comparison.compared_run import ComparedRun
-from wine_quality.comparison.table import DIFFERS, DIGITS, NONE, remarks, sections, title_of
+from wine_quality.comparison.table import BEST, DIFFERS, DIGITS, NONE, remarks, sections, title_of
 from wine_quality.escaping import escaped
 
 _PAGE = """<!doctype html>
@@ -34,7 +34,7 @@ td {{ font-variant-numeric: tabular-nums }} svg {{ font-size: 12px; max-width: 1
 </style></head><body>
 <h1>Runs side by side</h1>
 <p>Written {written} UTC. {mark} marks the rows that differ, as far as they are shown ({digits}
-digits).</p>
+digits); {best} is the better value, where the runs are of the same data.</p>
 {remarks}<p>{legend}</p>
 <table><thead><tr><th></th><th></th>{heads}</tr></thead><tbody>
 {rows}
@@ -51,6 +51,7 @@ def as_html(runs: Sequence[ComparedRun], now: datetime | None = None) -> str:
         written=f"{now or datetime.now(timezone.utc):%Y-%m-%d %H:%M}",
         mark=DIFFERS,
         digits=DIGITS,
+        best=BEST,
         remarks="".join(f'<p class="remark">{_html(one)}</p>\n' for one in remarks(runs)),
         legend=bars.legend(names),
         heads="".join(map(_head, range(len(runs)), runs, names)),
