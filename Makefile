@@ -25,8 +25,10 @@ JAVA = $(shell command -v java)
 # Which targets take which variable. Any other on make's command line would be dropped in silence:
 # `make up ARGS="--port 5005"` once started the UI on another port than the one asked for.
 ARGS_FOR = run sweep promote rollback deploy serve image trust metrics compare forget retention gc up stack \
-  backup restore upgrade test quick chaos attack containers bench bench-scale fuzz
-MLFLOW_FOR = env run sweep promote rollback deploy serve image trust metrics retention up spark
+  backup restore upgrade test quick chaos attack containers bench bench-scale fuzz \
+  example
+MLFLOW_FOR = env run sweep promote rollback deploy serve image trust metrics retention up spark \
+  example
 VERSION_FOR = promote rollback serve deploy image trust add-mlflow
 VERSIONS_FOR = stack
 PORT_FOR = up serve
@@ -42,9 +44,6 @@ OUT_FOR = compare
 CELLS_FOR = faults
 MINUTES_FOR = chaos
 JOBS_FOR = test quick
-# Of `make example`.
-ARGS_FOR += example
-MLFLOW_FOR += example
 EXAMPLE_FOR = example
 GIVEN = $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
 NOT_TAKEN = $(filter-out $(value $(1)_FOR),$(or $(MAKECMDGOALS),help))
