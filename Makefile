@@ -87,7 +87,7 @@ deploy: env ## write what serves the champion (or VERSION=…), with manifests; 
 image: env ## an image that serves VERSION=champion or a number (ARGS=--no-build: only its context)
 	@$(BIN)/python -m wine_quality image $(PICKED) --version $(or $(VERSION),champion) $(ARGS)
 
-trust: env ## sign VERSION=champion, a number or all, of before there were signatures (ARGS=--yes)
+trust: env ## sign versions from before versions were signed: VERSION=champion, a number or all (ARGS=--yes)
 	@$(BIN)/python -m wine_quality trust $(PICKED) --version $(or $(VERSION),champion) $(ARGS)
 
 metrics: env ## the metrics history: DO=status, upgrade or backfill (MLFLOW=… names the registry)
@@ -102,7 +102,7 @@ forget: env ## list the files that runs may train on, or forget FILE=… (key, n
 retention: env ## show runs and unpromoted versions older than 90 days (ARGS="--days 30 --delete"; ON=compose)
 	@$(BIN)/python -m wine_quality retention $(PICKED) $(WHERE) $(ARGS)
 
-gc: env ## show files of runs retired 7 days ago, and files without a run (ARGS="--days 30 --delete"; ON=compose)
+gc: env ## show, or remove, files of deleted runs and files without a run (ARGS="--days 30 --delete"; ON=compose)
 	@$(BIN)/python -m wine_quality gc $(WHERE) $(ARGS)
 
 EXAMPLE ?= churn
@@ -125,10 +125,10 @@ stack: ## start the whole platform without containers (VERSIONS="3 2.1.1 1.26"; 
 stack-down: ## stop the platform that `make stack` started; its data is kept
 	@$(BIN)/python -m wine_quality stack down
 
-backup: $(if $(ON),env) ## copy the stack's databases and buckets TO=folder, also while it runs (ON=compose)
+backup: $(if $(ON),env) ## back up the stack's databases and buckets to TO=folder, also while it runs (ON=compose)
 	@$(BIN)/python -m wine_quality backup "$(TO)" $(WHERE) $(ARGS)
 
-restore: ## bring them back FROM=folder into a stopped, empty stack (ARGS=--overwrite: any; ON=compose)
+restore: ## restore a backup FROM=folder into a stopped, empty stack (ARGS=--overwrite: into any; ON=compose)
 	@$(BUILD) $(if $(ON),,--stack) 3
 	@$(BIN)/python -m wine_quality restore "$(FROM)" $(WHERE) $(ARGS)
 
@@ -146,7 +146,7 @@ devenvs:
 	@$(BUILD) all --dev --keep-going
 	@$(BIN)/python -m wine_quality.serving.environment
 
-versions: ## write what files in deploy/ say of the MLflow versions, from the table
+versions: ## write the MLflow versions into the files in deploy/, from the table of versions
 	@$(PYTHON) -m wine_quality.environments.deploy_files
 
 add-mlflow: ## make another MLflow version selectable: its locks, its entry, its lines in deploy/ (VERSION=2.22.5)
@@ -162,7 +162,7 @@ faults: devenvs ## every cell of the fault matrix, into docs/fault-matrix.md (CE
 	@WINE_QUALITY_FAULTS=all WINE_QUALITY_FAULTS_RESULTS=docs \
 	  $(BIN)/python -m pytest -v wine_quality_tests/faults/test_faults.py $(if $(CELLS),-k "$(CELLS)")
 
-kills: devenvs ## a kill at every event of a run's log, into docs/kill-points.md (about two hours)
+kills: devenvs ## kill a run at each event of its log in turn, into docs/kill-points.md (about two hours)
 	@WINE_QUALITY_TABLES=docs $(BIN)/python -m pytest -v wine_quality_tests/faults/test_kill_points.py -k every
 
 orders: devenvs ## every order in which parts of two trainings can be made, into docs/part-orders.md
@@ -171,7 +171,7 @@ orders: devenvs ## every order in which parts of two trainings can be made, into
 chaos: devenvs ## the job in a loop while services are killed, for MINUTES=5 (ARGS="--seed 7")
 	@$(BIN)/python -m wine_quality_tests.faults.chaos --minutes $(or $(MINUTES),5) $(ARGS)
 
-attack: devenvs ## attack `make up`, `make stack` and compose as whoever may launch runs would; prints what held
+attack: devenvs ## attack `make up`, `make stack` and compose as a person who may launch runs; prints the results
 	@WINE_QUALITY_ATTACKS=all $(BIN)/python -m pytest wine_quality_tests/attacks $(ARGS)
 
 containers: devenvs ## the platform in containers (podman or Docker): the job, upkeep, backup and restore; prints a table

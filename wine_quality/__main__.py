@@ -1,4 +1,4 @@
-"""``python -m wine_quality`` with ``run``, ``sweep``, ``up``, ``promote`` and others."""
+"""Train, promote, serve and deploy the wine-quality model; in a checkout, see `make help` too."""
 
 from __future__ import annotations
 
@@ -59,29 +59,33 @@ def parser() -> argparse.ArgumentParser:
     main = argparse.ArgumentParser(prog="python -m wine_quality", description=__doc__)
     commands = main.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="materialize all assets and print the result")
-    run.add_argument("--alpha", type=float, help="strength of the penalty (0.5)")
-    run.add_argument("--l1-ratio", type=float, help="share of L1 in the penalty (0.5)")
+    run.add_argument("--alpha", type=float, help="strength of the penalty, at least 0 (0.5)")
+    run.add_argument("--l1-ratio", type=float, help="share of L1 in the penalty, 0 to 1 (0.5)")
     sweep = commands.add_parser("sweep", help="cross-validate a grid and offer the best point")
-    sweep.add_argument("--alphas", type=_numbers, help="such as 0.01,0.1 (ten, 0.0001 to 1)")
-    sweep.add_argument("--l1-ratios", type=_numbers, help="such as 0.2,0.8 (ten, 0.1 to 1)")
-    sweep.add_argument("--folds", type=int, help="of the cross-validation (5)")
+    sweep.add_argument("--alphas", type=_numbers, help="to try: 0.01,0.1 (ten, 0.0001 to 1)")
+    sweep.add_argument("--l1-ratios", type=_numbers, help="to try: 0.2,0.8 (ten, 0.1 to 1)")
+    sweep.add_argument("--folds", type=int, help="number of folds of the cross-validation (5)")
     for command in (run, sweep):
-        command.add_argument("--csv-url", help="https://, s3://, file:// or a path (red wine)")
+        command.add_argument(
+            "--csv-url", help="data: https://, s3://, file:// or a path (red wine)"
+        )
         command.add_argument(
             "--training-data",
             choices=[choice.value for choice in TrainingData],
-            help="the newest file (default), or all accumulated so far",
+            help="newest: the file of this run (default); accumulated: all files accepted so far",
         )
         command.add_argument(
             "--training-engine",
             choices=[choice.value for choice in EngineChoice],
-            help="what reads the wines: all into memory (default), or one pass over any number",
+            help="in_memory: one CSV file (default); duckdb, spark: Parquet or CSV of any size",
         )
         command.add_argument("--experiment", help="MLflow experiment (wine_quality_experiment1)")
     promote = commands.add_parser("promote", help="make the challenger, or a version, the champion")
     promote.add_argument("--version", dest="promote", help="number of the version (the challenger)")
     rollback = commands.add_parser("rollback", help="withdraw the champion for the one before")
-    rollback.add_argument("--version", dest="return_to", help="the one to return to (see above)")
+    rollback.add_argument(
+        "--version", dest="return_to", help="number of the version (the one before)"
+    )
     deploy = commands.add_parser(
         "deploy", help="write model repository and manifests of a version; apply them to a target"
     )
@@ -93,42 +97,48 @@ def parser() -> argparse.ArgumentParser:
     )
     deploy.add_argument("--context", help="Kubernetes context")
     retention = commands.add_parser(
-        "retention", help="show old runs and unpromoted versions, or remove them"
+        "retention", help="show, or remove, old runs and versions that were never promoted"
     )
-    retention.add_argument("--days", type=float, help="older than so many days (90)")
-    retention.add_argument("--delete", action="store_true", help="remove them; else: only show")
+    retention.add_argument("--days", type=float, help="age in days of what is old (90)")
+    retention.add_argument(
+        "--delete", action="store_true", help="remove them (without it: only show)"
+    )
     retention.add_argument("--experiment", help="MLflow experiment (wine_quality_experiment1)")
-    gc = commands.add_parser("gc", help="show or remove files of retired runs, or without a run")
-    gc.add_argument("--days", type=_days, default=7, help="retired or written before so many (7)")
-    gc.add_argument("--delete", action="store_true", help="remove them; else: only show")
+    gc = commands.add_parser("gc", help="show, or remove, files of deleted runs and without a run")
+    gc.add_argument("--days", type=_days, default=7, help="age in days of what is old (7)")
+    gc.add_argument("--delete", action="store_true", help="remove them (without it: only show)")
     metrics = commands.add_parser(
-        "metrics", help="the metrics history in $WINE_QUALITY_METRICS_URL"
+        "metrics", help="show, upgrade or fill the metrics history in $WINE_QUALITY_METRICS_URL"
     )
     metrics.add_argument(
         "doing",
         choices=["status", "upgrade", "backfill"],
-        help="say what is there; bring it to the newest revision (TimescaleDB, if it came later); "
-        "write what MLflow's registry has and the history has not",
+        help="status: show revision and rows; upgrade: migrate the schema (and use TimescaleDB, if "
+        "it was installed later); backfill: write what only MLflow's registry has",
     )
     metrics.add_argument("--model", help="registered model to backfill (ElasticnetWineModel)")
     serve = commands.add_parser("serve", help="serve the champion over REST and gRPC (V2 protocol)")
-    serve.add_argument("--version", help="serve this version, not the champion of the moment")
+    serve.add_argument("--version", help="number of the version to serve (the champion)")
     serve.add_argument("--model", help="registered model (ElasticnetWineModel)")
     serve.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
-    serve.add_argument("--port", type=int, help="of REST (8080, or a free one if that is taken)")
-    serve.add_argument("--grpc-port", type=int, help="(8081, or a free one if that is taken)")
+    serve.add_argument("--port", type=int, help="of REST (8080; a free one if that is taken)")
+    serve.add_argument("--grpc-port", type=int, help="of gRPC (8081; a free one if that is taken)")
     serve.add_argument("--every", type=float, default=2, help="seconds between looks at MLflow (2)")
-    image = commands.add_parser("image", help="an image that serves a version, or its context")
+    image = commands.add_parser("image", help="image that serves a version, or its build context")
     image.add_argument("--version", default="champion", help="number of a version (champion)")
     image.add_argument("--model", help="registered model (ElasticnetWineModel)")
     image.add_argument("--output", help="folder of the build context (build/image/MODEL-VERSION)")
-    image.add_argument("--tag", help="of the image (localhost/wine-quality-model:VERSION)")
+    image.add_argument("--tag", help="name of the image (localhost/wine-quality-model:VERSION)")
     image.add_argument("--no-build", action="store_true", help="only write the build context")
-    trust = commands.add_parser("trust", help="sign versions from before there were signatures")
-    trust.add_argument("--version", default="champion", help="a number, or all (champion)")
-    trust.add_argument("--yes", action="store_true", help="sign what is shown, without a question")
+    trust = commands.add_parser(
+        "trust", help="sign versions registered before versions were signed"
+    )
+    trust.add_argument("--version", default="champion", help="a number, or all (the champion)")
+    trust.add_argument("--yes", action="store_true", help="sign what is shown without asking")
     trust.add_argument(
-        "--unknown-runs", action="store_true", help="also of Dagster runs that are not known here"
+        "--unknown-runs",
+        action="store_true",
+        help="also versions whose Dagster run is not known here",
     )
     trust.add_argument("--model", help="registered model (ElasticnetWineModel)")
     for command in (run, sweep, promote, rollback, deploy, retention, metrics, serve, image, trust):
@@ -147,22 +157,22 @@ def parser() -> argparse.ArgumentParser:
     compare.add_argument(
         "--tracking-uri", action="append", help="a further server; may be repeated"
     )
-    forget = commands.add_parser("forget", help="list the files remembered, or forget one")
-    forget.add_argument("file", nargs="?", help="its key, name or URL; without it: list them")
-    up = commands.add_parser("up", help="start the Dagster and MLflow UIs; Ctrl-C stops both")
+    forget = commands.add_parser("forget", help="list the files to train on, or forget one")
+    forget.add_argument("file", nargs="?", help="key, name or URL (without it: list all)")
+    up = commands.add_parser("up", help="start the Dagster and MLflow UIs; Ctrl-C stops all")
     up.add_argument("--port", type=int, help="of the Dagster UI (5000, or a free one)")
     up.add_argument(
-        "--mlflow-port", type=int, help="of the MLflow UI (5100; the other versions' follow)"
+        "--mlflow-port", type=int, help="of the first MLflow UI (5100; the next ones follow)"
     )
-    stack = commands.add_parser("stack", help="the platform as local processes")
-    stack.add_argument("action", choices=["up", "down", "status", "env"], help="env: random .env")
+    stack = commands.add_parser("stack", help="start, stop or show the platform as local processes")
+    stack.add_argument("action", choices=["up", "down", "status", "env"], help="env: make .env")
     stack.add_argument("--versions", nargs="+", default=[DEFAULT_VERSION], help="MLflow servers")
-    stack.add_argument("--detach", action="store_true", help="come back when all is ready")
+    stack.add_argument("--detach", action="store_true", help="return when all is ready")
     backup = commands.add_parser("backup", help="copy the local stack's databases and buckets")
-    backup.add_argument("folder", help="a new one, for this backup alone")
-    restore = commands.add_parser("restore", help="bring a backup into a stack that is stopped")
-    restore.add_argument("folder", help="what `backup` has written")
-    restore.add_argument("--overwrite", action="store_true", help="replace all that is there")
+    backup.add_argument("folder", help="folder to write to, new or empty")
+    restore = commands.add_parser("restore", help="restore a backup into a stopped stack")
+    restore.add_argument("folder", help="folder that `backup` wrote")
+    restore.add_argument("--overwrite", action="store_true", help="replace the stack's data")
     for command in (backup, restore, gc, retention):
         command.add_argument(
             "--on",

@@ -23,7 +23,7 @@ def where_to_look(run_id: str, mlflow_run: str, key: str) -> str:
     is_shown = bool(running_ui() or os.environ.get("DAGSTER_WEBSERVER_URL"))
     is_embedded = mlflow_run.startswith("/")
     if is_embedded and not is_shown:
-        return f"Open both UIs: {up_command(key)}\n(data in {home()})"
+        return f"Open the UIs: {up_command(key)}\n(data in {home()})"
     start = f"{up_command(key)} (data in {dagster_home_in_use()})"
     dagster = dagster_run_url(run_id) if is_shown else start
     return f"Dagster: {dagster}\nMLflow:  {absolute_url(mlflow_run)}"

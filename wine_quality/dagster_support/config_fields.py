@@ -6,11 +6,13 @@
   back to the class's defaults as soon as run config names one field.
 - The error of an unknown value lists the values there are.
 - The help of a number says how YAML wants it written.
+- A resource's docstring is shown without its indentation, which Markdown would take for code.
 """
 
 from __future__ import annotations
 
 import enum
+import inspect
 import json
 from collections.abc import Mapping
 from functools import partial
@@ -85,6 +87,7 @@ class _KeepsItsValues:
     @classmethod
     def __pydantic_init_subclass__(cls, **options: Any) -> None:
         super().__pydantic_init_subclass__(**options)  # type: ignore[misc]
+        cls.__doc__ = inspect.getdoc(cls)  # Dagster shows the raw text, as Markdown
         _say_how_numbers_are_written(cls)  # type: ignore[arg-type]
 
     @property

@@ -17,18 +17,21 @@ DATA_CONTRACT = AssetCheckSpec(
     "data_contract",
     asset="raw_wine_csv",
     blocking=True,
-    description="Eleven named numeric columns and quality; nothing missing; sane ranges.",
+    description="The eleven measurements and quality are there, are numbers within their ranges, "
+    "and none is missing.",
 )
 ALL_FILES_READ = AssetCheckSpec(
     "all_files_read",
     asset="raw_wine_csv",
-    description="No file of the place was left out: links to elsewhere, what may not be read.",
+    description="No file of the folder or pattern was left out, such as a link to another folder "
+    "or a file without read permission.",
 )
 ROWS_KEEP_CONTRACT = AssetCheckSpec(
     "rows_keep_contract",
     asset="train_test_split",
     blocking=True,
-    description="Every row of files that are streamed: nothing missing, sane ranges.",
+    description="With duckdb and spark: each row keeps the data contract (numbers within their "
+    "ranges, none missing).",
 )
 PARTS_APART = AssetCheckSpec(
     "parts_are_apart",
@@ -39,7 +42,7 @@ PARTS_APART = AssetCheckSpec(
 SHARED_WINES = AssetCheckSpec(
     "few_shared_wines",
     asset="train_test_split",
-    description="Few of the held-out wines stand in the training part too, value for value.",
+    description="Few wines of the test part are also in the training part, with the same values.",
 )
 DRIFT = AssetCheckSpec(
     "drift_against_champion",
@@ -56,7 +59,8 @@ BEATS_MEAN = AssetCheckSpec(
     "beats_predicting_the_mean",
     asset="evaluation_metrics",
     blocking=True,
-    description="The held-out error is less than that of always predicting the training mean.",
+    description="The RMSE on the test part is lower than that of always predicting the training "
+    "mean.",
 )
 
 

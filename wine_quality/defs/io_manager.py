@@ -39,10 +39,10 @@ class StoreError(ShownError, RuntimeError):
 
 
 class PlainFormatIOManager(CheckedIOManager):
-    """Wines as Parquet (a frame's ``attrs`` included), all else as JSON; see ``value_codec``.
+    """Stores the values of assets: wines as Parquet (with a frame's ``attrs``), all else as JSON.
 
-    Both keep every digit of a float. A value lies in ``<base_path>/<asset>/<run id>.<format>``,
-    that of an op in ``<base_path>/ops/<step>/<run id>.<format>``.
+    Both keep every digit of a float. The file is ``<base_path>/<asset>/<run id>.<format>``, that of
+    an op ``<base_path>/ops/<step>/<run id>.<format>``.
     """
 
     base_path: str = Field(

@@ -5,7 +5,8 @@ from dagster import AssetCheckKey, AssetKey, AssetSelection, define_asset_job
 wine_quality_deployment = define_asset_job(
     "wine_quality_deployment",
     selection=AssetSelection.assets("model_deployment").without_checks(),
-    description="Write what serves the champion, or a version, and apply it to a target.",
+    description="Writes the files that serve the champion, or a version, and applies them to a "
+    "target: `make serve`, KServe or Seldon Core.",
 )
 wine_quality_model = define_asset_job(
     "wine_quality_model",
@@ -17,7 +18,8 @@ wine_quality_model = define_asset_job(
         "registered_model",
         "champion_model",
     ),
-    description="Read, split, train, evaluate, register and promote; tracked in MLflow.",
+    description="Trains on a CSV file and promotes the model if it is better than the champion. "
+    "Pick the MLflow version in resources.mlflow.config.version.",
 )
 
 wine_quality_live_check = define_asset_job(
@@ -28,5 +30,6 @@ wine_quality_live_check = define_asset_job(
             for name in ("live_predictions_like_training", "live_inputs_like_training")
         )
     ),
-    description="Compares what the served model was asked and answered lately with its training.",
+    description="Compares the inputs and predictions of the served model in the last hours with "
+    "its training data.",
 )

@@ -27,7 +27,9 @@ def retraining_schedule(watch: WatchedSource) -> ScheduleDefinition:
         run_config=watch.run_config(TrainingData.accumulated) if watch.place else None,
         default_status=DefaultScheduleStatus.RUNNING if cron else DefaultScheduleStatus.STOPPED,
         execution_timezone=time_zone(),
-        description=in_time_zone(f"Trains again on {data}. $WINE_QUALITY_CRON sets and starts it."),
+        description=in_time_zone(
+            f"Trains again on {data}. $WINE_QUALITY_CRON sets its time and starts it."
+        ),
     )
 
 
@@ -39,7 +41,9 @@ def live_check_schedule() -> ScheduleDefinition:
         cron_schedule="0 * * * *",
         default_status=DefaultScheduleStatus.STOPPED,
         execution_timezone=time_zone(),
-        description=in_time_zone("Compares live predictions and inputs with the training."),
+        description=in_time_zone(
+            "Compares the inputs and predictions of the served model with its training data."
+        ),
     )
 
 

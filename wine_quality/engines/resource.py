@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class TrainingEngine(CheckedResource):
-    """Reads the wines into memory, or passes over them once, however many there are."""
+    """How the wines are read: one file into memory, or files of any size in one pass."""
 
     engine: EngineChoice = Field(
         default=EngineChoice.in_memory,

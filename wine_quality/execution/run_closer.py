@@ -33,7 +33,12 @@ _DAYS = 7
 _AT_ONCE = 10
 
 
-@sensor(minimum_interval_seconds=10, default_status=DefaultSensorStatus.RUNNING)
+@sensor(
+    minimum_interval_seconds=10,
+    default_status=DefaultSensorStatus.RUNNING,
+    description="Closes the MLflow run of each Dagster run that ended without closing it, such as "
+    "one whose process was killed.",
+)
 def mlflow_run_closer(context: SensorEvaluationContext) -> SkipReason:
     """Ends the MLflow runs of ended Dagster runs whose own process could not: its worker was
     killed, or the tracking server was down. One that cannot be closed now is tried again.

@@ -47,7 +47,7 @@ class HistoryError(ShownError, RuntimeError):
 
 
 class WineHistory(CheckedResource):
-    """Remembers each file that kept the data contract; of each file its newest version counts."""
+    """Keeps each file that passed the data contract, in its newest version."""
 
     base_path: str = Field(
         default="",

@@ -15,9 +15,9 @@ from wine_quality.policy.databases import allowed_metrics_url
 
 
 class MetricsHistory(CheckedResource):
-    """Keeps the metrics of each registered version in PostgreSQL (TimescaleDB where it is there).
+    """Writes the metrics of each registered version to PostgreSQL, with TimescaleDB if installed.
 
-    Without an address it keeps nothing, and costs nothing.
+    Without an address nothing is written.
     """
 
     url: str = Field(

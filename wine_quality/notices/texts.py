@@ -6,7 +6,11 @@ import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from wine_quality.dagster_support.run_tag_names import SOURCE_TAG, under_current_names
+from wine_quality.dagster_support.run_tag_names import (
+    MLFLOW_VERSION_TAG,
+    SOURCE_TAG,
+    under_current_names,
+)
 from wine_quality.execution.failure_reasons import reasons_of
 from wine_quality.notices.notice import Notice
 from wine_quality.sources.transfer import redact_url
@@ -34,10 +38,17 @@ def failure_notice(run: DagsterRun, events: Iterable[Any]) -> Notice:
 def promotion_notice(run: DagsterRun, promotion: Promotion, events: Iterable[Any]) -> Notice:
     """Of a run that crowned a champion."""
     name, version, before = promotion.model, promotion.version, promotion.before
+    # Each MLflow version has a champion of its own: without this, a reader who sees that version 2
+    # is the champion, and then that version 1 is, takes it for a rollback.
+    key = under_current_names(run.tags).get(MLFLOW_VERSION_TAG)
+    of_mlflow = f" (MLflow {key})" if key else ""
     if promotion.withdrawn:
-        title, said = f"{name} is back at version {version}", f"Version {before} is withdrawn."
+        title, said = (
+            f"{name} is back at version {version}{of_mlflow}",
+            f"Version {before} is withdrawn.",
+        )
     else:
-        title = f"{name} version {version} is the champion"
+        title = f"{name} version {version} is the champion{of_mlflow}"
         said = f"It takes the place of version {before}." if before else "It is the first one."
     lines = [said, *_errors(events), *_source(run), f"Decided by {_job(run)}."]
     if not run.is_success:

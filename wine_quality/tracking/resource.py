@@ -71,11 +71,11 @@ class ModelFormat(enum.Enum):
 
 
 class MlflowTracker(CheckedResource):
-    """Tracks each run in MLflow with the client of the version picked."""
+    """Tracks each run in MLflow, with the client of the chosen MLflow version."""
 
     version: VersionKey = Field(
         default=VersionKey(DEFAULT_VERSION),
-        description="MLflow version to track with; its own client really runs. One of: "
+        description="MLflow version whose client tracks the run, in quotes. One of: "
         + ", ".join(f'"{key}"' for key in MLFLOW_VERSIONS),
     )
     experiment_name: str = Field(

@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from wine_quality.up.shown_lines import ShownLines
+from wine_quality.up.shown_lines import FailuresShown, ShownLines
 
 LARGEST = 10 << 20
 """Bytes of a log file, which then becomes the one before (``.1``) and begins anew."""
@@ -27,6 +27,7 @@ class Logs:
     def __init__(self, folder: Path, url: str, say: Callable[[str], None]) -> None:
         self._folder, self._url, self._say = folder, url, say
         self._followed: list[_Followed] = []
+        self._failures = FailuresShown()
 
     @property
     def folder(self) -> Path:
@@ -42,7 +43,7 @@ class Logs:
         if file.exists():
             file.replace(_before(file))
         file.touch()
-        self._followed.append(_Followed(file, ShownLines(self._url)))
+        self._followed.append(_Followed(file, ShownLines(self._url, self._failures)))
         return file
 
     def bound(self, file: Path) -> None:

@@ -16,6 +16,8 @@ _RECORD = re.compile(
 )
 _OF_RUN = re.compile(r"^(?P<job>\S+) - (?P<run>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}) - ")
 _RUN_EVENT = re.compile(r"\bRUN_(?P<kind>START|SUCCESS|FAILURE|CANCELED) - (?P<message>.*)$")
+# Dagster's own message of a run that failed in a step; the reason is in the lines after it.
+_FAILED_STEPS = re.compile(r"Steps failed: \[.*\]\.$")
 _STEP_EVENT = re.compile(r"\b(STEP|HOOK|RESOURCE_INIT)_[A-Z_]+ - ")
 _PLAIN = re.compile(r"^(WARNING|ERROR|CRITICAL):\s+(?P<text>.*)$")
 # What a sensor of ours logs: the notices.
@@ -25,23 +27,49 @@ _REPEAT_SECONDS = 60.0
 _LENGTH = 400
 
 
+class FailuresShown:
+    """When a run's failure was last shown, by whatever process logged it."""
+
+    def __init__(self) -> None:
+        self._at = float("-inf")
+
+    def note(self) -> None:
+        self._at = time.monotonic()
+
+    def is_recent(self) -> bool:
+        return time.monotonic() - self._at < _REPEAT_SECONDS
+
+
 class ShownLines:
     """Picks lines of one process, in their order.
 
     Args:
         url: Of the Dagster UI, for links to runs.
+        failures: Shared by the processes of one `make up`: the daemon logs that a run failed, and
+            the code server the notice of it.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, failures: FailuresShown | None = None) -> None:
         self._url = url
         self._started: dict[str, float] = {}
         self._said: dict[str, float] = {}
-        self._failed = float("-inf")
+        self._failures = failures or FailuresShown()
+        self._waiting: tuple[str, str, str] | None = None
 
     def shown(self, line: str) -> str | None:
-        """The line as people see it; None when it is only for the log file."""
+        """The line, or lines, as people see it; None when it is only for the log file."""
         line = _COLOUR.sub("", line).rstrip()
         record = _RECORD.match(line)
+        if self._waiting is None or not line:
+            return self._of_record(line, record)
+        begin, reason, end = self._waiting
+        self._waiting = None
+        if record is None:
+            return f"{begin}{line[:_LENGTH]}{end}"
+        after = self._of_record(line, record)
+        return f"{begin}{reason}{end}" + (f"\n{after}" if after else "")
+
+    def _of_record(self, line: str, record: re.Match[str] | None) -> str | None:
         if record is None:
             plain = _PLAIN.match(line)
             return self._once(plain["text"]) if plain else None
@@ -67,14 +95,18 @@ class ShownLines:
         after = f" after {time.monotonic() - began:.0f} s" if began is not None else ""
         if event["kind"] == "SUCCESS":
             return f"{record['time']} {title} succeeded{after}"
-        if event["kind"] == "FAILURE":
-            self._failed = time.monotonic()
-        how = "was cancelled" if event["kind"] == "CANCELED" else "failed"
-        reason = f": {event['message']}" if event["kind"] == "FAILURE" else ""
-        return f"{record['time']} {title} {how}{after}{reason[:_LENGTH]}  {self._url}/runs/{run}"
+        link = f"  {self._url}/runs/{run}"
+        if event["kind"] == "CANCELED":
+            return f"{record['time']} {title} was cancelled{after}{link}"
+        self._failures.note()
+        begin, reason = f"{record['time']} {title} failed{after}: ", event["message"][:_LENGTH]
+        if _FAILED_STEPS.search(event["message"]):
+            self._waiting = (begin, reason, link)
+            return None
+        return f"{begin}{reason}{link}"
 
     def _notice(self, record: re.Match[str], sensor: str, title: str) -> str | None:
-        if "failure" in sensor and time.monotonic() - self._failed < _REPEAT_SECONDS:
+        if "failure" in sensor and self._failures.is_recent():
             return None  # the run itself has said it
         return f"{record['time']} {title[:_LENGTH]}"
 

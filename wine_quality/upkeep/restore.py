@@ -30,11 +30,16 @@ from wine_quality.upkeep.fitting_backup import require_fitting
 from wine_quality.upkeep.staged_databases import drop_replaced, staged_databases, swap
 from wine_quality.upkeep.unfinished import end_unfinished
 
-# Tables that have rows as soon as anybody has done anything, in whichever database they are.
-_TELLING = (
-    *("runs", "event_logs", "asset_keys", "registered_models"),
-    *("wine_quality.evaluation_metrics", "wine_quality.predictions"),
-)
+# Tables that have rows as soon as anybody has done anything, in whichever database they are, and
+# which of their rows count: Dagster's daemon notes by itself that an asset's freshness is unknown.
+_TELLING = {
+    "runs": "true",
+    "event_logs": "COALESCE(dagster_event_type, '') NOT LIKE 'FRESHNESS%'",
+    "asset_keys": "true",
+    "registered_models": "true",
+    "wine_quality.evaluation_metrics": "true",
+    "wine_quality.predictions": "true",
+}
 UNFINISHED = "restore.unfinished"
 """In the platform's folder from the first object that is written until the end: no stack starts
 over that."""
@@ -174,11 +179,11 @@ def _what_is_there(services: DataServices) -> str:
     """The first thing that is there, in words; empty when a stack was at most started."""
     for database, _ in services.databases():
         with closing(services.connect(database)) as connection, connection.cursor() as cursor:
-            for table in _TELLING:
+            for table, rows in _TELLING.items():
                 cursor.execute("SELECT to_regclass(%s)", (table,))
                 if cursor.fetchone() == (None,):
                     continue
-                cursor.execute(f"SELECT 1 FROM {table} LIMIT 1")
+                cursor.execute(f"SELECT 1 FROM {table} WHERE {rows} LIMIT 1")
                 if cursor.fetchone():
                     return f"database {database} has rows in {table}"
     for client, bucket in services.buckets().values():

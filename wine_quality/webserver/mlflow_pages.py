@@ -31,7 +31,7 @@ _PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>MLflow</t
 <style>body {{ font: 15px/1.5 system-ui, sans-serif; margin: 3em; color: #222 }}
 table {{ border-collapse: collapse }} th, td {{ text-align: left; padding: .4em 1.5em .4em 0;
 border-bottom: 1px solid #ddd }} code {{ font-size: 90% }}</style>
-<h1>Which MLflow holds what</h1>
+<h1>MLflow versions and their UIs</h1>
 <p>Each run is tracked by the MLflow version that its config picks
 (<code>resources.mlflow.config.version</code>), and each version has a store of its own.
 A UI starts when it is opened, and ends when nobody has looked at it for a while.</p>

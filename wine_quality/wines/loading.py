@@ -39,20 +39,26 @@ class RawWineCsvConfig(CheckedConfig):
 
     csv_url: str = Field(
         default="",
-        description="https://, s3://, file:// or a path. Empty: the UCI red-wine file shipped "
-        "with the package. With a streaming engine: Parquet or CSV, a folder or s3:// prefix of "
-        "files, or a pattern such as s3://wines/2026/*.parquet.",
+        description="CSV file to train on: https://, s3://, file:// or a path. Empty: the UCI "
+        "red-wine file shipped with the package. Runs from the UI read paths only in folders that "
+        "$WINE_QUALITY_ALLOWED_ROOTS lists. With duckdb and spark: Parquet or CSV, a folder or "
+        "s3:// prefix of files, or a pattern such as s3://wines/2026/*.parquet.",
     )
     max_megabytes: float = Field(
-        default=256.0, gt=0, le=1e6, description="Refuse anything larger to load."
+        default=256.0, gt=0, le=1e6, description="Largest file that is loaded, in MB."
     )
     timeout_seconds: float = Field(
-        default=10.0, gt=0, le=3600, description="To connect, and between bytes, in seconds."
+        default=10.0,
+        gt=0,
+        le=3600,
+        description="Seconds to wait for a connection, and for the next bytes.",
     )
     total_seconds: float = Field(
-        default=120.0, gt=0, le=86400, description="For the whole transfer, in seconds."
+        default=120.0, gt=0, le=86400, description="Seconds for the whole transfer."
     )
-    attempts: int = Field(default=3, ge=1, le=10, description="Tries before giving up.")
+    attempts: int = Field(
+        default=3, ge=1, le=10, description="Number of tries when the host does not answer."
+    )
     training_data: TrainingData = Field(
         default=TrainingData.newest,
         description='"newest": the file of this run. "accumulated": every file that was accepted '

@@ -190,6 +190,21 @@ def test_a_backup_of_before_the_history_was_apart(make, tmp_path):
     assert not (empty.folder / UNFINISHED).exists()
 
 
+def test_what_dagsters_daemon_notes_by_itself_is_no_ones_work(make, tmp_path, postgres):
+    """Freshness that is unknown, as on a platform that was only started."""
+    old, new = make("plain"), make("plain")
+    back_up(old, tmp_path / "backup", print)
+    rename_databases(tmp_path / "backup", old, new)
+    dagster = new.settings["DAGSTER_POSTGRES_DB"]
+    postgres.execute("CREATE TABLE event_logs (dagster_event_type text)", dagster)
+    postgres.execute("INSERT INTO event_logs VALUES ('ASSET_MATERIALIZATION')", dagster)
+    manifest = verify(tmp_path / "backup")
+    with pytest.raises(StackError, match="has rows in event_logs"):
+        restore(new, tmp_path / "backup", manifest, False, print)
+    postgres.execute("UPDATE event_logs SET dagster_event_type = 'FRESHNESS_STATE_CHANGE'", dagster)
+    restore(new, tmp_path / "backup", manifest, False, print)
+
+
 def test_what_is_left_out_is_said(make, tmp_path):
     old = make("plain")
     old.fill(1)

@@ -144,8 +144,8 @@ def test_what_happens_is_told_once_by_each_channel(told):
     assert f"raw_wine_csv: {told.folder}/missing.csv does not exist" in text
     assert f"Dagster run: {link}" in text
     assert "Traceback" not in text and "line 1" not in text
-    assert "It is the first one." in letters[f"{MODEL} version 1 is the champion"]
-    text = letters[f"{MODEL} version 2 is the champion"]
+    assert "It is the first one." in letters[f"{MODEL} version 1 is the champion (MLflow 3)"]
+    text = letters[f"{MODEL} version 2 is the champion (MLflow 3)"]
     assert text.splitlines()[1:4] == [
         "It takes the place of version 1.",
         "RMSE on the same rows: version 2 0.730900, version 1 0.793164.",
@@ -181,9 +181,14 @@ def test_what_is_wrong_or_hangs_stops_nothing_else(told):
     )
     reason = f"not sent by email: 127.0.0.1:{told.hanging.port} gave no answer within 5 s; check"
     told.await_failed_tick(FAILURES, f'"wine_quality_model failed" was {reason}')
-    told.await_failed_tick(PROMOTIONS, f'"{MODEL} version 3 is the champion" was {reason}')
+    told.await_failed_tick(
+        PROMOTIONS, f'"{MODEL} version 3 is the champion (MLflow 3)" was {reason}'
+    )
     texts = sorted(message["text"] for message in told.slack.messages[posts:])
-    assert f"*{MODEL} version 3 is the champion*\nIt takes the place of version 1." in texts[0]
+    assert (
+        f"*{MODEL} version 3 is the champion (MLflow 3)*\nIt takes the place of version 1."
+        in texts[0]
+    )
     assert "meanwhile.csv does not exist" in texts[1]
     for sensor in (FAILURES, PROMOTIONS, OTHER):
         told.await_tick(sensor, "SKIPPED")
@@ -195,7 +200,10 @@ def test_what_is_wrong_or_hangs_stops_nothing_else(told):
     told.restart_daemon(**told.mail.variables())
     told.await_told(mails=mails + 2, posts=posts + 2)
     subjects = {letter["Subject"] for letter in told.mail.letters[mails:]}
-    assert subjects == {"wine_quality_model failed", f"{MODEL} version 3 is the champion"}
+    assert subjects == {
+        "wine_quality_model failed",
+        f"{MODEL} version 3 is the champion (MLflow 3)",
+    }
     told.await_tick(AGAIN, "SKIPPED")
     assert len(told.mail.letters) == mails + 2
     assert len(told.slack.messages) == posts + 2

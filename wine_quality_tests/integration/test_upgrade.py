@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+import wine_quality.paths
 from wine_quality.environments.mlflow_versions import MLFLOW_VERSIONS
 from wine_quality.paths import PROJECT_ROOT
-from wine_quality_tests.support.servers import dying_with_us
+from wine_quality.upgrades.census import take_census
+from wine_quality.upgrades.stack_databases import StackDatabases
+from wine_quality.upkeep import data_services
+from wine_quality_tests.support.servers import await_condition, dying_with_us, processes_of
 from wine_quality_tests.support.warm_commands import run_command
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
@@ -46,6 +53,7 @@ client.delete_model_version(sys.argv[2], "3")
 client.delete_experiment(client.create_experiment("deleted"))
 print(run.info.run_id)
 """
+STACK = ("1.26", "3", "--store", "stack")
 # The steps during which it is killed, as it says them.
 STEPS = (
     *("copying the database", "asking MLflow 1.26", "upgrading the copy", "copying the files"),
@@ -79,11 +87,11 @@ def query(database: Path, sql: str) -> list[tuple]:
         return connection.execute(sql).fetchall()
 
 
-def kill_at(step: str) -> None:
+def kill_at(step: str, *options: str) -> None:
     """SIGKILL as soon as the upgrade says that it begins a step."""
     command = [sys.executable, "-m", "wine_quality", "upgrade", "1.26", "3", "--apply"]
     process = subprocess.Popen(
-        dying_with_us(*command), stdout=subprocess.PIPE, text=True, cwd=PROJECT_ROOT
+        dying_with_us(*command, *options), stdout=subprocess.PIPE, text=True, cwd=PROJECT_ROOT
     )
     assert process.stdout is not None
     with process.stdout:
@@ -95,15 +103,16 @@ def kill_at(step: str) -> None:
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory, config: Path) -> Iterator[Path]:
-    """A home whose store of MLflow 1.26 has two versions, the second one champion."""
-    folder = tmp_path_factory.mktemp("upgrade") / "home"
+    """A home, called as CI calls its own, whose store of MLflow 1.26 has two versions, the second
+    one champion."""
+    folder = tmp_path_factory.mktemp("upgrade") / "x_feature%2Fb it's"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("WINE_QUALITY_HOME", str(folder))
         for name in ("DAGSTER_HOME", "MLFLOW_TRACKING_URI", "WINE_QUALITY_METRICS_URL"):
             patch.delenv(name, raising=False)
         train(config, "1.26", "0.5")
         assert "takes the place of version 1" in train(config, "1.26", "0.01")
-        yield folder
+        yield wine_quality.paths.home()
 
 
 @pytest.mark.skipif(not OLD.python.exists(), reason="no Python 3.11 here")
@@ -174,3 +183,53 @@ def test_step_by_step_by_way_of_2_1_1(store: Path):
     old = store / "mlflow-1.26" / "mlflow.db"
     query(old, f"UPDATE alembic_version SET version_num = '{newest[0][0]}'")
     assert "which MLflow 2.1.1 does not know: it is newer" in upgrade("1.26", "2.1.1", code=1)
+
+
+def others(folder: Path) -> list[str]:
+    """What runs with this home, but for the process that the tests' commands are forked from."""
+    return [command for command in processes_of(folder) if "warm_commands" not in command]
+
+
+@pytest.fixture
+def stack_home(monkeypatch) -> Iterator[Path]:
+    """Not under pytest's folder, which is closed to the user that PostgreSQL runs as."""
+    for name in [name for name in os.environ if name.startswith(("AWS_", "MLFLOW_", "DAGSTER_"))]:
+        monkeypatch.delenv(name)
+    folder = Path(tempfile.mkdtemp(prefix="wine-quality-upgrade-"))
+    folder.chmod(0o755)
+    monkeypatch.setenv("WINE_QUALITY_HOME", str(folder))
+    yield folder
+    await_condition(lambda: not others(folder), "the stack's processes to end")
+    shutil.rmtree(folder)
+
+
+@pytest.mark.skipif(
+    os.environ.get("WINE_QUALITY_UPGRADE_TEST") != "all" or not OLD.python.exists(),
+    reason="it takes a minute of CPU: WINE_QUALITY_UPGRADE_TEST=all, and Python 3.11",
+)
+def test_the_databases_of_the_stack(stack_home: Path, config: Path):
+    """PostgreSQL, S3 and MLflow servers as the stack has them; Dagster's part is not needed."""
+    with data_services.stopped(print) as services:
+        place = StackDatabases(OLD, NEW, stack_home / "work", services, is_up=False)
+        with place.source_uri() as uri:
+            arguments = ["--mlflow", "1.26", "--tracking-uri", uri, "--config", str(config)]
+            done = run_command("run", *arguments)
+            assert done.returncode == 0, done.stdout + done.stderr
+        before = place.fingerprint()
+        assert "the stack is up; stop it" in upgrade(*STACK, "--apply", code=1)
+    assert "there is no embedded store of MLflow 1.26" in upgrade("1.26", "3", code=1)
+    kill_at("upgrading the copy", "--store", "stack")
+    said = upgrade(*STACK, "--apply")
+    assert "going on with an upgrade that was interrupted" in said
+    assert f"{NAME}: champion 1, challenger None" in said
+    assert "1 of 1 predict the same as before" in said
+    assert "is not empty" in upgrade(*STACK, code=1)
+    with data_services.stopped(print) as services:
+        place = StackDatabases(OLD, NEW, stack_home / "work", services, is_up=False)
+        assert place.fingerprint() == before and not place.is_staged()
+        database = place.target_database()
+        assert database is not None
+        with database as connection:
+            found = take_census(connection)
+    assert found.aliases == ((NAME, "champion", "1"),)
+    assert found.runs == {"FINISHED": 1} and found.versions == {"Production": 1}

@@ -31,14 +31,22 @@ PLACES: Rows = [
         "`.venvs` in the checkout; without one `environments` in the home's default",
         "where environments are built",
     ),
-    ("BUILD_ENVIRONMENTS", "1", "0: a run whose version is not built fails instead of building it"),
+    (
+        "BUILD_ENVIRONMENTS",
+        "1",
+        "0: a run fails if its MLflow version's environment is not built yet",
+    ),
     ("ASSETS", "`assets` in the home", "values between steps: a folder or `s3://bucket/prefix`"),
-    ("ASSETS_KEY", "", "S3 key for it"),
-    ("ASSETS_SECRET", "", "S3 secret for it"),
+    ("ASSETS_KEY", "", "S3 access key for these values"),
+    ("ASSETS_SECRET", "", "S3 secret key for these values"),
     ("ASSETS_ENDPOINT", "", "address of an S3 store other than AWS"),
     ("ASSETS_REGION", "", "its region"),
     ("HISTORY", "`history` in the home", "accepted files: a folder or `s3://bucket/prefix`"),
-    ("DEPLOYMENTS", "beside the assets", "what serves a model: a folder or `s3://bucket/prefix`"),
+    (
+        "DEPLOYMENTS",
+        "beside the assets",
+        "files that serve a model: a folder or `s3://bucket/prefix`",
+    ),
     ("DATA_KEY", "the AWS variables", "S3 key for reading wines"),
     ("DATA_SECRET", "the AWS variables", "S3 secret for reading wines"),
     ("DATA_ENDPOINT", "the AWS variables", "address of an S3 store other than AWS"),
@@ -49,17 +57,25 @@ RUNS: Rows = [
     ("MLFLOW_URI_3", "`MLFLOW_TRACKING_URI`, else embedded", "tracking server of runs of MLflow 3"),
     ("MLFLOW_URI_2_1_1", "`MLFLOW_TRACKING_URI`, else embedded", "of MLflow 2.1.1"),
     ("MLFLOW_URI_1_26", "`MLFLOW_TRACKING_URI`, else embedded", "of MLflow 1.26"),
-    ("MLFLOW_UI", "the tracking server", "where links to MLflow lead, if people see it elsewhere"),
+    ("MLFLOW_UI", "the tracking server", "address of the MLflow UI for links, if another"),
     ("MLFLOW_UI_3", "`WINE_QUALITY_MLFLOW_UI`", "the same for MLflow 3"),
     ("MLFLOW_UI_2_1_1", "`WINE_QUALITY_MLFLOW_UI`", "for MLflow 2.1.1"),
     ("MLFLOW_UI_1_26", "`WINE_QUALITY_MLFLOW_UI`", "for MLflow 1.26"),
-    ("MLFLOW_UI_IDLE_SECONDS", "900", "when an MLflow UI of `make up` ends after the last request"),
-    ("METRICS_URL", "none is kept", "PostgreSQL database of the metrics history"),
-    ("WARM_MINUTES", "10", "how long a warm process waits for the next run; 0: none is kept"),
-    ("WARM_MIB", "400", "memory that warm processes beside the one used last may keep together"),
-    ("CRON", "Mondays at six, stopped", "when `regular_retraining` runs; setting it starts it"),
+    (
+        "MLFLOW_UI_IDLE_SECONDS",
+        "900",
+        "seconds without a request after which an MLflow UI of `make up` ends",
+    ),
+    ("METRICS_URL", "no history", "PostgreSQL database of the metrics history"),
+    (
+        "WARM_MINUTES",
+        "10",
+        "minutes that a warm process waits for the next run; 0: no warm processes",
+    ),
+    ("WARM_MIB", "400", "MiB that all warm processes may use together, when more than one is kept"),
+    ("CRON", "`0 6 * * 1`, stopped", "times of `regular_retraining`; setting it starts it"),
     ("TIMEZONE", "UTC", "time zone of the schedules, such as `Europe/Berlin`"),
-    ("FRESH_DAYS", "30", "after how many days a model is stale"),
+    ("FRESH_DAYS", "30", "days after which the UI shows a model as stale"),
     ("SIGNING_KEY", "the key file", "key that signs model versions"),
     ("SIGNING_KEY_FILE", "`signing.key` in the home", "file of that key"),
     (
@@ -69,20 +85,32 @@ RUNS: Rows = [
     ),
 ]
 ALLOWED: Rows = [
-    ("ALLOWED_SCHEMES", "https, s3", "schemes of `csv_url`"),
-    ("ALLOWED_HOSTS", "public hosts", "hosts of `csv_url`; `*`: all"),
+    ("ALLOWED_SCHEMES", "https,s3,file", "schemes of `csv_url`"),
+    ("ALLOWED_HOSTS", "all with public addresses", "hosts of `csv_url`; `*`: all"),
     ("ALLOWED_NETWORKS", "none", "private networks that those hosts may be in, as CIDR"),
     ("ALLOWED_BUCKETS", "all", "buckets of `csv_url`"),
-    ("ALLOWED_ROOTS", "none", "folders that files may be read from"),
+    ("ALLOWED_ROOTS", "the watched folder", "folders that files may be read from"),
     ("ALLOWED_TRACKING_URIS", "the environment's own", "MLflow servers that run config may name"),
     ("ALLOWED_METRICS_URLS", "the environment's own", "databases that run config may name"),
-    ("ALLOWED_OUTPUTS", "the environment's own", "places that run config may write to"),
-    ("ALLOWED_ENDPOINTS", "the environment's own", "S3 addresses that run config may name"),
+    (
+        "ALLOWED_OUTPUTS",
+        "`s3://*`, and the environment's own",
+        "places that run config may write to (`base_path`)",
+    ),
+    (
+        "ALLOWED_ENDPOINTS",
+        "this machine, for `local_server`",
+        "model servers that run config may ask (`endpoint`, `local_server`)",
+    ),
     ("ALLOWED_IMAGES", "the project's own", "images that run config may deploy"),
     ("ALLOWED_SPARK_MASTERS", "local", "Spark masters that run config may name"),
     ("ALLOWED_SPARK_OPTIONS", "sizes, numbers, times", "Spark properties that run config may set"),
-    ("ALLOWED_CONFIG_VARIABLES", "none", "variables that run config may read with `{env: NAME}`"),
-    ("ALLOWED_UI_HOSTS", "this machine's", "names by which the UIs may be asked"),
+    (
+        "ALLOWED_CONFIG_VARIABLES",
+        "the MLflow servers' addresses",
+        "variables that run config may read with `{env: NAME}`",
+    ),
+    ("ALLOWED_UI_HOSTS", "this machine's", "further host names under which the UIs answer"),
 ]
 SERVING: Rows = [
     ("SERVE_MAX_ROWS", "100000", "rows of one request"),
@@ -92,7 +120,7 @@ SERVING: Rows = [
     ("SERVE_REPOSITORY_API", "false", "true: models may be loaded and unloaded by request"),
 ]
 PLATFORM: Rows = [
-    ("ENV_FILE", "`.env`, else the example", "settings of `make stack`"),
+    ("ENV_FILE", "`.env`, else `.env.example`", "settings of `make stack`"),
     ("POSTGRES_BIN", "searched for", "folder of PostgreSQL's programs for `make stack`"),
 ]
 # Set by the project for its own processes, or for its tests: nobody else sets them.
@@ -132,9 +160,8 @@ def _lines() -> Iterator[str]:
 
     yield "# Environment variables"
     yield ""
-    yield "Made from the code by `make reference`. Every name begins with `WINE_QUALITY_`. What"
-    yield "Dagster, MLflow and AWS read themselves (`DAGSTER_HOME`, `MLFLOW_TRACKING_USERNAME`,"
-    yield "`AWS_…`) is not here."
+    yield "Made from the code by `make reference`. Variables of Dagster, MLflow and AWS"
+    yield "(`DAGSTER_HOME`, `MLFLOW_TRACKING_USERNAME`, `AWS_…`) are not here."
     for title, rows in (
         ("Places", PLACES),
         ("Runs", RUNS),
@@ -145,7 +172,7 @@ def _lines() -> Iterator[str]:
         ("The platform", PLATFORM),
     ):
         yield from ("", f"## {title}", "")
-        cells = [(f"`{name}`", default, meaning) for name, default, meaning in rows]
+        cells = [(f"`WINE_QUALITY_{name}`", default, meaning) for name, default, meaning in rows]
         yield from table(("variable", "default", "meaning"), cells)
 
 

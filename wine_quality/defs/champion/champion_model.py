@@ -64,12 +64,13 @@ class PromotionConfig(CheckedConfig):
         "until somebody launches wine_quality_promotion.",
     )
     min_improvement: float = Field(
-        default=0.0, ge=0, description="How much less than the champion's its RMSE must be."
+        default=0.0, ge=0, description="How much lower than the champion's the new RMSE must be."
     )
     tolerance: float = Field(
         default=0.05,
         ge=0,
-        description="How much more than the champion's its RMSE may be before the check warns.",
+        description="How much higher than the champion's the new RMSE may be before the check "
+        "no_worse_than_champion warns.",
     )
 
 
@@ -83,7 +84,8 @@ class PromotionConfig(CheckedConfig):
         AssetCheckSpec(
             TOLERANCE_CHECK,
             asset="champion_model",
-            description="The new version's error on the same test rows, within the tolerance.",
+            description="The new version's RMSE is at most the champion's plus the tolerance, on "
+            "the same test rows.",
         )
     ],
 )

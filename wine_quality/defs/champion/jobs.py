@@ -23,7 +23,11 @@ from wine_quality.tracking.servers.server_check import server_named
 class VersionConfig(CheckedConfig):
     """Which version is meant."""
 
-    version: str = Field(default="", description="Number of a version; empty: see the job.")
+    version: str = Field(
+        default="",
+        description="Number of the version. Empty: the challenger to promote, or the champion "
+        "before to return to.",
+    )
 
 
 @op
@@ -138,9 +142,11 @@ def rollback() -> None:
 
 wine_quality_promotion = promotion.to_job(
     name="wine_quality_promotion",
-    description="Makes the challenger, or the version named, the champion: the manual approval.",
+    description="Makes the challenger, or the given version, the champion. Needed where the policy "
+    "is manual.",
 )
 wine_quality_rollback = rollback.to_job(
     name="wine_quality_rollback",
-    description="Withdraws the champion and returns to the one it replaced, or the one named.",
+    description="Withdraws the champion; the one before it, or the given version, is champion "
+    "again.",
 )

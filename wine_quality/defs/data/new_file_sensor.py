@@ -59,24 +59,24 @@ class WatchedSource(BaseModel):
     )
     suffix: str = Field(
         ".csv",
-        description="Only names that end so, in upper or lower case, are data; several with commas "
+        description="Endings of the file names to train on, in upper or lower case, with commas "
         "between them, such as .csv,.csv.gz.",
     )
     interval_seconds: int = Field(
-        30, ge=1, le=86400 * 31, description="Between two ticks, at least."
+        30, ge=1, le=86400 * 31, description="Seconds between two ticks, at least."
     )
     settle_seconds: float = Field(
         10.0,
         ge=0,
         le=86400 * 31,
-        description="A file in a folder counts as whole when it was left alone for so long.",
+        description="A file in a folder is complete when it has not changed for so many seconds.",
     )
-    max_runs_per_tick: int = Field(5, ge=1, description="New runs of one tick.")
+    max_runs_per_tick: int = Field(5, ge=1, description="Most runs that one tick requests.")
     max_unfinished_runs: int = Field(
-        20, ge=1, description="With so many of its runs queued or running, it waits."
+        20, ge=1, description="With so many of its runs queued or running, the sensor waits."
     )
     listing_seconds: float = Field(
-        30.0, gt=0, le=50, description="A listing that takes longer fails the tick."
+        30.0, gt=0, le=50, description="Seconds after which a listing of the place fails the tick."
     )
     mlflow_version: str = Field(
         default_factory=default_version, description="MLflow version of the runs."
@@ -85,10 +85,12 @@ class WatchedSource(BaseModel):
     l1_ratio: float = Field(0.5, ge=0, le=1, description="Hyperparameter of the runs.")
     training_data: TrainingData = Field(
         TrainingData.newest,
-        description="The runs train on the file that arrived, or on all so far (accumulated).",
+        description="newest: runs train on the file that arrived; accumulated: on all accepted so "
+        "far.",
     )
     conflicts: ConflictPolicy = Field(
-        ConflictPolicy.newest, description="As raw_wine_csv's field of this name."
+        ConflictPolicy.newest,
+        description="Which rows count when files disagree, as raw_wine_csv's field of this name.",
     )
     training_engine: EngineChoice = Field(
         EngineChoice.in_memory,

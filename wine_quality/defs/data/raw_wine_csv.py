@@ -42,9 +42,10 @@ def raw_wine_csv(
     wine_history: WineHistory,
     training_engine: TrainingEngine,
 ) -> Iterator[Any]:
-    """The wines as they arrived, checked against the data contract.
+    """The wines of the CSV file, checked against the data contract (columns, types and ranges).
 
-    With a streaming engine this step only inspects the files; ``train_test_split`` reads the rows.
+    With the training engines ``duckdb`` and ``spark`` this step only inspects the files;
+    ``train_test_split`` reads their rows.
     """
     arrived = arrived_at(context.run.tags, config.csv_url) if config.csv_url else None
     try:

@@ -63,9 +63,11 @@ def train_test_split(
     training_engine: TrainingEngine,
     raw_wine_csv: RawWines,
 ) -> Iterator[Any]:
-    """The wines in two parts; ``part`` says which, the index is the row's place in the file.
+    """The wines with a column ``part``: ``train`` or ``test``. The index is the row number in the
+    file.
 
-    With a streaming engine: the sums of both parts, a few hundred numbers, and a sample of rows.
+    With the training engines ``duckdb`` and ``spark``: sums over the rows of each part, from which
+    the model is fitted, and a sample of the rows.
     """
     training_engine.require_kind(raw_wine_csv.is_streamed, "raw_wine_csv")
     reader, source = wines_reader(training_engine, wine_history), raw_wine_csv.origin.source or ""

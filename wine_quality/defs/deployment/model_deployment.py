@@ -61,14 +61,14 @@ class DeploymentConfig(CheckedConfig):
     )
     endpoint: str = Field(
         default="",
-        description="What stands before /v2 where the cluster's model is reached, such as "
-        "http://seldon-mesh. Empty: the resource's own word that it is ready is enough.",
+        description="Address of the deployed model, without /v2, such as http://seldon-mesh. "
+        "Empty: wait only until the Kubernetes resource is ready.",
     )
     endpoint_headers: dict[str, str] = Field(
         default={}, description="Headers that the ingress routes by, such as {Host: …}."
     )
     timeout_seconds: float = Field(
-        default=300, gt=0, description="How long to wait until the model answers."
+        default=300, gt=0, description="Seconds to wait until the model answers."
     )
     base_path: str = Field(
         default="",

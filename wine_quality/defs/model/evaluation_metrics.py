@@ -32,9 +32,9 @@ def evaluation_metrics(
     train_test_split: Split,
     elasticnet_model: TrainedModel,
 ):
-    """RMSE, MAE and R² on the held-out part, with plots.
+    """RMSE, MAE and R² of the model on the test part, with plots.
 
-    Where a metrics history is kept, one plot shows earlier models too.
+    With a metrics history (``WINE_QUALITY_METRICS_URL``) one plot shows earlier versions too.
     """
     training_steps.require_same_version(mlflow, elasticnet_model)
     require_same_split(elasticnet_model.data, train_test_split.data)

@@ -6,7 +6,7 @@ from wine_quality.dagster_support.config_fields import CheckedResource
 
 
 class Hyperparameters(CheckedResource):
-    """What the elastic net is fitted with."""
+    """Hyperparameters of scikit-learn's ElasticNet."""
 
     alpha: float = Field(
         default=0.5,

@@ -20,7 +20,7 @@ class LiveCheckConfig(CheckedConfig):
     """Which predictions are compared, and when they differ too much."""
 
     hours: float = Field(
-        default=24.0, gt=0, le=24 * 366, description="How far back predictions count."
+        default=24.0, gt=0, le=24 * 366, description="Predictions of so many hours are compared."
     )
     threshold: float = Field(
         default=0.25,
@@ -31,14 +31,15 @@ class LiveCheckConfig(CheckedConfig):
     minimum_rows: int = Field(
         default=200,
         ge=1,
-        description="With fewer rows nothing is compared: chance alone moves their shares.",
+        description="With fewer predictions nothing is compared: too few to tell shift from "
+        "chance.",
     )
 
 
 @asset_check(
     asset=ASSET,
-    description="Population stability index of what the served version predicted lately against "
-    "its predictions for its training data.",
+    description="Compares the served version's predictions of the last hours with those for its "
+    "training data, by population stability index.",
 )
 def live_predictions_like_training(
     config: LiveCheckConfig, mlflow: MlflowTracker, metrics_history: MetricsHistory
@@ -48,8 +49,8 @@ def live_predictions_like_training(
 
 @asset_check(
     asset=ASSET,
-    description="Population stability index of each column that was sent to the served version "
-    "lately against its training data; only where inputs are logged.",
+    description="Compares each input column of the last hours with the training data, by "
+    "population stability index. Needs logged inputs (WINE_QUALITY_SERVE_LOG_INPUTS=true).",
 )
 def live_inputs_like_training(
     config: LiveCheckConfig, mlflow: MlflowTracker, metrics_history: MetricsHistory

@@ -69,9 +69,11 @@ def shown(runs: "Sequence[ComparedRun]", experiment: str) -> dict[str, Any]:
     Args:
         runs: One of each version, at least one.
     """
-    from wine_quality.comparison.table import remarks, sections
+    from wine_quality.comparison.table import number, remarks, sections, title_of
 
-    best = min(runs, key=lambda run: run.metrics["rmse"])
+    best = min(run.metrics["rmse"] for run in runs)
+    # The same model has the same error on each version, but for the sixteenth digit.
+    holders = [run for run in runs if number(run.metrics["rmse"]) == number(best)]
     differing = [
         f"{row.name} ({section.title})"
         for section in sections(runs)
@@ -80,8 +82,8 @@ def shown(runs: "Sequence[ComparedRun]", experiment: str) -> dict[str, Any]:
     ]
     return {
         "experiment": experiment,
-        "best_rmse": best.metrics["rmse"],
-        "best_version": f"MLflow {best.version}",
+        "best_rmse": best,
+        "best_version": ", ".join(map(title_of, holders)),
         "best_run_of_each_version": _table(runs),
         "differs": ", ".join(differing) or "nothing, to nine digits",
         **({"remarks": "\n".join(remarks(runs))} if remarks(runs) else {}),

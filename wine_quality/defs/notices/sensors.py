@@ -80,7 +80,7 @@ def _failures(settings: NoticeSettings) -> SensorDefinition:
         name=FAILURE_SENSOR,
         minimum_interval_seconds=_INTERVAL_SECONDS,
         default_status=DefaultSensorStatus.RUNNING,
-        description=f"Tells of each run that failed, by {', '.join(settings.channels)}.",
+        description=f"Sends a notice of each run that failed, by {', '.join(settings.channels)}.",
     )
     def run_failure_notice(context: RunFailureSensorContext) -> DagsterRunReaction | SkipReason:
         run = context.dagster_run
@@ -102,7 +102,7 @@ def _promotions(settings: NoticeSettings) -> SensorDefinition:
         name=PROMOTION_SENSOR,
         minimum_interval_seconds=_INTERVAL_SECONDS,
         default_status=DefaultSensorStatus.RUNNING,
-        description=f"Tells of each new champion, by {', '.join(settings.channels)}.",
+        description=f"Sends a notice of each new champion, by {', '.join(settings.channels)}.",
     )
     def promotion_notice(context: SensorEvaluationContext) -> SkipReason:
         return tell_promotions(context, settings)

@@ -36,7 +36,8 @@ class SweepConfig(CheckedConfig):
         description="Shares of L1 in the penalty, 0 to 1: 0 is ridge, 1 is lasso.",
     )
     points: list[SweepPoint] = Field(
-        default=[], description="A list of points, in place of the grid of alphas and l1_ratios."
+        default=[],
+        description="A list of {alpha, l1_ratio}, instead of the grid of alphas and l1_ratios.",
     )
     folds: int = Field(
         default=5, ge=2, le=100, description="Parts of the training rows, each held out once."
@@ -45,8 +46,8 @@ class SweepConfig(CheckedConfig):
         default=40,
         ge=0,
         le=2**32 - 1,
-        description="Seed by which rows go to folds; with a streaming "
-        "engine the split's seed says that.",
+        description="Seed by which rows go to folds; with duckdb and spark the split's seed does "
+        "that.",
     )
 
 

@@ -32,14 +32,16 @@ class RetentionConfig(CheckedConfig):
     """What is old, and whether it goes."""
 
     days: float = Field(
-        default=90, ge=1, description="Runs that ended, and versions made, longer ago are old."
+        default=90, ge=1, description="Age in days from which ended runs and versions are old."
     )
-    dry_run: bool = Field(default=True, description="Only show what would go. false: remove it.")
+    dry_run: bool = Field(
+        default=True, description="true: only show what would be removed. false: remove it."
+    )
     measured: int = Field(
         default=50,
         ge=0,
-        description="So many of the runs are asked for the size of their files, a few requests "
-        "each; the rest is estimated from them.",
+        description="Number of runs whose files are measured, at a few requests each, to estimate "
+        "the size of all.",
     )
 
 
@@ -122,8 +124,9 @@ def retention() -> None:
 
 wine_quality_retention = retention.to_job(
     name="wine_quality_retention",
-    description="Removes runs and unpromoted versions older than a number of days; by default it "
-    "only shows which. Never champions, present or former, challengers, or what others made.",
+    description="Removes old runs, and old versions that were never promoted; by default it only "
+    "shows which. It never removes a present or former champion, a challenger, or what another "
+    "program made.",
 )
 
 

@@ -16,7 +16,7 @@ def no_ui(home, monkeypatch):
 
 def test_an_embedded_store_is_seen_by_make_up(home):
     lines = where_to_look("abc", "/mlflow/3/#/runs/2", "3")
-    assert lines == f"Open both UIs: make up MLFLOW=3\n(data in {home})"
+    assert lines == f"Open the UIs: make up MLFLOW=3\n(data in {home})"
 
 
 def test_a_run_of_a_server_is_seen_there(home):

@@ -175,3 +175,12 @@ def test_a_run_comes_back_from_json():
     from dataclasses import asdict
 
     assert ComparedRun.from_plain(json.loads(json.dumps(asdict(NEW)))) == NEW
+
+
+def test_versions_share_the_first_place_when_only_the_last_digits_differ():
+    from wine_quality.defs.monitoring.version_comparison import shown
+
+    metadata = shown([run(metrics={"rmse": 0.7}), run("1.26", metrics={"rmse": 0.7 - 1e-15})], "e")
+    assert metadata["best_version"] == "MLflow 3, MLflow 1.26"
+    assert shown([NEW, OLD], "e")["best_version"] == "MLflow 3"
+    assert shown([NEW, OLD], "e")["differs"].startswith("alpha (params), seed (params), r2")

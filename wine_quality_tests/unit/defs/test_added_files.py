@@ -1,9 +1,10 @@
-"""Additions to the project are found by themselves; the files that one touches are counted."""
+"""The examples of "Add an asset, a metric, a sensor or a version" work as the page shows them."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -14,28 +15,9 @@ import pytest
 from wine_quality.environments.mlflow_versions import environments_root
 from wine_quality.paths import PROJECT_ROOT
 
-ASSET = '''"""``alcohol_range``."""
-
-from dagster import asset
-
-
-@asset(group_name="wine_quality")
-def alcohol_range(raw_wine_csv) -> list[float]:
-    """Lowest and highest."""
-    return [float(raw_wine_csv["alcohol"].min()), float(raw_wine_csv["alcohol"].max())]
-'''
-SENSOR = '''"""``tidy_sensor``."""
-
-from dagster import SkipReason, sensor
-
-from wine_quality.defs.upkeep.retention import wine_quality_retention
-
-
-@sensor(job=wine_quality_retention)
-def tidy_sensor():
-    """Never asks for a run."""
-    return SkipReason("Nothing to do.")
-'''
+PAGE = PROJECT_ROOT / "docs/how-to/add-a-thing.md"
+ASSET = "wine_quality/defs/data/quality_counts.py"
+SENSOR = "wine_quality/defs/deployment/deploy_sensor.py"
 LISTED = """
 import json
 from wine_quality.definitions import defs
@@ -43,6 +25,33 @@ keys = defs.resolve_asset_graph().get_all_asset_keys()
 print(json.dumps([sorted(map(str, (key.to_user_string() for key in keys))),
                   sorted(sensor.name for sensor in defs.sensors)]))
 """
+
+
+EVALUATED = """
+from dagster import AssetMaterialization, DagsterInstance, build_sensor_context
+import pandas as pd
+from wine_quality.definitions import defs
+from wine_quality.defs.data.quality_counts import quality_counts
+print(quality_counts(pd.DataFrame({"quality": [5, 6, 5]})).value)
+with DagsterInstance.ephemeral() as instance:
+    sensor = defs.resolve_sensor_def("deploy_new_champion")
+    for _ in range(2):
+        with build_sensor_context(instance, definitions=defs) as context:
+            print(len(sensor.evaluate_tick(context).run_requests))
+        instance.report_runless_asset_event(AssetMaterialization("champion_model"))
+"""
+
+
+def files_of_page() -> dict[str, str]:
+    """The files that the page shows whole, by their path."""
+    shown = re.findall(r'^```python title="(.+?)"\n(.+?)^```$', PAGE.read_text(), re.M | re.S)
+    return dict(shown)
+
+
+def changes_of_page() -> str:
+    """The change of the page's metric, as a patch."""
+    (patch,) = re.findall(r"^```diff\n(.+?)^```$", PAGE.read_text(), re.M | re.S)
+    return patch
 
 
 @pytest.fixture
@@ -79,34 +88,30 @@ def run_in(copy: Path, *arguments: str) -> str:
     return done.stdout
 
 
-def test_an_asset_is_one_file_and_a_sensor_is_one_file(copy: Path):
+def test_the_asset_and_the_sensor_of_the_page_are_one_file_each(copy: Path):
     before = json.loads(run_in(copy, "-c", LISTED))
-    (copy / "wine_quality/defs/data/alcohol_range.py").write_text(ASSET)
-    (copy / "wine_quality/defs/upkeep/tidy_sensor.py").write_text(SENSOR)
+    files = files_of_page()
+    assert files.keys() == {ASSET, SENSOR}
+    for path, text in files.items():
+        (copy / path).write_text(text)
     assets, sensors = json.loads(run_in(copy, "-c", LISTED))
-    assert set(assets) - set(before[0]) == {"alcohol_range"} and set(before[0]) <= set(assets)
-    assert set(sensors) - set(before[1]) == {"tidy_sensor"} and set(before[1]) <= set(sensors)
+    assert set(assets) - set(before[0]) == {"quality_counts"} and set(before[0]) <= set(assets)
+    assert set(sensors) - set(before[1]) == {"deploy_new_champion"}
+    assert set(before[1]) <= set(sensors)
+    assert run_in(copy, "-c", EVALUATED).splitlines() == ["{'5': 2, '6': 1}", "0", "1"]
 
 
 @pytest.mark.slow
-def test_a_metric_is_two_files(copy: Path):
+def test_the_metric_of_the_page_is_two_files(copy: Path):
     """One for wines in memory and one for wines that are streamed."""
-    for file, old, new in (
-        ("models/evaluate.py", 'METRICS = ("rmse", ', 'METRICS = ("rmse", "mse", '),
-        (
-            "models/evaluate.py",
-            '        "mae": float(',
-            '        "mse": float(mean_squared_error(actual, predicted)),\n        "mae": float(',
-        ),
-        (
-            "engines/scoring_pass.py",
-            '            "mae": ',
-            '            "mse": squared / rows,\n            "mae": ',
-        ),
-    ):
-        path = copy / "wine_quality" / file
-        assert path.read_text().count(old) == 1
-        path.write_text(path.read_text().replace(old, new))
+    subprocess.run(
+        ["git", "apply", "--verbose", "-"],
+        cwd=copy,
+        env={**os.environ, "GIT_CEILING_DIRECTORIES": str(copy.parent)},
+        input=changes_of_page(),
+        text=True,
+        check=True,
+    )
     for engine in ("in_memory", "duckdb"):
         shown = run_in(copy, "-m", "wine_quality", "run", "--training-engine", engine)
         found = {

@@ -20,7 +20,7 @@ from dagster import (
     op,
 )
 
-from wine_quality.dagster_support.run_tag_names import SOURCE_TAG
+from wine_quality.dagster_support.run_tag_names import MLFLOW_VERSION_TAG, SOURCE_TAG
 from wine_quality.defs.notices.sensors import deliver_again, notice_sensors
 from wine_quality.notices.channels import channels_of
 from wine_quality.notices.delivery import deliver
@@ -440,12 +440,12 @@ def test_a_promotion_is_told_once(tick, monkeypatch):
     again = decide(instance, tags=dict(first.tags))  # what a re-execution is given
     assert Promotion.of(again) is None
     decide(instance, tags={SOURCE_TAG: "a.csv"}, version="2", before="1", fails=True)
-    decide(instance, version="1", before="2", withdrawn=True)
+    decide(instance, tags={MLFLOW_VERSION_TAG: "1.26"}, version="1", before="2", withdrawn=True)
     said = [tick("promotion_notice").skip_message for _ in range(4)]
     assert said == [
         "Told that Wines version 1 is the champion; 2 more to tell.",
         "Told that Wines version 2 is the champion; 1 more to tell.",
-        "Told that Wines is back at version 1.",
+        "Told that Wines is back at version 1 (MLflow 1.26).",
         "No new champion that nobody was told of.",
     ]
     texts = [notice.text().splitlines() for notice in Kept.got]
@@ -463,7 +463,10 @@ def test_a_promotion_is_told_once(tick, monkeypatch):
         "Decided by deciding.",
         "That run ended as FAILURE afterwards.",
     ]
-    assert texts[2][:2] == ["Wines is back at version 1", "Version 2 is withdrawn."]
+    assert texts[2][:2] == [
+        "Wines is back at version 1 (MLflow 1.26)",
+        "Version 2 is withdrawn.",
+    ]
 
 
 def test_a_promotion_that_cannot_be_told_fails_its_tick_and_holds_up_no_other(tick, monkeypatch):

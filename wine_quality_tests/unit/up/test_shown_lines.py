@@ -6,7 +6,7 @@ from pathlib import Path
 
 from wine_quality.up import logs
 from wine_quality.up.logs import Logs
-from wine_quality.up.shown_lines import ShownLines
+from wine_quality.up.shown_lines import FailuresShown, ShownLines
 
 RUN = "54948088-f628-47bf-8e6d-bb4f573751a9"
 AT = "2026-11-26 14:54:35 +0000 - "
@@ -45,6 +45,40 @@ def test_a_run_is_a_line_when_it_starts_and_one_when_it_ends():
         assert first == "14:54:35 wine_quality_model 54948088 started"
         assert last.startswith(f"14:54:35 wine_quality_model 54948088 {end}")
         assert last.endswith(f"http://localhost:5000/runs/{RUN}") == ("SUCCESS" not in event)
+
+
+FAILED_IN_A_STEP = f"""\
+{OF_RUN.format("ERROR")}4204 - RUN_FAILURE - Execution of run for "wine_quality_model" failed. \
+Steps failed: ['raw_wine_csv'].
+
+/data/wine.csv: it lies in no folder that may be read here.
+
+The above exception was caused by the following exception:
+""".splitlines()
+
+
+def test_a_run_that_failed_in_a_step_shows_the_reason_and_not_the_names_of_steps():
+    assert shown(*FAILED_IN_A_STEP) == [
+        "14:54:35 wine_quality_model 54948088 failed: /data/wine.csv: it lies in no folder that "
+        f"may be read here.  http://localhost:5000/runs/{RUN}"
+    ]
+
+
+def test_a_failure_without_a_reason_is_shown_before_the_next_line():
+    start = OF_RUN.format("DEBUG") + "29919 - RUN_START - Started execution of run."
+    (both,) = shown(FAILED_IN_A_STEP[0], "", start)
+    failed, started = both.splitlines()
+    assert "Steps failed: ['raw_wine_csv'].  http" in failed
+    assert started == "14:54:35 wine_quality_model 54948088 started"
+
+
+def test_the_notice_of_a_failure_is_not_shown_when_another_process_has_logged_the_failure():
+    notice = f"{AT}dagster - INFO - __repository__ - run_failure_notice - wine_quality_model failed"
+    failures = FailuresShown()
+    daemon, code_server = (ShownLines("http://localhost:5000", failures) for _ in range(2))
+    assert code_server.shown(notice) == "14:54:35 wine_quality_model failed"
+    daemon.shown(OF_RUN.format("ERROR") + "30506 - RUN_FAILURE - No such file.")
+    assert code_server.shown(notice) is None
 
 
 def test_notices_are_shown_but_not_the_failure_that_the_run_has_said():

@@ -207,7 +207,7 @@ def test_other_paths_below_it(site):
     assert site.ask("POST", "/mlflow/3/", {})[0] == 405
     assert site.ask("GET", "/mlflowers", {})[1] == "reached"
     status, text, _ = site.ask("GET", "/mlflow/", {})
-    assert status == 200 and "Which MLflow holds what" in text
+    assert status == 200 and "MLflow versions and their UIs" in text
 
 
 def _status(uri: str, headers: dict[str, str]) -> tuple[int, str]:
