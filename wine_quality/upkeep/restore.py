@@ -35,7 +35,7 @@ from wine_quality.upkeep.unfinished import end_unfinished
 _TELLING = {
     "runs": "true",
     "event_logs": "COALESCE(dagster_event_type, '') NOT LIKE 'FRESHNESS%'",
-    "asset_keys": "true",
+    "asset_keys": "last_run_id IS NOT NULL OR last_materialization_timestamp IS NOT NULL",
     "registered_models": "true",
     "wine_quality.evaluation_metrics": "true",
     "wine_quality.predictions": "true",

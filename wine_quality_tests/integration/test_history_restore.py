@@ -201,6 +201,9 @@ def test_what_dagsters_daemon_notes_by_itself_is_no_ones_work(make, tmp_path, po
     manifest = verify(tmp_path / "backup")
     with pytest.raises(StackError, match="has rows in event_logs"):
         restore(new, tmp_path / "backup", manifest, False, print)
+    keys = "CREATE TABLE asset_keys (last_run_id text, last_materialization_timestamp timestamp)"
+    postgres.execute(keys, dagster)
+    postgres.execute("INSERT INTO asset_keys VALUES (NULL, NULL)", dagster)
     postgres.execute("UPDATE event_logs SET dagster_event_type = 'FRESHNESS_STATE_CHANGE'", dagster)
     restore(new, tmp_path / "backup", manifest, False, print)
 

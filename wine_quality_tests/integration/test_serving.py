@@ -363,8 +363,8 @@ def test_predictions_are_logged_and_checked(registry, home, postgres):
 
 def test_the_examples_of_the_documentation(registry, home):
     """As they are written, but for the port."""
-    section = (PROJECT_ROOT / "docs/how-to/serving.md").read_text().split("## Asking it\n")[1]
-    section = section.split("\n## ")[0]
+    page = (PROJECT_ROOT / "docs/how-to/serving.md").read_text()
+    section = page.split("## Ask for predictions\n")[1].split("\n## ")[0]
     blocks = re.findall(r"```(sh|python|json)\n(.*?)```", section, re.DOTALL)
     assert [language for language, _ in blocks] == ["sh", "json", "sh", "python", "sh"]
     one_wine, shown, as_mlflow, batch, metadata = (text for _, text in blocks)
