@@ -25,8 +25,10 @@ JAVA = $(shell command -v java)
 # Which targets take which variable. Any other on make's command line would be dropped in silence:
 # `make up ARGS="--port 5005"` once started the UI on another port than the one asked for.
 ARGS_FOR = run sweep promote rollback deploy serve image trust metrics compare forget retention gc up stack \
-  backup restore upgrade test quick chaos attack containers bench bench-scale fuzz
-MLFLOW_FOR = env run sweep promote rollback deploy serve image trust metrics retention up spark
+  backup restore upgrade test quick chaos attack containers bench bench-scale fuzz \
+  example
+MLFLOW_FOR = env run sweep promote rollback deploy serve image trust metrics retention up spark \
+  example
 VERSION_FOR = promote rollback serve deploy image trust add-mlflow
 VERSIONS_FOR = stack
 PORT_FOR = up serve
@@ -42,6 +44,7 @@ OUT_FOR = compare
 CELLS_FOR = faults
 MINUTES_FOR = chaos
 JOBS_FOR = test quick
+EXAMPLE_FOR = example
 GIVEN = $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
 NOT_TAKEN = $(filter-out $(value $(1)_FOR),$(or $(MAKECMDGOALS),help))
 HINT = $(if $(filter $(1),$(ARGS_FOR)),Options of its command go into ARGS="--…",`make` lists the targets)
@@ -101,6 +104,13 @@ retention: env ## show runs and unpromoted versions older than 90 days (ARGS="--
 
 gc: env ## show, or remove, files of deleted runs and files without a run (ARGS="--days 30 --delete"; ON=compose)
 	@$(BIN)/python -m wine_quality gc $(WHERE) $(ARGS)
+
+EXAMPLE ?= churn
+EXAMPLE_HOME = $(or $(WINE_QUALITY_HOME),$(CURDIR)/.wine_quality/examples/$(EXAMPLE))
+.PHONY: example
+example: env ## run the job of EXAMPLE=churn in examples/ with MLFLOW=… (ARGS="-c FILE" adds run config)
+	@mkdir -p "$(EXAMPLE_HOME)/dagster"
+	@WINE_QUALITY_HOME="$(EXAMPLE_HOME)" DAGSTER_HOME="$(EXAMPLE_HOME)/dagster" $(BIN)/dagster job execute -f examples/$(EXAMPLE)/definitions.py -j $(EXAMPLE) -c examples/$(EXAMPLE)/mlflow-$(BUILT).yaml $(ARGS)
 
 up: env ## start the Dagster UI (PORT) and the MLflow UIs (MLFLOW_PORT and after it); Ctrl-C stops all
 	@$(BIN)/python -m wine_quality up $(PICKED) $(if $(PORT),--port $(PORT)) $(if $(MLFLOW_PORT),--mlflow-port $(MLFLOW_PORT)) $(ARGS)

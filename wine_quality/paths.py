@@ -27,8 +27,8 @@ def user_folder() -> Path:
     return Path(base) / "wine_quality"
 
 
-def _linked_package() -> Path:
-    """A folder with a link to the installed package and nothing else, for PYTHONPATH.
+def linked_package(package: Path) -> Path:
+    """A folder with a link to an installed package and nothing else, for PYTHONPATH.
 
     ``site-packages`` itself has other packages too, which another version's environment must not
     see.
@@ -36,12 +36,12 @@ def _linked_package() -> Path:
     Raises:
         OSError: the user's folder cannot be written; says how to name another.
     """
-    name = hashlib.sha256(str(_PACKAGE).encode()).hexdigest()[:12]
+    name = hashlib.sha256(str(package).encode()).hexdigest()[:12]
     folder = user_folder() / "code" / name
-    link = folder / "wine_quality"
+    link = folder / package.name
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        link.symlink_to(_PACKAGE)
+        link.symlink_to(package)
     except FileExistsError:
         pass
     except OSError as error:
@@ -51,7 +51,7 @@ def _linked_package() -> Path:
     return folder
 
 
-PROJECT_ROOT = _PACKAGE.parent if IS_CHECKOUT else _linked_package()
+PROJECT_ROOT = _PACKAGE.parent if IS_CHECKOUT else linked_package(_PACKAGE)
 """The folder that the package is imported from: the checkout, or one with the package alone."""
 PROJECT_FILES = PROJECT_ROOT if IS_CHECKOUT else _FILES_OF_WHEEL
 """Has ``dagster.yaml`` and ``workspace.yaml``."""

@@ -1,14 +1,17 @@
 """``python3 -m wine_quality.environments`` builds environments.
 
-``build VERSION… [--dev|--stack] [--spark]``, ``list``, ``add VERSION``, or ``tools NAME``.
+``build VERSION… [--dev|--stack] [--spark] [--with FILE]``, ``list``, ``add VERSION``, or
+``tools NAME``.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 
-from wine_quality.environments.build import build, is_current
+from wine_quality.environments.build import build, is_current, locks_of_all
+from wine_quality.environments.extra_packages import add_packages
 from wine_quality.environments.install import BuildError
 from wine_quality.environments.interpreters import InterpreterMissingError
 from wine_quality.environments.mlflow_versions import MLFLOW_VERSIONS, get_version
@@ -24,6 +27,13 @@ def main() -> int:
     building.add_argument("--dev", action="store_true", help="with the test and lint tools")
     building.add_argument("--stack", action="store_true", help="with the servers of `make stack`")
     building.add_argument("--spark", action="store_true", help="with PySpark; it needs Java")
+    building.add_argument(
+        "--with",
+        dest="requirements",
+        type=Path,
+        metavar="FILE",
+        help="with the packages of a requirements file, now and in each later build",
+    )
     building.add_argument(
         "--keep-going", action="store_true", help="pass over versions no Python is here for"
     )
@@ -45,7 +55,10 @@ def main() -> int:
     keys = list(MLFLOW_VERSIONS) if "all" in options.versions else options.versions
     for key in keys:
         try:
-            build(get_version(key), options.dev, options.stack, options.spark)
+            version = get_version(key)
+            if options.requirements is not None:
+                add_packages(version, options.requirements, locks_of_all(version))
+            build(version, options.dev, options.stack, options.spark)
         except InterpreterMissingError as error:
             print(f"MLflow {key}: {error}", file=sys.stderr)
             if not options.keep_going:
@@ -53,7 +66,7 @@ def main() -> int:
         except BuildError as error:
             print(error, file=sys.stderr)
             return 1
-        except (RuntimeError, ValueError) as error:
+        except (RuntimeError, ValueError, OSError) as error:
             print(f"MLflow {key} was not built: {error}", file=sys.stderr)
             return 1
         except KeyboardInterrupt:

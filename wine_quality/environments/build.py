@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+from wine_quality.environments.extra_packages import extra_lock
 from wine_quality.environments.install import (
     Environment,
     Report,
@@ -38,12 +39,19 @@ def lock_files(
     version: MlflowVersion, dev: bool, stack: bool = False, spark: bool = False
 ) -> list[Path]:
     """The lock files of an environment; on the default one stand the servers of ``make stack``,
-    and on both the test tools. PySpark stands on any."""
+    and on both the test tools. PySpark stands on any, and so do other projects' packages."""
     folder = LOCK_FILES
     files = [version.lock_file]
     if version.key == DEFAULT_VERSION:
         files += [folder / "stack.txt"] * (stack or dev) + [folder / "dev.txt"] * dev
-    return files + [folder / "spark.txt"] * spark
+    extra = extra_lock(version)
+    return files + [folder / "spark.txt"] * spark + [extra] * extra.exists()
+
+
+def locks_of_all(version: MlflowVersion) -> list[Path]:
+    """The lock files of all that may stand in the environment of a version, extra packages not."""
+    files = lock_files(version, dev=True, stack=True, spark=True)
+    return [file for file in files if file != extra_lock(version)]
 
 
 def digest(files: list[Path]) -> str:

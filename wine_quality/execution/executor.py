@@ -35,8 +35,10 @@ from wine_quality.environments.mlflow_versions import MlflowVersion
 from wine_quality.escaping import ProjectError
 from wine_quality.execution import startup
 from wine_quality.execution.config_variables import check_config_variables
+from wine_quality.execution.declared_steps import declare_steps
 from wine_quality.execution.first_use import require_environment
 from wine_quality.execution.plan_process import PlanProcess
+from wine_quality.execution.project_code import ProjectCode
 from wine_quality.execution.run_failures import present_error, run_failed, with_reason_first
 from wine_quality.policy.fields import check_fields
 from wine_quality.tracking.runs.lifecycle import note_interruption, runs_whole_plan
@@ -125,6 +127,7 @@ def _execute(
 ) -> Iterator[DagsterEvent]:
     check_config_variables(plan_context.run_config)
     check_fields(plan_context.run_config)
+    declare_steps(plan_context.run_id, plan_context.job.get_definition(), plan)
     chosen = choose_for(plan_context)
     version = chosen.version if chosen else None
     if chosen and chosen.followed:
@@ -159,7 +162,7 @@ def _execute_in_child(
         should_verify_step=False,
         print_serialized_events=False,
     )
-    process = PlanProcess.of(version)
+    process = PlanProcess.of(version, ProjectCode.of_job(arguments.job_origin))
     process.send(serialize_value(arguments))
     open_steps: dict[str, None] = {}
     closed_steps: set[str] = set()

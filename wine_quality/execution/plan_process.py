@@ -9,6 +9,7 @@ import subprocess
 import time
 from typing import TYPE_CHECKING
 
+from wine_quality.execution.project_code import ProjectCode
 from wine_quality.paths import PROJECT_ROOT
 
 if TYPE_CHECKING:
@@ -23,6 +24,9 @@ GRACE_SECONDS = 30.0
 TERMINAL_FD = "WINE_QUALITY_TERMINAL_FD"
 """Names the file descriptor of the terminal to a child whose own output goes to a file."""
 
+PRELOAD = "preload"
+"""Tells a child to import what runs of this package's own code location need."""
+
 _POLL_SECONDS = 0.05
 
 
@@ -36,32 +40,34 @@ class PlanProcess:
     output: Path | None = None
     """The file that children print into; None: where this process prints."""
 
-    def __init__(self, version: MlflowVersion) -> None:
+    def __init__(self, version: MlflowVersion, code: ProjectCode | None = None) -> None:
         python = version.require_python()
-        self._version = version
+        self._version, self._code = version, code or ProjectCode()
         self._events, events_of_child = os.pipe()
         variables = version.process_variables()
-        paths = [str(PROJECT_ROOT), *filter(None, [variables.get("PYTHONPATH")])]
+        given = filter(None, [variables.get("PYTHONPATH")])
+        paths = [str(PROJECT_ROOT), *self._code.folders, *given]
         variables["PYTHONPATH"] = os.pathsep.join(paths)
         variables["WINE_QUALITY_PARENT_PID"] = str(os.getpid())
-        given, printed = [events_of_child], None
+        handed_on, printed = [events_of_child], None
         if PlanProcess.output is not None:
             printed = PlanProcess.output.open("ab")
-            given.append(os.dup(2))
-            variables[TERMINAL_FD] = str(given[-1])
+            handed_on.append(os.dup(2))
+            variables[TERMINAL_FD] = str(handed_on[-1])
         try:
             self._process = subprocess.Popen(
-                [str(python), "-m", "wine_quality.execution.worker", str(events_of_child)],
+                [str(python), "-m", "wine_quality.execution.worker", str(events_of_child)]
+                + [PRELOAD] * self._code.is_own,
                 stdin=subprocess.PIPE,
                 stdout=printed,
                 stderr=printed,
                 env=variables,
-                pass_fds=tuple(given),
+                pass_fds=tuple(handed_on),
                 # A session of its own: Ctrl-C reaches the child once, through interrupt().
                 start_new_session=True,
             )
         finally:
-            for descriptor in given:
+            for descriptor in handed_on:
                 os.close(descriptor)
             if printed is not None:
                 printed.close()
@@ -73,14 +79,15 @@ class PlanProcess:
         cls._started_early = cls(version)
 
     @classmethod
-    def of(cls, version: MlflowVersion) -> PlanProcess:
+    def of(cls, version: MlflowVersion, code: ProjectCode) -> PlanProcess:
         """The one that was started early for this version, else a new one."""
         early, cls._started_early = cls._started_early, None
         if early is not None:
-            if early._version is version and early._process.poll() is None:
+            fits = early._version is version and early._code == code
+            if fits and early._process.poll() is None:
                 return early
             early.discard()
-        return cls(version)
+        return cls(version, code)
 
     @classmethod
     def discard_early(cls) -> None:

@@ -13,6 +13,7 @@ import sys
 
 from wine_quality.environments.mlflow_versions import MLFLOW_VERSIONS
 from wine_quality.execution import startup
+from wine_quality.execution.plan_process import PRELOAD
 from wine_quality.tracking.runs.lifecycle import runs_whole_plan
 from wine_quality.tracking.version_choice import version_of_process
 
@@ -45,11 +46,13 @@ def main() -> int:
         recon_job_from_origin,
         serialize_value,
     )
+    from wine_quality.execution.declared_steps import declare_steps
     from wine_quality.execution.kept_connections import keep_connections
     from wine_quality.execution.run_failures import present_error
 
     # The parent is still at its own imports.
-    startup.preload(startup.warm_up().FIRST_IMPORTS)
+    if PRELOAD in sys.argv[2:]:
+        startup.preload(startup.warm_up().FIRST_IMPORTS)
     plan_arguments = sys.stdin.read()
     if not plan_arguments:
         return 0  # started early by a process that ended before it had a plan
@@ -79,6 +82,7 @@ def main() -> int:
             step_keys_to_execute=arguments.step_keys_to_execute,
             known_state=arguments.known_state,
         )
+        declare_steps(arguments.run_id, job.get_definition(), plan)
         stream = ExecuteRunWithPlanIterable(
             execution_plan=plan,
             iterator=inprocess_execution_iterator,

@@ -39,6 +39,9 @@ class TrackingSettings:
             (``/mlflow/3``), or empty.
         registry_uri: Where models are registered, if not where runs are tracked; else empty.
         registry_ui_url: As ``ui_url``, for that registry.
+        requirements: Of the models, as pip reads them.
+        trusted_types: Full names of the types that a skops model may hold besides those that skops
+            trusts by itself.
     """
 
     version: str
@@ -50,6 +53,7 @@ class TrackingSettings:
     registry_uri: str = ""
     registry_ui_url: str = ""
     requirements: tuple[str, ...] = field(default=())
+    trusted_types: tuple[str, ...] = ()
 
     @property
     def workspace(self) -> str:

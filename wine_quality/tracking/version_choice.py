@@ -140,7 +140,7 @@ def _materializations(
     """That of the runs which this one re-executes, then the newest: as values are loaded."""
     from dagster import AssetKey, DagsterEventType
 
-    key = AssetKey([asset])
+    key = AssetKey.from_user_string(asset)
     while parent_id is not None:
         made = instance.all_logs(parent_id, of_type=DagsterEventType.ASSET_MATERIALIZATION)
         yield from (entry for entry in made if entry.get_dagster_event().asset_key == key)

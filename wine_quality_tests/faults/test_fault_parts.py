@@ -26,9 +26,9 @@ from dagster._core.remote_origin import (
 
 from wine_quality.dagster_support.run_tag_names import MLFLOW_STATE_TAG
 from wine_quality.defs.io_manager import PlainFormatIOManager, StoreError
-from wine_quality.defs.upkeep import mlflow_run_closer as closer
 from wine_quality.environments.mlflow_versions import MLFLOW_VERSIONS
 from wine_quality.execution import lost_runs
+from wine_quality.execution import run_closer as closer
 from wine_quality.execution.lost_runs import end_lost_runs
 from wine_quality.paths import PROJECT_ROOT
 from wine_quality.tracking.connection import connect, tracking_settings

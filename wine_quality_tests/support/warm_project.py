@@ -29,7 +29,7 @@ from dagster import (
 
 from wine_quality.cli.jobs import main_job
 from wine_quality.definitions import defs
-from wine_quality.defs.upkeep import mlflow_run_closer as sensors
+from wine_quality.execution import run_closer as sensors
 from wine_quality.tracking.runs import close_run as closing
 
 RESUME = {"dagster/is_resume_retry": "true"}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from dagster import AssetCheckResult, MetadataValue
 
-from wine_quality.datasets.contract import FEATURES
+from wine_quality.datasets.contract import FEATURES, TARGET
 from wine_quality.defs import checks
 from wine_quality.defs.model.values import BestPoint, EvaluatedModel, TrainedModel
 from wine_quality.tracking.registry.champion import CHAMPION
@@ -134,7 +134,7 @@ def _log_rows(tracker: Tracker, split: Split, part: str) -> LoggedDataset | None
     whole = split.train_rows if part == "train" else split.test_rows
     name = f"wine_quality_{part}{'' if len(rows) == whole else '_sample'}"
     context = "training" if part == "train" else part
-    return tracker.log_dataset(rows, split.data.source or "", name, context)
+    return tracker.log_dataset(rows, split.data.source or "", name, context, TARGET)
 
 
 def evaluate_and_log(

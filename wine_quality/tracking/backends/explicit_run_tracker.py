@@ -50,11 +50,23 @@ class ExplicitRunTracker(Tracker):
                 model,
                 name=MODEL_FOLDER,
                 serialization_format=formats[self.settings.model_format],
+                **self._trusted_types(),
                 **arguments,
             ).model_uri
 
+    def _trusted_types(self) -> dict[str, Any]:
+        """None at all is no list either: whoever loads the model refuses one that says some."""
+        trusted = list(self.settings.trusted_types)
+        is_skops = self.settings.model_format == "skops"
+        return {"skops_trusted_types": trusted} if trusted and is_skops else {}
+
     def log_dataset(
-        self, frame: pd.DataFrame, source: str, name: str, context: str = "training"
+        self,
+        frame: pd.DataFrame,
+        source: str,
+        name: str,
+        context: str = "training",
+        targets: str | None = None,
     ) -> LoggedDataset | None:
         import warnings
 
@@ -65,10 +77,10 @@ class ExplicitRunTracker(Tracker):
         from mlflow.data.pandas_dataset import from_pandas
 
         with warnings.catch_warnings():
-            # That a path could be two kinds of source, and that quality, an integer that the
-            # contract says is never missing, could not be missing.
+            # That a path could be two kinds of source, and that a column of integers could not be
+            # missing.
             warnings.simplefilter("ignore", UserWarning)
-            dataset = from_pandas(frame, source=source, name=name, targets="quality")
+            dataset = from_pandas(frame, source=source, name=name, targets=targets)
             mlflow.log_input(dataset, context=context)
         return LoggedDataset(dataset.name, dataset.digest)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -38,12 +39,15 @@ def loadable_formats(mlflow_version: str, model_format: str) -> frozenset[str]:
     return frozenset({SKOPS, model_format})
 
 
-def require_loadable(title: str, files: Path, formats: frozenset[str]) -> str:
+def require_loadable(
+    title: str, files: Path, formats: frozenset[str], trusted_types: Collection[str] = ()
+) -> str:
     """That a model's files are a scikit-learn model in one of these formats; which one it is.
 
     Args:
         title: The version, for messages.
         files: A copy of its files.
+        trusted_types: Full names of the types that it may hold besides those of skops.
 
     Raises:
         UntrustedModelError: they are not.
@@ -60,7 +64,7 @@ def require_loadable(title: str, files: Path, formats: frozenset[str]) -> str:
         names_code
         or "data" in python  # another file than the estimator's, with an MLmodel of its own
         or python.get("loader_module") != _LOADER
-        or sklearn.get("skops_trusted_types")
+        or not set(sklearn.get("skops_trusted_types") or ()) <= set(trusted_types)
         or Path(str(sklearn.get("pickled_model"))).name != sklearn.get("pickled_model")
     ):
         raise UntrustedModelError(f"{title} is not loaded: its MLmodel file names code of its own.")

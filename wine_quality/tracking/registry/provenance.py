@@ -143,7 +143,7 @@ def require_own_run(client: Any, found: Any) -> Any:
     title = f"{found.name} version {found.version}"
     refused = UntrustedModelError(
         f"{title} is not of a run of this pipeline, so its files are not loaded. Train and "
-        "register the model by wine_quality_model."
+        "register the model by a job of it."
     )
     if not found.run_id:
         raise refused

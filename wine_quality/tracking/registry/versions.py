@@ -103,7 +103,7 @@ class ModelVersions(TrainingRecords):
         require_own_run(self.client, found)
         files = self._download(found, folder)
         require_files(found, files, claims.files)
-        require_loadable(f"{name} version {version}", files, self.loadable_formats)
+        self.require_loadable(f"{name} version {version}", files)
         return files
 
     def require_trusted(self, name: str, version: str) -> Claims:
@@ -118,6 +118,9 @@ class ModelVersions(TrainingRecords):
     def loadable_formats(self) -> frozenset[str]:
         """Of model files, see ``tracking.loadable``."""
         return loadable_formats(self.settings.version, self.settings.model_format)
+
+    def require_loadable(self, title: str, files: Path) -> str:
+        return require_loadable(title, files, self.loadable_formats, self.settings.trusted_types)
 
     def claims_of(self, found: Any) -> tuple[Claims, str]:
         """What a signature of the version would say, by its files and its run as they are now;
@@ -137,7 +140,7 @@ class ModelVersions(TrainingRecords):
             files = self._download(found, Path(folder))
             if HASH_TAG in found.tags:
                 require_files(found, files, found.tags[HASH_TAG])
-            kind = require_loadable(title, files, self.loadable_formats)
+            kind = self.require_loadable(title, files)
             content = self._record_of(found.run_id)
             claims = Claims(
                 model=found.name,
@@ -230,8 +233,7 @@ class ModelVersions(TrainingRecords):
         return bool(self.client.search_model_versions(f"run_id='{check_run_id(run_id)}'"))
 
     def _versions_of(self, run_id: str, name: str) -> list[str]:
-        """The numbers of a run's versions, the first one first."""
-        # By the run and not by the name: a model may have thousands of versions.
+        """First one first; asked by the run, for a model may have thousands of versions."""
         mine = [
             found.version
             for found in self.client.search_model_versions(f"run_id='{run_id}'")

@@ -70,7 +70,12 @@ class RunLog(OpenRun):
         """Log the fitted estimator under ``model`` and return its model URI."""
 
     def log_dataset(
-        self, frame: pd.DataFrame, source: str, name: str, context: str = "training"
+        self,
+        frame: pd.DataFrame,
+        source: str,
+        name: str,
+        context: str = "training",
+        targets: str | None = None,
     ) -> LoggedDataset | None:
         """Record the lineage of a part of the data where the version has datasets.
 
@@ -78,6 +83,7 @@ class RunLog(OpenRun):
 
         Args:
             context: ``training`` or ``test``.
+            targets: Name of the column that is predicted.
         """
         return None
 

@@ -10,6 +10,7 @@ import getpass
 import os
 import subprocess
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wine_quality.paths import IS_CHECKOUT, PROJECT_ROOT, running_ui
@@ -94,7 +95,7 @@ def tags_for_mlflow(run: DagsterRun, ui_url: str = "") -> dict[str, str]:
         "mlflow.user": _user(),
         "mlflow.source.type": "JOB",
         "mlflow.source.name": run.job_name,
-        "mlflow.source.git.commit": git_commit(),
+        "mlflow.source.git.commit": git_commit(code_folder(run)),
     }
 
 
@@ -106,16 +107,27 @@ def _user() -> str:
         return str(os.getuid())
 
 
-@lru_cache(maxsize=1)
-def git_commit() -> str:
-    """The project's commit: ``$GIT_COMMIT`` (images), else git's, else ``unknown``."""
+def code_folder(run: DagsterRun) -> Path:
+    """Where the code of a run's job lies: this project, or another one that uses this package."""
+    origin = run.job_code_origin
+    pointer = origin.repository_origin.code_pointer if origin else None
+    if str(getattr(pointer, "module", "")).partition(".")[0] == __name__.partition(".")[0]:
+        return PROJECT_ROOT
+    file = getattr(pointer, "python_file", None)
+    folder = Path(file).parent if file else getattr(pointer, "working_directory", None)
+    return Path(folder or PROJECT_ROOT)
+
+
+@lru_cache(maxsize=8)
+def git_commit(folder: Path = PROJECT_ROOT) -> str:
+    """The commit of a project: ``$GIT_COMMIT`` (images), else git's, else ``unknown``."""
     if "GIT_COMMIT" in os.environ:
         return os.environ["GIT_COMMIT"]
-    if not IS_CHECKOUT:
+    if folder == PROJECT_ROOT and not IS_CHECKOUT:
         return "unknown"
     try:
         answer = subprocess.run(
-            ["git", "-C", str(PROJECT_ROOT), "rev-parse", "HEAD"],
+            ["git", "-C", str(folder), "rev-parse", "HEAD"],
             capture_output=True,
             text=True,
             timeout=5,

@@ -1,0 +1,160 @@
+"""A project of somebody's own (``examples/``) on each MLflow version, as an adopter runs it."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from dagster import DagsterInstance, DagsterRun, execute_job
+from dagster._core.code_pointer import load_python_file
+from dagster._core.definitions.reconstruct import ReconstructableRepository
+from dagster._core.remote_representation.external_data import RepositorySnap
+from dagster_shared.serdes import serialize_value
+
+from wine_quality.paths import PROJECT_ROOT
+from wine_quality_tests.support.servers import MlflowServer
+
+pytestmark = pytest.mark.slow
+
+EXAMPLES = PROJECT_ROOT / "examples"
+OWN_NAMES = re.compile(r"wine[_-]quality", re.IGNORECASE)
+"""The package's: its tags, variables and modules begin with it."""
+OF_WINE = re.compile(r"wine|elastic_?net|alcohol", re.IGNORECASE)
+FOLLOWING = ["churn_metrics", "churn_version", "churn_champion"]
+
+
+@pytest.fixture
+def instance(home, monkeypatch) -> Iterator[DagsterInstance]:
+    folder = home / "dagster"
+    folder.mkdir(parents=True)
+    monkeypatch.setenv("DAGSTER_HOME", str(folder))
+    with DagsterInstance.get() as instance:
+        yield instance
+    for name in ("definitions", "definitions.py"):
+        sys.modules.pop(name, None)
+
+
+class Project:
+    """Runs of an example in one instance, tracked on one server under names of its own."""
+
+    def __init__(self, instance: DagsterInstance, server: MlflowServer, example: str) -> None:
+        self.instance, self.server = instance, server
+        self.name = f"{example}-{uuid.uuid4().hex[:8]}"
+        self.file = EXAMPLES / example / "definitions.py"
+        repository = ReconstructableRepository.for_file(
+            str(self.file), "defs", str(self.file.parent)
+        )
+        self.job = repository.get_reconstructable_job(example)
+
+    def run(
+        self,
+        version: str | None = None,
+        ops: dict[str, Any] | None = None,
+        assets: list[str] | None = None,
+    ) -> DagsterRun:
+        tracking = {
+            "tracking_uri": self.server.uri,
+            "experiment_name": self.name,
+            "registered_model_name": self.name,
+            **({"version": version} if version else {}),
+        }
+        config = {
+            "resources": {"mlflow": {"config": tracking}},
+            "ops": {name: {"config": given} for name, given in (ops or {}).items()},
+        }
+        selection = _keys(assets) if assets else None
+        job = self.job.get_subset(asset_selection=selection) if selection else self.job
+        result = execute_job(job, self.instance, run_config=config)
+        run = self.instance.get_run_by_id(result.run_id)
+        assert run is not None
+        assert result.success, [entry.user_message for entry in self.instance.all_logs(run.run_id)]
+        return run
+
+    def mlflow_run(self, run: DagsterRun) -> dict[str, Any]:
+        """That of a Dagster run."""
+        [found] = [one for one in self.server.runs(self.name) if of_run(one) == run.run_id]
+        return found
+
+
+def _keys(names: list[str]) -> Any:
+    from dagster import AssetKey
+
+    return {AssetKey(name) for name in names}
+
+
+def of_run(mlflow_run: dict[str, Any]) -> str | None:
+    return tags(mlflow_run["data"]).get("dagster.run_id")
+
+
+def tags(holder: dict[str, Any]) -> dict[str, str]:
+    return {tag["key"]: tag["value"] for tag in holder.get("tags", [])}
+
+
+def metrics(mlflow_run: dict[str, Any]) -> dict[str, float]:
+    return {entry["key"]: entry["value"] for entry in mlflow_run["data"]["metrics"]}
+
+
+def seen_by_adopter(project: Project, runs: list[DagsterRun]) -> str:
+    """All texts of Dagster and MLflow that a run of the project leaves, and its definitions."""
+    parts: list[Any] = [project.server.runs(project.name), project.server.versions(project.name)]
+    for run in runs:
+        logged = project.instance.all_logs(run.run_id)
+        parts += [run.tags, [entry.user_message for entry in logged]]
+        parts += [
+            {key: str(value.value) for key, value in made.metadata.items()}
+            for entry in logged
+            if (made := entry.asset_materialization) is not None
+        ]
+    definitions = load_python_file(str(project.file), str(project.file.parent)).defs
+    snapshot = RepositorySnap.from_def(definitions.get_repository_def())
+    text = json.dumps(parts) + serialize_value(snapshot)
+    return OWN_NAMES.sub("", text.replace(str(PROJECT_ROOT), ""))
+
+
+def test_churn_is_trained_measured_registered_and_challenges(
+    instance, mlflow_version, mlflow_server
+):
+    server = mlflow_server(mlflow_version)
+    key, project = mlflow_version.key, Project(instance, server, "churn")
+    poor = project.run(key, {"churn_model": {"trees": 2}})
+    assert server.holder(project.name, "champion") == "1"
+    good = project.run(key, {"churn_model": {"trees": 40}})
+
+    assert server.statuses(project.name) == ["FINISHED", "FINISHED"]
+    before, after = (metrics(project.mlflow_run(run)) for run in (poor, good))
+    assert set(after) == {"auc", "accuracy", "train_customers"}
+    assert after["auc"] > before["auc"] > 0.5
+    assert server.holder(project.name, "champion") == "2"
+    [newer] = [one for one in server.versions(project.name) if one["version"] == "2"]
+    assert newer["run_id"] == project.mlflow_run(good)["info"]["run_id"]
+    assert good.tags["mlflow/version"] == key
+    found = OF_WINE.search(text := seen_by_adopter(project, [poor, good]))
+    assert found is None, text[found.start() - 100 : found.end() + 100]
+
+    if key == "2.1.1":
+        # No version in run config: what follows goes on with the model's version, and its run.
+        part = project.run(assets=FOLLOWING)
+        assert part.tags["mlflow/version"] == "2.1.1"
+        assert len(server.runs(project.name)) == len(server.versions(project.name)) == 2
+        assert server.statuses(project.name) == ["FINISHED", "FINISHED"]
+
+
+def test_diabetes_has_its_search_below_the_run_of_the_training(
+    instance, mlflow_version, mlflow_server
+):
+    """Nested runs by MLflow's own calls: in the experiment of their parent, and ended."""
+    project = Project(instance, mlflow_server(mlflow_version), "diabetes")
+    run = project.run(mlflow_version.key, {"diabetes_model": {"alphas": [1.0, 10.0]}})
+    parent, runs = project.mlflow_run(run), project.server.runs(project.name)
+    assert 50 < metrics(parent)["rmse"] < 60
+    above = [tags(one["data"]).get("mlflow.parentRunId") for one in runs]
+    assert sorted(above, key=str) == sorted([None, *2 * [parent["info"]["run_id"]]], key=str)
+    children = [one for one, holder in zip(runs, above, strict=True) if holder]
+    assert all("cv_rmse" in metrics(one) for one in children)
+    assert set(project.server.statuses(project.name)) == {"FINISHED"}
+    assert project.server.holder(project.name, "champion") == "1"
