@@ -22,6 +22,7 @@ from dagster import (
     Array,
     Config,
     ConfigurableIOManager,
+    ConfigurableIOManagerFactory,
     ConfigurableResource,
     Field,
     Noneable,
@@ -118,6 +119,10 @@ class CheckedResource(_KeepsItsValues, ConfigurableResource):
 
 class CheckedIOManager(_KeepsItsValues, ConfigurableIOManager):
     """The same for an IO manager."""
+
+
+class CheckedIOManagerFactory(_KeepsItsValues, ConfigurableIOManagerFactory):
+    """The same for what makes an IO manager."""
 
 
 def _with_default(field: Field, value: Any) -> Field:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dagster import (
-    ConfigurableIOManagerFactory,
     InitResourceContext,
     InputContext,
     OutputContext,
@@ -14,6 +13,7 @@ from dagster import (
 )
 from pydantic import Field
 
+from wine_quality.dagster_support.config_fields import CheckedIOManagerFactory
 from wine_quality.escaping import ProjectError
 from wine_quality.tracking.training import Training
 from wine_quality.tracking_api.values import (
@@ -37,7 +37,7 @@ class ValueFormatError(ProjectError, TypeError):
     """The value is of a kind that cannot be stored in a plain format."""
 
 
-class PlainIOManager(ConfigurableIOManagerFactory):
+class PlainIOManager(CheckedIOManagerFactory):
     """Stores data frames as Parquet, and all else as JSON: what this package's assets return, and
     numbers, texts, lists and dictionaries.
 

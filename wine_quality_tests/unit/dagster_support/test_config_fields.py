@@ -10,6 +10,7 @@ from dagster import DagsterInvalidConfigError, Definitions, asset, materialize
 from wine_quality.dagster_support.config_fields import (
     CheckedConfig,
     CheckedIOManager,
+    CheckedIOManagerFactory,
     CheckedResource,
 )
 from wine_quality.dagster_support.dagster_private import create_execution_plan
@@ -107,12 +108,12 @@ def test_every_config_class_is_a_checked_one():
     """A new one that is not has no bounds at launch, and loses what it was built with."""
     from dagster import Config
 
-    from wine_quality import definitions
+    from wine_quality import definitions, tracking_api
 
-    assert definitions
+    assert definitions and tracking_api
     ours = [cls for cls in _subclasses(Config) if cls.__module__.startswith("wine_quality.")]
     assert len(ours) > 10
-    checked = (CheckedConfig, CheckedResource, CheckedIOManager)
+    checked = (CheckedConfig, CheckedResource, CheckedIOManager, CheckedIOManagerFactory)
     assert [cls.__name__ for cls in ours if not issubclass(cls, checked)] == []
 
 
