@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 from wine_quality.escaping import ProjectError
 from wine_quality.usable_paths import usable_path
@@ -120,14 +121,20 @@ def up_state() -> Path:
     return home() / "up" / "state.json"
 
 
-def running_ui() -> str | None:
-    """The Dagster UI's address of the `make up` that runs over this home."""
+def running_state(file: Path, key: str) -> Any | None:
+    """What a command that runs noted under a key in its file of state; None when none runs."""
     try:
-        state = json.loads(up_state().read_text())
+        state = json.loads(file.read_text())
         os.kill(state["pid"], 0)  # what a machine that went down left is not removed
-        return str(state["dagster"])
+        return state[key]
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def running_ui() -> str | None:
+    """The Dagster UI's address of the `make up` that runs over this home."""
+    address = running_state(up_state(), "dagster")
+    return None if address is None else str(address)
 
 
 def dagster_home_in_use() -> Path:

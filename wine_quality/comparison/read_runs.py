@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, Any
 from wine_quality.comparison.compared_run import ComparedRun
 from wine_quality.environments.mlflow_versions import get_version
 from wine_quality.escaping import escaped
+from wine_quality.tracking.runs.child_runs import PARENT_TAG
+from wine_quality.tracking.runs.experiments import experiments
 from wine_quality.tracking.runs.run_tags import RUN_TAG
 
 if TYPE_CHECKING:
     from wine_quality.tracking.tracker import Tracker
 
-_PARENT_TAG = "mlflow.parentRunId"
 _PAGE = 1000
 _LONGEST_ERROR = 300
 
@@ -88,9 +89,9 @@ def _wanted(client: Any, request: Request) -> Iterator[Any]:
         if run is not None:
             yield run
     if request.dagster_runs:
-        experiments = list(_experiment_ids(client))
+        known = [experiment.experiment_id for experiment in experiments(client)]
         for run_id in request.dagster_runs:
-            yield from _made_by(client, experiments, run_id)
+            yield from _made_by(client, known, run_id)
     if request.best_in:
         yield from _best(client, request.best_in, request.metric)
 
@@ -106,24 +107,12 @@ def _run(client: Any, run_id: str) -> Any | None:
         raise
 
 
-def _experiment_ids(client: Any) -> Iterator[str]:
-    # MLflow 1 calls it by another name.
-    search = getattr(client, "search_experiments", None) or client.list_experiments
-    token = None
-    while True:
-        page = search(max_results=_PAGE, page_token=token)
-        yield from (experiment.experiment_id for experiment in page)
-        token = page.token
-        if not token:
-            return
-
-
-def _made_by(client: Any, experiments: list[str], dagster_run: str) -> Iterator[Any]:
+def _made_by(client: Any, known: list[str], dagster_run: str) -> Iterator[Any]:
     """Runs that carry the Dagster run's id, not those below them."""
     named = f"tags.`{RUN_TAG}` = '{dagster_run}'"
-    for start in range(0, len(experiments), _PAGE):
-        for run in client.search_runs(experiments[start : start + _PAGE], named):
-            if _PARENT_TAG not in run.data.tags:
+    for start in range(0, len(known), _PAGE):
+        for run in client.search_runs(known[start : start + _PAGE], named):
+            if PARENT_TAG not in run.data.tags:
                 yield run
 
 

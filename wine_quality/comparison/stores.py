@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import urllib.error
 import urllib.request
@@ -16,7 +15,7 @@ from wine_quality.environments.mlflow_versions import (
     MlflowVersion,
     default_version,
 )
-from wine_quality.paths import embedded_store
+from wine_quality.paths import embedded_store, running_state
 from wine_quality.stack.platform import stack_folder
 from wine_quality.tracking.servers.addresses import uri_variable, without_password
 from wine_quality.tracking.servers.embedded_store import DATABASE, embedded_uri
@@ -74,12 +73,8 @@ def _of_stack() -> Iterator[Store]:
 
 def running_stack_ports(folder: Path) -> dict[str, int]:
     """Ports by service of the stack that runs over this home; none when none runs."""
-    try:
-        state = json.loads((folder / "state.json").read_text())
-        os.kill(state["pid"], 0)  # what a machine that went down left is not removed
-        return dict(state["ports"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}
+    ports = running_state(folder / "state.json", "ports")
+    return dict(ports) if isinstance(ports, dict) else {}
 
 
 def _configured() -> Iterator[Store]:

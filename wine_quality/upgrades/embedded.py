@@ -18,9 +18,10 @@ from wine_quality.environments.mlflow_versions import MlflowVersion
 from wine_quality.paths import embedded_store
 from wine_quality.tracking.servers.embedded_store import ARTIFACTS, DATABASE, alone
 from wine_quality.upgrades.errors import UpgradeError
-from wine_quality.upgrades.files import Extent, copy_files, extent_of, sha256_of
+from wine_quality.upgrades.files import Extent, copy_files, extent_of
 from wine_quality.upgrades.locations import Move, rewrite
 from wine_quality.upgrades.openers import opened_by
+from wine_quality.upkeep.backup import sha256_of
 
 _STAGED = "mlflow.upgrade"
 _BUSY_SECONDS = 30

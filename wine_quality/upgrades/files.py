@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wine_quality.upgrades.errors import UpgradeError
+from wine_quality.upkeep.backup import sha256_of
 
 _CHUNK = 1 << 20
 _PARTIAL = ".upgrade-partial"
@@ -50,15 +51,6 @@ def copy_files(source: Path, target: Path, say: Callable[[str], None]) -> Extent
         if number % _REPORT == 0:
             say(f"{number} files, {size / 1e6:.0f} MB …")
     return Extent(number, size)
-
-
-def sha256_of(path: Path) -> str:
-    """Of a file's content."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def _copy(path: Path, target: Path) -> int:

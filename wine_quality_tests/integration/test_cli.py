@@ -15,6 +15,7 @@ import pytest
 from wine_quality.environments.mlflow_versions import MLFLOW_VERSIONS
 from wine_quality.paths import PROJECT_ROOT
 from wine_quality_tests.faults.fault_proxy import FaultProxy
+from wine_quality_tests.support.makefile import outside_make
 from wine_quality_tests.support.servers import await_condition
 from wine_quality_tests.support.warm_commands import run_command
 
@@ -204,7 +205,7 @@ def test_the_config_file_decides(home, mlflow_version, tmp_path):
     """By `make run`, where the version's own client answers; other fields stay the defaults."""
     config = tmp_path / "run.yaml"
     config.write_text(f'resources: {{mlflow: {{config: {{version: "{mlflow_version.key}"}}}}}}')
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("MAKE")}
+    environment = outside_make()
     environment.update(WINE_QUALITY_MLFLOW="3" if mlflow_version.key != "3" else "1.26")
     done = subprocess.run(
         ["make", "run", f"ARGS=--config {config}", f"PYTHON={sys.executable}"],

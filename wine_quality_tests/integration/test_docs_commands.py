@@ -18,6 +18,7 @@ import pytest
 
 from wine_quality.paths import PROJECT_ROOT
 from wine_quality_tests.support.docs_commands import commands_of_blocks
+from wine_quality_tests.support.makefile import outside_make
 from wine_quality_tests.support.servers import await_condition, free_port
 
 pytestmark = pytest.mark.slow
@@ -56,9 +57,8 @@ class Checkout:
         for entry in PROJECT_ROOT.iterdir():
             if entry.name not in (".git", ".wine_quality", "arriving", "build"):
                 (self.folder / entry.name).symlink_to(entry)
-        kept = {name: text for name, text in os.environ.items() if not name.startswith("MAKE")}
         self.variables = {
-            **kept,
+            **outside_make(),
             "WINE_QUALITY_HOME": str(folder / "home"),
             "PORT": str(free_port()),
             "MLFLOW_PORT": str(free_port()),

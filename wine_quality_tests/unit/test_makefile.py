@@ -2,32 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
 
 import pytest
 
 from wine_quality.paths import PROJECT_ROOT
+from wine_quality_tests.support.makefile import dry_make
 
 TEXT = (PROJECT_ROOT / "Makefile").read_text()
 TAKEN = {
     name: set(targets.replace("\\\n", " ").split())
     for name, targets in re.findall(r"^([A-Z_]+)_FOR = ((?:.*\\\n)*.*)$", TEXT, re.MULTILINE)
 }
-
-
-def make(*arguments: str) -> subprocess.CompletedProcess[str]:
-    # As in a terminal, also when `make test` runs this.
-    variables = {name: text for name, text in os.environ.items() if not name.startswith("MAKE")}
-    return subprocess.run(
-        ["make", "-n", *arguments],
-        cwd=PROJECT_ROOT,
-        env=variables,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
 
 
 def test_the_tables_of_variables_agree_with_the_recipes():
@@ -52,7 +38,7 @@ def test_the_tables_of_variables_agree_with_the_recipes():
     ],
 )
 def test_a_variable_that_a_target_does_not_take_is_refused(arguments, refusal):
-    done = make(*arguments)
+    done = dry_make(*arguments)
     assert done.returncode == 2
     assert refusal in done.stderr
     assert done.stdout == ""
@@ -69,7 +55,7 @@ def test_a_variable_that_a_target_does_not_take_is_refused(arguments, refusal):
     ],
 )
 def test_what_a_target_takes_reaches_its_command(arguments, command):
-    done = make(*arguments)
+    done = dry_make(*arguments)
     assert done.returncode == 0, done.stderr
     assert command in re.sub(" +", " ", done.stdout)
 
@@ -78,4 +64,4 @@ def test_variables_of_the_environment_stay_what_they_are(monkeypatch):
     """Other programs have a PORT or FILE of their own."""
     monkeypatch.setenv("PORT", "80")
     monkeypatch.setenv("FILE", "x")
-    assert make("run").returncode == 0
+    assert dry_make("run").returncode == 0

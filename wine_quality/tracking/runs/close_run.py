@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +25,7 @@ from wine_quality.dagster_support.run_tag_names import (
 from wine_quality.environments.mlflow_versions import get_version
 from wine_quality.escaping import ShownError
 from wine_quality.paths import PROJECT_ROOT
+from wine_quality.tracking.runs.experiments import experiments
 from wine_quality.tracking.runs.run_tags import LEFT, OPEN, RUN_TAG
 from wine_quality.tracking.servers.addresses import (
     ForbiddenServerError,
@@ -194,25 +194,12 @@ def _runs_of(client: Any, experiment: str, dagster_run_id: str) -> list[Any]:
     found = list(client.search_runs([noted.experiment_id], wanted)) if noted else []
     if found:
         return found
-    others = [other.experiment_id for other in _experiments(client)]
+    others = [other.experiment_id for other in experiments(client)]
     return [
         run
         for start in range(0, len(others), _EXPERIMENTS_AT_ONCE)
         for run in client.search_runs(others[start : start + _EXPERIMENTS_AT_ONCE], wanted)
     ]
-
-
-def _experiments(client: Any) -> Iterator[Any]:
-    """All that are not deleted."""
-    # 1.26 has only the one, MLflow 2 and 3 only the other.
-    ask = getattr(client, "search_experiments", None) or client.list_experiments
-    token = None
-    while True:
-        page = ask(page_token=token)
-        yield from page
-        token = page.token
-        if not token:
-            return
 
 
 def _held_by_another(client: Any, mlflow_run_id: str, dagster_run_id: str) -> Closed | None:

@@ -6,20 +6,18 @@ Those that run here are run too: ``integration/test_docs_commands.py``.
 from __future__ import annotations
 
 import argparse
-import os
 import re
 import shlex
-import subprocess
 
 import pytest
 
 from wine_quality.__main__ import parser
-from wine_quality.paths import PROJECT_ROOT
 from wine_quality_tests.support.docs_commands import (
     DocsCommand,
     commands_in_text,
     commands_of_blocks,
 )
+from wine_quality_tests.support.makefile import dry_make
 
 # What a reader puts in their own word for.
 BLANK = re.compile(r"…|<\w+>")
@@ -50,15 +48,7 @@ def test_a_command_exists_and_takes_its_options(command):
     assert words[0] == "make"
     if words[1:] == ["…"]:
         return
-    variables = {name: text for name, text in os.environ.items() if not name.startswith("MAKE")}
-    done = subprocess.run(
-        ["make", "-n", *words[1:]],
-        cwd=PROJECT_ROOT,
-        env=variables,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    done = dry_make(*words[1:])
     assert done.returncode == 0, done.stderr
     given = dict(match.groups() for word in words if (match := VARIABLE.fullmatch(word)))
     for line in done.stdout.splitlines() if "ARGS" in given else []:
