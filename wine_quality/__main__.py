@@ -7,6 +7,7 @@ import importlib.util
 import sys
 from typing import Any, NoReturn
 
+from wine_quality.cli import predict
 from wine_quality.datasets.accumulate import TrainingData
 from wine_quality.deployment.targets import target_names
 from wine_quality.engines.choice import EngineChoice
@@ -21,7 +22,7 @@ from wine_quality.terminal import print_anything
 _OF_SOME_COMMANDS = (
     *("csv_url", "training_data", "training_engine", "alpha", "l1_ratio", "experiment"),
     *("alphas", "l1_ratios", "folds", "promote", "return_to", "deploy", "target", "context"),
-    *("days", "delete"),
+    *("days", "delete", *predict.OPTIONS),
 )
 
 
@@ -96,6 +97,8 @@ def parser() -> argparse.ArgumentParser:
         help="what it is applied to (none: only files); local: wait for `make serve`",
     )
     deploy.add_argument("--context", help="Kubernetes context")
+    scoring = commands.add_parser("predict", help="score files of any size with the champion")
+    predict.add_options(scoring)
     retention = commands.add_parser(
         "retention", help="show, or remove, old runs and versions that were never promoted"
     )
@@ -141,10 +144,12 @@ def parser() -> argparse.ArgumentParser:
         help="also versions whose Dagster run is not known here",
     )
     trust.add_argument("--model", help="registered model (ElasticnetWineModel)")
-    for command in (run, sweep, promote, rollback, deploy, retention, metrics, serve, image, trust):
+    jobs = (run, sweep, promote, rollback, deploy, retention, scoring)
+    of_one_version = (*jobs, metrics, serve, image, trust)
+    for command in of_one_version:
         command.add_argument("--tracking-uri", help="MLflow server; default: an embedded store")
         command.add_argument("--registry-uri", help="MLflow server that has the models, if another")
-    for command in (run, sweep, promote, rollback, deploy, retention):
+    for command in jobs:
         command.add_argument("--config", help="YAML file of run config; options win over it")
         command.add_argument("--verbose", action="store_true", help="Dagster's whole log")
     compare = commands.add_parser("compare", help="runs of several MLflow versions side by side")
@@ -197,19 +202,7 @@ def parser() -> argparse.ArgumentParser:
         "--accept-differences", action="store_true", help="also where a model predicts otherwise"
     )
     stack.add_argument("--quietly", action="store_true", help=argparse.SUPPRESS)
-    for command in (
-        run,
-        sweep,
-        promote,
-        rollback,
-        deploy,
-        retention,
-        metrics,
-        up,
-        serve,
-        image,
-        trust,
-    ):
+    for command in (*of_one_version, up):
         command.add_argument(
             "--mlflow",
             action=_OneVersion,

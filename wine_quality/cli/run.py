@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wine_quality.cli.closing_lines import metric_lines, where_to_look
+from wine_quality.cli.predict import print_predictions
 from wine_quality.cli.run_config import run_config, version_in_file
 from wine_quality.dagster_support.instance import open_dagster, stores_are_made
 from wine_quality.dagster_support.run_tag_names import (
@@ -46,6 +47,7 @@ DOING = {
     "rollback": "Returning to a former champion",
     "deploy": "Writing what serves the model",
     "retention": "Looking for old runs and versions",
+    "predict": "Scoring rows",
 }
 # Function in wine_quality.cli.jobs that gives the job of each command.
 JOBS = {
@@ -55,9 +57,10 @@ JOBS = {
     "rollback": "rollback_job",
     "deploy": "deployment_job",
     "retention": "retention_job",
+    "predict": "predictions_job",
 }
 # Assets whose MLflow version a command takes.
-_GOES_ON_WITH = {"deploy": ["champion_model"]}
+_GOES_ON_WITH = {"deploy": ["champion_model"], "predict": ["champion_model"]}
 
 
 def run(options: argparse.Namespace) -> int:
@@ -139,6 +142,8 @@ def _run(options: argparse.Namespace, log: TerminalLog) -> int:
                 _print_deployment(result)
             elif options.command == "retention":
                 _print_retention(result)
+            elif options.command == "predict":
+                print_predictions(result)
             else:
                 _print_champion(result)
             return 0

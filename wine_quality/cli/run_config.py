@@ -9,6 +9,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from wine_quality.cli.predict import run_config_fields
 from wine_quality.environments.mlflow_versions import MLFLOW_VERSIONS, get_version
 from wine_quality.tracking.version_choice import named_version
 
@@ -37,6 +38,7 @@ def run_config(options: argparse.Namespace) -> dict[str, Any]:
         ("ops", "model_deployment", "config", "version"): options.deploy,
         ("ops", "model_deployment", "config", "target"): options.target,
         ("ops", "model_deployment", "config", "kubernetes_context"): options.context,
+        **run_config_fields(options),
         ("ops", "remove_old", "config", "days"): options.days,
         ("ops", "remove_old", "config", "dry_run"): False if options.delete else None,
         ("resources", "hyperparameters", "config", "alpha"): options.alpha,
