@@ -199,6 +199,7 @@ bench: devenvs ## against plain scripts, listings and `mlflow models serve`; the
 	@$(BIN)/python -m benchmarks.sweep
 	@$(BIN)/python -m benchmarks.tick
 	@$(BIN)/python -m benchmarks.serving
+	@$(BIN)/python -m benchmarks.batch_scoring
 	@$(BIN)/python -m benchmarks.stack
 	@$(BIN)/python -m benchmarks.load
 	@$(BIN)/python -m benchmarks.retention

@@ -35,3 +35,7 @@ def retention_job() -> JobDefinition:
 
 def predictions_job() -> JobDefinition:
     return defs.resolve_job_def("wine_quality_predictions")
+
+
+def live_error_job() -> JobDefinition:
+    return defs.resolve_job_def("wine_quality_live_error")

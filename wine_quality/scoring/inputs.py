@@ -110,12 +110,13 @@ class Inputs:
     ) -> Iterator[RowBatch]:
         first, wanted = 0, list(dict.fromkeys([*numbers, *keys]))
         with self._parquet(file.path) as opened:
-            for arrow in opened.iter_batches(ROWS_PER_BATCH, columns=wanted):
-                columns = [doubles(arrow.column(wanted.index(name))) for name in numbers]
-                yield RowBatch(
-                    first, columns, [arrow.column(wanted.index(name)) for name in keys], {}
-                )
-                first += arrow.num_rows
+            for group in range(opened.num_row_groups):
+                # Asked for all groups at once, Arrow keeps what it has read until the end.
+                for arrow in opened.iter_batches(ROWS_PER_BATCH, [group], wanted):
+                    columns = [doubles(arrow.column(wanted.index(name))) for name in numbers]
+                    named = [arrow.column(wanted.index(name)) for name in keys]
+                    yield RowBatch(first, columns, named, {})
+                    first += arrow.num_rows
 
     def _parquet(self, path: str) -> pq.ParquetFile:
         parquet = safe_parquet()
