@@ -1,9 +1,9 @@
 """``make bench``: rows per second of batch scoring against ``model.predict`` in memory.
 
-Each pass in a process of its own, over generated wines in one Parquet file: what `make predict` does
-(read in batches, check, hash, predict, write), and a script that reads the file into pandas, asks the
-model once, and writes Parquet. The model is the same, loaded by MLflow. Memory is what the process
-has at its peak above what it had with everything imported and the model loaded.
+Each pass in a process of its own, over generated wines in one Parquet file: what `make predict`
+does (read in batches, check, hash, predict, write), and a script that reads the file into pandas,
+asks the model once, and writes Parquet. The model is the same, loaded by MLflow. Memory is what the
+process has at its peak above what it had with everything imported and the model loaded.
 """
 
 from __future__ import annotations

@@ -1,47 +1,41 @@
-"""``python -m wine_quality predict``: rows scored by the champion, or a version, into Parquet."""
+"""``predict``: rows scored by the champion, or a version, into Parquet."""
 
 from __future__ import annotations
 
 import argparse
 from typing import Any
 
-OPTIONS = ("source", "output", "predict", "key", "reject_bad_rows")
-"""Of this command; other commands' options have no value here."""
+from wine_quality.cli.job import launch
+from wine_quality.cli.options import add_field, add_run_config
 
 
 def add_options(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "source", nargs="?", help="Parquet or CSV: a path, folder/, s3:// or https:// (red wine)"
-    )
-    command.add_argument("--out", dest="output", help="Parquet file, or folder, local or s3://")
-    command.add_argument("--version", dest="predict", help="number of a version (the champion)")
-    command.add_argument("--key", type=_names, help="columns that name a row: id or shop,day")
+    place = "ops.batch_predictions.config"
+    text = "Parquet or CSV: a path, folder/, s3:// or https:// (the packaged red wines)"
+    command.add_argument(f"{place}.source", metavar="source", nargs="?", help=text)
+    text = "Parquet file, or folder, local or s3:// (predictions in $WINE_QUALITY_HOME)"
+    add_field(command, "--out", f"{place}.output", help=text)
+    text = "number of a version (the champion)"
+    add_field(command, "--version", f"{place}.version", help=text)
+    text = "columns that name a row: id or shop,day"
+    add_field(command, "--key", f"{place}.key", type=_names, help=text)
     command.add_argument(
         "--reject-bad-rows",
+        dest=f"{place}.reject_bad_rows",
         action="store_true",
         default=None,
         help="put rows that cannot be scored into a file of their own (without it: fail)",
     )
+    add_run_config(command)
 
 
-def run_config_fields(options: argparse.Namespace) -> dict[tuple[str, ...], Any]:
-    """Fields of run config by their path; None where the option was not given."""
-    fields = {
-        "source": options.source,
-        "output": options.output,
-        "version": options.predict,
-        "key": options.key,
-        "reject_bad_rows": options.reject_bad_rows,
-    }
-    return {
-        ("ops", "batch_predictions", "config", name): value
-        for name, value in fields.items()
-        if options.command == "predict"
-    }
+def predict(options: argparse.Namespace) -> int:
+    return launch(
+        options, "predictions_job", "Scoring rows", _print_predictions, ["champion_model"]
+    )
 
 
-def print_predictions(result: Any) -> None:
-    """What a run of the job has made."""
+def _print_predictions(result: Any, key: str) -> None:
     (made,) = (
         event.materialization.metadata
         for event in result.all_events
