@@ -27,7 +27,7 @@ class LabelsError(ShownError, ValueError):
 
 
 @dataclass(frozen=True)
-class PeriodError:
+class PeriodResult:
     """How far one version was off in one period.
 
     Attributes:
@@ -45,7 +45,7 @@ class PeriodError:
 
 def live_errors(
     predictions: Inputs, labels: Inputs, label: str, keys: Sequence[str], period: str
-) -> list[PeriodError]:
+) -> list[PeriodResult]:
     """The oldest period first; without any row that has a label, nothing.
 
     Args:
@@ -86,7 +86,7 @@ def live_errors(
         ).fetchall()
     except duckdb.Error as error:
         raise LabelsError(f"labels and predictions cannot be joined: {error}") from error
-    return [PeriodError(*row) for row in found]
+    return [PeriodResult(*row) for row in found]
 
 
 def require_label_for_each(labels: Inputs, label: str, rows: int) -> None:

@@ -27,7 +27,7 @@ from wine_quality.tracking.resource import MlflowTracker
 
 if TYPE_CHECKING:
     from wine_quality.scoring.inputs import Inputs
-    from wine_quality.scoring.live_error import PeriodError
+    from wine_quality.scoring.live_error import PeriodResult
 
 ASSET = "batch_predictions"
 CHECK = "live_error"
@@ -111,7 +111,7 @@ def live_error(
 
 def _errors(
     context: AssetCheckExecutionContext, config: LiveErrorConfig, engine: TrainingEngine
-) -> "tuple[list[str], list[PeriodError]]":
+) -> "tuple[list[str], list[PeriodResult]]":
     from wine_quality.scoring.inputs import Inputs
     from wine_quality.scoring.live_error import live_errors, require_label_for_each
     from wine_quality.scoring.sources import find_source
@@ -182,7 +182,7 @@ def _described(predictions: "Inputs") -> list[dict[str, Any]]:
 def _judged(
     mlflow: MlflowTracker,
     config: LiveErrorConfig,
-    newest: "Sequence[PeriodError]",
+    newest: "Sequence[PeriodResult]",
     shown: dict[str, Any],
 ) -> AssetCheckResult:
     """The newest period against what each version had on its test rows."""
@@ -215,7 +215,7 @@ def _concluded(passed: bool, text: str, shown: dict[str, Any] | None = None) -> 
     )
 
 
-def _record(one: "PeriodError") -> dict[str, Any]:
+def _record(one: "PeriodResult") -> dict[str, Any]:
     return {
         "since": one.begins.isoformat(),
         "version": one.version,
