@@ -21,6 +21,8 @@ ENV UV_LINK_MODE=hardlink \
 RUN python -m wine_quality.environments build all \
  && python -m wine_quality.environments share \
  && rm -rf .venvs/uv /tmp/uv-cache
+# pandas' own tests are not needed.
+RUN rm -rf .venvs/*/lib/python3*/site-packages/pandas/tests
 
 FROM ${PYTHON}
 # The places of the volumes belong to the user; code and environments do not.
