@@ -4,6 +4,7 @@ Imports ``tracking``, ``execution`` and ``environments``, and nothing of the win
 set or model family.
 """
 
+from wine_quality.tracking_api.child import ChildRun
 from wine_quality.tracking_api.io_manager import PlainIOManager
 from wine_quality.tracking_api.metric import Metric
 from wine_quality.tracking_api.project import SKLEARN_TREES, MlflowTracking
@@ -18,6 +19,7 @@ from wine_quality.tracking_api.values import (
 __all__ = [
     "SKLEARN_TREES",
     "ChampionDecision",
+    "ChildRun",
     "LoggedMetrics",
     "Metric",
     "MlflowTracking",

@@ -15,6 +15,7 @@ from wine_quality.policy.names import check_experiment_name, check_model_name
 from wine_quality.tracking.client import TrackingSettings
 from wine_quality.tracking.resource import MlflowTracker, ModelFormat
 from wine_quality.tracking.step_tags import continues_mlflow_run_of, opens_mlflow_run
+from wine_quality.tracking_api.autologging import Autolog
 from wine_quality.tracking_api.metric import Metric
 from wine_quality.tracking_api.steps import RESOURCE, tracked_step
 
@@ -135,6 +136,11 @@ def _resource_class(
         version: version_key = Field(  # type: ignore[valid-type,assignment]
             default=version_key(versions[0]),
             description=f"MLflow version to track with; its own client runs. One of: {offered}",
+        )
+        autolog: Autolog = Field(
+            default=Autolog.off,
+            description='What MLflow logs by itself while a step runs: "off" (in quotes: a bare off '
+            'is false to YAML), "sklearn", or "all" libraries that it knows.',
         )
         project_types: ClassVar[tuple[str, ...]] = trusted
         project_requirements: ClassVar[tuple[str, ...]] = extra

@@ -13,6 +13,8 @@ from dagster import MetadataValue, TableRecord
 
 from wine_quality.tracking.servers.links import mlflow_link
 from wine_quality.tracking.version_choice import CLIENT_METADATA
+from wine_quality.tracking_api.autologging import Autolog, autologging
+from wine_quality.tracking_api.child import ChildRun
 from wine_quality.tracking_api.values import (
     ChampionDecision,
     LoggedMetrics,
@@ -52,6 +54,8 @@ class TrackedRun:
         self._project, self._context, self._resource = project, context, resource
         self._model, self._logged_own_model = model, False
         self._metadata: dict[str, Any] = {}
+        # Of a project's resource; MlflowTracker itself has no such field.
+        self._autolog = Autolog(getattr(resource, "autolog", Autolog.off))
 
     @classmethod
     def current(cls) -> TrackedRun:
@@ -265,12 +269,22 @@ class TrackedRun:
             version.training,
         )
 
+    def child(self, name: str) -> ChildRun:
+        """A run below this one, for MLflow's own calls: ``with run.child("fold 1"): …``.
+
+        It may be handed to processes of joblib and the like, where ``start_run(nested=True)`` would
+        know no run above.
+        """
+        tracker = self.tracker
+        uri, experiment = tracker.settings.tracking_uri, str(tracker.experiment_id)
+        return ChildRun(self.run_id, uri, experiment, name)
+
     @contextmanager
     def as_current(self) -> Iterator[None]:
         """What ``current`` returns meanwhile; at the end its links and figures are shown."""
         token, of_tracker = _current.set(self), running_tracker.set(self.tracker)
         try:
-            with _active_experiment(self.tracker):
+            with _active_experiment(self.tracker), autologging(self._autolog):
                 yield
         finally:
             _current.reset(token)

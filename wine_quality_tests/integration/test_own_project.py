@@ -56,12 +56,15 @@ class Project:
         version: str | None = None,
         ops: dict[str, Any] | None = None,
         assets: list[str] | None = None,
+        **more: Any,
     ) -> DagsterRun:
+        """``more`` are fields of the resource."""
         tracking = {
             "tracking_uri": self.server.uri,
             "experiment_name": self.name,
             "registered_model_name": self.name,
             **({"version": version} if version else {}),
+            **more,
         }
         config = {
             "resources": {"mlflow": {"config": tracking}},
@@ -158,3 +161,24 @@ def test_diabetes_has_its_search_below_the_run_of_the_training(
     assert all("cv_rmse" in metrics(one) for one in children)
     assert set(project.server.statuses(project.name)) == {"FINISHED"}
     assert project.server.holder(project.name, "champion") == "1"
+
+
+def test_a_search_in_processes_has_one_parent(instance, mlflow_version, mlflow_server):
+    """Its points by MLflow's autologging, its folds by runs of joblib's processes."""
+    project = Project(instance, mlflow_server(mlflow_version), "search")
+    run = project.run(mlflow_version.key, autolog="sklearn")
+    parent, runs = project.mlflow_run(run), project.server.runs(project.name)
+    points = [one for one in runs if "mean_test_score" in metrics(one)]
+    folds = [one for one in runs if "fold_rmse" in metrics(one)]
+    assert (len(points), len(folds), len(runs)) == (3, 2, 6)
+    above = {tags(one["data"]).get("mlflow.parentRunId") for one in (*points, *folds)}
+    assert above == {parent["info"]["run_id"]}
+    assert set(project.server.statuses(project.name)) == {"FINISHED"}
+    logged = {param["key"] for param in parent["data"]["params"]}
+    assert {"best_alpha", "n_jobs"} <= logged
+    assert {"best_cv_score", "cv_rmse"} <= set(metrics(parent))
+
+    # Nothing of it is left for the next, which asks for none.
+    quiet = project.run(mlflow_version.key, {"searched_model": {"alphas": [1.0], "jobs": 1}})
+    assert not project.mlflow_run(quiet)["data"].get("params")
+    assert len(project.server.runs(project.name)) == 9

@@ -1,0 +1,45 @@
+"""MLflow's own autologging, for as long as one step takes."""
+
+from __future__ import annotations
+
+import copy
+import enum
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class Autolog(enum.Enum):
+    """Which libraries MLflow logs by itself."""
+
+    off = "off"
+    sklearn = "sklearn"
+    all = "all"
+
+
+@contextmanager
+def autologging(choice: Autolog) -> Iterator[None]:
+    """Autologging as chosen; whatever of it was switched on in between is as before at the end.
+
+    Runs of a search are made below the active run by MLflow itself. Before MLflow 3 no models are
+    logged: they would lie in the folder ``model`` of the run, which is that of ``log_model``.
+    """
+    import mlflow
+    from mlflow.utils.autologging_utils import AUTOLOGGING_INTEGRATIONS
+
+    before = copy.deepcopy(dict(AUTOLOGGING_INTEGRATIONS))
+    models = int(mlflow.__version__.split(".")[0]) >= 3
+    try:
+        if choice is Autolog.sklearn:
+            import mlflow.sklearn
+
+            mlflow.sklearn.autolog(log_models=models, silent=False)
+        elif choice is Autolog.all:
+            mlflow.autolog(log_models=models)
+        yield
+    finally:
+        if choice is Autolog.all:
+            # Also for a library that is imported later.
+            mlflow.autolog(disable=True)
+        for library in list(AUTOLOGGING_INTEGRATIONS):
+            # Without settings it is off.
+            AUTOLOGGING_INTEGRATIONS[library] = before.get(library, {})
