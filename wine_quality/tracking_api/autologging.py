@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import enum
+import importlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -29,11 +30,16 @@ def autologging(choice: Autolog) -> Iterator[None]:
     before = copy.deepcopy(dict(AUTOLOGGING_INTEGRATIONS))
     models = int(mlflow.__version__.split(".")[0]) >= 3
     try:
+        if choice is not Autolog.off:
+            _restore_scorers()
         if choice is Autolog.sklearn:
             import mlflow.sklearn
 
-            mlflow.sklearn.autolog(log_models=models, silent=False)
+            mlflow.sklearn.autolog(log_models=models)
         elif choice is Autolog.all:
+            for library in list(AUTOLOGGING_INTEGRATIONS):
+                # MLflow leaves alone what had settings of its own.
+                AUTOLOGGING_INTEGRATIONS[library] = {}
             mlflow.autolog(log_models=models)
         yield
     finally:
@@ -43,3 +49,11 @@ def autologging(choice: Autolog) -> Iterator[None]:
         for library in list(AUTOLOGGING_INTEGRATIONS):
             # Without settings it is off.
             AUTOLOGGING_INTEGRATIONS[library] = before.get(library, {})
+
+
+def _restore_scorers() -> None:
+    """MLflow 2.1.1 asks for a table that scikit-learn has had functions for since 1.3."""
+    metrics = importlib.import_module("sklearn.metrics")
+    if not hasattr(metrics, "SCORERS"):
+        names = metrics.get_scorer_names()
+        metrics.SCORERS = {name: metrics.get_scorer(name) for name in names}

@@ -139,8 +139,8 @@ def _resource_class(
         )
         autolog: Autolog = Field(
             default=Autolog.off,
-            description='What MLflow logs by itself while a step runs: "off" (in quotes: a bare off '
-            'is false to YAML), "sklearn", or "all" libraries that it knows.',
+            description='What MLflow logs by itself while a step runs: "off" (in quotes: a bare '
+            'off is false to YAML), "sklearn", or "all" libraries that it knows.',
         )
         project_types: ClassVar[tuple[str, ...]] = trusted
         project_requirements: ClassVar[tuple[str, ...]] = extra
