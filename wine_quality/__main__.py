@@ -196,6 +196,17 @@ def parser() -> argparse.ArgumentParser:
     upgrade.add_argument(
         "--accept-differences", action="store_true", help="also where a model predicts otherwise"
     )
+    move = commands.add_parser(
+        "move", help="copy what one server or store has to another; without --apply: a dry run"
+    )
+    move.add_argument("source", choices=list(MLFLOW_VERSIONS), help="MLflow version to copy from")
+    move.add_argument("target", choices=list(MLFLOW_VERSIONS), help="MLflow version to copy to")
+    move.add_argument("--apply", action="store_true", help="do it; else: only show")
+    for name, whose in (("--from-uri", "source"), ("--to-uri", "target")):
+        move.add_argument(name, help=f"the {whose}'s server (its version's variable, or embedded)")
+    move.add_argument(
+        "--with-open-runs", action="store_true", help="also while MLflow runs are under way"
+    )
     stack.add_argument("--quietly", action="store_true", help=argparse.SUPPRESS)
     for command in (
         run,
@@ -244,6 +255,10 @@ def main(arguments: list[str] | None = None) -> int:
         from wine_quality.cli.upgrade import upgrade
 
         return upgrade(options)
+    if options.command == "move":
+        from wine_quality.cli.move import move
+
+        return move(options)
     if options.command == "gc":
         from wine_quality.cli.gc import gc
 

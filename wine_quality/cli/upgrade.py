@@ -55,13 +55,13 @@ def upgrade(options: argparse.Namespace) -> int:
 
 def _upgrade(options: argparse.Namespace) -> int:
     from wine_quality.upgrades.plan import make_plan
-    from wine_quality.upgrades.progress import only_upgrade
+    from wine_quality.upgrades.progress import only_one
     from wine_quality.upgrades.report import REPORT, plan_lines, report_lines
     from wine_quality.upgrades.upgrade import Upgrade, was_finished
 
     everything = home() / "upgrades"
     folder = everything / f"{options.store}-{options.source}-to-{options.target}"
-    with only_upgrade(everything), _place(options, folder) as place:
+    with only_one(everything, "make upgrade"), _place(options, folder) as place:
         plan = make_plan(place, options.with_open_runs)
         done = was_finished(place, folder)
         if done and place.target_database() is not None:
