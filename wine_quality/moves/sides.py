@@ -21,7 +21,7 @@ from wine_quality.upgrades.plan import is_older
 OF_SOURCE = "WINE_QUALITY_FROM_"
 OF_TARGET = "WINE_QUALITY_TO_"
 """Begin the names of variables for one side alone, such as
-``WINE_QUALITY_FROM_MLFLOW_TRACKING_PASSWORD``."""
+``WINE_QUALITY_FROM_MLFLOW_TRACKING_PASSWORD`` and ``WINE_QUALITY_TO_MLFLOW_TRACKING_PASSWORD``."""
 
 _SQLITE = "sqlite:///"
 _NAME_SERVERS = ("MLFLOW_TRACKING_URI", REGISTRY_VARIABLE)
@@ -37,7 +37,7 @@ class Side:
     """
 
     version: MlflowVersion
-    uri: str
+    uri: str = field(repr=False)
     variables: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property

@@ -57,6 +57,12 @@ RUNS: Rows = [
     ("MLFLOW_URI_3", "`MLFLOW_TRACKING_URI`, else embedded", "tracking server of runs of MLflow 3"),
     ("MLFLOW_URI_2_1_1", "`MLFLOW_TRACKING_URI`, else embedded", "of MLflow 2.1.1"),
     ("MLFLOW_URI_1_26", "`MLFLOW_TRACKING_URI`, else embedded", "of MLflow 1.26"),
+    (
+        "FROM_MLFLOW_TRACKING_PASSWORD",
+        "`MLFLOW_TRACKING_PASSWORD`",
+        "of `make move`'s source alone; so with each variable of MLflow or of an artifact store",
+    ),
+    ("TO_MLFLOW_TRACKING_PASSWORD", "`MLFLOW_TRACKING_PASSWORD`", "of its target alone"),
     ("MLFLOW_UI", "the tracking server", "address of the MLflow UI for links, if another"),
     ("MLFLOW_UI_3", "`WINE_QUALITY_MLFLOW_UI`", "the same for MLflow 3"),
     ("MLFLOW_UI_2_1_1", "`WINE_QUALITY_MLFLOW_UI`", "for MLflow 2.1.1"),
