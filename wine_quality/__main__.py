@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import importlib.util
 import sys
 from typing import Any, NoReturn
@@ -23,6 +24,11 @@ _OF_SOME_COMMANDS = (
     *("alphas", "l1_ratios", "folds", "promote", "return_to", "deploy", "target", "context"),
     *("days", "delete"),
 )
+
+_HAVE_A_MODULE = (
+    *("compare", "gc", "image", "metrics", "move", "serve", "trust", "up", "upgrade"),
+)
+"""Whose function has the command's name, in the module of that name in ``cli``."""
 
 
 def _numbers(text: str) -> list[float]:
@@ -251,46 +257,13 @@ def main(arguments: list[str] | None = None) -> int:
         from wine_quality.cli.backup import backup
 
         return backup(options)
-    if options.command == "upgrade":
-        from wine_quality.cli.upgrade import upgrade
-
-        return upgrade(options)
-    if options.command == "move":
-        from wine_quality.cli.move import move
-
-        return move(options)
-    if options.command == "gc":
-        from wine_quality.cli.gc import gc
-
-        return gc(options)
+    if options.command in _HAVE_A_MODULE:
+        module = importlib.import_module(f"wine_quality.cli.{options.command}")
+        return getattr(module, options.command)(options)
     if options.command == "forget":
         from wine_quality.cli.forget import forget
 
         return forget(options.file)
-    if options.command == "compare":
-        from wine_quality.cli.compare import compare
-
-        return compare(options)
-    if options.command == "metrics":
-        from wine_quality.cli.metrics import metrics
-
-        return metrics(options)
-    if options.command == "serve":
-        from wine_quality.cli.serve import serve
-
-        return serve(options)
-    if options.command == "image":
-        from wine_quality.cli.image import image
-
-        return image(options)
-    if options.command == "trust":
-        from wine_quality.cli.trust import trust
-
-        return trust(options)
-    if options.command == "up":
-        from wine_quality.cli.up import up
-
-        return up(options)
     from wine_quality.cli.run import run
 
     return run(options)

@@ -11,10 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from wine_quality.escaping import ShownError
 from wine_quality.upkeep.backup import sha256_of
 
 
-class FilesDifferError(RuntimeError):
+class FilesDifferError(ShownError, RuntimeError):
     """What arrived is not what was sent; names the files."""
 
 
