@@ -51,6 +51,7 @@ class Move:
         self._server, self._artifacts = source.title, target.artifacts
         self.report = Report(source.title, target.title)
         self._there: dict[str, Entry] = {}  # the target's runs by origin
+        self._links: list[tuple[Entry, dict[str, Any]]] = []
 
     def carry_out(self, before: Inventory) -> tuple[Report, Path]:
         """All steps; what came of them, and the file that has it.
@@ -71,7 +72,7 @@ class Move:
             homes = self._open_experiments(before, pending)
             opened = self._open_runs(pending, homes)
             self._fill(opened, before)
-            self._link_models(opened)
+            self._link_models()
             ModelMoves(self._source, self._target, self._server, self.report, self._say).move(
                 self._has, before
             )
@@ -185,17 +186,17 @@ class Move:
             return
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+        if read["inputs"]:
+            question = {"run": copy, "inputs": read["inputs"], "state": answer["state"]}
+            self._links.append((of, question))
         for problem in answer["problems"]:
             self._miss_run(of, problem)
         if not answer["problems"]:
             for kind in ("params", "metrics", "tags", "files"):
                 self.report.compared[kind] = self.report.compared.get(kind, 0) + read[kind]
 
-    def _link_models(self, opened: list[tuple[Entry, str]]) -> None:
-        for of, copy in opened:
-            if not of["reads_models"]:
-                continue
-            question = {"run": copy, "inputs": of["reads_models"]}
+    def _link_models(self) -> None:
+        for of, question in self._links:
             try:
                 for problem in self._target.one("link models", **question)["problems"]:
                     self._miss_run(of, problem)

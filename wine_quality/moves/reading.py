@@ -65,21 +65,29 @@ def export_run(tracker: Tracker, question: dict[str, Any]) -> Iterator[dict[str,
         "tags": len(record["tags"]),
         "files": len(record["files"]) + sum(models),
         "problems": problems,
+        "inputs": record["inputs"],
     }
 
 
 def points(client: Any, run: Any) -> list[list[Any]]:
-    """Each point of each metric of a run: key, value, time, step, and of MLflow 3 the logged model
-    and the dataset that it is of."""
-    found = []
-    for key in sorted(run.data.metrics):
-        for point in client.get_metric_history(run.info.run_id, key):
-            links = [
-                getattr(point, name, None) or ""
-                for name in ("model_id", "dataset_name", "dataset_digest")
-            ]
-            found.append([point.key, point.value, point.timestamp, point.step, *links])
-    return found
+    """Each point of each metric of a run: key, value, time, step. Of which logged model it is says
+    only that one, see ``model_points``."""
+    return [
+        [point.key, point.value, point.timestamp, point.step]
+        for key in sorted(run.data.metrics)
+        for point in client.get_metric_history(run.info.run_id, key)
+    ]
+
+
+def model_points(model: Any) -> list[list[Any]]:
+    """Those of a logged model: as ``points``, with the data set's name and digest, and the run."""
+    return [
+        [
+            *(point.key, point.value, point.timestamp, point.step),
+            *(point.dataset_name or "", point.dataset_digest or "", point.run_id),
+        ]
+        for point in model.metrics or []
+    ]
 
 
 def lineage(run: Any) -> dict[str, list[Any]]:
@@ -117,6 +125,7 @@ def _logged_model(client: Any, model_id: str, folder: Path, problems: list[str])
         "status": str(model.status),
         "params": dict(model.params or {}),
         "tags": dict(model.tags or {}),
+        "metrics": model_points(model),
         "address": model.artifact_location,
         "files": _files(model.artifact_location, folder, problems),
     }

@@ -13,8 +13,10 @@ from wine_quality.tracking.registry.roles import AGREED_TAG, CHALLENGER, CHAMPIO
 
 _ID = re.compile(r"(?<![\w-])(?:m-)?[0-9a-f]{32}(?!\w)")
 _OWN = ("mlflow.", "wine_quality.", "dagster.")
-NUMBERS = frozenset({PREVIOUS_TAG, *(AGREED_TAG.format(role=r) for r in (CHAMPION, CHALLENGER))})
-"""Tags whose value is the number of a version."""
+_MADE_ANEW = frozenset(
+    {SIGNATURE_TAG, *(AGREED_TAG.format(role=role) for role in (CHAMPION, CHALLENGER))}
+)
+"""Where they were valid, and when alias and stage are there."""
 
 
 @dataclass
@@ -56,9 +58,9 @@ class Copies:
             numbers: Of the model's versions: what each one is called after the move.
         """
         return {
-            key: (numbers or {}).get(text, text) if key in NUMBERS else self._text(key, text)
+            key: (numbers or {}).get(text, text) if key == PREVIOUS_TAG else self._text(key, text)
             for key, text in without_ours(tags).items()
-            if key != SIGNATURE_TAG  # it is made anew, where it was a valid one
+            if key not in _MADE_ANEW
         }
 
     def _text(self, key: str, text: str) -> str:

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from wine_quality.moves.marks import MODEL_TAG, STATE_TAG, origin_of
-from wine_quality.moves.reading import lineage
 from wine_quality.tracking.registry.all_versions import versions_of
 from wine_quality.tracking.runs.child_runs import PARENT_TAG
 
@@ -105,7 +104,6 @@ def _runs(client: Any, experiment_id: str) -> Iterator[dict[str, Any]]:
             "started": run.info.start_time,
             "parent": tags.get(PARENT_TAG, ""),
             "address": run.info.artifact_uri,
-            "reads_models": lineage(run)["inputs"],
         }
 
 

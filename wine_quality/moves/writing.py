@@ -19,7 +19,7 @@ from wine_quality.moves.marks import (
     STATE_TAG,
     without_ours,
 )
-from wine_quality.moves.reading import FILES, MODELS, RUN_FILE, lineage, points
+from wine_quality.moves.reading import FILES, MODELS, RUN_FILE, lineage, model_points, points
 from wine_quality.moves.rewriting import Copies
 from wine_quality.tracking.backends.explicit_run_tracker import MODEL_VERSIONS_TAG
 from wine_quality.tracking.runs.child_runs import NAME_TAG
@@ -96,8 +96,10 @@ def import_run(tracker: Tracker, question: dict[str, Any]) -> Iterator[dict[str,
         there = question["models"].get(model["id"], "")
         _import_model(client, info, model, folder / MODELS / model["id"], there, problems)
     wanted = _as_copied(record)
-    _log(client, run_id, wanted)
     _log_lineage(client, run_id, wanted)
+    _log(client, run_id, wanted)
+    for model in record["models"]:
+        _log_model_metrics(client, model, problems)
     if not record["problems"]:
         _send(folder / FILES, info.artifact_uri, record["files"], problems)
     status = record["info"]["status"]
@@ -105,12 +107,14 @@ def import_run(tracker: Tracker, question: dict[str, Any]) -> Iterator[dict[str,
         client.set_terminated(run_id, status, record["info"]["ended"])
     problems += _differences(client, run_id, wanted)
     state = PARTIAL if problems else OPEN if status in UNDER_WAY else COMPLETE
-    client.set_tag(run_id, STATE_TAG, state)
+    links_lack = bool(record["inputs"]) and state == COMPLETE  # see link_models
+    client.set_tag(run_id, STATE_TAG, OPEN if links_lack else state)
     yield {"state": state, "problems": problems}
 
 
 def link_models(tracker: Tracker, question: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Note the logged models that a run read, when all of them are there."""
+    """Note the logged models ``question["inputs"]`` that a run read, when all of them are there;
+    then it is in ``question["state"]``."""
     from mlflow.entities import LoggedModelInput
 
     client, run_id = tracker.client, question["run"]
@@ -120,7 +124,11 @@ def link_models(tracker: Tracker, question: dict[str, Any]) -> Iterator[dict[str
     models = [LoggedModelInput(model_id=model) for model in sorted(wanted - there)]
     if models:
         client.log_inputs(run_id, models=models)
-    yield {"problems": [f"logged model {model}, which it read, was not moved" for model in lacking]}
+    problems = [f"logged model {model}, which it read, was not moved" for model in lacking]
+    if set(lineage(client.get_run(run_id))["inputs"]) != wanted:
+        problems.append("the logged models that it read differ")
+    client.set_tag(run_id, STATE_TAG, PARTIAL if problems else question["state"])
+    yield {"problems": problems}
 
 
 def delete(tracker: Tracker, question: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -138,7 +146,6 @@ def _as_copied(record: dict[str, Any]) -> dict[str, Any]:
     return {
         **record,
         "tags": COPIES.tags(record["tags"]),
-        "metrics": [[*point[:4], ids.get(point[4], ""), *point[5:]] for point in record["metrics"]],
         "outputs": [[ids[model], step] for model, step in record["outputs"] if model in ids],
     }
 
@@ -151,13 +158,26 @@ def _log(client: Any, run_id: str, wanted: dict[str, Any]) -> None:
     for some in _parts(list(wanted["tags"].items()), _TEXTS_AT_ONCE):
         client.log_batch(run_id, tags=[RunTag(*one) for one in some])
     for some in _parts(wanted["metrics"], _METRICS_AT_ONCE):
-        metrics = [Metric(*point[:4], **_links(point)) for point in some]
-        client.log_batch(run_id, metrics=metrics)
+        client.log_batch(run_id, metrics=[Metric(*point) for point in some])
 
 
-def _links(point: list[Any]) -> dict[str, Any]:
-    names = ("model_id", "dataset_name", "dataset_digest")
-    return {name: text for name, text in zip(names, point[4:], strict=True) if text}
+def _log_model_metrics(client: Any, model: dict[str, Any], problems: list[str]) -> None:
+    """The points of a logged model, each by the run that logged it."""
+    from mlflow.entities import Metric
+
+    made, ids = COPIES.ids[model["id"]], COPIES.ids
+    wanted = [[*point[:6], ids[point[6]]] for point in model["metrics"] if point[6] in ids]
+    for run_id in sorted({point[6] for point in wanted}):
+        metrics = [
+            Metric(key, value, time, step, made, name or None, digest or None, run_id=run_id)
+            for key, value, time, step, name, digest, run in wanted
+            if run == run_id
+        ]
+        for some in _parts(metrics, _METRICS_AT_ONCE):
+            client.log_batch(run_id, metrics=some)
+    found = model_points(client.get_logged_model(made))
+    if len(wanted) < len(model["metrics"]) or _each_once(found) != _each_once(wanted):
+        problems.append(f"metrics of the logged model {model['id']} differ")
 
 
 def _log_lineage(client: Any, run_id: str, wanted: dict[str, Any]) -> None:
@@ -241,7 +261,7 @@ def _differences(client: Any, run_id: str, wanted: dict[str, Any]) -> list[str]:
 
 
 def _each_once(metrics: list[list[Any]]) -> set[str]:
-    """As text, in which NaN is equal to itself; MLflow keeps a point that was sent twice once."""
+    """As text, in which NaN equals itself; what was sent twice, MLflow has once."""
     return {repr([point[0], float(point[1]), *point[2:]]) for point in metrics}
 
 

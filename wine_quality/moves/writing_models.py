@@ -173,7 +173,7 @@ def settle_model(tracker: Tracker, question: dict[str, Any]) -> Iterator[dict[st
         wanted = numbers.get(question["roles"][role] or "")
         gave = there.get(ROLE_TAG.format(role=role))
         try:
-            _give(registry, role, wanted, gave, notes)
+            _give(registry, role, wanted, None if question["is_new"] else (gave,), notes)
         except RoleConflictError as error:
             problems.append(str(error))
             continue
@@ -189,13 +189,21 @@ def settle_model(tracker: Tracker, question: dict[str, Any]) -> Iterator[dict[st
 
 
 def _give(
-    registry: ChampionRegistry, role: str, wanted: str | None, gave: str | None, notes: list[str]
+    registry: ChampionRegistry,
+    role: str,
+    wanted: str | None,
+    gave: tuple[str | None] | None,
+    notes: list[str],
 ) -> None:
-    """The role as at the source, unless somebody has given it to another one here since."""
-    has = registry.adopt(role, notes.append)
+    """The role as at the source, unless somebody has given it to another one here since.
+
+    Args:
+        gave: Whom the last move gave it; None while there was none.
+    """
+    has = registry.holder(role)
     if has == wanted:
-        return
-    if has != gave:
+        registry.adopt(role, notes.append)
+    elif gave is not None and has != gave[0]:
         notes.append(
             f"{registry.name}: the {role} stays version {has} here; by the source it would be "
             f"{wanted}."

@@ -47,7 +47,7 @@ client.set_tag(parent.run_id, "wine_quality.best_child", children[2].run_id)
 client.create_registered_model(model, {"who": "it's"}, "of 5%")
 for number in range(5):
     run = children[number % 3]
-    tags = {"wine_quality.previous_champion": str(number or "none"), "100%": "it's"}
+    tags = {"wine_quality.previous_champion": str(number or "none"), "a / 100": "it's 5%"}
     source = run.artifact_uri + "/model"
     client.create_model_version(model, source, run.run_id, tags, description="v")
 client.delete_model_version(model, "3")
