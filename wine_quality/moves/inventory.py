@@ -67,7 +67,8 @@ class Inventory:
         return f"{run['id']}{named} of {experiment}"
 
     def by_origin(self) -> tuple[dict[str, Entry], list[Entry]]:
-        """The run of each origin, a complete one if there are several; and the others."""
+        """The run of each origin, a complete one if there are several; and the others, which were
+        broken off."""
         found: dict[str, Entry] = {}
         others = []
         for run in self.runs.values():
@@ -79,7 +80,8 @@ class Inventory:
             else:
                 found[run["origin"]] = run
                 others.append(before)
-        return found, [run for run in others if run["state"] and not is_there(run)]
+        broken = [run for run in others if run["lifecycle"] != DELETED and not is_there(run)]
+        return found, broken
 
     def numbers(self, model: str) -> dict[str, Entry]:
         """Versions of a model by their mark, without placeholders."""

@@ -9,6 +9,7 @@ from wine_quality.moves.conversation import Conversation, QuestionFailedError
 from wine_quality.moves.inventory import Entry, Inventory, is_copied, mark_of
 from wine_quality.moves.marks import PLACEHOLDER_TAG
 from wine_quality.moves.report import Report
+from wine_quality.tracking.registry.champion import PREVIOUS_TAG
 from wine_quality.tracking.registry.roles import CHALLENGER, CHAMPION
 
 _REPORT_EVERY = 100
@@ -73,14 +74,15 @@ class ModelMoves:
         known = {mark_of(one): one for one in there if PLACEHOLDER_TAG not in one["tags"]}
         last = max((int(one["number"]) for one in there), default=0)
         copies: list[tuple[Entry, str]] = []
+        numbers: dict[str, str] = {}
         for version in versions:
             copy = known.get(mark_of(version))
             if copy is None:
                 try:
                     while last + 1 < int(version["number"]):
-                        last = int(self._make(version, copies, placeholder=True))
+                        last = int(self._make(version, numbers, placeholder=True))
                         placeholders.append(str(last))
-                    number = self._make(version, copies, placeholder=False)
+                    number = self._make(version, numbers, placeholder=False)
                 except QuestionFailedError as error:
                     self._report.miss("version", _title(version), str(error))
                     continue
@@ -91,12 +93,13 @@ class ModelMoves:
             if number != version["number"]:
                 self._report.notes.append(f"{_title(version)} is version {number} here")
             copies.append((version, number))
+            numbers[version["number"]] = number
         return copies, placeholders
 
-    def _make(self, version: Entry, copies: list[tuple[Entry, str]], placeholder: bool) -> str:
-        numbers = {of["number"]: copy for of, copy in copies}
+    def _make(self, version: Entry, numbers: dict[str, str], placeholder: bool) -> str:
         question: dict[str, Any] = {"version": version, "mark": mark_of(version)}
-        question |= {"numbers": numbers, "placeholder": placeholder, "server": self._server}
+        question |= {"numbers": _named(version, numbers), "server": self._server}
+        question["placeholder"] = placeholder
         return self._target.one("make version", **question)["number"]
 
     def _settle(self, version: Entry, number: str, numbers: dict[str, str]) -> None:
@@ -104,7 +107,8 @@ class ModelMoves:
         try:
             which = {"model": version["model"], "number": version["number"]}
             signed = self._source.one("read version", **which)
-            question = {"version": version, "number": number, "numbers": numbers}
+            question = {"version": version, "number": number}
+            question["numbers"] = _named(version, numbers)
             settled = self._target.one("settle version", **question, claims=signed["claims"])
         except QuestionFailedError as error:
             self._report.miss("version", title, str(error))
@@ -138,6 +142,12 @@ class ModelMoves:
         self._done += 1
         if self._done % _REPORT_EVERY == 0:
             self._say(f"{self._done} versions are registered …")
+
+
+def _named(version: Entry, numbers: dict[str, str]) -> dict[str, str]:
+    """Of the numbers those that the version's tags name: there may be 10,000 of them."""
+    named = version["tags"].get(PREVIOUS_TAG, "")
+    return {named: numbers[named]} if named in numbers else {}
 
 
 def _title(version: Entry) -> str:
