@@ -55,11 +55,7 @@ class Inventory:
 
     def open_runs(self) -> list[str]:
         """Those under way, in words."""
-        return [
-            self.run_title(run)
-            for run in self.runs.values()
-            if run["status"] in UNDER_WAY and run["lifecycle"] != DELETED
-        ]
+        return [self.run_title(run) for run in self.runs.values() if is_open(run)]
 
     def run_title(self, run: Entry) -> str:
         experiment = self.experiments[run["experiment"]]["name"]
@@ -90,6 +86,11 @@ class Inventory:
             for version in self.versions.get(model, [])
             if PLACEHOLDER_TAG not in version["tags"]
         }
+
+
+def is_open(run: Entry) -> bool:
+    """Whether a run is under way."""
+    return run["status"] in UNDER_WAY and run["lifecycle"] != DELETED
 
 
 def is_there(run: Entry) -> bool:

@@ -14,12 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from wine_quality.moves.conversation import Conversation, QuestionFailedError
-from wine_quality.moves.inventory import DELETED, Entry, Inventory, is_there
+from wine_quality.moves.inventory import DELETED, Entry, Inventory, is_open, is_there
 from wine_quality.moves.marks import SERVER_TAG
 from wine_quality.moves.model_moves import ModelMoves
 from wine_quality.moves.report import Report, counted
 from wine_quality.moves.sides import Side
-from wine_quality.moves.writing import UNDER_WAY
 
 Say = Callable[[str], None]
 _REPORT_SECONDS = 10
@@ -210,7 +209,7 @@ class Move:
         for run in self._has.runs.values():
             copy = there.get(run["origin"])
             if copy is None or not is_there(copy):
-                if copy and run["status"] in UNDER_WAY:
+                if copy and is_open(run):
                     self._miss_run(run, "it is under way: copied so far, give the command again")
                 elif not any(run["id"] in one.name for one in self.report.not_carried):
                     self._miss_run(run, "the target does not have it whole")

@@ -103,10 +103,11 @@ def import_run(tracker: Tracker, question: dict[str, Any]) -> Iterator[dict[str,
     if not record["problems"]:
         _send(folder / FILES, info.artifact_uri, record["files"], problems)
     status = record["info"]["status"]
+    goes_on = status in UNDER_WAY and record["info"]["lifecycle"] != "deleted"
     if status not in UNDER_WAY:
         client.set_terminated(run_id, status, record["info"]["ended"])
     problems += _differences(client, run_id, wanted)
-    state = PARTIAL if problems else OPEN if status in UNDER_WAY else COMPLETE
+    state = PARTIAL if problems else OPEN if goes_on else COMPLETE
     links_lack = bool(record["inputs"]) and state == COMPLETE  # see link_models
     client.set_tag(run_id, STATE_TAG, OPEN if links_lack else state)
     yield {"state": state, "problems": problems}

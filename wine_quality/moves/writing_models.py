@@ -25,7 +25,7 @@ from wine_quality.moves.writing import COPIES
 from wine_quality.tracking.backends.explicit_run_tracker import MODEL_VERSIONS_TAG
 from wine_quality.tracking.model_files import UntrustedModelError
 from wine_quality.tracking.registry.provenance import HASH_TAG, SIGNATURE_TAG, Claims
-from wine_quality.tracking.registry.roles import CHALLENGER, CHAMPION, RoleConflictError
+from wine_quality.tracking.registry.roles import CHALLENGER, CHAMPION, STAGES, RoleConflictError
 
 if TYPE_CHECKING:
     from wine_quality.tracking.registry.champion import ChampionRegistry
@@ -126,7 +126,7 @@ def settle_version(tracker: Tracker, question: dict[str, Any]) -> Iterator[dict[
     client, problems = tracker.client, []
     found = client.get_model_version(of["model"], number)
     if (getattr(found, "current_stage", None) or "None") != of["stage"]:
-        client.transition_model_version_stage(of["model"], number, of["stage"])
+        problems += _set_stage(client, of["model"], number, of["stage"])
     if question["claims"] and SIGNATURE_TAG not in found.tags:
         problems += _sign(tracker, found, Claims(**question["claims"]))
     found = client.get_model_version(of["model"], number)
@@ -138,6 +138,15 @@ def settle_version(tracker: Tracker, question: dict[str, Any]) -> Iterator[dict[
     if not problems:
         client.set_model_version_tag(of["model"], number, STATE_TAG, COMPLETE)
     yield {"problems": problems}
+
+
+def _set_stage(client: Any, name: str, number: str, stage: str) -> list[str]:
+    """Without a word where MLflow has no stages any more and an alias will stand for it."""
+    transition = getattr(client, "transition_model_version_stage", None)
+    if transition is not None:
+        transition(name, number, stage)
+        return []
+    return [] if stage in STAGES.values() else [f"this MLflow knows no stage {stage}"]
 
 
 def _sign(tracker: Tracker, found: Any, claimed: Claims) -> list[str]:
