@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 COPIES = Copies()
 """Of this process, which writes to one target."""
 UNDER_WAY = ("RUNNING", "SCHEDULED")
+_NEVER = 1
+"""Of runs that were made without a start: MLflow's client takes 0 for now."""
 _METRICS_AT_ONCE = 900
 _TEXTS_AT_ONCE = 90
 """MLflow takes 1,000 metrics, 100 parameters and 100 tags in one request."""
@@ -75,7 +77,7 @@ def open_run(tracker: Tracker, question: dict[str, Any]) -> Iterator[dict[str, A
     create = tracker.client.create_run
     takes_name = "run_name" in inspect.signature(create).parameters
     named = {"run_name": of["name"]} if of["name"] and takes_name else {}
-    run = create(question["experiment"], start_time=of["started"], tags=tags, **named)
+    run = create(question["experiment"], start_time=of["started"] or _NEVER, tags=tags, **named)
     COPIES.note(of["id"], run.info.run_id, of["address"], run.info.artifact_uri)
     yield {"id": run.info.run_id, "address": run.info.artifact_uri}
 
@@ -257,6 +259,7 @@ def _differences(client: Any, run_id: str, wanted: dict[str, Any]) -> list[str]:
     problems += [
         f"{name} differ" for name in ("datasets", "outputs") if wanted[name] != found[name]
     ]
+    wanted["info"]["started"] = wanted["info"]["started"] or _NEVER
     times = {"status": run.info.status, "started": run.info.start_time, "ended": run.info.end_time}
     return problems + _differing("", "field", {k: wanted["info"][k] for k in times}, times)
 

@@ -108,7 +108,7 @@ def kill_when(condition: Callable[[], bool], source: MlflowServer, target: Mlflo
 @pytest.mark.skipif(not OLD.python.exists(), reason="no Python 3.11 here")
 def test_from_1_26_to_3(servers, config: Path):
     source, target = servers
-    under_way = source.rest("runs/create", experiment_id="0")["run"]["info"]["run_id"]
+    under_way = source.rest("runs/create", experiment_id="0", start_time=5)["run"]["info"]["run_id"]
     said = move(source, target.uri, code=1)
     assert f"1 run is under way ({under_way} of Default)" in said
     assert "versions       8 " in said and "; 0 there already" in said

@@ -115,7 +115,7 @@ def contents(database: Path, artifacts: Path) -> dict[str, Any]:
     }
     return {
         "runs": _runs(database, origin),
-        "tags": {origin[run]: _own(found, origin) for run, found in tags.items()},
+        "tags": {origin[run]: _own(tags.get(run, {}), origin) for run in origin},
         "params": _by_run(database, "key, value FROM params", origin),
         "metrics": _by_run(database, "key, value, timestamp, step, is_nan FROM metrics", origin),
         "files": {origin[run]: _hashes(artifacts, run) for run in origin},
@@ -127,8 +127,9 @@ def contents(database: Path, artifacts: Path) -> dict[str, Any]:
 def _runs(database: Path, origin: dict[str, str]) -> dict[str, tuple[Any, ...]]:
     found = rows(
         database,
-        "SELECT run_uuid, status, start_time, end_time, r.lifecycle_stage, e.name, "
-        "e.lifecycle_stage FROM runs r JOIN experiments e ON e.experiment_id = r.experiment_id",
+        # Those of a deleted experiment are deleted, too, in MLflow 3 only.
+        "SELECT run_uuid, status, start_time, end_time, "
+        "max(r.lifecycle_stage, e.lifecycle_stage), e.name, e.lifecycle_stage FROM runs r JOIN experiments e ON e.experiment_id = r.experiment_id",
     )
     return {origin[run]: tuple(more) for run, *more in found}
 
