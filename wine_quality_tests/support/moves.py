@@ -129,7 +129,8 @@ def _runs(database: Path, origin: dict[str, str]) -> dict[str, tuple[Any, ...]]:
         database,
         # Those of a deleted experiment are deleted, too, in MLflow 3 only.
         "SELECT run_uuid, status, start_time, end_time, "
-        "max(r.lifecycle_stage, e.lifecycle_stage), e.name, e.lifecycle_stage FROM runs r JOIN experiments e ON e.experiment_id = r.experiment_id",
+        "max(r.lifecycle_stage, e.lifecycle_stage), e.name, e.lifecycle_stage "
+        "FROM runs r JOIN experiments e ON e.experiment_id = r.experiment_id",
     )
     return {origin[run]: tuple(more) for run, *more in found}
 
