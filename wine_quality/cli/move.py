@@ -6,10 +6,15 @@ import argparse
 import signal
 import sys
 from contextlib import ExitStack, closing
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
+from wine_quality.cli.exits import BAD_USE, INTERRUPTED, fail, interrupt_on, show
 from wine_quality.environments.build import require_built
-from wine_quality.environments.mlflow_versions import EnvironmentMissingError, get_version
+from wine_quality.environments.mlflow_versions import (
+    MLFLOW_VERSIONS,
+    EnvironmentMissingError,
+    get_version,
+)
 from wine_quality.escaping import escaped
 from wine_quality.paths import home
 
@@ -17,8 +22,19 @@ if TYPE_CHECKING:
     from wine_quality.moves.inventory import Inventory
     from wine_quality.moves.sides import Side
 
-BAD_USE = 2
 _SHOWN = 5
+
+
+def add_options(command: argparse.ArgumentParser) -> None:
+    for name, text in (("source", "copy from"), ("target", "copy to")):
+        choices = list(MLFLOW_VERSIONS)
+        command.add_argument(name, choices=choices, help=f"MLflow version to {text}")
+    command.add_argument("--apply", action="store_true", help="do it; else: only show")
+    for name, whose in (("--from-uri", "source"), ("--to-uri", "target")):
+        text = f"the {whose}'s server (its version's variable, or embedded)"
+        command.add_argument(name, help=text)
+    text = "also while MLflow runs are under way"
+    command.add_argument("--with-open-runs", action="store_true", help=text)
 
 
 def move(options: argparse.Namespace) -> int:
@@ -27,7 +43,7 @@ def move(options: argparse.Namespace) -> int:
     from wine_quality.moves.sides import require_not_older, two_sides
     from wine_quality.upgrades.errors import UpgradeError
 
-    signal.signal(signal.SIGTERM, _interrupt)
+    interrupt_on(signal.SIGTERM)
     try:
         source, target = get_version(options.source), get_version(options.target)
         require_not_older(source, target)
@@ -35,16 +51,14 @@ def move(options: argparse.Namespace) -> int:
             require_built(version)
         sides = two_sides(source, target, options.from_uri, options.to_uri)
     except (ValueError, EnvironmentMissingError, UpgradeError, MoveError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return BAD_USE
+        return fail(error, BAD_USE)
     try:
         return _move(options, sides)
     except (MoveError, UpgradeError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+        return fail(error)
     except KeyboardInterrupt:
         print("\ninterrupted: the same command goes on from here", file=sys.stderr)
-        return 130
+        return INTERRUPTED
 
 
 def _move(options: argparse.Namespace, sides: tuple[Side, Side]) -> int:
@@ -65,22 +79,21 @@ def _move(options: argparse.Namespace, sides: tuple[Side, Side]) -> int:
         second = None
         if target.is_made or options.apply:
             second = processes.enter_context(closing(Conversation(target, log, formats)))
-        _say(f"reading {source.title}")
+        show(f"reading {source.title}")
         has = Inventory.of(first)
         before = Inventory()
         if second is not None:
-            _say(f"reading {target.title}")
+            show(f"reading {target.title}")
             before = Inventory.of(second)
-        _say("\n".join(plan_lines(has, before)))
+        show("\n".join(plan_lines(has, before)))
         obstacle = "" if options.with_open_runs else _under_way(has)
         if obstacle:
-            print(f"error: {obstacle}", file=sys.stderr)
-            return 1
+            return fail(obstacle)
         if not options.apply or second is None:
-            _say("\nA dry run: nothing was changed. ARGS=--apply copies what is not there.")
+            show("\nA dry run: nothing was changed. ARGS=--apply copies what is not there.")
             return 0
-        report, file = Move(sides, (first, second), has, folder, _say).carry_out(before)
-        _say("\n".join(report_lines(report, file)))
+        report, file = Move(sides, (first, second), has, folder, show).carry_out(before)
+        show("\n".join(report_lines(report, file)))
         return 1 if report.not_carried else 0
 
 
@@ -94,11 +107,3 @@ def _under_way(has: Inventory) -> str:
         f"{number} under way ({'; '.join(runs[:_SHOWN])}). Wait, or end them. Are they none that "
         "anybody works on any more: ARGS=--with-open-runs copies them as they are"
     )
-
-
-def _say(line: str) -> None:
-    print(line, flush=True)
-
-
-def _interrupt(*_: object) -> NoReturn:
-    raise KeyboardInterrupt
