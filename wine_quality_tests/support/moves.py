@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from wine_quality_tests.support.servers import MlflowServer
+from wine_quality.environments.mlflow_versions import MlflowVersion
 
 EXPERIMENT = "theirs 100% 🍷 it's"
 MODEL = 'Team\'s "best" 5% 🍷'
@@ -66,6 +66,7 @@ first = client.get_model_version(own, "1")  # by other hands: without a signatur
 for number in range(2):
     client.create_model_version(own, first.source, first.run_id)
 client.delete_model_version(own, "3")
+print(client.create_run("0", start_time=5).info.run_id)  # under way
 """
 _MORE = """
 import sys
@@ -78,25 +79,30 @@ client.create_model_version(model, run.artifact_uri + "/model", run.run_id)
 """
 
 
-def seed(server: MlflowServer, own: str) -> None:
-    """Fill a server of MLflow 1.26.
+def seed(version: MlflowVersion, uri: str, own: str) -> str:
+    """Fill a server or store of MLflow 1.26.
 
     Args:
         own: A model of which it has version 1.
+
+    Returns:
+        The id of a run that is under way.
     """
-    _python(server, _SEED, EXPERIMENT, MODEL, REFUSED, own)
+    return _python(version, _SEED, uri, EXPERIMENT, MODEL, REFUSED, own)
 
 
-def add_more(server: MlflowServer) -> None:
+def add_more(version: MlflowVersion, uri: str) -> None:
     """One more run, and a version of it."""
-    _python(server, _MORE, EXPERIMENT, MODEL)
+    _python(version, _MORE, uri, EXPERIMENT, MODEL)
 
 
-def _python(server: MlflowServer, code: str, *arguments: str) -> None:
-    command = [str(server.version.python), "-W", "ignore", "-c", code, server.uri, *arguments]
-    variables = server.version.process_variables()
+def _python(version: MlflowVersion, code: str, *arguments: str) -> str:
+    """The last line that it prints."""
+    command = [str(version.python), "-W", "ignore", "-c", code, *arguments]
+    variables = version.process_variables()
     done = subprocess.run(command, env=variables, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+    return [*done.stdout.splitlines(), ""][-2 if done.stdout else -1]
 
 
 def rows(database: Path, sql: str) -> list[tuple[Any, ...]]:
