@@ -1,4 +1,4 @@
-"""`make move` between real stores and servers: refused, killed, finished, repeated, gone on with."""
+"""`make move` between real stores and servers: refused, killed, done, repeated, gone on with."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_the_embedded_stores_from_1_26_to_3(home: Path, config: Path):
     database = source / "mlflow.db"
     train(config, "1.26", "0.5")
     assert "takes the place of version 1" in train(config, "1.26", "0.01")
-    under_way = seed(OLD, f"sqlite:///{database}", NAME)
+    under_way = seed(OLD, f"sqlite:///{database}", NAME, str(source / "artifacts"))
     said = move("1.26", "3", code=1)
     assert f"1 run is under way ({under_way} of Default)" in said
     assert "versions       8 " in said and not target.exists()

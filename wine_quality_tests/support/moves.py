@@ -23,8 +23,9 @@ import mlflow
 from mlflow.entities import Metric
 from mlflow.tracking import MlflowClient
 mlflow.set_tracking_uri(sys.argv[1])
-client, name, model, refused, own = MlflowClient(sys.argv[1]), *sys.argv[2:]
-experiment = client.create_experiment(name, tags={"of": "it's"})
+client, name, model, refused, own, files = MlflowClient(sys.argv[1]), *sys.argv[2:]
+where = {"artifact_location": files or None}
+experiment = client.create_experiment(name, **where, tags={"of": "it's"})
 def make(number, **tags):
     run = client.create_run(experiment, start_time=1000 + number, tags=tags).info
     client.log_param(run.run_id, "long", "5% " * 80)
@@ -59,7 +60,7 @@ client.create_registered_model(refused)
 client.create_model_version(refused, "s3://bucket/model")
 client.create_registered_model("free")
 client.create_model_version("free", "s3://bucket/model", tags={"a": "b"})
-gone = client.create_experiment("gone", tags={"a": "b"})
+gone = client.create_experiment("gone", **where, tags={"a": "b"})
 client.set_terminated(client.create_run(gone, start_time=5).info.run_id, end_time=6)
 client.delete_experiment(gone)
 first = client.get_model_version(own, "1")  # by other hands: without a signature
@@ -79,16 +80,17 @@ client.create_model_version(model, run.artifact_uri + "/model", run.run_id)
 """
 
 
-def seed(version: MlflowVersion, uri: str, own: str) -> str:
+def seed(version: MlflowVersion, uri: str, own: str, files: str = "") -> str:
     """Fill a server or store of MLflow 1.26.
 
     Args:
         own: A model of which it has version 1.
+        files: Where artifacts of a store without a server go.
 
     Returns:
         The id of a run that is under way.
     """
-    return _python(version, _SEED, uri, EXPERIMENT, MODEL, REFUSED, own)
+    return _python(version, _SEED, uri, EXPERIMENT, MODEL, REFUSED, own, files)
 
 
 def add_more(version: MlflowVersion, uri: str) -> None:
