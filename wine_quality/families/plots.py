@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from wine_quality.models.plots import new_figure
+from wine_quality.tables.dataset import Task
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -83,6 +84,11 @@ def draw_classification(measured: Measured) -> Mapping[str, Figure]:
         roc_axes.plot([0, 1], [0, 1], color="grey", linewidth=1, linestyle="--")
         roc_axes.set(xlabel="False positives (share)", ylabel="True positives (share)")
     return found
+
+
+def draw(task: Task, measured: Measured) -> Mapping[str, Figure]:
+    """Those of any model of a task."""
+    return (draw_regression if task is Task.regression else draw_classification)(measured)
 
 
 def _bars(title: str, names: Sequence[str], values: Sequence[float]) -> Figure:

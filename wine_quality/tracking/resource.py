@@ -279,9 +279,12 @@ class MlflowTracker(CheckedResource):
         else:
             self._log(f"MLflow run {tracker.run_id} ended as {status}.")
 
+    def _check_model_name(self, field: str) -> None:
+        check_model_name(self.registered_model_name, field)
+
     def _settings(self, version: MlflowVersion) -> TrackingSettings:
         field = "resources.mlflow.config"
-        check_model_name(self.registered_model_name, f"{field}.registered_model_name")
+        self._check_model_name(f"{field}.registered_model_name")
         check_experiment_name(self.experiment_name, f"{field}.experiment_name")
         check_link(self.ui_url, f"{field}.ui_url")
         # The environment's own address, not the text that was given, goes to MLflow's client.
@@ -294,6 +297,6 @@ class MlflowTracker(CheckedResource):
             model_format=self.model_format.value,
             ui_url=self.ui_url,
         )
-        if is_unity_catalog(settings.registry_in_use):
+        if self.registered_model_name and is_unity_catalog(settings.registry_in_use):
             check_unity_catalog_name(self.registered_model_name, f"{field}.registered_model_name")
         return settings
