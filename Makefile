@@ -111,11 +111,10 @@ EXAMPLE ?= churn
 EXAMPLE_HOME = $(or $(WINE_QUALITY_HOME),$(CURDIR)/.wine_quality/examples/$(EXAMPLE))
 JOB ?= $(EXAMPLE)
 PARTITION ?= $(if $(filter segments,$(EXAMPLE)),Bern)
-IN_PARTITION = $(if $(PARTITION),--tags '{"dagster/partition": "$(PARTITION)"}')
 .PHONY: example
 example: env ## run the JOB of EXAMPLE=churn in examples/ with MLFLOW=… (PARTITION=…; ARGS="-c FILE" adds run config)
 	@mkdir -p "$(EXAMPLE_HOME)/dagster"
-	@WINE_QUALITY_HOME="$(EXAMPLE_HOME)" DAGSTER_HOME="$(EXAMPLE_HOME)/dagster" $(BIN)/dagster job execute -f examples/$(EXAMPLE)/definitions.py -d examples/$(EXAMPLE) -j $(JOB) -c examples/$(EXAMPLE)/mlflow-$(BUILT).yaml $(IN_PARTITION) $(ARGS)
+	@WINE_QUALITY_HOME="$(EXAMPLE_HOME)" DAGSTER_HOME="$(EXAMPLE_HOME)/dagster" $(BIN)/dagster job execute -f examples/$(EXAMPLE)/definitions.py -d examples/$(EXAMPLE) -j $(JOB) -c examples/$(EXAMPLE)/mlflow-$(BUILT).yaml $(if $(PARTITION),--tags '{"dagster/partition": "$(PARTITION)"}') $(ARGS)
 
 up: env ## start the Dagster UI (PORT) and the MLflow UIs (MLFLOW_PORT and after it); Ctrl-C stops all
 	@$(BIN)/python -m wine_quality up $(PICKED) $(if $(PORT),--port $(PORT)) $(if $(MLFLOW_PORT),--mlflow-port $(MLFLOW_PORT)) $(ARGS)

@@ -113,7 +113,7 @@ class TrackedModelComponent(Component, Model, Resolvable):
         """See ``model_definitions``."""
         beside = context.path / self.source if self.source else None
         is_file = beside is not None and "://" not in self.source and beside.exists()
-        return model_definitions(
+        found = model_definitions(
             self.name,
             self.dataset,
             self.family,
@@ -123,6 +123,16 @@ class TrackedModelComponent(Component, Model, Resolvable):
             segment_by=self.segment_by,
             hyperparameters=self.hyperparameters,
             mlflow=_settings(self.mlflow.model_dump()),
+        )
+        # Dagster copies a component's sensors, and takes the copies of two for two sensors.
+        models = context.component_tree.get_all_components(TrackedModelComponent)
+        if not models or models[0].name == self.name:
+            return found
+        return Definitions(
+            assets=found.assets,
+            jobs=found.jobs,
+            resources=found.resources,
+            executor=found.executor,
         )
 
 
