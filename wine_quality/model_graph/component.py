@@ -125,8 +125,7 @@ class TrackedModelComponent(Component, Model, Resolvable):
             mlflow=_settings(self.mlflow.model_dump()),
         )
         # Dagster copies a component's sensors, and takes the copies of two for two sensors.
-        models = context.component_tree.get_all_components(TrackedModelComponent)
-        if not models or models[0].name == self.name:
+        if _first_model(context) in (None, self.name):
             return found
         return Definitions(
             assets=found.assets,
@@ -134,6 +133,16 @@ class TrackedModelComponent(Component, Model, Resolvable):
             resources=found.resources,
             executor=found.executor,
         )
+
+
+def _first_model(context: ComponentLoadContext) -> str | None:
+    """Its name, of all in the project; None for a component that is loaded by itself
+    (``build_defs_for_component``), whose tree has no folder that could be looked through."""
+    try:
+        models = context.component_tree.get_all_components(TrackedModelComponent)
+    except ImportError:
+        return None
+    return models[0].name if models else None
 
 
 def _settings(given: Mapping[str, Any]) -> MlflowSettings:

@@ -8,7 +8,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 import yaml
-from dagster.components.core.component_tree import ComponentTree
+from dagster.components import build_defs_for_component
+from dagster.components.core.component_tree import ComponentTree, ComponentTreeException
 
 from wine_quality.model_graph import MlflowSettings, TrackedModelComponent, model_definitions
 from wine_quality.policy.names import BadNameError
@@ -175,8 +176,11 @@ def test_a_project_of_yaml_files_is_loaded_and_bad_fields_are_named(tmp_path, mo
         found = config_of(definitions, "rents", "rents_data")["source"]
         assert Path(str(found)) == package / "defs" / "one" / "rents.csv"
         assert definitions.resolve_job_def("rents").partitions_def is not None
-        with pytest.raises(Exception, match="there is no family 'lassoo'"):
+        with pytest.raises(ComponentTreeException) as refused:
             load({**other, "family": "lassoo"})
+        assert "there is no family 'lassoo'" in str(refused.value.__cause__)
     finally:
         for name in [one for one in sys.modules if one.startswith("yaml_project")]:
             del sys.modules[name]
+    component = TrackedModelComponent(**other)
+    assert len(list(build_defs_for_component(component).sensors)) == 1
