@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -13,6 +12,7 @@ from dagster import MetadataValue, TableRecord
 
 from wine_quality.tracking.servers.links import mlflow_link
 from wine_quality.tracking.version_choice import CLIENT_METADATA
+from wine_quality.tracking_api.surroundings import active_experiment, value_outputs
 from wine_quality.tracking_api.values import (
     ChampionDecision,
     LoggedMetrics,
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from wine_quality.tracking_api.metric import Metric
     from wine_quality.tracking_api.project import MlflowTracking
 
-_EXPERIMENT_VARIABLES = ("MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME")
 _current: ContextVar[TrackedRun | None] = ContextVar("tracked_run", default=None)
 
 
@@ -285,35 +284,14 @@ class TrackedRun:
         """What ``current`` returns meanwhile; at the end its links and figures are shown."""
         token, of_tracker = _current.set(self), running_tracker.set(self.tracker)
         try:
-            with _active_experiment(self.tracker):
+            with active_experiment(self.tracker):
                 yield
         finally:
             _current.reset(token)
             running_tracker.reset(of_tracker)
         links = {CLIENT_METADATA: self.tracker.client_version, "mlflow_run": mlflow_link(self.url)}
-        values = _value_outputs(self._context)
+        values = value_outputs(self._context)
         if len(values) == 1:
             self._context.add_output_metadata(
                 {**links, **self._metadata}, output_name=next(iter(values))
             )
-
-
-def _value_outputs(context: AssetExecutionContext | OpExecutionContext) -> set[str]:
-    """Names of the outputs that are values: an asset's checks are outputs too."""
-    names = set(context.selected_output_names)
-    return names & set(context.assets_def.keys_by_output_name) if context.has_assets_def else names
-
-
-@contextmanager
-def _active_experiment(tracker: Tracker) -> Iterator[None]:
-    """For runs that the asset starts below its own by MLflow's calls: ``start_run(nested=True)``
-    puts them into the active experiment, not into that of the run above."""
-    before = {name: os.environ.pop(name, None) for name in _EXPERIMENT_VARIABLES}
-    os.environ[_EXPERIMENT_VARIABLES[0]] = str(tracker.experiment_id)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name, None)
-            if value is not None:
-                os.environ[name] = value
