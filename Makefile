@@ -45,6 +45,8 @@ CELLS_FOR = faults
 MINUTES_FOR = chaos
 JOBS_FOR = test quick
 EXAMPLE_FOR = example
+JOB_FOR = example
+PARTITION_FOR = example
 GIVEN = $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
 NOT_TAKEN = $(filter-out $(value $(1)_FOR),$(or $(MAKECMDGOALS),help))
 HINT = $(if $(filter $(1),$(ARGS_FOR)),Options of its command go into ARGS="--…",`make` lists the targets)
@@ -110,10 +112,12 @@ gc: env ## show, or remove, files of deleted runs and files without a run (ARGS=
 
 EXAMPLE ?= churn
 EXAMPLE_HOME = $(or $(WINE_QUALITY_HOME),$(CURDIR)/.wine_quality/examples/$(EXAMPLE))
+JOB ?= $(EXAMPLE)
+PARTITION ?= $(if $(filter segments,$(EXAMPLE)),Bern)
 .PHONY: example
-example: env ## run the job of EXAMPLE=churn in examples/ with MLFLOW=… (ARGS="-c FILE" adds run config)
+example: env ## run the JOB of EXAMPLE=churn in examples/ with MLFLOW=… (PARTITION=…; ARGS="-c FILE" adds run config)
 	@mkdir -p "$(EXAMPLE_HOME)/dagster"
-	@WINE_QUALITY_HOME="$(EXAMPLE_HOME)" DAGSTER_HOME="$(EXAMPLE_HOME)/dagster" $(BIN)/dagster job execute -f examples/$(EXAMPLE)/definitions.py -j $(EXAMPLE) -c examples/$(EXAMPLE)/mlflow-$(BUILT).yaml $(ARGS)
+	@WINE_QUALITY_HOME="$(EXAMPLE_HOME)" DAGSTER_HOME="$(EXAMPLE_HOME)/dagster" $(BIN)/dagster job execute -f examples/$(EXAMPLE)/definitions.py -d examples/$(EXAMPLE) -j $(JOB) -c examples/$(EXAMPLE)/mlflow-$(BUILT).yaml $(if $(PARTITION),--tags '{"dagster/partition": "$(PARTITION)"}') $(ARGS)
 
 up: env ## start the Dagster UI (PORT) and the MLflow UIs (MLFLOW_PORT and after it); Ctrl-C stops all
 	@$(BIN)/python -m wine_quality up $(PICKED) $(if $(PORT),--port $(PORT)) $(if $(MLFLOW_PORT),--mlflow-port $(MLFLOW_PORT)) $(ARGS)
