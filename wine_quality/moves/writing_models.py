@@ -54,7 +54,7 @@ def open_model(tracker: Tracker, question: dict[str, Any]) -> Iterator[dict[str,
     name = question["name"]
     tags = {SERVER_TAG: question["server"], STATE_TAG: OPEN}
     try:
-        tracker.client.create_registered_model(name, tags, question["description"])
+        tracker.client.create_registered_model(name, tags, question["description"] or None)
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
