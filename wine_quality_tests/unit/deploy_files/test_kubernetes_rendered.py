@@ -1,7 +1,7 @@
 """deploy/kubernetes as kubectl and helm render it, without a cluster.
 
-Dagster's chart is not on the package index: where it is at hand, ``$WINE_QUALITY_DAGSTER_CHART`` names its
-folder or archive, and ``$WINE_QUALITY_DAGSTER_VALUES_SCHEMA`` a file with the schema of its values.
+Dagster's chart is not on the package index: where it is at hand, ``$WINE_QUALITY_DAGSTER_CHART``
+names its folder or archive, and ``$WINE_QUALITY_DAGSTER_VALUES_SCHEMA`` the schema of its values.
 """
 
 from __future__ import annotations
