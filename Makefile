@@ -90,7 +90,7 @@ image: env ## an image that serves VERSION=champion or a number (ARGS=--no-build
 trust: env ## sign versions from before versions were signed: VERSION=champion, a number or all (ARGS=--yes)
 	@$(BIN)/python -m wine_quality trust $(PICKED) --version $(or $(VERSION),champion) $(ARGS)
 
-metrics: env ## the metrics history: DO=status, upgrade or backfill (MLFLOW=… names the registry)
+metrics: env ## the metrics history: DO=status, upgrade, policies or backfill (MLFLOW=… names the registry)
 	@$(BIN)/python -m wine_quality metrics $(or $(DO),status) $(PICKED) $(ARGS)
 
 compare: env ## runs of several MLflow versions side by side, and as a page (RUNS="…", OUT=compare.html)

@@ -112,9 +112,10 @@ def parser() -> argparse.ArgumentParser:
     )
     metrics.add_argument(
         "doing",
-        choices=["status", "upgrade", "backfill"],
+        choices=["status", "upgrade", "policies", "backfill"],
         help="status: show revision and rows; upgrade: migrate the schema (and use TimescaleDB, if "
-        "it was installed later); backfill: write what only MLflow's registry has",
+        "it was installed later); policies: how long rows are kept, and when they are compressed; "
+        "backfill: write what only MLflow's registry has",
     )
     metrics.add_argument("--model", help="registered model to backfill (ElasticnetWineModel)")
     serve = commands.add_parser("serve", help="serve the champion over REST and gRPC (V2 protocol)")

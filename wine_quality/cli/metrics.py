@@ -1,4 +1,4 @@
-"""``python -m wine_quality metrics status``, ``upgrade`` and ``backfill``."""
+"""``python -m wine_quality metrics status``, ``upgrade``, ``policies`` and ``backfill``."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from wine_quality.environments.mlflow_versions import (
 )
 from wine_quality.metrics_history.database import VARIABLE, MetricsDatabase, parse_url
 from wine_quality.metrics_history.evaluation import MetricsHistoryError
+from wine_quality.metrics_history.policies import PolicyError, apply_policies, read_policies
 from wine_quality.paths import PROJECT_ROOT
 
 BAD_USE = 2
@@ -46,11 +47,25 @@ def metrics(options: argparse.Namespace) -> int:
             from wine_quality.metrics_history.migrate import upgrade
 
             upgrade(database, print, _UPGRADE_SECONDS)
+        if options.doing == "policies":
+            _apply_policies(database)
         _print_status(database)
+    except PolicyError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return BAD_USE
     except MetricsHistoryError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def _apply_policies(database: MetricsDatabase) -> None:
+    """On tables of this code's revision: they are made or migrated first."""
+    from wine_quality.metrics_history.migrate import upgrade
+
+    policies = read_policies()
+    upgrade(database, print, _UPGRADE_SECONDS)
+    apply_policies(database, policies, print)
 
 
 def _print_status(database: MetricsDatabase) -> None:

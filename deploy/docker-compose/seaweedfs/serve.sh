@@ -1,7 +1,7 @@
 #!/bin/sh
 # Start SeaweedFS as an S3 store with two users: the administrator, whose keys MLflow has, and that of
-# the assets for one bucket only. Only S3 listens beyond the container; the services behind it answer
-# nobody without a token over HTTP.
+# the assets for one bucket only. S3 and its gRPC port listen beyond the container, the services behind
+# them on 127.0.0.1, where over HTTP they answer nobody without a token.
 #
 # MINIO_ROOT_USER, MINIO_ROOT_PASSWORD, WINE_QUALITY_ASSETS_KEY, WINE_QUALITY_ASSETS_SECRET, ASSETS_BUCKET
 # BIND_ADDRESS
