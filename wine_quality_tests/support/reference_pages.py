@@ -121,6 +121,13 @@ SERVING: Rows = [
 ]
 PLATFORM: Rows = [
     ("ENV_FILE", "`.env`, else `.env.example`", "settings of `make stack`"),
+    (
+        "KEEP_PREDICTIONS_DAYS",
+        "all",
+        "days after which `make metrics DO=policies` has them deleted",
+    ),
+    ("KEEP_METRICS_DAYS", "all", "the same, for metrics of registered versions"),
+    ("COMPRESS_DAYS", "never", "days after which TimescaleDB compresses both"),
     ("POSTGRES_BIN", "searched for", "folder of PostgreSQL's programs for `make stack`"),
     (
         "STORE",
