@@ -66,7 +66,7 @@ def _move(options: argparse.Namespace, sides: tuple[Side, Side]) -> int:
     from wine_quality.moves.inventory import Inventory
     from wine_quality.moves.move import Move
     from wine_quality.moves.report import plan_lines, report_lines
-    from wine_quality.upgrades.in_environment import formats_of
+    from wine_quality.tracking.registry.loadable import PICKLE, SKOPS, VARIABLE
     from wine_quality.upgrades.progress import only_one
 
     source, target = sides
@@ -74,7 +74,8 @@ def _move(options: argparse.Namespace, sides: tuple[Side, Side]) -> int:
     with only_one(folder, "make move"), ExitStack() as processes:
         log = folder / "mlflow.log"
         log.unlink(missing_ok=True)
-        formats = formats_of(source.version, target.version)
+        # Nothing is loaded there; a valid signature is made anew for a model of any format.
+        formats = {VARIABLE: f"{SKOPS},{PICKLE}"}
         first = processes.enter_context(closing(Conversation(source, log)))
         second = None
         if target.is_made or options.apply:
