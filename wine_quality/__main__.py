@@ -186,16 +186,17 @@ def parser() -> argparse.ArgumentParser:
     )
     upgrade.add_argument("source", choices=list(MLFLOW_VERSIONS), help="MLflow version that has it")
     upgrade.add_argument("target", choices=list(MLFLOW_VERSIONS), help="MLflow version to get it")
-    upgrade.add_argument("--apply", action="store_true", help="do it, on a copy; else: only show")
+    doing = upgrade.add_mutually_exclusive_group()
+    doing.add_argument("--apply", action="store_true", help="do it, on a copy; else: only show")
+    doing.add_argument("--undo", action="store_true", help="put the new store aside, go back")
     upgrade.add_argument(
         "--store", choices=["embedded", "stack"], default="embedded", help="which one (embedded)"
     )
-    upgrade.add_argument(
-        "--with-open-runs", action="store_true", help="also while MLflow runs are under way"
-    )
+    upgrade.add_argument("--with-open-runs", action="store_true", help="also while runs go on")
     upgrade.add_argument(
         "--accept-differences", action="store_true", help="also where a model predicts otherwise"
     )
+    upgrade.add_argument("--with-new-runs", action="store_true", help="undo what is new, too")
     stack.add_argument("--quietly", action="store_true", help=argparse.SUPPRESS)
     for command in (
         run,

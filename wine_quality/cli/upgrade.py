@@ -1,4 +1,4 @@
-"""``make upgrade FROM=1.26 TO=3``: a version's store, taken over to a newer one."""
+"""``make upgrade FROM=1.26 TO=3``: a version's store, taken over to a newer one, and back."""
 
 from __future__ import annotations
 
@@ -29,7 +29,8 @@ BAD_USE = 2
 
 
 def upgrade(options: argparse.Namespace) -> int:
-    """0 when it is done, or a dry run found nothing in the way; 1 when not, 2 on bad use."""
+    """0 when it is done or undone, or a dry run found nothing in the way; 1 when not, 2 on bad
+    use."""
     from wine_quality.stack.settings import StackError
     from wine_quality.upgrades.errors import UpgradeError
     from wine_quality.upgrades.plan import require_newer
@@ -55,13 +56,17 @@ def upgrade(options: argparse.Namespace) -> int:
 
 def _upgrade(options: argparse.Namespace) -> int:
     from wine_quality.upgrades.plan import make_plan
-    from wine_quality.upgrades.progress import only_upgrade
+    from wine_quality.upgrades.progress import forget_progress, only_upgrade
     from wine_quality.upgrades.report import REPORT, plan_lines, report_lines
+    from wine_quality.upgrades.undo import take_back
     from wine_quality.upgrades.upgrade import Upgrade, was_finished
 
     everything = home() / "upgrades"
     folder = everything / f"{options.store}-{options.source}-to-{options.target}"
     with only_upgrade(everything), _place(options, folder) as place:
+        if options.undo:
+            take_back(place, folder, _say, options.with_new_runs)
+            return 0
         plan = make_plan(place, options.with_open_runs)
         done = was_finished(place, folder)
         if done and place.target_database() is not None:
@@ -76,7 +81,7 @@ def _upgrade(options: argparse.Namespace) -> int:
             print("error: nothing was changed, see above", file=sys.stderr)
             return 1
         if done:  # and its store was removed or moved away since
-            (folder / "progress.json").unlink()
+            forget_progress(folder)
         _say("")
         doing = Upgrade(place, folder, _say, options.accept_differences)
         report, file = doing.carry_out()
@@ -104,7 +109,7 @@ def _of_stack(options: argparse.Namespace, folder: Path) -> Iterator[Place]:
     source, target = get_version(options.source), get_version(options.target)
     # A dry run looks at a stack that is up, too.
     is_up = data_services.is_up()
-    opened = data_services.stopped if options.apply else data_services.running
+    opened = data_services.stopped if _writes(options) else data_services.running
     with opened(_quiet) as services, data_services.only_upkeep(services.folder):
         yield StackDatabases(source, target, folder, services, is_up)
 
@@ -125,13 +130,18 @@ def _embedded(options: argparse.Namespace, folder: Path) -> Iterator[Place]:
     stores = EmbeddedStores(source, target, folder)
     try:
         with only_one([home(), dagster_home_in_use()]):
-            if not options.apply:
+            if not _writes(options):
                 yield stores
                 return
             with stores.kept_from_others():
                 yield stores
     except AlreadyUpError as error:
         raise UpgradeError(str(error)) from None
+
+
+def _writes(options: argparse.Namespace) -> bool:
+    """Else it is a dry run, which changes nothing and may look at what is in use."""
+    return options.apply or options.undo
 
 
 def _say(line: str) -> None:

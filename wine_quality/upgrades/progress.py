@@ -64,6 +64,11 @@ def read_progress(folder: Path) -> dict[str, Any]:
     return found if found.get("format") == FORMAT else {}
 
 
+def forget_progress(folder: Path) -> None:
+    """What was done counts no more; the report stays."""
+    (folder / _FILE).unlink(missing_ok=True)
+
+
 def write_whole(path: Path, text: str) -> None:
     """All of it, or what was there before."""
     fresh = path.with_name(f"{path.name}.new")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from wine_quality.environments.mlflow_versions import MlflowVersion
-from wine_quality.upgrades.census import Census, take_census, versions_in
+from wine_quality.upgrades.census import Census, content_of, take_census, versions_in
 from wine_quality.upgrades.errors import UpgradeError
 from wine_quality.upgrades.files import Extent
 from wine_quality.upgrades.in_environment import ask, formats_of
@@ -29,6 +29,9 @@ from wine_quality.upgrades.verify import (
 )
 
 PLACED = "placed"
+CONTENT = "placed_content"
+"""Fact of the progress: what each table held when the store was put in place."""
+
 _PLACING = "placing"
 _ROLES = "roles"  # in place of a version's number
 _BEFORE, _AFTER = "before.jsonl", "after.jsonl"
@@ -100,7 +103,9 @@ class Upgrade:
             way_back=place.way_back(),
         )
         file = report.write(self._folder)
-        progress.note(_PLACING)
+        with place.staged_database() as staged:
+            content = content_of(staged)
+        progress.note(_PLACING, **{CONTENT: content})
         self._say(f"putting it in the place of MLflow {place.target.key}'s store")
         place.put_in_place()
         progress.note(PLACED)

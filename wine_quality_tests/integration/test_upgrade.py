@@ -101,6 +101,27 @@ def kill_at(step: str, *options: str) -> None:
     assert said is not None, step
 
 
+# SIGKILL between the last rename and its note.
+BEFORE_THE_NOTE = """
+import os, signal, sys
+from wine_quality.__main__ import main
+from wine_quality.upgrades import upgrade
+note = upgrade.Progress.note
+def note_or_die(self, step, **facts):
+    if step == upgrade.PLACED:
+        os.kill(os.getpid(), signal.SIGKILL)
+    note(self, step, **facts)
+upgrade.Progress.note = note_or_die
+sys.argv[1:] = ["upgrade", "1.26", "2.1.1", "--apply"]
+main()
+"""
+
+
+def kill_before_the_last_note() -> None:
+    done = subprocess.run([sys.executable, "-c", BEFORE_THE_NOTE], cwd=PROJECT_ROOT)
+    assert done.returncode == -signal.SIGKILL
+
+
 @pytest.fixture(scope="module")
 def store(tmp_path_factory, config: Path) -> Iterator[Path]:
     """A home, called as CI calls its own, whose store of MLflow 1.26 has two versions, the second
@@ -164,6 +185,15 @@ def test_from_1_26_to_3(store: Path, config: Path, monkeypatch):
     rolled = run_command("rollback", "--mlflow", "3", "--config", str(config))
     assert "champion       version 1 (before: 2)" in rolled.stdout, rolled.stdout + rolled.stderr
 
+    said = upgrade("1.26", "3", "--undo", code=1)
+    assert "runs: 5 rows, now 6" in said and "1 runs are only there" in said
+    said = upgrade("1.26", "3", "--undo", "--with-new-runs")
+    assert "MLFLOW=1.26 goes on" in said and not target.exists()
+    (aside,) = home.glob("mlflow-3.undone-*")
+    assert query(aside / "mlflow.db", "SELECT count(*) FROM runs") == [(6,)]
+    assert database.read_bytes() == before
+    assert "nothing to undo" in upgrade("1.26", "3", "--undo", code=1)
+
 
 @pytest.mark.skipif(
     not (OLD.python.exists() and MIDDLE.python.exists()), reason="no Python 3.11 here"
@@ -171,6 +201,9 @@ def test_from_1_26_to_3(store: Path, config: Path, monkeypatch):
 def test_step_by_step_by_way_of_2_1_1(store: Path):
     """The second upgrade takes over what the first one made."""
     (store / "mlflow-2.1.1").mkdir()  # an empty store in the way is none
+    kill_before_the_last_note()
+    assert "It was done before" in upgrade("1.26", "2.1.1", "--apply")
+    assert "MLFLOW=1.26 goes on" in upgrade("1.26", "2.1.1", "--undo")
     said = upgrade("1.26", "2.1.1", "--apply")
     assert f"{NAME}: champion 2, challenger None" in said and "pickles" not in said
     if (store / "mlflow-3").exists():

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from wine_quality.environments.mlflow_versions import MLFLOW_VERSIONS
+from wine_quality.tracking.servers.openers import opened_by
 from wine_quality.upgrades.census import sum_tables
 from wine_quality.upgrades.errors import UpgradeError
 from wine_quality.upgrades.files import Extent, copy_files
 from wine_quality.upgrades.locations import LOCATIONS, Move, elsewhere, rewrite
-from wine_quality.upgrades.openers import opened_by
 from wine_quality.upgrades.plan import require_newer
 from wine_quality.upgrades.progress import Progress, only_upgrade
 from wine_quality.upgrades.verify import DIFFERS, NOT_COMPARED, SAME, compare_predictions
