@@ -16,6 +16,9 @@ from wine_quality.upgrades.progress import forget_progress, read_progress
 from wine_quality.upgrades.upgrade import CONTENT, was_finished
 from wine_quality.upkeep.mlflow_tables import rows
 
+_FIRST = ("runs", "model_versions", "metrics", "experiments", "registered_models")
+"""Tables whose names people know."""
+
 _SHOWN = 5
 _STAMP = "%Y%m%dT%H%M%SZ"
 
@@ -61,7 +64,10 @@ def _require_unchanged(place: Place, progress: Mapping[str, Any], with_new_runs:
             new = sorted(_runs(connection) - _runs(source))
     if not changed:
         return
-    named = f" {len(new)} runs are only there: {_listed(new)}." if new else ""
+    named = ""
+    if new:
+        number = "1 run is" if len(new) == 1 else f"{len(new)} runs are"
+        named = f" {number} only there: {_listed(new)}."
     raise UpgradeError(
         f"the store of MLflow {place.target.key} has changed since the upgrade ({_listed(changed)})"
         f".{named} The old store does not have that. ARGS='--undo --with-new-runs' undoes the "
@@ -77,7 +83,7 @@ def _changes(connection: Any, progress: Mapping[str, Any]) -> list[str]:
         return [
             f"{table}: {number} rows, now {counted.get(table, 0)}"
             for table, number in progress.get("rows", {}).items()
-            if table in ("runs", "metrics", "model_versions") and counted.get(table) != number
+            if table in _FIRST and counted.get(table) != number
         ]
     there = columns_of(connection)
     known = {
@@ -85,9 +91,10 @@ def _changes(connection: Any, progress: Mapping[str, Any]) -> list[str]:
         for table, noted in content.items()
     }
     now = sum_tables(connection, known, as_it_is)
+    known_first = sorted(content.items(), key=lambda one: one[0] not in _FIRST)
     return [
         f"{table}: {noted['rows']} rows, now {now[table].rows}"
-        for table, noted in content.items()
+        for table, noted in known_first
         if (noted["rows"], noted["sha256"]) != (now[table].rows, now[table].sha256)
     ]
 

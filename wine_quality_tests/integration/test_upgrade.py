@@ -186,7 +186,7 @@ def test_from_1_26_to_3(store: Path, config: Path, monkeypatch):
     assert "champion       version 1 (before: 2)" in rolled.stdout, rolled.stdout + rolled.stderr
 
     said = upgrade("1.26", "3", "--undo", code=1)
-    assert "runs: 5 rows, now 6" in said and "1 runs are only there" in said
+    assert "runs: 5 rows, now 6" in said and "1 run is only there" in said
     said = upgrade("1.26", "3", "--undo", "--with-new-runs")
     assert "MLFLOW=1.26 goes on" in said and not target.exists()
     (aside,) = home.glob("mlflow-3.undone-*")

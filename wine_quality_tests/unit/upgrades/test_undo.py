@@ -86,7 +86,7 @@ def test_what_is_only_in_the_new_store_stops_it_unless_it_is_asked_for(
     with pytest.raises(UpgradeError, match="has changed since the upgrade") as refused:
         undo.take_back(stores, tmp_path / "work", print, with_new_runs=False)
     assert table in str(refused.value) and "--undo --with-new-runs" in str(refused.value)
-    assert ("1 runs are only there: two" in str(refused.value)) == ("'two'" in sql)
+    assert ("1 run is only there: two" in str(refused.value)) == ("'two'" in sql)
     assert database.read_bytes() == changed
     undo.take_back(stores, tmp_path / "work", print, with_new_runs=True)
     (aside,) = tmp_path.glob("mlflow-3.undone-*")
