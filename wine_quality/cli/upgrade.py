@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import signal
+import sqlite3
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
     from wine_quality.upgrades.place import Place
 
 BAD_USE = 2
+_GOES_ON = (
+    "The old store is as it was, and nothing was put in place. When a disk is full, free some room; "
+    "then give the same command again: it goes on from here."
+)
 
 
 def upgrade(options: argparse.Namespace) -> int:
@@ -49,9 +54,22 @@ def upgrade(options: argparse.Namespace) -> int:
     except (UpgradeError, StackError, CheckoutMissingError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except Exception as error:
+        if not _is_of_disk_or_database(error):
+            raise
+        text = f"{type(error).__name__}: {error}".strip()
+        print(f"error: {text}. {_GOES_ON}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("\ninterrupted: the same command goes on from here", file=sys.stderr)
         return 130
+
+
+def _is_of_disk_or_database(error: Exception) -> bool:
+    """Such as a full disk, which sqlite and PostgreSQL report in errors of their own."""
+    return isinstance(error, (OSError, sqlite3.Error)) or any(
+        base.__module__.partition(".")[0] == "psycopg2" for base in type(error).__mro__
+    )
 
 
 def _upgrade(options: argparse.Namespace) -> int:

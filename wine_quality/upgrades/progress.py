@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from wine_quality.upgrades.errors import UpgradeError
 
@@ -74,6 +74,17 @@ def write_whole(path: Path, text: str) -> None:
     fresh = path.with_name(f"{path.name}.new")
     fresh.write_text(text)
     fresh.replace(path)
+
+
+@contextmanager
+def appending(path: Path) -> Iterator[IO[str]]:
+    """Begins a line of its own, for a process that was killed, or a full disk, may have cut off the
+    last one."""
+    there = path.read_bytes() if path.exists() else b""
+    with path.open("a") as kept:
+        if there and not there.endswith(b"\n"):
+            kept.write("\n")
+        yield kept
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from wine_quality.upgrades.files import Extent
 from wine_quality.upgrades.in_environment import ask, formats_of
 from wine_quality.upgrades.place import Place, Say
 from wine_quality.upgrades.plan import require_empty_target
-from wine_quality.upgrades.progress import Progress, read_progress
+from wine_quality.upgrades.progress import Progress, appending, read_progress
 from wine_quality.upgrades.report import Report, differing
 from wine_quality.upgrades.verify import (
     CheckedVersion,
@@ -159,7 +159,7 @@ class Upgrade:
         number = len(missing)
         self._say(f"asking MLflow {by.key} who is champion, and what {number} versions predict")
         formats = formats_of(self._place.source, by)
-        with (self._folder / file).open("a") as kept:
+        with appending(self._folder / file) as kept:
             answers = ask(by, "look", question, self._log, formats)
             for done, answer in enumerate(answers, 1):
                 kept.write(json.dumps(answer) + "\n")

@@ -17,8 +17,10 @@ from pathlib import Path
 import pytest
 
 import wine_quality.paths
+from wine_quality.__main__ import main
 from wine_quality.environments.mlflow_versions import MLFLOW_VERSIONS
 from wine_quality.paths import PROJECT_ROOT
+from wine_quality.upgrades import embedded
 from wine_quality.upgrades.census import take_census
 from wine_quality.upgrades.stack_databases import StackDatabases
 from wine_quality.upkeep import data_services
@@ -216,6 +218,51 @@ def test_step_by_step_by_way_of_2_1_1(store: Path):
     old = store / "mlflow-1.26" / "mlflow.db"
     query(old, f"UPDATE alembic_version SET version_num = '{newest[0][0]}'")
     assert "which MLflow 2.1.1 does not know: it is newer" in upgrade("1.26", "2.1.1", code=1)
+
+
+def resize(disk: Path, size: int) -> None:
+    subprocess.run(["mount", "-o", f"remount,size={size}", str(disk)], check=True)
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of its own, that can be made smaller and larger."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    made = ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(folder)]
+    if os.geteuid() != 0 or subprocess.run(made, capture_output=True).returncode:
+        pytest.skip("only root can mount a small disk, and not everywhere")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.mark.skipif(not OLD.python.exists(), reason="no Python 3.11 here")
+def test_a_disk_that_is_full_and_has_room_again(store: Path, disk: Path, monkeypatch, capsys):
+    shutil.copytree(store / "mlflow-1.26", disk / "mlflow-1.26")
+    shutil.copy(store / "signing.key", disk)
+    database = disk / "mlflow-1.26" / "mlflow.db"
+    before = database.read_bytes()
+    monkeypatch.setenv("WINE_QUALITY_HOME", str(disk))
+    used = shutil.disk_usage(disk).used
+
+    def upgraded(room: float) -> tuple[int, str]:
+        resize(disk, used + int(room * len(before)))
+        code = main(["upgrade", "1.26", "3", "--apply"])
+        return code, "".join(capsys.readouterr())
+
+    code, said = upgraded(1.5)
+    assert code == 1 and "MB free, and about" in said  # it looks before it begins
+    # As if another program had taken the room since.
+    monkeypatch.setattr(embedded, "_SPARE_BYTES", -(1 << 40))
+    code, said = upgraded(1.5)
+    assert code == 1 and "No space left on device" in said and "goes on from here" in said
+    code, said = upgraded(3)
+    assert code == 1 and "database or disk is full" in said and "goes on from here" in said
+    assert database.read_bytes() == before and not (disk / "mlflow-3" / "mlflow.db").exists()
+    code, said = upgraded(60)
+    assert code == 0 and "going on with an upgrade that was interrupted" in said
+    assert f"{NAME}: champion 2, challenger None" in said
+    assert database.read_bytes() == before
 
 
 def others(folder: Path) -> list[str]:
