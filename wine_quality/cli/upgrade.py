@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 BAD_USE = 2
 _GOES_ON = (
-    "The old store is as it was, and nothing was put in place. When a disk is full, free some room; "
+    "The old store is as it was, and nothing was put in place. If a disk is full, free some room; "
     "then give the same command again: it goes on from here."
 )
 
