@@ -12,6 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wine_quality.cli.exits import BAD_USE, fail
 from wine_quality.comparison.run_names import RunNameError, parse_run_names
 from wine_quality.comparison.stores import known_stores
 from wine_quality.escaping import ShownError
@@ -20,11 +21,20 @@ from wine_quality.paths import home, running_ui
 if TYPE_CHECKING:
     from wine_quality.comparison.compared_run import ComparedRun
 
-BAD_USE = 2
-
 
 class PageNotWrittenError(ShownError, OSError):
     """The message says which, and why."""
+
+
+def add_options(command: argparse.ArgumentParser) -> None:
+    text = "ids in MLflow or Dagster, VERSION:ID or links; none: the best ones"
+    command.add_argument("runs", nargs="*", help=text)
+    command.add_argument("--out", help="the HTML page ($WINE_QUALITY_HOME/compare.html)")
+    text = "print JSON in place of the table"
+    command.add_argument("--json", action="store_true", help=text)
+    command.add_argument("--experiment", help="of the best runs (wine_quality_experiment1)")
+    text = "a further server; may be repeated"
+    command.add_argument("--tracking-uri", action="append", help=text)
 
 
 def compare(options: argparse.Namespace) -> int:
@@ -34,15 +44,13 @@ def compare(options: argparse.Namespace) -> int:
     try:
         names = parse_run_names(options.runs)
     except RunNameError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return BAD_USE
+        return fail(error, BAD_USE)
     page = Path(options.out).absolute() if options.out else home() / "compare.html"
     try:
         runs, left_out = _found(names, options)
         _write(runs, page)
     except (NothingToCompareError, PageNotWrittenError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+        return fail(error)
     if options.json:
         print(json.dumps(as_plain(runs, page, left_out), indent=1, ensure_ascii=False))
     else:

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
+import argparse
 import os
-import sys
 from typing import TYPE_CHECKING
 
+from wine_quality.cli.exits import BAD_USE, fail
 from wine_quality.escaping import escaped
 from wine_quality.paths import dagster_home_in_use
 
 if TYPE_CHECKING:
     from wine_quality.history.wine_history import WineHistory
 
-BAD_USE = 2
+
+def add_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("file", nargs="?", help="key, name or URL (without it: list all)")
 
 
-def forget(file: str | None) -> int:
+def forget(options: argparse.Namespace) -> int:
     """0 when it was done, 1 when the history cannot be used, 2 when the file is not in it."""
     os.environ["DAGSTER_HOME"] = str(dagster_home_in_use())
     from wine_quality.history.wine_history import HistoryError, WineHistory
     from wine_quality.sources.transfer import SourceError
 
-    history = WineHistory()
+    file, history = options.file, WineHistory()
     try:
         if file is None:
             _print_files(history)
@@ -31,11 +34,9 @@ def forget(file: str | None) -> int:
             _forget(history, meant[0])
             return 0
     except (HistoryError, SourceError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+        return fail(error)
     found = f"{file!r} is the name of {', '.join(meant)}" if meant else f"there is no {file!r}"
-    print(f"error: {found}. `make forget` lists what is remembered.", file=sys.stderr)
-    return BAD_USE
+    return fail(f"{found}. `make forget` lists what is remembered.", BAD_USE)
 
 
 def _print_files(history: WineHistory) -> None:

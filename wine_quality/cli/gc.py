@@ -10,6 +10,9 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
 
+from wine_quality.cli.exits import INTERRUPTED, fail
+from wine_quality.cli.on_platform import add_platform, platform
+from wine_quality.cli.options import days
 from wine_quality.environments.mlflow_versions import MLFLOW_VERSIONS, EnvironmentMissingError
 from wine_quality.escaping import escaped
 from wine_quality.paths import embedded_store
@@ -23,6 +26,14 @@ _SHOWN = 20
 _SECONDS_IN_A_DAY = 24 * 3600
 
 
+def add_options(command: argparse.ArgumentParser) -> None:
+    text = "age in days of what is old (7)"
+    command.add_argument("--days", type=days, default=7, help=text)
+    text = "remove them (without it: only show)"
+    command.add_argument("--delete", action="store_true", help=text)
+    add_platform(command)
+
+
 def gc(options: argparse.Namespace) -> int:
     """Exit code 0 when done, 1 when not; the reason is on stderr."""
     before = time.time() - options.days * _SECONDS_IN_A_DAY
@@ -33,11 +44,10 @@ def gc(options: argparse.Namespace) -> int:
                 _one(name, files, look, before, options)
                 number += 1
     except (StackError, EnvironmentMissingError, RuntimeError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+        return fail(error)
     except KeyboardInterrupt:
         print("\ninterrupted: the same command goes on with what is left", file=sys.stderr)
-        return 130
+        return INTERRUPTED
     if not number:
         print("there is no local store; for servers elsewhere there is `mlflow gc`")
     elif not options.delete:
@@ -55,7 +65,6 @@ def _stores(
             look = sqlite_reader(folder / "mlflow.db")
             yield f"embedded store of MLflow {key}", FolderFiles(folder / "artifacts"), look
     if options.on == "compose" or (stack_folder() / "postgres").exists():
-        from wine_quality.cli.backup import platform
         from wine_quality.upkeep.data_services import only_upkeep
 
         services = stack.enter_context(platform(options, "running"))

@@ -5,16 +5,28 @@ from __future__ import annotations
 import argparse
 import shutil
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
+from wine_quality.cli.exits import BAD_USE, fail
 from wine_quality.cli.model_version import in_own_environment, meant
+from wine_quality.cli.options import add_mlflow, add_servers
 from wine_quality.environments.mlflow_versions import MlflowVersion
 from wine_quality.paths import IS_CHECKOUT, PROJECT_ROOT
 
-BAD_USE = 2
 _ENGINES = ("docker", "podman")
+
+
+def add_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--version", default="champion", help="number of a version (champion)")
+    command.add_argument("--model", help="registered model (ElasticnetWineModel)")
+    text = "folder of the build context (build/image/MODEL-VERSION)"
+    command.add_argument("--output", help=text)
+    text = "name of the image (localhost/wine-quality-model:VERSION)"
+    command.add_argument("--tag", help=text)
+    command.add_argument("--no-build", action="store_true", help="only write the build context")
+    add_servers(command)
+    add_mlflow(command)
 
 
 def image(options: argparse.Namespace) -> int:
@@ -45,8 +57,7 @@ def _image(options: argparse.Namespace, version: MlflowVersion) -> int:
             fetched = fetch(tracker, name, number, Path(temporary))
             write_context(fetched.model, fetched.folder, folder)
     except (UnservableModelError, TrackingServerError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+        return fail(error)
     print(f"{name} version {number}: the build context is in {folder}")
     return _build(folder, options.tag or image_tag(fetched.model), options.no_build)
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import os
 import subprocess
-import sys
 from datetime import datetime, timedelta, timezone
 
+from wine_quality.cli.exits import BAD_USE, fail
+from wine_quality.cli.options import add_mlflow, add_servers
 from wine_quality.environments.build import require_built
 from wine_quality.environments.mlflow_versions import (
     EnvironmentMissingError,
@@ -18,29 +19,35 @@ from wine_quality.metrics_history.database import VARIABLE, MetricsDatabase, par
 from wine_quality.metrics_history.evaluation import MetricsHistoryError
 from wine_quality.paths import PROJECT_ROOT
 
-BAD_USE = 2
 _PREDICTIONS_REVISION = "0002"
 _UPGRADE_SECONDS = 600.0
 """For each part: years of rows take a while to go into a hypertable."""
+
+
+def add_options(command: argparse.ArgumentParser) -> None:
+    text = (
+        "status: show revision and rows; upgrade: migrate the schema (and use TimescaleDB, if "
+        "it was installed later); backfill: write what only MLflow's registry has"
+    )
+    command.add_argument("doing", choices=["status", "upgrade", "backfill"], help=text)
+    text = "registered model to backfill (ElasticnetWineModel)"
+    command.add_argument("--model", help=text)
+    add_servers(command)
+    add_mlflow(command)
 
 
 def metrics(options: argparse.Namespace) -> int:
     """0 when it was done, 1 when the database or MLflow had something against it, 2 on bad use."""
     address = os.environ.get(VARIABLE, "").strip()
     if not address:
-        print(
-            f"error: ${VARIABLE} is empty, so no metrics history is kept. Set it to "
-            "postgresql://USER:PASSWORD@HOST:5432/DATABASE.",
-            file=sys.stderr,
-        )
-        return BAD_USE
+        text = f"${VARIABLE} is empty, so no metrics history is kept. Set it to "
+        return fail(f"{text}postgresql://USER:PASSWORD@HOST:5432/DATABASE.", BAD_USE)
     try:
         database = MetricsDatabase(parse_url(address))
         if options.doing == "backfill":
             return _backfill(options)
     except (ValueError, EnvironmentMissingError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return BAD_USE
+        return fail(error, BAD_USE)
     try:
         if options.doing == "upgrade":
             from wine_quality.metrics_history.migrate import upgrade
@@ -48,8 +55,7 @@ def metrics(options: argparse.Namespace) -> int:
             upgrade(database, print, _UPGRADE_SECONDS)
         _print_status(database)
     except MetricsHistoryError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+        return fail(error)
     return 0
 
 

@@ -9,15 +9,15 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from wine_quality.cli.options import VERSION_FIELD
 from wine_quality.environments.mlflow_versions import MLFLOW_VERSIONS, get_version
 from wine_quality.tracking.version_choice import named_version
-
-# Op that reads the wines in each job that does.
-READERS = {"run": "raw_wine_csv", "sweep": "sweep_data"}
 
 
 def run_config(options: argparse.Namespace) -> dict[str, Any]:
     """Run config as the Launchpad takes it; options win over the file's fields.
+
+    Each option with a dot in its name is the field at that path (``options.add_field``).
 
     Raises:
         ValueError: the file cannot be read, is not a mapping all the way to a field set here, or
@@ -25,46 +25,20 @@ def run_config(options: argparse.Namespace) -> dict[str, Any]:
     """
     config = _config_file(options.config) if options.config else {}
     _require_one_version(options, config)
-    reader = READERS.get(options.command, "")
-    for path, value in {
-        ("ops", reader, "config", "csv_url"): options.csv_url,
-        ("ops", reader, "config", "training_data"): options.training_data,
-        ("ops", "sweep_points", "config", "alphas"): options.alphas,
-        ("ops", "sweep_points", "config", "l1_ratios"): options.l1_ratios,
-        ("ops", "sweep_points", "config", "folds"): options.folds,
-        ("ops", "promote_version", "config", "version"): options.promote,
-        ("ops", "return_to_version", "config", "version"): options.return_to,
-        ("ops", "model_deployment", "config", "version"): options.deploy,
-        ("ops", "model_deployment", "config", "target"): options.target,
-        ("ops", "model_deployment", "config", "kubernetes_context"): options.context,
-        ("ops", "remove_old", "config", "days"): options.days,
-        ("ops", "remove_old", "config", "dry_run"): False if options.delete else None,
-        ("resources", "hyperparameters", "config", "alpha"): options.alpha,
-        ("resources", "hyperparameters", "config", "l1_ratio"): options.l1_ratio,
-        ("resources", "training_engine", "config", "engine"): options.training_engine,
-        ("resources", "training_engine", "config", "folds"): _streamed_folds(options),
-        ("resources", "mlflow", "config", "version"): options.mlflow,
-        ("resources", "mlflow", "config", "tracking_uri"): options.tracking_uri,
-        ("resources", "mlflow", "config", "registry_uri"): options.registry_uri,
-        ("resources", "mlflow", "config", "experiment_name"): options.experiment,
-    }.items():
-        if value is not None:
+    for path, value in vars(options).items():
+        if "." in path and value is not None:
+            *levels, last = path.split(".")
             node = config
-            for key in path[:-1]:
+            for key in levels:
                 if node.get(key) is None:
                     node[key] = {}
                 node = node[key]
                 if not isinstance(node, dict):
                     raise ValueError(f"{options.config}: {key} must be a mapping")
-            node[path[-1]] = value
+            node[last] = value
     if not options.verbose:
         config.setdefault("loggers", {"progress": {}})
     return config
-
-
-def _streamed_folds(options: argparse.Namespace) -> int | None:
-    """What a sweep asks for, the pass over the data must keep."""
-    return options.folds if options.training_engine else None
 
 
 def _config_file(path: str) -> dict[str, Any]:
@@ -139,8 +113,9 @@ def _choices() -> str:
 
 def _require_one_version(options: argparse.Namespace, config: dict[str, Any]) -> None:
     in_file = version_in_file(config, options.config)
-    if options.mlflow and in_file and options.mlflow != in_file:
+    mlflow = getattr(options, VERSION_FIELD)
+    if mlflow and in_file and mlflow != in_file:
         raise ValueError(
-            f"MLFLOW={options.mlflow} (--mlflow) and {options.config} "
+            f"MLFLOW={mlflow} (--mlflow) and {options.config} "
             f'(resources.mlflow.config.version: "{in_file}") name two MLflow versions. Give one.'
         )

@@ -6,9 +6,10 @@ import argparse
 import os
 import signal
 import socket
-import sys
 from typing import TYPE_CHECKING
 
+from wine_quality.cli.exits import BAD_USE, fail, interrupt_on, show
+from wine_quality.cli.options import add_mlflow, add_servers
 from wine_quality.environments.build import require_built
 from wine_quality.environments.mlflow_versions import (
     EnvironmentMissingError,
@@ -22,12 +23,24 @@ from wine_quality.paths import home
 if TYPE_CHECKING:
     from wine_quality.tracking.tracker import Tracker
 
-BAD_USE = 2
 HTTP_PORT, GRPC_PORT = 8080, 8081
 _BACKLOG = 2048
 # MLflow's own patience is minutes, and so is that of runs, whoever set it; the next look comes in
 # seconds.
 _IMPATIENCE = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "15", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
+
+
+def add_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--version", help="number of the version to serve (the champion)")
+    command.add_argument("--model", help="registered model (ElasticnetWineModel)")
+    command.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
+    command.add_argument("--port", type=int, help="of REST (8080; a free one if that is taken)")
+    text = "of gRPC (8081; a free one if that is taken)"
+    command.add_argument("--grpc-port", type=int, help=text)
+    text = "seconds between looks at MLflow (2)"
+    command.add_argument("--every", type=float, default=2, help=text)
+    add_servers(command)
+    add_mlflow(command)
 
 
 def serve(options: argparse.Namespace) -> int:
@@ -42,11 +55,9 @@ def serve(options: argparse.Namespace) -> int:
                 f"--version {options.version!r} is no version number; leave it out for the champion"
             )
     except (ValueError, EnvironmentMissingError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return BAD_USE
+        return fail(error, BAD_USE)
     go_on_in(version)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _interrupt)
+    interrupt_on(signal.SIGINT, signal.SIGTERM)
     try:
         return _serve(options, version)
     except KeyboardInterrupt:
@@ -63,27 +74,23 @@ def _serve(options: argparse.Namespace, version: MlflowVersion) -> int:
 
     def connected() -> Tracker:
         settings = tracking_settings(version, options.tracking_uri, options.registry_uri)
-        return connect(version, settings, _say)
+        return connect(version, settings, show)
 
     try:
         public = _listen(options.host, options.port, HTTP_PORT)
         with _listen(options.host, options.grpc_port, GRPC_PORT) as probe:
             grpc = probe.getsockname()[1]
     except OSError as error:
-        print(
-            f"error: cannot listen on {options.host}: {error.strerror}. Another --port or "
-            "--grpc-port may be free.",
-            file=sys.stderr,
-        )
-        return 1
+        text = f"cannot listen on {options.host}: {error.strerror}. Another --port or --grpc-port"
+        return fail(f"{text} may be free.")
     address = f"http://{options.host}:{public.getsockname()[1]}"
-    _say(f"REST {address}/v2/models/{name}/infer, gRPC {options.host}:{grpc}; Ctrl-C ends it")
+    show(f"REST {address}/v2/models/{name}/infer, gRPC {options.host}:{grpc}; Ctrl-C ends it")
     if not options.host.startswith(("127.", "localhost", "::1")):
-        _say("note: whoever reaches this address may ask for predictions; there is no login")
+        show("note: whoever reaches this address may ask for predictions; there is no login")
     registry = Registry(connected, name, options.version)
     _make_table()
     folder = home() / "serving" / f"mlflow-{version.key}" / name
-    PromotionFollower(registry, folder, public, grpc, options.every, _say).run()
+    PromotionFollower(registry, folder, public, grpc, options.every, show).run()
     return 0
 
 
@@ -99,10 +106,10 @@ def _make_table() -> None:
 
     try:
         database = MetricsDatabase(parse_url(address))
-        upgrade(database, _say)
-        _say(f"predictions are logged to {database.name}")
+        upgrade(database, show)
+        show(f"predictions are logged to {database.name}")
     except (ValueError, MetricsHistoryError) as error:
-        _say(f"warning: predictions may not be logged: {error}")
+        show(f"warning: predictions may not be logged: {error}")
 
 
 def _listen(host: str, port: int | None, default: int) -> socket.socket:
@@ -114,11 +121,3 @@ def _listen(host: str, port: int | None, default: int) -> socket.socket:
         return socket.create_server((host, default), family=family, backlog=_BACKLOG)
     except OSError:
         return socket.create_server((host, 0), family=family, backlog=_BACKLOG)
-
-
-def _say(message: str) -> None:
-    print(message, flush=True)
-
-
-def _interrupt(*_: object) -> None:
-    raise KeyboardInterrupt

@@ -13,9 +13,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-from wine_quality.environments.mlflow_versions import EnvironmentMissingError
+from wine_quality.cli.exits import fail, interrupt_on, show
+from wine_quality.environments.mlflow_versions import DEFAULT_VERSION, EnvironmentMissingError
 from wine_quality.paths import CheckoutMissingError, require_checkout
 from wine_quality.stack.platform import Platform, stack_folder
 from wine_quality.stack.settings import FOLDER, StackError, env_file, read_settings, write_random
@@ -24,6 +25,15 @@ from wine_quality.upkeep.restore import UNFINISHED
 
 _STOP_SECONDS = 90
 _START_SECONDS = 240
+
+
+def add_options(command: argparse.ArgumentParser) -> None:
+    text = "env: make .env"
+    command.add_argument("action", choices=["up", "down", "status", "env"], help=text)
+    text = "MLflow servers"
+    command.add_argument("--versions", nargs="+", default=[DEFAULT_VERSION], help=text)
+    command.add_argument("--detach", action="store_true", help="return when all is ready")
+    command.add_argument("--quietly", action="store_true", help=argparse.SUPPRESS)
 
 
 def stack(options: argparse.Namespace) -> int:
@@ -44,8 +54,7 @@ def stack(options: argparse.Namespace) -> int:
             return _status()
         return _detached(options) if options.detach else _up(options)
     except (StackError, EnvironmentMissingError, CheckoutMissingError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+        return fail(error)
 
 
 def _up(options: argparse.Namespace) -> int:
@@ -60,24 +69,23 @@ def _up(options: argparse.Namespace) -> int:
                 f"FROM={(folder / UNFINISHED).read_text()}"
             )
         # A shell that starts this in the background has SIGINT ignored.
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, _interrupt)
+        interrupt_on(signal.SIGINT, signal.SIGTERM)
         settings = read_settings()
         _share_signing_key(settings)
         platform = Platform(options.versions, settings)
         try:
             if platform.postgres:
-                _say(f"PostgreSQL {platform.postgres.version}, data in {platform.postgres.data}")
+                show(f"PostgreSQL {platform.postgres.version}, data in {platform.postgres.data}")
                 platform.postgres.prepare()
             state: dict[str, Any] = {
                 "versions": options.versions,
                 "ports": platform.ports,
                 "temporary": [str(platform.postgres.sockets)] if platform.postgres else [],
             }
-            supervisor = Supervisor(platform.services, folder, _say, state)
+            supervisor = Supervisor(platform.services, folder, show, state)
             try:
                 supervisor.start()
-                _say(f"ready after {time.monotonic() - began:.0f} s\n")
+                show(f"ready after {time.monotonic() - began:.0f} s\n")
                 print(_table(platform, supervisor))
                 print("`make stack-down` stops all." if options.quietly else "Ctrl-C stops all.")
                 sys.stdout.flush()
@@ -86,9 +94,9 @@ def _up(options: argparse.Namespace) -> int:
                 # A second Ctrl-C must not leave half of them running.
                 for number in (signal.SIGINT, signal.SIGTERM):
                     signal.signal(number, signal.SIG_IGN)
-                _say("stopping …")
+                show("stopping …")
                 supervisor.stop()
-                _say("stopped; the data is kept")
+                show("stopped; the data is kept")
         except KeyboardInterrupt:
             pass
         finally:
@@ -226,11 +234,3 @@ def _table(platform: Platform, supervisor: Supervisor) -> str:
         "  ".join(cell.ljust(w) for cell, w in zip(row, (*widths, 0), strict=True)) for row in rows
     ]
     return "\n".join([*lines, f"settings: {env_file()}", f"logs:     {supervisor.logs}"])
-
-
-def _say(line: str) -> None:
-    print(line, flush=True)
-
-
-def _interrupt(*_: object) -> NoReturn:
-    raise KeyboardInterrupt

@@ -15,14 +15,15 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
+from wine_quality.cli.exits import BAD_USE, fail
 from wine_quality.cli.model_version import in_own_environment, meant
+from wine_quality.cli.options import add_mlflow, add_servers
 from wine_quality.environments.mlflow_versions import MlflowVersion
 
 if TYPE_CHECKING:
     from wine_quality.tracking.registry.provenance import Claims
     from wine_quality.tracking.tracker import Tracker
 
-BAD_USE = 2
 ALL = "all"
 
 
@@ -44,6 +45,18 @@ class Candidate:
     run_is_known: bool | None
 
 
+def add_options(command: argparse.ArgumentParser) -> None:
+    text = "a number, or all (the champion)"
+    command.add_argument("--version", default="champion", help=text)
+    text = "sign what is shown without asking"
+    command.add_argument("--yes", action="store_true", help=text)
+    text = "also versions whose Dagster run is not known here"
+    command.add_argument("--unknown-runs", action="store_true", help=text)
+    command.add_argument("--model", help="registered model (ElasticnetWineModel)")
+    add_servers(command)
+    add_mlflow(command)
+
+
 def trust(options: argparse.Namespace) -> int:
     """0 when all that was asked for is signed, 1 when something is not, 2 on bad use."""
     version = in_own_environment(options)
@@ -63,8 +76,7 @@ def _trust(options: argparse.Namespace, version: MlflowVersion) -> int:
             candidates = _candidates(tracker, found, _dagster_runs(stack))
         return _decide(options, tracker, candidates, keys.origin)
     except (SigningKeyError, TrackingServerError, LookupError) as error:
-        print(f"error: {error.args[0]}", file=sys.stderr)
-        return 1
+        return fail(error.args[0])
 
 
 def _asked_for(

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from wine_quality.cli.exits import BAD_USE, fail
+from wine_quality.cli.options import add_mlflow
 from wine_quality.environments.build import require_built
 from wine_quality.environments.mlflow_versions import (
     EnvironmentMissingError,
@@ -27,14 +29,21 @@ from wine_quality.up.ports import PortTakenError, listen, port_of
 DAGSTER_PORT, MLFLOW_PORT = 5000, 5100
 
 
+def add_options(command: argparse.ArgumentParser) -> None:
+    text = "of the Dagster UI (5000, or a free one)"
+    command.add_argument("--port", type=int, help=text)
+    text = "of the first MLflow UI (5100; the next ones follow)"
+    command.add_argument("--mlflow-port", type=int, help=text)
+    add_mlflow(command)
+
+
 def up(options: argparse.Namespace) -> int:
     """Run all of it until Ctrl-C or until a part ends; nothing is left behind."""
     try:
         version = get_version(options.mlflow or default_version())
         require_built(version)
     except (ValueError, EnvironmentMissingError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        return fail(error, BAD_USE)
     try:
         with only_one([home(), dagster_home_in_use()]) as note_address, _sockets() as sockets:
             dagster = _listen(options.port, DAGSTER_PORT, "Dagster UI")
@@ -43,8 +52,7 @@ def up(options: argparse.Namespace) -> int:
             platform = Platform(version, dagster, uis, sockets)
             return asyncio.run(platform.run())
     except (AlreadyUpError, PortTakenError, ProcessEndedError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+        return fail(error)
     except KeyboardInterrupt:
         return 0
 

@@ -9,10 +9,15 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
+from wine_quality.cli.exits import BAD_USE, INTERRUPTED, fail, interrupt_on, show
 from wine_quality.environments.build import require_built
-from wine_quality.environments.mlflow_versions import EnvironmentMissingError, get_version
+from wine_quality.environments.mlflow_versions import (
+    MLFLOW_VERSIONS,
+    EnvironmentMissingError,
+    get_version,
+)
 from wine_quality.paths import (
     CheckoutMissingError,
     dagster_home_in_use,
@@ -26,11 +31,28 @@ from wine_quality.tracking.servers.embedded_store import DATABASE
 if TYPE_CHECKING:
     from wine_quality.upgrades.place import Place
 
-BAD_USE = 2
 _GOES_ON = (
     "The old store is as it was, and nothing was put in place. If a disk is full, free some room; "
     "then give the same command again: it goes on from here."
 )
+
+
+def add_options(command: argparse.ArgumentParser) -> None:
+    known = list(MLFLOW_VERSIONS)
+    command.add_argument("source", choices=known, help="MLflow version that has it")
+    command.add_argument("target", choices=known, help="MLflow version to get it")
+    doing = command.add_mutually_exclusive_group()
+    text = "do it, on a copy; else: only show"
+    doing.add_argument("--apply", action="store_true", help=text)
+    doing.add_argument("--undo", action="store_true", help="put the new store aside, go back")
+    stores = ["embedded", "stack"]
+    command.add_argument("--store", choices=stores, default="embedded", help="which one (embedded)")
+    text = "also while MLflow runs are under way"
+    command.add_argument("--with-open-runs", action="store_true", help=text)
+    text = "also where a model predicts otherwise"
+    command.add_argument("--accept-differences", action="store_true", help=text)
+    text = "undo also what was tracked since"
+    command.add_argument("--with-new-runs", action="store_true", help=text)
 
 
 def upgrade(options: argparse.Namespace) -> int:
@@ -40,29 +62,25 @@ def upgrade(options: argparse.Namespace) -> int:
     from wine_quality.upgrades.errors import UpgradeError
     from wine_quality.upgrades.plan import require_newer
 
-    signal.signal(signal.SIGTERM, _interrupt)
+    interrupt_on(signal.SIGTERM)
     try:
         source, target = get_version(options.source), get_version(options.target)
         require_newer(source, target)
         for version in (source, target):
             require_built(version)
     except (ValueError, EnvironmentMissingError, UpgradeError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return BAD_USE
+        return fail(error, BAD_USE)
     try:
         return _upgrade(options)
     except (UpgradeError, StackError, CheckoutMissingError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+        return fail(error)
+    except KeyboardInterrupt:
+        print("\ninterrupted: the same command goes on from here", file=sys.stderr)
+        return INTERRUPTED
     except Exception as error:
         if not _is_of_disk_or_database(error):
             raise
-        text = f"{type(error).__name__}: {error}".strip()
-        print(f"error: {text}. {_GOES_ON}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("\ninterrupted: the same command goes on from here", file=sys.stderr)
-        return 130
+        return fail(f"{type(error).__name__}: {error}. {_GOES_ON}")
 
 
 def _is_of_disk_or_database(error: Exception) -> bool:
@@ -83,27 +101,26 @@ def _upgrade(options: argparse.Namespace) -> int:
     folder = everything / f"{options.store}-{options.source}-to-{options.target}"
     with only_upgrade(everything), _place(options, folder) as place:
         if options.undo:
-            take_back(place, folder, _say, options.with_new_runs)
+            take_back(place, folder, show, options.with_new_runs)
             return 0
         plan = make_plan(place, options.with_open_runs)
         done = was_finished(place, folder)
         if done and place.target_database() is not None:
-            _say(f"It was done before; what came of it: {folder / REPORT}.")
+            show(f"It was done before; what came of it: {folder / REPORT}.")
             if options.apply:
                 return 0
-        _say("\n".join(plan_lines(place, plan)))
+        show("\n".join(plan_lines(place, plan)))
         if not options.apply:
-            _say("\nA dry run: nothing was changed. ARGS=--apply does it, on a copy.")
+            show("\nA dry run: nothing was changed. ARGS=--apply does it, on a copy.")
             return 1 if plan.obstacles else 0
         if plan.obstacles:
-            print("error: nothing was changed, see above", file=sys.stderr)
-            return 1
+            return fail("nothing was changed, see above")
         if done:  # and its store was removed or moved away since
             forget_progress(folder)
-        _say("")
-        doing = Upgrade(place, folder, _say, options.accept_differences)
+        show("")
+        doing = Upgrade(place, folder, show, options.accept_differences)
         report, file = doing.carry_out()
-        _say("\n".join(report_lines(report, file)))
+        show("\n".join(report_lines(report, file)))
     return 0
 
 
@@ -157,18 +174,10 @@ def _embedded(options: argparse.Namespace, folder: Path) -> Iterator[Place]:
         raise UpgradeError(str(error)) from None
 
 
-def _writes(options: argparse.Namespace) -> bool:
-    """Else it is a dry run, which changes nothing and may look at what is in use."""
-    return options.apply or options.undo
-
-
-def _say(line: str) -> None:
-    print(line, flush=True)
-
-
 def _quiet(line: str) -> None:
     """Of PostgreSQL and S3, which are started for a while, nothing is said."""
 
 
-def _interrupt(*_: object) -> NoReturn:
-    raise KeyboardInterrupt
+def _writes(options: argparse.Namespace) -> bool:
+    """Else it is a dry run, which changes nothing and may look at what is in use."""
+    return bool(options.apply or options.undo)
