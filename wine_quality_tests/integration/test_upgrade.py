@@ -216,8 +216,10 @@ def test_step_by_step_by_way_of_2_1_1(store: Path):
     newest = query(store / "mlflow-3" / "mlflow.db", "SELECT version_num FROM alembic_version")
     (store / "mlflow-2.1.1").rename(store / "away-too")
     old = store / "mlflow-1.26" / "mlflow.db"
+    ((revision,),) = query(old, "SELECT version_num FROM alembic_version")
     query(old, f"UPDATE alembic_version SET version_num = '{newest[0][0]}'")
     assert "which MLflow 2.1.1 does not know: it is newer" in upgrade("1.26", "2.1.1", code=1)
+    query(old, f"UPDATE alembic_version SET version_num = '{revision}'")
 
 
 def resize(disk: Path, size: int) -> None:
