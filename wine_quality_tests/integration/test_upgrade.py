@@ -315,3 +315,8 @@ def test_the_databases_of_the_stack(stack_home: Path, config: Path):
             found = take_census(connection)
     assert found.aliases == ((NAME, "champion", "1"),)
     assert found.runs == {"FINISHED": 1} and found.versions == {"Production": 1}
+    assert "is kept in the database mlflow_3_undone_2" in upgrade(*STACK, "--undo")
+    assert "nothing to undo" in upgrade(*STACK, "--undo", code=1)
+    with data_services.stopped(print) as services:
+        place = StackDatabases(OLD, NEW, stack_home / "work", services, is_up=False)
+        assert place.target_database() is None and place.fingerprint() == before
