@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from urllib.parse import unquote
 
-from wine_quality.paths import deployments, home
+from wine_quality.paths import deployments, home, predictions
 from wine_quality.policy.settings import (
     ENDPOINTS,
     IMAGES,
@@ -143,9 +143,9 @@ def _is_below(roots: list[str], path: str) -> bool:
 
 
 def _own_places() -> list[str]:
-    """Those of values, history and deployments."""
+    """Those of values, history, deployments and batch predictions."""
     history, assets = (
         os.environ.get(f"WINE_QUALITY_{name.upper()}") or str(Path(home()) / name)
         for name in ("history", "assets")
     )
-    return [history, assets, deployments()]
+    return [history, assets, deployments(), str(predictions())]

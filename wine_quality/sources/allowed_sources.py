@@ -214,11 +214,12 @@ def _roots() -> list[str]:
 
 
 def _own_sources(scheme: str) -> list[str]:
-    """The watched place and the history: whoever set them wants their files to be read."""
-    from wine_quality.paths import home
+    """The watched place, the history and the predictions that runs wrote: whoever set them wants
+    their files to be read."""
+    from wine_quality.paths import home, predictions
 
     history = os.environ.get("WINE_QUALITY_HISTORY") or str(home() / "history")
-    sources = [os.environ.get(_WATCHED, ""), history]
+    sources = [os.environ.get(_WATCHED, ""), history, str(predictions())]
     return [source for source in sources if source and scheme_of(source) == scheme]
 
 
