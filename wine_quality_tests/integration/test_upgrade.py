@@ -9,7 +9,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -18,19 +17,22 @@ import pytest
 
 import wine_quality.paths
 from wine_quality.__main__ import main
-from wine_quality.environments.mlflow_versions import MLFLOW_VERSIONS
 from wine_quality.paths import PROJECT_ROOT
 from wine_quality.upgrades import embedded
-from wine_quality.upgrades.census import take_census
-from wine_quality.upgrades.stack_databases import StackDatabases
-from wine_quality.upkeep import data_services
-from wine_quality_tests.support.servers import await_condition, dying_with_us, processes_of
+from wine_quality_tests.support.upgrades import (
+    MIDDLE,
+    NAME,
+    OLD,
+    config_in,
+    kill_at,
+    query,
+    train,
+    upgrade,
+)
 from wine_quality_tests.support.warm_commands import run_command
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
-OLD, MIDDLE, NEW = (MLFLOW_VERSIONS[key] for key in ("1.26", "2.1.1", "3"))
-NAME = 'O\'Brien "100%" 🍷'
 THEIRS = "team/wine"  # MLflow 3 refuses such a name
 # In the environment of MLflow 1.26: what others made, what was deleted, and a run under way.
 OTHERS = """
@@ -55,7 +57,6 @@ client.delete_model_version(sys.argv[2], "3")
 client.delete_experiment(client.create_experiment("deleted"))
 print(run.info.run_id)
 """
-STACK = ("1.26", "3", "--store", "stack")
 # The steps during which it is killed, as it says them.
 STEPS = (
     *("copying the database", "asking MLflow 1.26", "upgrading the copy", "copying the files"),
@@ -65,42 +66,7 @@ STEPS = (
 
 @pytest.fixture(scope="module")
 def config(tmp_path_factory) -> Path:
-    file = tmp_path_factory.mktemp("config") / "config.yaml"
-    fields = {"registered_model_name": NAME, "experiment_name": NAME}
-    named = json.dumps(fields, ensure_ascii=False)
-    file.write_text(f"resources: {{mlflow: {{config: {named}}}}}\n")
-    return file
-
-
-def train(config: Path, key: str, alpha: str) -> str:
-    done = run_command("run", "--mlflow", key, "--alpha", alpha, "--config", str(config))
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
-def upgrade(*arguments: str, code: int = 0) -> str:
-    done = run_command("upgrade", *arguments)
-    assert done.returncode == code, done.stdout + done.stderr
-    return done.stdout + done.stderr
-
-
-def query(database: Path, sql: str) -> list[tuple]:
-    with closing(sqlite3.connect(database)) as connection, connection:
-        return connection.execute(sql).fetchall()
-
-
-def kill_at(step: str, *options: str) -> None:
-    """SIGKILL as soon as the upgrade says that it begins a step."""
-    command = [sys.executable, "-m", "wine_quality", "upgrade", "1.26", "3", "--apply"]
-    process = subprocess.Popen(
-        dying_with_us(*command, *options), stdout=subprocess.PIPE, text=True, cwd=PROJECT_ROOT
-    )
-    assert process.stdout is not None
-    with process.stdout:
-        said = next((line for line in process.stdout if line.startswith(step)), None)
-        process.send_signal(signal.SIGKILL)
-    assert process.wait(60) == -signal.SIGKILL
-    assert said is not None, step
+    return config_in(tmp_path_factory.mktemp("config"))
 
 
 # SIGKILL between the last rename and its note.
@@ -265,58 +231,3 @@ def test_a_disk_that_is_full_and_has_room_again(store: Path, disk: Path, monkeyp
     assert code == 0 and "going on with an upgrade that was interrupted" in said
     assert f"{NAME}: champion 2, challenger None" in said
     assert database.read_bytes() == before
-
-
-def others(folder: Path) -> list[str]:
-    """What runs with this home, but for the process that the tests' commands are forked from."""
-    return [command for command in processes_of(folder) if "warm_commands" not in command]
-
-
-@pytest.fixture
-def stack_home(monkeypatch) -> Iterator[Path]:
-    """Not under pytest's folder, which is closed to the user that PostgreSQL runs as."""
-    for name in [name for name in os.environ if name.startswith(("AWS_", "MLFLOW_", "DAGSTER_"))]:
-        monkeypatch.delenv(name)
-    folder = Path(tempfile.mkdtemp(prefix="wine-quality-upgrade-"))
-    folder.chmod(0o755)
-    monkeypatch.setenv("WINE_QUALITY_HOME", str(folder))
-    yield folder
-    await_condition(lambda: not others(folder), "the stack's processes to end")
-    shutil.rmtree(folder)
-
-
-@pytest.mark.skipif(
-    os.environ.get("WINE_QUALITY_UPGRADE_TEST") != "all" or not OLD.python.exists(),
-    reason="it takes a minute of CPU: WINE_QUALITY_UPGRADE_TEST=all, and Python 3.11",
-)
-def test_the_databases_of_the_stack(stack_home: Path, config: Path):
-    """PostgreSQL, S3 and MLflow servers as the stack has them; Dagster's part is not needed."""
-    with data_services.stopped(print) as services:
-        place = StackDatabases(OLD, NEW, stack_home / "work", services, is_up=False)
-        with place.source_uri() as uri:
-            arguments = ["--mlflow", "1.26", "--tracking-uri", uri, "--config", str(config)]
-            done = run_command("run", *arguments)
-            assert done.returncode == 0, done.stdout + done.stderr
-        before = place.fingerprint()
-        assert "the stack is up; stop it" in upgrade(*STACK, "--apply", code=1)
-    assert "there is no embedded store of MLflow 1.26" in upgrade("1.26", "3", code=1)
-    kill_at("upgrading the copy", "--store", "stack")
-    said = upgrade(*STACK, "--apply")
-    assert "going on with an upgrade that was interrupted" in said
-    assert f"{NAME}: champion 1, challenger None" in said
-    assert "1 of 1 predict the same as before" in said
-    assert "is not empty" in upgrade(*STACK, code=1)
-    with data_services.stopped(print) as services:
-        place = StackDatabases(OLD, NEW, stack_home / "work", services, is_up=False)
-        assert place.fingerprint() == before and not place.is_staged()
-        database = place.target_database()
-        assert database is not None
-        with database as connection:
-            found = take_census(connection)
-    assert found.aliases == ((NAME, "champion", "1"),)
-    assert found.runs == {"FINISHED": 1} and found.versions == {"Production": 1}
-    assert "is kept in the database mlflow_3_undone_2" in upgrade(*STACK, "--undo")
-    assert "nothing to undo" in upgrade(*STACK, "--undo", code=1)
-    with data_services.stopped(print) as services:
-        place = StackDatabases(OLD, NEW, stack_home / "work", services, is_up=False)
-        assert place.target_database() is None and place.fingerprint() == before
