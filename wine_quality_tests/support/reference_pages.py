@@ -121,7 +121,19 @@ SERVING: Rows = [
 ]
 PLATFORM: Rows = [
     ("ENV_FILE", "`.env`, else `.env.example`", "settings of `make stack`"),
+    (
+        "KEEP_PREDICTIONS_DAYS",
+        "all",
+        "days after which `make metrics DO=policies` has them deleted",
+    ),
+    ("KEEP_METRICS_DAYS", "all", "the same, for metrics of registered versions"),
+    ("COMPRESS_DAYS", "never", "days after which TimescaleDB compresses both"),
     ("POSTGRES_BIN", "searched for", "folder of PostgreSQL's programs for `make stack`"),
+    (
+        "STORE",
+        "`minio` on `PATH`, else `nanio`",
+        "`nanio`, `minio` or `seaweedfs`: S3 of `make stack`",
+    ),
 ]
 # Set by the project for its own processes, or for its tests: nobody else sets them.
 INTERNAL = {"MLFLOW_UIS", "PARENT_PID", "RUN_VARIABLES", "TERMINAL_FD", "WARM_FOLDER"}
