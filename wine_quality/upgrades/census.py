@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from wine_quality.upkeep.mlflow_tables import columns, rows, tables
@@ -126,6 +126,18 @@ def sum_tables(
         table: _sum(connection, table, sorted(names), change)
         for table, names in sorted(wanted.items())
     }
+
+
+def content_of(connection: Any) -> dict[str, Any]:
+    """Columns, number of rows and their hash of each table, as JSON."""
+    there = {table: sorted(names) for table, names in columns_of(connection).items()}
+    sums = sum_tables(connection, there, as_it_is)
+    return {table: {"columns": there[table], **asdict(total)} for table, total in sums.items()}
+
+
+def as_it_is(table: str, column: str, value: Any) -> Any:
+    """The change of a cell that stays."""
+    return value
 
 
 def columns_of(connection: Any) -> dict[str, set[str]]:
