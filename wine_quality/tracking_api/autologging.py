@@ -56,4 +56,4 @@ def _restore_scorers() -> None:
     metrics = importlib.import_module("sklearn.metrics")
     if not hasattr(metrics, "SCORERS"):
         names = metrics.get_scorer_names()
-        metrics.SCORERS = {name: metrics.get_scorer(name) for name in names}
+        metrics.SCORERS = {name: metrics.get_scorer(name) for name in names}  # type: ignore[attr-defined]

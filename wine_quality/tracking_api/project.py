@@ -13,10 +13,10 @@ from wine_quality.execution.executor import mlflow_environment_executor
 from wine_quality.execution.run_closer import mlflow_run_closer
 from wine_quality.policy.names import check_experiment_name, check_model_name
 from wine_quality.tracking.client import TrackingSettings
+from wine_quality.tracking.registry.contest import Metric
 from wine_quality.tracking.resource import MlflowTracker, ModelFormat
 from wine_quality.tracking.step_tags import continues_mlflow_run_of, opens_mlflow_run
 from wine_quality.tracking_api.autologging import Autolog
-from wine_quality.tracking_api.metric import Metric
 from wine_quality.tracking_api.steps import RESOURCE, tracked_step
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -44,7 +44,7 @@ class MlflowTracking:
     def __init__(
         self,
         experiment: str,
-        registered_model: str,
+        registered_model: str | None,
         versions: Sequence[str] = tuple(MLFLOW_VERSIONS)[::-1],
         metric: Metric | None = None,
         model_format: str = "skops",
@@ -56,7 +56,8 @@ class MlflowTracking:
 
         Args:
             experiment: MLflow experiment that the runs go to.
-            registered_model: That gets the versions.
+            registered_model: That gets the versions. None: several models are trained, and
+                ``run.register(model, name=…)`` says which one a version is of.
             versions: MLflow versions that run config may pick; the first one is the default.
             metric: Which decides between versions.
             model_format: How MLflow 3 writes models: ``skops``, or ``pickle``, which runs code
@@ -77,9 +78,12 @@ class MlflowTracking:
             [get_version(key).key for key in versions],
             tuple(trusted_types),
             tuple(extra_requirements),
+            registered_model is None,
         )(
             experiment_name=check_experiment_name(experiment, "experiment"),
-            registered_model_name=check_model_name(registered_model, "registered_model"),
+            registered_model_name=""
+            if registered_model is None
+            else check_model_name(registered_model, "registered_model"),
             model_format=ModelFormat(model_format),
         )
 
@@ -123,7 +127,7 @@ class MlflowTracking:
 
 
 def _resource_class(
-    versions: Sequence[str], trusted: tuple[str, ...], extra: tuple[str, ...]
+    versions: Sequence[str], trusted: tuple[str, ...], extra: tuple[str, ...], has_several: bool
 ) -> type[MlflowTracker]:
     """Dagster makes a run's resource anew from its class and config: what no config says is the
     class's own."""
@@ -144,6 +148,10 @@ def _resource_class(
         )
         project_types: ClassVar[tuple[str, ...]] = trusted
         project_requirements: ClassVar[tuple[str, ...]] = extra
+
+        def _check_model_name(self, field: str) -> None:
+            if self.registered_model_name or not has_several:
+                super()._check_model_name(field)
 
         def _settings(self, version: MlflowVersion) -> TrackingSettings:
             settings = super()._settings(version)
