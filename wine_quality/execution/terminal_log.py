@@ -56,7 +56,7 @@ class TerminalLog:
 
 def terminal() -> TextIO:
     """Standard error of the command, in its child process too."""
-    given = os.environ.get(TERMINAL_FD)
+    given = TERMINAL_FD.read()
     if given is None:
         return sys.stderr
     encoding, errors = sys.stderr.encoding, sys.stderr.errors
