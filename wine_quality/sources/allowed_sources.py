@@ -30,7 +30,13 @@ EVERYTHING_READ = {
     ROOTS: "/",
 }
 """The variables' values that allow all there is."""
-_DEFAULTS: dict[str, str] = {SCHEMES: "https,s3,file", HOSTS: ANY, NETWORKS: "", BUCKETS: ANY, ROOTS: ""}
+_DEFAULTS: dict[str, str] = {
+    SCHEMES: "https,s3,file",
+    HOSTS: ANY,
+    NETWORKS: "",
+    BUCKETS: ANY,
+    ROOTS: "",
+}
 
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 # Not for hosts of the internet, though some releases of Python call them global: IANA's registries

@@ -14,7 +14,7 @@ from pydantic import BaseModel, SecretStr
 
 from wine_quality.environments.mlflow_versions import MLFLOW_VERSIONS
 from wine_quality.paths import PROJECT_ROOT
-from wine_quality.settings import allowed, places, platform, runs, serving
+from wine_quality.settings import allowed, internal, places, platform, runs, serving
 from wine_quality.settings.setting import Setting
 from wine_quality_tests.support import reference_commands, reference_run_config
 from wine_quality_tests.support.reference_tables import table
@@ -23,6 +23,12 @@ PAGE = PROJECT_ROOT / "docs" / "reference" / "environment-variables.md"
 _NAME = re.compile(r"WINE_QUALITY_[A-Z0-9_]*[A-Z0-9](?![A-Z0-9_{*…]|_)")
 
 Rows = list[tuple[str, str, str]]
+# Nobody but the project itself sets them.
+INTERNAL = {
+    setting.removeprefix("WINE_QUALITY_")
+    for setting in vars(internal).values()
+    if isinstance(setting, Setting)
+}
 
 
 def rows_of(subject: ModuleType) -> Rows:
