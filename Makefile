@@ -24,27 +24,29 @@ JAVA = $(shell command -v java)
 
 # Which targets take which variable. Any other on make's command line would be dropped in silence:
 # `make up ARGS="--port 5005"` once started the UI on another port than the one asked for.
-ARGS_FOR = run sweep promote rollback deploy serve image trust metrics compare forget retention gc up stack \
+ARGS_FOR = run sweep promote rollback predict deploy serve image trust metrics compare forget retention gc up stack \
   backup restore upgrade test quick chaos attack containers bench bench-scale fuzz \
   example
-MLFLOW_FOR = env run sweep promote rollback deploy serve image trust metrics retention up spark \
+MLFLOW_FOR = env run sweep promote rollback predict deploy serve image trust metrics retention up spark \
   example
-VERSION_FOR = promote rollback serve deploy image trust add-mlflow
+VERSION_FOR = promote rollback predict serve deploy image trust add-mlflow
 VERSIONS_FOR = stack
 PORT_FOR = up serve
 MLFLOW_PORT_FOR = up
 DO_FOR = metrics
-FILE_FOR = forget
+FILE_FOR = forget predict
 FROM_FOR = restore upgrade
 ON_FOR = retention gc backup restore
 TO_FOR = backup upgrade
 T_FOR = test
 RUNS_FOR = compare
-OUT_FOR = compare
+OUT_FOR = compare predict
 CELLS_FOR = faults
 MINUTES_FOR = chaos
 JOBS_FOR = test quick
 EXAMPLE_FOR = example
+JOB_FOR = example
+PARTITION_FOR = example
 GIVEN = $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
 NOT_TAKEN = $(filter-out $(value $(1)_FOR),$(or $(MAKECMDGOALS),help))
 HINT = $(if $(filter $(1),$(ARGS_FOR)),Options of its command go into ARGS="--…",`make` lists the targets)
@@ -55,7 +57,7 @@ $(foreach name,$(filter-out PYTHON JAVA WINE_QUALITY_%,$(GIVEN)),$(foreach targe
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help env envs devenvs run sweep promote rollback deploy serve image trust metrics compare forget retention gc backup restore upgrade up spark stack stack-down stack-env versions add-mlflow test quick lint audit sbom bench bench-scale fuzz reference docs docs-serve file-matrix attack containers faults kills orders chaos screenshots browser clean
+.PHONY: help env envs devenvs run sweep promote rollback predict deploy serve image trust metrics compare forget retention gc backup restore upgrade up spark stack stack-down stack-env versions add-mlflow test quick lint audit sbom bench bench-scale fuzz reference docs docs-serve file-matrix attack containers faults kills orders chaos screenshots browser clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -90,6 +92,9 @@ image: env ## an image that serves VERSION=champion or a number (ARGS=--no-build
 trust: env ## sign versions from before versions were signed: VERSION=champion, a number or all (ARGS=--yes)
 	@$(BIN)/python -m wine_quality trust $(PICKED) --version $(or $(VERSION),champion) $(ARGS)
 
+predict: env ## score FILE (or folder/, s3://…) with the champion (or VERSION=…) into OUT=file.parquet
+	@$(BIN)/python -m wine_quality predict $(PICKED) $(if $(FILE),"$(FILE)") $(if $(OUT),--out "$(OUT)") $(if $(VERSION),--version $(VERSION)) $(ARGS)
+
 metrics: env ## the metrics history: DO=status, upgrade or backfill (MLFLOW=… names the registry)
 	@$(BIN)/python -m wine_quality metrics $(or $(DO),status) $(PICKED) $(ARGS)
 
@@ -107,10 +112,12 @@ gc: env ## show, or remove, files of deleted runs and files without a run (ARGS=
 
 EXAMPLE ?= churn
 EXAMPLE_HOME = $(or $(WINE_QUALITY_HOME),$(CURDIR)/.wine_quality/examples/$(EXAMPLE))
+JOB ?= $(EXAMPLE)
+PARTITION ?= $(if $(filter segments,$(EXAMPLE)),Bern)
 .PHONY: example
-example: env ## run the job of EXAMPLE=churn in examples/ with MLFLOW=… (ARGS="-c FILE" adds run config)
+example: env ## run the JOB of EXAMPLE=churn in examples/ with MLFLOW=… (PARTITION=…; ARGS="-c FILE" adds run config)
 	@mkdir -p "$(EXAMPLE_HOME)/dagster"
-	@WINE_QUALITY_HOME="$(EXAMPLE_HOME)" DAGSTER_HOME="$(EXAMPLE_HOME)/dagster" $(BIN)/dagster job execute -f examples/$(EXAMPLE)/definitions.py -j $(EXAMPLE) -c examples/$(EXAMPLE)/mlflow-$(BUILT).yaml $(ARGS)
+	@WINE_QUALITY_HOME="$(EXAMPLE_HOME)" DAGSTER_HOME="$(EXAMPLE_HOME)/dagster" $(BIN)/dagster job execute -f examples/$(EXAMPLE)/definitions.py -d examples/$(EXAMPLE) -j $(JOB) -c examples/$(EXAMPLE)/mlflow-$(BUILT).yaml $(if $(PARTITION),--tags '{"dagster/partition": "$(PARTITION)"}') $(ARGS)
 
 up: env ## start the Dagster UI (PORT) and the MLflow UIs (MLFLOW_PORT and after it); Ctrl-C stops all
 	@$(BIN)/python -m wine_quality up $(PICKED) $(if $(PORT),--port $(PORT)) $(if $(MLFLOW_PORT),--mlflow-port $(MLFLOW_PORT)) $(ARGS)
@@ -196,6 +203,7 @@ bench: devenvs ## against plain scripts, listings and `mlflow models serve`; the
 	@$(BIN)/python -m benchmarks.sweep
 	@$(BIN)/python -m benchmarks.tick
 	@$(BIN)/python -m benchmarks.serving
+	@$(BIN)/python -m benchmarks.batch_scoring
 	@$(BIN)/python -m benchmarks.stack
 	@$(BIN)/python -m benchmarks.load
 	@$(BIN)/python -m benchmarks.retention

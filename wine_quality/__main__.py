@@ -20,6 +20,7 @@ COMMANDS = {
     "promote": "make the challenger, or a version, the champion",
     "rollback": "withdraw the champion for the one before",
     "deploy": "write model repository and manifests of a version; apply them to a target",
+    "predict": "score files of any size with the champion, or a version",
     "retention": "show, or remove, old runs and versions that were never promoted",
     "gc": "show, or remove, files of deleted runs and without a run",
     "metrics": "show, upgrade or fill the metrics history in $WINE_QUALITY_METRICS_URL",

@@ -116,6 +116,11 @@ def deployments(configured: str = "") -> str:
     return f"{parent}/deployments" if slash and parent else str(home() / "deployments")
 
 
+def predictions() -> Path:
+    """Where batch predictions go that nobody named another place for."""
+    return home() / "predictions"
+
+
 def dagster_home() -> Path:
     """The Dagster instance folder, its ``dagster.yaml`` linked to the project's."""
     folder = home() / "dagster"

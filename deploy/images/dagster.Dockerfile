@@ -6,7 +6,7 @@ ARG PYTHON=docker.io/library/python:3.11.15-slim-bookworm
 FROM ${PYTHON} AS build
 WORKDIR /opt/wine_quality
 # Only what the environments are built from: a change of other code leaves this layer be.
-COPY deploy/requirements/ deploy/requirements/
+COPY deploy/requirements/mlflow-*.txt deploy/requirements/uv.txt deploy/requirements/
 COPY wine_quality/__init__.py wine_quality/
 COPY wine_quality/escaping.py wine_quality/
 COPY wine_quality/paths.py wine_quality/
@@ -14,12 +14,16 @@ COPY wine_quality/terminal.py wine_quality/
 COPY wine_quality/usable_paths.py wine_quality/
 COPY wine_quality/environments/ wine_quality/environments/
 COPY wine_quality/settings/ wine_quality/settings/
-ENV UV_LINK_MODE=copy \
-    UV_NO_CACHE=1 \
+ENV UV_LINK_MODE=hardlink \
+    UV_CACHE_DIR=/tmp/uv-cache \
     PIP_NO_CACHE_DIR=1
-# The project's own builder: locked, with hashes. uv itself is not needed any more then.
+# The project's own builder: locked, with hashes. Neither uv nor its cache is needed any more then. What
+# the environments have in common is in the layer once.
 RUN python -m wine_quality.environments build all \
- && rm -rf .venvs/uv
+ && python -m wine_quality.environments share \
+ && rm -rf .venvs/uv /tmp/uv-cache
+# pandas' own tests are not needed.
+RUN rm -rf .venvs/*/lib/python3*/site-packages/pandas/tests
 
 FROM ${PYTHON}
 # The places of the volumes belong to the user; code and environments do not.

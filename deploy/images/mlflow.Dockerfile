@@ -10,11 +10,14 @@ RUN python -m pip install --no-cache-dir --require-hashes --only-binary :all: --
     --requirement /build/uv.txt
 # 3, 2.1.1 or 1.26: the lock files of deploy/requirements.
 ARG MLFLOW_VERSION=3
-COPY deploy/requirements/mlflow-${MLFLOW_VERSION}.txt /build/requirements.txt
-# Wheels only: what builds a source package would come without hashes.
+COPY deploy/requirements/server-${MLFLOW_VERSION}.txt /build/requirements.txt
+# Wheels only: what builds a source package would come without hashes. Compiled here: where the server
+# runs, nothing is written, so that each start would compile all of it. pandas' own tests are not needed.
 RUN python -m venv --without-pip /opt/mlflow \
  && /build/uv/bin/uv pip sync --no-cache --require-hashes --only-binary :all: \
-    --python /opt/mlflow/bin/python /build/requirements.txt
+    --python /opt/mlflow/bin/python /build/requirements.txt \
+ && rm -rf /opt/mlflow/lib/python3*/site-packages/pandas/tests \
+ && python -m compileall -q -j 0 /opt/mlflow/lib
 
 FROM ${PYTHON}
 RUN useradd --uid 10001 --user-group --no-create-home --home-dir /tmp --shell /usr/sbin/nologin wine

@@ -31,3 +31,11 @@ def deployment_job() -> JobDefinition:
 
 def retention_job() -> JobDefinition:
     return defs.resolve_job_def("wine_quality_retention")
+
+
+def predictions_job() -> JobDefinition:
+    return defs.resolve_job_def("wine_quality_predictions")
+
+
+def live_error_job() -> JobDefinition:
+    return defs.resolve_job_def("wine_quality_live_error")

@@ -66,17 +66,23 @@ TARGET = "quality"
 FEATURES: tuple[str, ...] = tuple(name for name in COLUMNS if name != TARGET)
 
 
-def check_contract(frame: pd.DataFrame) -> list[Violation]:
-    """Every violation at once, columns first; an empty list when the frame keeps the contract."""
-    violations = check_column_names([str(name) for name in frame.columns])
-    present = [name for name in COLUMNS if name in frame.columns]
-    return violations + [v for name in present for v in _value_violations(frame, name)]
+def check_contract(
+    frame: pd.DataFrame, columns: Mapping[str, ColumnContract] = COLUMNS
+) -> list[Violation]:
+    """Every violation at once, columns first; an empty list when the frame keeps the contract.
+
+    Args:
+        columns: By name; those of the wines, or of any other table of numbers.
+    """
+    violations = check_column_names([str(name) for name in frame.columns], list(columns))
+    present = [name for name in columns if name in frame.columns]
+    return violations + [v for name in present for v in check_numbers(frame[name], columns[name])]
 
 
-def check_column_names(names: list[str]) -> list[Violation]:
+def check_column_names(names: list[str], wanted: Sequence[str] = tuple(COLUMNS)) -> list[Violation]:
     """The columns that are missing, with what they may be called, and those nobody knows."""
-    missing = [name for name in COLUMNS if name not in names]
-    extra = [name for name in names if name not in COLUMNS]
+    missing = [name for name in wanted if name not in names]
+    extra = [name for name in names if name not in wanted]
     found = []
     for name in missing:
         near = difflib.get_close_matches(plain_name(name), map(plain_name, extra), n=1, cutoff=0.7)
@@ -94,23 +100,23 @@ def plain_name(name: str) -> str:
     return re.sub(r"[\W_]+", " ", name.lower()).strip()
 
 
-def wine_schema(name: str):
+def column_schema(contract: ColumnContract):
     """The pandera checks of one column, as a series schema over floats."""
     pa = _pandera()
 
-    contract = COLUMNS[name]
     span = f"lies outside {contract.minimum:g} to {contract.maximum:g} {contract.unit}"
     checks = [pa.Check.in_range(contract.minimum, contract.maximum, error=span)]
     if contract.dtype == "int":
         checks.append(pa.Check(lambda s: s % 1 == 0, error="is not a whole number"))
-    return pa.SeriesSchema(float, checks=checks, nullable=False, name=name)
+    return pa.SeriesSchema(float, checks=checks, nullable=False, name=contract.name)
 
 
-def _value_violations(frame: pd.DataFrame, name: str) -> list[Violation]:
+def check_numbers(column: pd.Series, contract: ColumnContract) -> list[Violation]:
+    """Every violation in one column of numbers."""
     import numpy as np
     import pandas as pd
 
-    column = frame[name]
+    name = contract.name
     if column.dtype == bool:
         column = column.astype(str)  # "True" is no 1
     try:
@@ -121,7 +127,7 @@ def _value_violations(frame: pd.DataFrame, name: str) -> list[Violation]:
         numbers = pd.to_numeric(column, errors="coerce").astype(float)
     empty = column.isna()
     text = numbers.isna() & ~empty
-    infinite = pd.Series(np.isinf(numbers.to_numpy()), index=frame.index)
+    infinite = pd.Series(np.isinf(numbers.to_numpy()), index=column.index)
     found = [
         _violation(name, problem, mask)
         for problem, mask in (
@@ -131,7 +137,7 @@ def _value_violations(frame: pd.DataFrame, name: str) -> list[Violation]:
         )
         if mask.any()
     ]
-    return found + _range_violations(name, numbers[~(numbers.isna() | infinite)])
+    return found + _range_violations(contract, numbers[~(numbers.isna() | infinite)])
 
 
 def _is_huge(value: object) -> bool:
@@ -139,15 +145,15 @@ def _is_huge(value: object) -> bool:
     return len(digits) > sys.float_info.max_10_exp and digits.isdigit()
 
 
-def _range_violations(name: str, numbers: pd.Series) -> list[Violation]:
+def _range_violations(contract: ColumnContract, numbers: pd.Series) -> list[Violation]:
     import pandera.errors
 
     try:
-        wine_schema(name).validate(numbers, lazy=True)
+        column_schema(contract).validate(numbers, lazy=True)
     except pandera.errors.SchemaErrors as errors:
         cases = errors.failure_cases
         return [
-            _at_rows(name, str(problem), [int(i) for i in group["index"]])
+            _at_rows(contract.name, str(problem), [int(i) for i in group["index"]])
             for problem, group in cases.groupby("check", sort=False)
         ]
     return []

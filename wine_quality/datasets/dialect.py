@@ -6,6 +6,7 @@ import codecs
 import csv
 import re
 import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from wine_quality.datasets.contract import COLUMNS, plain_name
@@ -24,9 +25,6 @@ _HEADER_WITHIN = 20
 _SAMPLED_LINES = 50
 _LINE_END = re.compile(r"\r\n|\r|\n")
 _SEP_LINE = re.compile(r"\ufeff?\s*\"?sep=(.)\"?[;,\s]*", re.IGNORECASE)
-_KNOWN = frozenset(map(plain_name, COLUMNS))
-# So many of the contract's names in a line make it the header, wherever it stands.
-_ENOUGH = len(_KNOWN) // 2
 
 
 class DataFormatError(ShownError):
@@ -56,12 +54,13 @@ class Dialect:
     line_end: str | None = "\n"
 
 
-def detect_dialect(head: bytes, name: str) -> Dialect:
+def detect_dialect(head: bytes, name: str, columns: Iterable[str] = COLUMNS) -> Dialect:
     """The dialect of a file.
 
     Args:
         head: Its first ``HEAD_BYTES`` bytes, or all of them.
         name: For errors.
+        columns: Names that make a line the header, wherever it stands, by half of them.
 
     Raises:
         DataFormatError: empty, no text, no table, or not to be read in one way only.
@@ -80,8 +79,9 @@ def detect_dialect(head: bytes, name: str) -> Dialect:
     lines = _LINE_END.split(text)
     if not whole and len(lines) > 1:
         lines.pop()  # it may be cut
-    number, separator = _header_of(lines, name)
-    names = _names_of(lines[number], separator, name)
+    known = frozenset(map(plain_name, columns))
+    number, separator = _header_of(lines, name, known)
+    names = _names_of(lines[number], separator, name, known)
     decimal = _decimal_of(lines[number + 1 :][:_SAMPLED_LINES], separator)
     ends = set(_LINE_END.findall(text.removesuffix("\r")))
     line_end = "\n" if not ends else ends.pop() if len(ends) == 1 else None
@@ -139,7 +139,7 @@ def binary(name: str, line: int) -> DataFormatError:
     return DataFormatError(f"{name} is binary, not text (line {line}).")
 
 
-def _header_of(lines: list[str], name: str) -> tuple[int, str]:
+def _header_of(lines: list[str], name: str, known: frozenset[str]) -> tuple[int, str]:
     """The header's place among the lines, and its separator."""
     filled = [number for number, line in enumerate(lines) if line.strip(" \t\ufeff;,|")]
     if not filled:
@@ -152,18 +152,18 @@ def _header_of(lines: list[str], name: str) -> tuple[int, str]:
             raise DataFormatError(f"{name} has no line after {lines[0][:_SHOWN]!r}.")
     choices = (given,) if given else SEPARATORS
     for place, number in enumerate(filled[:_HEADER_WITHIN]):
-        separator = max(choices, key=lambda one: _known_names(lines[number], one))
-        if _known_names(lines[number], separator) >= _ENOUGH:
+        separator = max(choices, key=lambda one: _known_names(lines[number], one, known))
+        if _known_names(lines[number], separator, known) >= max(1, len(known) // 2):
             _check_above([lines[above] for above in filled[:place]], number + 1, name)
             return number, separator
     first = lines[filled[0]]
     return filled[0], given or _separator_by_count(first)
 
 
-def _known_names(line: str, separator: str) -> int:
+def _known_names(line: str, separator: str, known: frozenset[str]) -> int:
     if len(line) > MAX_HEADER:
         return 0
-    return sum(plain_name(field) in _KNOWN for field in split_line(line, separator))
+    return sum(plain_name(field) in known for field in split_line(line, separator))
 
 
 def _separator_by_count(header: str) -> str:
@@ -180,7 +180,7 @@ def _check_above(above: list[str], header_line: int, name: str) -> None:
         )
 
 
-def _names_of(header: str, separator: str, name: str) -> tuple[str, ...]:
+def _names_of(header: str, separator: str, name: str, known: frozenset[str]) -> tuple[str, ...]:
     if header.count(separator) >= MAX_COLUMNS:
         raise DataFormatError(f"{name} has more than {MAX_COLUMNS} columns.")
     if len(header) > MAX_HEADER:
@@ -192,12 +192,12 @@ def _names_of(header: str, separator: str, name: str) -> tuple[str, ...]:
     while len(names) > 1 and not names[-1]:
         names.pop()
     if len(names) == 1:
-        _refuse_one_column(names[0], name)
+        _refuse_one_column(names[0], name, known)
     if all(_is_number(one) for one in names):
         raise DataFormatError(
             f"{name} begins with numbers. Begin the file with the names of its columns."
         )
-    if names[0] in ("", "Unnamed: 0") and set(map(plain_name, names)) >= _KNOWN:
+    if names[0] in ("", "Unnamed: 0") and set(map(plain_name, names)) >= known:
         raise DataFormatError(
             f"{name} has a first column without a name, as pandas and R write row numbers. Save "
             "it without them (pandas: index=False; R: row.names=FALSE)."
@@ -209,8 +209,8 @@ def _names_of(header: str, separator: str, name: str) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _refuse_one_column(only: str, name: str) -> None:
-    if max(_known_names(only, one) for one in SEPARATORS) >= _ENOUGH:
+def _refuse_one_column(only: str, name: str, known: frozenset[str]) -> None:
+    if max(_known_names(only, one, known) for one in SEPARATORS) >= max(1, len(known) // 2):
         raise DataFormatError(
             f"{name} has each line in quotes as a whole, so it has one column. Save the table as "
             "CSV again, from the program that it comes from."

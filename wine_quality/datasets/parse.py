@@ -44,7 +44,7 @@ def parse_wine_csv(content: bytes, name: str, max_bytes: int | None = None) -> p
     """
     dialect = detect_dialect(content[:HEAD_BYTES], name)
     if sorted(dialect.names) == sorted(NAMES):
-        unpacked = _unpacked(content, name, max_bytes) if dialect.gzipped else content
+        unpacked = unpack(content, name, max_bytes) if dialect.gzipped else content
         frame = _by_pandas(unpacked, dialect)
         if frame is not None:
             return conform(frame)
@@ -104,8 +104,17 @@ def _by_records(content: bytes, dialect: Dialect, name: str) -> pd.DataFrame:
     return conform(pd.DataFrame(dict(zip(COLUMNS, columns, strict=True))))
 
 
-def _unpacked(content: bytes, name: str, max_bytes: int | None) -> bytes | None:
-    """None where it cannot be unpacked to its end."""
+def unpack(
+    content: bytes,
+    name: str,
+    max_bytes: int | None,
+    setting: str = "raw_wine_csv's max_megabytes",
+) -> bytes | None:
+    """Text that gzip compressed; None where it cannot be unpacked to its end.
+
+    Raises:
+        DataFormatError: it unpacks to more than ``max_bytes``; names the setting.
+    """
     try:
         with gzip.GzipFile(fileobj=io.BytesIO(content)) as file:
             unpacked = file.read(-1 if max_bytes is None else max_bytes + 1)
@@ -113,7 +122,7 @@ def _unpacked(content: bytes, name: str, max_bytes: int | None) -> bytes | None:
         return None
     if max_bytes is not None and len(unpacked) > max_bytes:
         raise DataFormatError(
-            f"{name} unpacks to more than the limit of {max_bytes / 2**20:g} MB (raw_wine_csv's "
-            "max_megabytes). Raise the limit if this is the right file."
+            f"{name} unpacks to more than the limit of {max_bytes / 2**20:g} MB ({setting}). "
+            "Raise the limit if this is the right file."
         )
     return unpacked

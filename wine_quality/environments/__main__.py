@@ -1,7 +1,7 @@
 """``python3 -m wine_quality.environments`` builds environments.
 
-``build VERSION… [--dev|--stack] [--spark] [--with FILE]``, ``list``, ``add VERSION``, or
-``tools NAME``.
+``build VERSION… [--dev|--stack] [--spark] [--with FILE]``, ``list``, ``add VERSION``,
+``tools NAME``, or ``share``.
 """
 
 from __future__ import annotations
@@ -42,11 +42,16 @@ def main() -> int:
     adding.add_argument("version", help="all of it, such as 2.22.5")
     tools = commands.add_parser("tools", help="build the environment of a lock file of tools")
     tools.add_argument("name", choices=["docs", "bench"])
+    commands.add_parser(
+        "share", help="store files once that environments of an image have in common"
+    )
     options = parser.parse_args()
     if options.command == "tools":
         return _build_tools(options.name)
     if options.command == "add":
         return _add(options.version)
+    if options.command == "share":
+        return _share()
     if options.command == "list":
         for version in MLFLOW_VERSIONS.values():
             state = "built" if is_current(version, dev=False) else f"({version.build_command})"
@@ -87,6 +92,14 @@ def _add(key: str) -> int:
     except KeyboardInterrupt:
         print("Interrupted: nothing was added.", file=sys.stderr)
         return 130
+    return 0
+
+
+def _share() -> int:
+    from wine_quality.environments.share_files import share_files
+
+    saved = share_files(version.directory for version in MLFLOW_VERSIONS.values())
+    print(f"{saved / 1e6:.0f} MB are stored once less.")
     return 0
 
 

@@ -1,8 +1,8 @@
 """Another MLflow version as one step: `make add-mlflow VERSION=2.22.5`.
 
-Writes the requirements and lock files of its environment and of the one that serves its models,
-its entry in the table of ``mlflow_versions.py``, and its lines in ``deploy``. Standard library
-only, as all of this package. Nothing is written unless every lock could be made.
+Writes the requirements and lock files of its environment, of the one that serves its models and of
+its server's image, its entry in the table of ``mlflow_versions.py``, and its lines in ``deploy``.
+Standard library only, as all of this package. Nothing is written unless every lock could be made.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def add_version(
         BuildError: a lock file could not be made. Nothing is written.
     """
     _check(key)
-    mlflow, serving = f"mlflow-{key}", f"serving-{key}"
+    mlflow, serving, server = names = (f"mlflow-{key}", f"serving-{key}", f"server-{key}")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for file in locks.glob("*.in"):
@@ -81,8 +81,11 @@ def add_version(
         )
         say("resolving what serves its models")
         compile_lock(folder, serving)
+        (folder / f"{server}.in").write_text(_server_requirements(key))
+        say("resolving its server")
+        compile_lock(folder, server)
         entered = _with_entry(table.read_text(), key)
-        written = [locks / f"{one}{end}" for one in (mlflow, serving) for end in (".in", ".txt")]
+        written = [locks / f"{one}{end}" for one in names for end in (".in", ".txt")]
         for file in written:
             shutil.copy(folder / file.name, file)
     table.write_text(entered)
@@ -112,6 +115,13 @@ def _serving_requirements(key: str, lock: str) -> str:
     return (
         f"# Serves models that MLflow {key}'s environment trained: its versions, by "
         f"mlflow-{key}.txt.\n-r serving.in\n{pins}"
+    )
+
+
+def _server_requirements(key: str) -> str:
+    return (
+        f"# The MLflow {key} server: what of mlflow-{key}.txt it needs, less server-excludes.in.\n"
+        f"-r server.in\n-c mlflow-{key}.txt\nmlflow\n"
     )
 
 
@@ -146,7 +156,10 @@ def compile_with_uv(folder: Path, name: str) -> None:
         BuildError: the requirements do not fit together, or no index answers; with uv's words.
     """
     command = [*find_uv(), "pip", "compile", "--python-version", PYTHON, "--generate-hashes"]
-    command += ["--no-emit-index-url", "--quiet", f"{name}.in", "-o", f"{name}.txt"]
+    command += ["--no-emit-index-url", "--quiet"]
+    if name.startswith("server-"):
+        command += ["--excludes", "server-excludes.in"]
+    command += [f"{name}.in", "-o", f"{name}.txt"]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     if done.returncode != 0:
         raise BuildError(f"{name}.in could not be locked: {done.stderr.strip()}")

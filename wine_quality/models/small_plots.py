@@ -65,6 +65,19 @@ def residuals(actual: np.ndarray, predicted: np.ndarray, bins: int = 24) -> str:
     )
 
 
+def histogram(counts: Sequence[int], low: float, high: float, name: str) -> str:
+    """How often a value lies where between ``low`` and ``high``; ``counts`` are of equal bins."""
+    width, most = (_RIGHT - _LEFT) / len(counts), max(1, *counts)
+    heights = [_scaled(count, 0, most, _BOTTOM, _TOP) for count in counts]
+    path = f"M{_LEFT},{_BOTTOM}" + "".join(f"V{y}h{width:.4g}" for y in heights) + f"V{_BOTTOM}"
+    return _svg(
+        f"<path d='{path}' fill='{_WINE}'/>",
+        _text(_LEFT, 105, f"{low:.3g}"),
+        _text(_RIGHT - 14, 105, f"{high:.3g}"),
+        _text(120, 117, name),
+    )
+
+
 def predicted_against_actual(actual: np.ndarray, predicted: np.ndarray) -> str:
     """For each score the middle 80 % of what is predicted, and its mean; dashed: a perfect model.
 

@@ -25,10 +25,15 @@ _SECRET = (
     "the name of a Secret in the cluster, which only the image gets that the policy has checked; "
     + _KUBERNETES
 )
+_COLUMN = "a column of a file, looked up in its schema and quoted in SQL"
 _EXAMPLE = "text of secret.example.yaml, which nobody applies or connects to"
 _MANIFESTS = "ops.model_deployment.config.manifests"
 
 CHECKED: Mapping[str, Check] = {
+    "ops.batch_predictions.config.output": places.check_output,
+    "ops.batch_predictions.config.version": lambda value, field: (
+        not value or names.check_version_number(value, field)
+    ),
     "ops.model_deployment.config.base_path": places.check_output,
     "ops.model_deployment.config.endpoint": places.check_endpoint,
     "ops.model_deployment.config.local_server": places.check_endpoint,
@@ -60,6 +65,9 @@ CHECKED: Mapping[str, Check] = {
 """Checked before the run begins, by this table."""
 
 CHECKED_WHERE_USED: Mapping[str, str] = {
+    "ops.batch_predictions.config.source": _SOURCE,
+    "ops.batch_predictions_live_error.config.labels": _SOURCE,
+    "ops.batch_predictions_live_error.config.predictions": _SOURCE,
     "ops.raw_wine_csv.config.csv_url": _SOURCE,
     "ops.sweep_data.config.csv_url": _SOURCE,
     "resources.mlflow.config.tracking_uri": "tracking.servers.addresses.allowed_tracking_uri, "
@@ -75,6 +83,8 @@ HARMLESS: Mapping[str, str] = {
     "loggers.console.config.name": "the name of a logger, shown in lines of the log",
     "loggers.progress.config": "the logger takes no config",
     "ops": "Dagster refuses names of ops that are not of the job",
+    "ops.batch_predictions.config.key": _COLUMN,
+    "ops.batch_predictions_live_error.config.label": _COLUMN,
     "ops.evaluation_metrics.config": "the asset takes no config",
     "ops.registered_model.config": "the asset takes no config",
     "ops.model_deployment.config.endpoint_headers": "requests refuses line breaks in headers, and "

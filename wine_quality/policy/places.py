@@ -6,7 +6,7 @@ import os
 import re
 from urllib.parse import unquote
 
-from wine_quality.paths import assets_place, deployments, history_place
+from wine_quality.paths import assets_place, deployments, history_place, predictions
 from wine_quality.policy.settings import (
     ENDPOINTS,
     IMAGES,
@@ -142,5 +142,5 @@ def _is_below(roots: list[str], path: str) -> bool:
 
 
 def _own_places() -> list[str]:
-    """Those of values, history and deployments."""
-    return [history_place(), assets_place(), deployments()]
+    """Those of values, history, deployments and batch predictions."""
+    return [history_place(), assets_place(), deployments(), str(predictions())]

@@ -217,10 +217,11 @@ def _roots() -> list[str]:
 
 
 def _own_sources(scheme: str) -> list[str]:
-    """The watched place and the history: whoever set them wants their files to be read."""
-    from wine_quality.paths import history_place
+    """The watched place, the history and the predictions that runs wrote: whoever set them wants
+    their files to be read."""
+    from wine_quality.paths import history_place, predictions
 
-    sources = [os.environ.get(_WATCHED, ""), history_place()]
+    sources = [os.environ.get(_WATCHED, ""), history_place(), str(predictions())]
     return [source for source in sources if source and scheme_of(source) == scheme]
 
 

@@ -76,7 +76,9 @@ def read_s3(url: str, limits: SourceLimits) -> bytes:
         TransientSourceError: the store does not answer, or answers 429 or 5xx.
     """
     if "/" not in url.removeprefix("s3://").strip("/"):
-        raise SourceError(f"{redact_url(url)} names a bucket; csv_url must name an object in it.")
+        raise SourceError(
+            f"{redact_url(url)} names a bucket; {limits.url_setting} must name an object in it."
+        )
     with _store(url, limits) as store:
         size = store.info(url)["size"]
         if size > limits.max_bytes:

@@ -91,10 +91,12 @@ def _read_path(path: Path, url: str, limits: SourceLimits) -> bytes:
     try:
         if not path.exists():
             raise SourceError(
-                f"{url} does not exist (looked for {path.absolute()}). Check csv_url."
+                f"{url} does not exist (looked for {path.absolute()}). Check {limits.url_setting}."
             )
         if not path.is_file():
-            raise SourceError(f"{url} is not a regular file. csv_url must name a CSV file.")
+            raise SourceError(
+                f"{url} is not a regular file. {limits.url_setting} must name a CSV file."
+            )
         with path.open("rb") as file:
             check_opened(file.fileno(), path, url)
             content = file.read(limits.max_bytes + 1)

@@ -30,8 +30,9 @@ class SourceLimits:
     """Sizes in bytes, times in seconds; ``attempts`` counts the first try too.
 
     ``timeout_seconds`` is for connecting and between bytes, ``total_seconds`` for everything,
-    retries included, and ``retry_seconds`` the first pause, doubled each time. ``total_setting`` is
-    what a person sets to have more of ``total_seconds``.
+    retries included, and ``retry_seconds`` the first pause, doubled each time. Errors name the
+    fields that a person sets: ``total_setting`` of ``total_seconds``, ``size_setting`` of
+    ``max_bytes``, ``url_setting`` of the address.
     """
 
     max_bytes: int = 256 * 1024 * 1024
@@ -40,6 +41,8 @@ class SourceLimits:
     attempts: int = 3
     retry_seconds: float = 0.5
     total_setting: str = "raw_wine_csv's total_seconds"
+    size_setting: str = "raw_wine_csv's max_megabytes"
+    url_setting: str = "csv_url"
 
 
 def split_url(url: str) -> SplitResult:
@@ -68,7 +71,7 @@ def redact_url(url: str) -> str:
 def too_large(url: str, limits: SourceLimits) -> SourceError:
     return SourceError(
         f"{redact_url(url)} is larger than the limit of {limits.max_bytes / 2**20:g} MB "
-        "(raw_wine_csv's max_megabytes). Raise the limit if this is the right file."
+        f"({limits.size_setting}). Raise the limit if this is the right file."
     )
 
 

@@ -56,7 +56,7 @@ def read_http(url: str, limits: SourceLimits, given_up: threading.Event) -> byte
             if answer.status_code != 200:
                 raise SourceError(
                     f"{redact_url(url)}: the server answered {answer.status_code} "
-                    f"{answer.reason}. Check csv_url."
+                    f"{answer.reason}. Check {limits.url_setting}."
                 )
             pieces, size = [], 0
             for piece in answer.iter_content(_CHUNK):
@@ -84,7 +84,8 @@ def read_http(url: str, limits: SourceLimits, given_up: threading.Event) -> byte
     except (requests.RequestException, HTTPError, ValueError) as error:
         # Not all that urllib3 and the standard library raise over an address is wrapped.
         raise SourceError(
-            f"{redact_url(url)}: not a usable URL ({type(error).__name__}). Check csv_url."
+            f"{redact_url(url)}: not a usable URL ({type(error).__name__}). "
+            f"Check {limits.url_setting}."
         ) from error
     return b"".join(pieces)
 

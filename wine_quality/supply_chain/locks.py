@@ -55,9 +55,8 @@ def pins(lock: Path) -> list[Pin]:
 
 def images() -> dict[str, list[Path]]:
     """The lock files in each image, by the image's name in ``deploy``."""
-    servers = {key: FOLDER / f"mlflow-{key}.txt" for key in MLFLOW_VERSIONS}
     return {
-        **{f"wine-quality-mlflow-{key}": [lock] for key, lock in servers.items()},
-        "wine-quality-dagster": list(servers.values()),
+        **{f"wine-quality-mlflow-{key}": [FOLDER / f"server-{key}.txt"] for key in MLFLOW_VERSIONS},
+        "wine-quality-dagster": [version.lock_file for version in MLFLOW_VERSIONS.values()],
         **{f"wine-quality-model-{key}": [FOLDER / f"serving-{key}.txt"] for key in MLFLOW_VERSIONS},
     }

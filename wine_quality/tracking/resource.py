@@ -246,8 +246,7 @@ class MlflowTracker(CheckedResource):
                 **disown_promotion(run),
             },
         )
-        tags = tags_for_mlflow(run, tracker.settings.ui_url)
-        tracker.open(run_id, run_name(run), tags)
+        tracker.open(run_id, run_name(run), tags_for_mlflow(run, tracker.settings.ui_url))
         opened = tracker.require_run_id()
         tracker.training = training or tracker.training_of(opened, trained_by or run.run_id)
         if run_id is None:
@@ -279,21 +278,23 @@ class MlflowTracker(CheckedResource):
         else:
             self._log(f"MLflow run {tracker.run_id} ended as {status}.")
 
+    def _check_model_name(self, field: str) -> None:
+        check_model_name(self.registered_model_name, field)
+
     def _settings(self, version: MlflowVersion) -> TrackingSettings:
         field = "resources.mlflow.config"
-        check_model_name(self.registered_model_name, f"{field}.registered_model_name")
+        self._check_model_name(f"{field}.registered_model_name")
         check_experiment_name(self.experiment_name, f"{field}.experiment_name")
         check_link(self.ui_url, f"{field}.ui_url")
         # The environment's own address, not the text that was given, goes to MLflow's client.
-        tracking, registry = self.tracking_uri, self.registry_uri
         settings = tracking_settings(
             version,
-            allowed_tracking_uri(tracking, version.key) if tracking else None,
-            allowed_registry_uri(registry, version.key) if registry else None,
+            allowed_tracking_uri(self.tracking_uri, version.key) if self.tracking_uri else None,
+            allowed_registry_uri(self.registry_uri, version.key) if self.registry_uri else None,
             experiment_name=self.experiment_name,
             model_format=self.model_format.value,
             ui_url=self.ui_url,
         )
-        if is_unity_catalog(settings.registry_in_use):
+        if self.registered_model_name and is_unity_catalog(settings.registry_in_use):
             check_unity_catalog_name(self.registered_model_name, f"{field}.registered_model_name")
         return settings

@@ -31,10 +31,13 @@ _TYPES: dict[str, Any] = {
     for kind in (TrackedModel, LoggedMetrics, RegisteredVersion, ChampionDecision)
 }
 _PARQUET = b"PAR1"
+FORMAT = 1
+"""Of the JSON records, with the trainings in them. A record without a version is of the time before
+there was one, and is read as the first."""
 
 
 class ValueFormatError(ProjectError, TypeError):
-    """The value is of a kind that cannot be stored in a plain format."""
+    """The value cannot be stored in a plain format, or is stored in a newer one than is known."""
 
 
 class PlainIOManager(CheckedIOManagerFactory):
@@ -79,7 +82,8 @@ def encode(value: Any) -> bytes:
         return value.to_parquet()
     kind = type(value).__name__
     is_ours = isinstance(value, tuple(_TYPES.values()))
-    record = {"type": kind, "value": asdict(value)} if is_ours else {"value": value}
+    typed = {"type": kind, "value": asdict(value)} if is_ours else {"value": value}
+    record = {"format": FORMAT, **typed}
     try:
         return json.dumps(record, indent=1, default=_plain).encode()
     except (TypeError, ValueError) as error:
@@ -91,7 +95,11 @@ def encode(value: Any) -> bytes:
 
 
 def decode(content: bytes) -> Any:
-    """What ``encode`` made a value of."""
+    """What ``encode`` made a value of, here or in an older checkout.
+
+    Raises:
+        ValueFormatError: a newer one made it.
+    """
     if content.startswith(_PARQUET):
         import io
 
@@ -99,6 +107,12 @@ def decode(content: bytes) -> Any:
 
         return pd.read_parquet(io.BytesIO(content))
     record = json.loads(content)
+    version = record.get("format", 1)
+    if version > FORMAT:
+        raise ValueFormatError(
+            f"the value is stored in format {version}, and this package reads up to {FORMAT}. "
+            "Materialize its asset again, or upgrade the package of this environment."
+        )
     kind, value = _TYPES.get(record.get("type")), record["value"]
     return kind(**{**value, "training": Training(**value["training"])}) if kind else value
 

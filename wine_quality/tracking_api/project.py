@@ -43,7 +43,7 @@ class MlflowTracking:
     def __init__(
         self,
         experiment: str,
-        registered_model: str,
+        registered_model: str | None,
         versions: Sequence[str] = tuple(MLFLOW_VERSIONS)[::-1],
         metric: Metric | None = None,
         model_format: str = "skops",
@@ -55,7 +55,8 @@ class MlflowTracking:
 
         Args:
             experiment: MLflow experiment that the runs go to.
-            registered_model: That gets the versions.
+            registered_model: That gets the versions. None: several models are trained, and
+                ``run.register(model, name=…)`` says which one a version is of.
             versions: MLflow versions that run config may pick; the first one is the default.
             metric: Which decides between versions.
             model_format: How MLflow 3 writes models: ``skops``, or ``pickle``, which runs code
@@ -76,9 +77,12 @@ class MlflowTracking:
             [get_version(key).key for key in versions],
             tuple(trusted_types),
             tuple(extra_requirements),
+            registered_model is None,
         )(
             experiment_name=check_experiment_name(experiment, "experiment"),
-            registered_model_name=check_model_name(registered_model, "registered_model"),
+            registered_model_name=""
+            if registered_model is None
+            else check_model_name(registered_model, "registered_model"),
             model_format=ModelFormat(model_format),
         )
 
@@ -122,7 +126,7 @@ class MlflowTracking:
 
 
 def _resource_class(
-    versions: Sequence[str], trusted: tuple[str, ...], extra: tuple[str, ...]
+    versions: Sequence[str], trusted: tuple[str, ...], extra: tuple[str, ...], has_several: bool
 ) -> type[MlflowTracker]:
     """Dagster makes a run's resource anew from its class and config: what no config says is the
     class's own."""
@@ -138,6 +142,10 @@ def _resource_class(
         )
         project_types: ClassVar[tuple[str, ...]] = trusted
         project_requirements: ClassVar[tuple[str, ...]] = extra
+
+        def _check_model_name(self, field: str) -> None:
+            if self.registered_model_name or not has_several:
+                super()._check_model_name(field)
 
         def _settings(self, version: MlflowVersion) -> TrackingSettings:
             settings = super()._settings(version)

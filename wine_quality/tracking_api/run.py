@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -13,6 +12,7 @@ from dagster import MetadataValue, TableRecord
 
 from wine_quality.tracking.servers.links import mlflow_link
 from wine_quality.tracking.version_choice import CLIENT_METADATA
+from wine_quality.tracking_api.surroundings import active_experiment, value_outputs
 from wine_quality.tracking_api.values import (
     ChampionDecision,
     LoggedMetrics,
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 
     from wine_quality.tracking.resource import MlflowTracker
     from wine_quality.tracking.tracker import Tracker
+    from wine_quality.tracking_api.metric import Metric
     from wine_quality.tracking_api.project import MlflowTracking
 
-_EXPERIMENT_VARIABLES = ("MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME")
 _current: ContextVar[TrackedRun | None] = ContextVar("tracked_run", default=None)
 
 
@@ -92,6 +92,12 @@ class TrackedRun:
     def mlflow_version(self) -> str:
         """The version picked, as run config names it: ``3``, ``2.1.1`` or ``1.26``."""
         return str(self._resource.version.value)
+
+    @property
+    def registered_model(self) -> str:
+        """Name of the registered model, as run config or ``MlflowTracking`` says; empty where the
+        project trains several and each names its own."""
+        return str(self._resource.registered_model_name)
 
     def log_params(self, params: Mapping[str, Any]) -> None:
         """Parameters of the training; values longer than the version takes are cut."""
@@ -180,6 +186,7 @@ class TrackedRun:
         metrics: Mapping[str, float] | None = None,
         name: str | None = None,
         tags: Mapping[str, str] | None = None,
+        description: str | None = None,
     ) -> RegisteredVersion:
         """A signed version of the registered model; a step that is tried again makes no second.
 
@@ -187,8 +194,11 @@ class TrackedRun:
             metrics: For the version's description.
             name: Of the registered model; None: that of run config or of ``MlflowTracking``.
             tags: Of the version, besides those that lead to the run.
+            description: Of the registered model, where this makes it; None: that of
+                ``MlflowTracking``.
 
         Raises:
+            BadNameError: there is no name, or it cannot be used.
             UntrustedModelError: no training of this project logged the model as it is.
         """
         from wine_quality.policy.names import check_model_name
@@ -205,20 +215,24 @@ class TrackedRun:
             wanted,
             {**(tags or {}), RUN_TAG: run.run_id, "git_commit": git_commit(code_folder(run))},
             ", ".join(f"{key} {value:.6f}" for key, value in (metrics or {}).items()),
-            self._project.description,
+            self._project.description if description is None else description,
         )
         page = self.tracker.model_version_url(wanted, version)
         self._metadata.update(name=wanted, version=version, model_version=mlflow_link(page))
         return RegisteredVersion(wanted, version, self.tracker.require_training())
 
     def challenge(
-        self, version: RegisteredVersion, score: Callable[[Any], float] | None = None
+        self,
+        version: RegisteredVersion,
+        score: Callable[[Any], float] | None = None,
+        metric: Metric | None = None,
     ) -> ChampionDecision:
         """Have a version challenge the champion by the project's metric: the better one is it.
 
         Args:
             score: The metric of an estimator on the rows of today, so that all versions are
                 measured alike. None: by what each version's run logged.
+            metric: That decides; None: that of ``MlflowTracking``.
 
         Raises:
             ValueError: ``MlflowTracking`` has no metric, or the version's is not known.
@@ -228,7 +242,7 @@ class TrackedRun:
         from wine_quality.tracking.registry.promotion_note import note_promotion
         from wine_quality.tracking_api.measured import measured
 
-        metric = self._project.metric
+        metric = metric or self._project.metric
         if metric is None:
             raise ValueError('no metric decides: give MlflowTracking one, metric=Metric("auc", …)')
         registry = self.tracker.registry(version.name)
@@ -271,26 +285,14 @@ class TrackedRun:
         """What ``current`` returns meanwhile; at the end its links and figures are shown."""
         token, of_tracker = _current.set(self), running_tracker.set(self.tracker)
         try:
-            with _active_experiment(self.tracker):
+            with active_experiment(self.tracker):
                 yield
         finally:
             _current.reset(token)
             running_tracker.reset(of_tracker)
         links = {CLIENT_METADATA: self.tracker.client_version, "mlflow_run": mlflow_link(self.url)}
-        if len(self._context.selected_output_names) == 1:
-            self._context.add_output_metadata({**links, **self._metadata})
-
-
-@contextmanager
-def _active_experiment(tracker: Tracker) -> Iterator[None]:
-    """For runs that the asset starts below its own by MLflow's calls: ``start_run(nested=True)``
-    puts them into the active experiment, not into that of the run above."""
-    before = {name: os.environ.pop(name, None) for name in _EXPERIMENT_VARIABLES}
-    os.environ[_EXPERIMENT_VARIABLES[0]] = str(tracker.experiment_id)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name, None)
-            if value is not None:
-                os.environ[name] = value
+        values = value_outputs(self._context)
+        if len(values) == 1:
+            self._context.add_output_metadata(
+                {**links, **self._metadata}, output_name=next(iter(values))
+            )

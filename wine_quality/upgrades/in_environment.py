@@ -11,12 +11,12 @@ from typing import Any
 
 from wine_quality.environments.mlflow_versions import MlflowVersion
 from wine_quality.paths import PROJECT_ROOT
-from wine_quality.settings.runs import LOADABLE_FORMATS
+from wine_quality.settings.runs import LOADABLE_FORMATS, MLFLOW
 from wine_quality.tracking.registry.loadable import loadable_formats
 from wine_quality.upgrades.errors import UpgradeError
 from wine_quality.upgrades.probe import PREFIX
 
-_OF_SERVERS = ("MLFLOW_", "WINE_QUALITY_MLFLOW_")
+_OF_SERVERS = ("MLFLOW_", f"{MLFLOW}_")
 _QUOTED = 1500
 
 

@@ -6,33 +6,42 @@ import os
 import platform as machine
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from wine_quality.environments.mlflow_versions import DEFAULT_VERSION, MLFLOW_VERSIONS
-from wine_quality_tests.support.canaries import canaries
-from wine_quality_tests.support.compose import (
-    Compose,
-    engine,
-    is_built,
-    why_not,
-    with_code_of_this_checkout,
-)
+from wine_quality_tests.support import images
+from wine_quality_tests.support.canaries import MARK, canaries
+from wine_quality_tests.support.compose import Compose, engine
+from wine_quality_tests.support.images import Image
 
-# "all", or MLflow versions with commas.
+# "all", or MLflow versions with commas; the default version is always among them.
 WANTED = os.environ.get("WINE_QUALITY_CONTAINERS", "")
-NOT_HERE = why_not() if WANTED else "`make containers` runs it"
-_OF_THE_IMAGE = ("dagster-code", "dagster-webserver", "dagster-daemon")
+VERSIONS = [
+    key
+    for key in MLFLOW_VERSIONS
+    if WANTED in ("", "all") or key == DEFAULT_VERSION or key in WANTED.split(",")
+]
+_TIMESCALE = "docker.io/timescale/timescaledb:2.29.2-pg17"
 
 
-def versions_built() -> list[str]:
-    """MLflow versions that are wanted and whose server's image is here."""
-    name = engine() if WANTED else None
-    wanted = list(MLFLOW_VERSIONS) if WANTED == "all" else WANTED.split(",")
-    image = "localhost/wine-quality-mlflow:{}".format
-    built = [key for key in MLFLOW_VERSIONS if name and is_built(name, image(key))]
-    return [key for key in built if key in wanted] or [DEFAULT_VERSION]
+def why_not() -> str:
+    """Why the platform cannot be built and started in containers here; empty when it can be."""
+    if not WANTED:
+        return "`make containers` runs it"
+    name = engine()
+    if name is None:
+        return "no container engine answers here"
+    bases = [images.DAGSTER.base()[1], images.PROXY.base()[1], _TIMESCALE]
+    missing = [base for base in bases if not images.can_have(name, base)]
+    if missing:
+        return f"{name} neither has nor can pull {', '.join(missing)}"
+    return ""
+
+
+NOT_HERE = why_not()
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
@@ -42,6 +51,10 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     terminalreporter.section("the platform in containers")
     if NOT_HERE:
         terminalreporter.write_line(f"not run: {NOT_HERE}")
+        terminalreporter.write_line(
+            "skipped: building the images, the job in containers, killed services, down and up, "
+            "backup and restore, the search for secrets"
+        )
         return
     name = engine() or ""
     asked = subprocess.run([name, "--version"], capture_output=True, text=True)
@@ -54,17 +67,36 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
             terminalreporter.write_line(f"{said['check']:<48}  {verdict}  {seen}")
 
 
+@pytest.fixture
+def see(request):
+    """Says in the table what a test checks, and what it saw."""
+
+    def said(check: str, seen: object) -> None:
+        request.node.user_properties += [("check", check), ("seen", str(seen))]
+
+    return said
+
+
 @pytest.fixture(scope="package")
-def platform(tmp_path_factory) -> Iterator[Compose]:
+def checkout(tmp_path_factory) -> Path:
+    """A copy of this one with secrets in it, which images are built from."""
+    return images.context_with_secrets(tmp_path_factory.mktemp("checkout"), MARK)
+
+
+@pytest.fixture(scope="package")
+def built(checkout) -> dict[Image, float]:
+    """Each image, and the seconds that building it took: few where the engine has its layers."""
+    name = engine() or "podman"
+    store = images.MINIO if images.can_have(name, images.MINIO.base()[1]) else images.S3_STAND_IN
+    wanted = [images.DAGSTER, images.PROXY, store, *(images.MLFLOW[key] for key in VERSIONS)]
+    return {image: images.build(name, image, checkout) for image in wanted}
+
+
+@pytest.fixture(scope="package")
+def platform(tmp_path_factory, built) -> Iterator[Compose]:
     """Up and ready, on empty volumes, with recognizable secrets; its volumes go at the end."""
-    if NOT_HERE:
-        pytest.skip(NOT_HERE)
     folder = tmp_path_factory.mktemp("containers")
-    (folder / "image").mkdir()
-    name = with_code_of_this_checkout(engine() or "podman", folder / "image")
-    own = {"services": {service: {"image": name} for service in _OF_THE_IMAGE}}
-    versions = tuple(versions_built())
-    started = Compose(folder / "compose", f"wq{os.getpid()}", versions, own, **canaries())
+    started = Compose(folder / "compose", f"wq{os.getpid()}", tuple(VERSIONS), **canaries())
     try:
         started.up()
         yield started

@@ -11,27 +11,21 @@ import pytest
 
 from wine_quality.paths import PROJECT_ROOT
 from wine_quality.upkeep.containers import find_containers
-from wine_quality_tests.containers.conftest import versions_built
+from wine_quality_tests.containers.conftest import NOT_HERE, VERSIONS
 from wine_quality_tests.support.canaries import MARK
 from wine_quality_tests.support.compose import READY_SECONDS, Compose
 from wine_quality_tests.support.servers import await_condition
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(1800),
+    pytest.mark.skipif(bool(NOT_HERE), reason=NOT_HERE),
+]
 
 RUN_SECONDS = 400
 ROWS = "SELECT count(*) FROM wine_quality.evaluation_metrics"
 CHAMPIONS = {"3": "SELECT name, version FROM registered_model_aliases WHERE alias = 'champion'"}
 _STAGED = "SELECT name, version FROM model_versions WHERE current_stage = 'Production'"
-
-
-@pytest.fixture
-def see(request):
-    """Says in the table what a test checks, and what it saw."""
-
-    def said(check: str, seen: object) -> None:
-        request.node.user_properties += [("check", check), ("seen", str(seen))]
-
-    return said
 
 
 def do(platform: Compose, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -72,7 +66,7 @@ def objects(platform: Compose) -> dict[str, int]:
     return found
 
 
-@pytest.mark.parametrize("version", versions_built())
+@pytest.mark.parametrize("version", VERSIONS)
 def test_the_job_runs_through_the_proxy(platform, see, version):
     run = platform.launch({"resources": {"mlflow": {"config": {"version": version}}}})
     ended = platform.wait(run, RUN_SECONDS)
@@ -117,7 +111,7 @@ def test_a_backup_is_restored_into_an_empty_platform(platform, see, tmp_path):
     assert not objects(platform)
     restored = do(platform, "restore", str(folder))
     assert restored.returncode == 0, restored.stdout + restored.stderr
-    await_condition(platform._ready, "the restored platform", READY_SECONDS)
+    await_condition(platform.is_ready, "the restored platform", READY_SECONDS)
     after = champions(platform), objects(platform), platform.psql("metrics", ROWS)
     see("backup, down -v, up, restore", f"{len(before[1])} objects, {before[2][0][0]} rows")
     assert after == before

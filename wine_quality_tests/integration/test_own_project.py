@@ -16,6 +16,7 @@ from dagster._core.definitions.reconstruct import ReconstructableRepository
 from dagster._core.remote_representation.external_data import RepositorySnap
 from dagster_shared.serdes import serialize_value
 
+from wine_quality.environments.mlflow_versions import get_version
 from wine_quality.paths import PROJECT_ROOT
 from wine_quality_tests.support.servers import MlflowServer
 
@@ -46,16 +47,18 @@ class Project:
         self.instance, self.server = instance, server
         self.name = f"{example}-{uuid.uuid4().hex[:8]}"
         self.file = EXAMPLES / example / "definitions.py"
-        repository = ReconstructableRepository.for_file(
+        self.repository = ReconstructableRepository.for_file(
             str(self.file), "defs", str(self.file.parent)
         )
-        self.job = repository.get_reconstructable_job(example)
+        self.job_name = example
 
     def run(
         self,
         version: str | None = None,
         ops: dict[str, Any] | None = None,
         assets: list[str] | None = None,
+        job: str | None = None,
+        partition: str | None = None,
     ) -> DagsterRun:
         tracking = {
             "tracking_uri": self.server.uri,
@@ -68,8 +71,11 @@ class Project:
             "ops": {name: {"config": given} for name, given in (ops or {}).items()},
         }
         selection = _keys(assets) if assets else None
-        job = self.job.get_subset(asset_selection=selection) if selection else self.job
-        result = execute_job(job, self.instance, run_config=config)
+        picked = self.repository.get_reconstructable_job(job or self.job_name)
+        if selection:
+            picked = picked.get_subset(asset_selection=selection)
+        given = {"dagster/partition": partition} if partition else {}
+        result = execute_job(picked, self.instance, run_config=config, tags=given)
         run = self.instance.get_run_by_id(result.run_id)
         assert run is not None
         assert result.success, [entry.user_message for entry in self.instance.all_logs(run.run_id)]
@@ -144,17 +150,46 @@ def test_churn_is_trained_measured_registered_and_challenges(
         assert server.statuses(project.name) == ["FINISHED", "FINISHED"]
 
 
-def test_diabetes_has_its_search_below_the_run_of_the_training(
+def test_a_model_by_yaml_is_searched_for_below_the_run_of_its_training(
     instance, mlflow_version, mlflow_server
 ):
-    """Nested runs by MLflow's own calls: in the experiment of their parent, and ended."""
-    project = Project(instance, mlflow_server(mlflow_version), "diabetes")
-    run = project.run(mlflow_version.key, {"diabetes_model": {"alphas": [1.0, 10.0]}})
-    parent, runs = project.mlflow_run(run), project.server.runs(project.name)
-    assert 50 < metrics(parent)["rmse"] < 60
+    """``examples/diabetes`` has no Python of its own. The points of the grid are nested runs by
+    MLflow's own calls: in the experiment of their parent, and ended."""
+    key, server = mlflow_version.key, mlflow_server(mlflow_version)
+    project = Project(instance, server, "diabetes")
+    run = project.run(key, job="diabetes_sweep")
+    parent, runs = project.mlflow_run(run), server.runs(project.name)
+    assert 50 < metrics(parent)["rmse"] < 60 < metrics(parent)["baseline_rmse"]
     above = [tags(one["data"]).get("mlflow.parentRunId") for one in runs]
-    assert sorted(above, key=str) == sorted([None, *2 * [parent["info"]["run_id"]]], key=str)
+    assert sorted(above, key=str) == sorted([None, *4 * [parent["info"]["run_id"]]], key=str)
     children = [one for one, holder in zip(runs, above, strict=True) if holder]
-    assert all("cv_rmse" in metrics(one) for one in children)
-    assert set(project.server.statuses(project.name)) == {"FINISHED"}
-    assert project.server.holder(project.name, "champion") == "1"
+    errors = [metrics(one)["cv_rmse"] for one in children]
+    assert metrics(parent)["cv_rmse"] == min(errors) < max(errors)
+    assert set(server.statuses(project.name)) == {"FINISHED"}
+    assert server.holder(project.name, "champion") == "1"
+    if key != "3":
+        return
+    worse = project.run(key, {"diabetes_model": {"alpha": 1e5}})
+    found = OF_WINE.search(text := seen_by_adopter(project, [run, worse]))
+    assert found is None, text[found.start() - 100 : found.end() + 100]
+    assert server.holder(project.name, "champion") == "1"
+    project.run(key, job="diabetes_promotion")
+    assert server.holder(project.name, "champion") == "2"
+    project.run(key, job="diabetes_rollback")
+    assert server.holder(project.name, "champion") == "1"
+
+
+def test_each_segment_has_a_registered_model_of_its_own(instance, mlflow_server):
+    version = get_version("2.1.1")
+    server = mlflow_server(version)
+    project = Project(instance, server, "segments")
+    runs = [project.run(version.key, partition=city) for city in ("Bern", "Geneva")]
+    for city, run in zip(("Bern", "Geneva"), runs, strict=True):
+        name = f"{project.name}-{city}"
+        assert server.holder(name, "champion") == "1"
+        [registered] = server.versions(name)
+        assert registered["run_id"] == project.mlflow_run(run)["info"]["run_id"]
+        assert tags(project.mlflow_run(run)["data"])["segment"] == city
+    assert metrics(project.mlflow_run(runs[0])) != metrics(project.mlflow_run(runs[1]))
+    found = OF_WINE.search(text := seen_by_adopter(project, runs))
+    assert found is None, text[found.start() - 100 : found.end() + 100]

@@ -7,6 +7,7 @@ the stamp that the wheel's own builder writes.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -155,6 +156,80 @@ def test_the_ui_opens(installed: Installed):
     finally:
         process.send_signal(signal.SIGINT)
         process.wait(60)
+
+
+COMPONENT = "wine_quality.model_graph.TrackedModelComponent"
+# As `create-dagster project my-project` of 1.13.27 writes them.
+SCAFFOLDED = {
+    "pyproject.toml": """
+[project]
+name = "my_project"
+requires-python = ">=3.10,<3.15"
+version = "0.1.0"
+
+[tool.dg]
+directory_type = "project"
+
+[tool.dg.project]
+root_module = "my_project"
+registry_modules = [
+    "my_project.components.*",
+]
+""",
+    "src/my_project/__init__.py": "",
+    "src/my_project/defs/__init__.py": "",
+    "src/my_project/definitions.py": """
+from pathlib import Path
+
+from dagster import definitions, load_from_defs_folder
+
+
+@definitions
+def defs():
+    return load_from_defs_folder(path_within_project=Path(__file__).parent)
+""",
+}
+
+
+def test_a_scaffolded_project_gets_a_model_by_yaml(installed: Installed):
+    """Dagster's own empty project: `dg` shows the component, writes its YAML, and the job runs. The
+    project is on the path in place of being installed."""
+    project = installed.folder / "my-project"
+    for name, text in SCAFFOLDED.items():
+        (project / name).parent.mkdir(parents=True, exist_ok=True)
+        (project / name).write_text(text)
+    home = installed.folder / "home"
+    home.mkdir()
+    variables = {
+        **installed.variables,
+        "PYTHONPATH": str(project / "src"),
+        "DAGSTER_HOME": str(home),
+        "WINE_QUALITY_HOME": str(home),
+    }
+
+    def run(*arguments: str) -> str:
+        done = subprocess.run(
+            [installed.bin("python"), *arguments],
+            cwd=project,
+            env=variables,
+            capture_output=True,
+            text=True,
+            timeout=250,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    dg = ("-c", "from dagster_dg_cli.cli import main; main()")
+    assert COMPONENT in run(*dg, "list", "components", "--json")
+    run(*dg, "scaffold", "defs", COMPONENT, "diabetes")
+    assert COMPONENT in (project / "src/my_project/defs/diabetes/defs.yaml").read_text()
+    key = VERSIONS[-1]
+    config = json.dumps({"resources": {"mlflow": {"config": {"version": key}}}})
+    (project / "run.yaml").write_text(config)
+    job = ("job", "execute", "-m", "my_project.definitions", "-j", "diabetes")
+    logged = run("-m", "dagster", *job, "-c", "run.yaml")
+    assert "version 1 (rmse 53." in logged and "is the first champion" in logged
+    assert (home / f"mlflow-{key}" / "mlflow.db").exists()
 
 
 @pytest.mark.parametrize("command", [("stack", "status"), ("backup", "copy")], ids=" ".join)

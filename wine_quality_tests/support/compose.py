@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -43,6 +44,7 @@ PORTS = (
 _DAEMONS = "{ instance { daemonHealth { allDaemonStatuses { healthy } } } }"
 UP_SECONDS = 600
 READY_SECONDS = 240
+RESTART_SECONDS = 30
 STARTED_BY_US = {"DAGSTER_HOME", "MLFLOW_TRACKING_URI", "WINE_QUALITY_HOME"}
 
 
@@ -50,7 +52,10 @@ def engine() -> str | None:
     """The container engine that is on this machine and answers: ``podman``, ``docker`` or none."""
     for name in ("podman", "docker"):
         if shutil.which(name):
-            done = subprocess.run([name, "info"], capture_output=True, timeout=60)
+            try:
+                done = subprocess.run([name, "info"], capture_output=True, timeout=60)
+            except subprocess.TimeoutExpired:
+                continue
             if done.returncode == 0:
                 return name
     return None
@@ -126,7 +131,7 @@ class Compose(DagsterStack):
         (home / ".env").chmod(0o600)
         subprocess.run(["sh", str(home / "secrets.sh")], check=True, timeout=60)
         self._files = [home / "MLOps.yml"]
-        if is_built(self.engine, S3_STAND_IN):
+        if not is_built(self.engine, "localhost/wine-quality-minio:1.0.0"):
             self._files.append(STAND_INS)
         if own:
             self._files.append(home / "own.yml")
@@ -170,11 +175,11 @@ class Compose(DagsterStack):
         """Start it in the background, and wait until runs can be launched through the proxy."""
         self.compose("up", "-d", "--no-build")
         try:
-            await_condition(self._ready, "the platform in containers", READY_SECONDS)
+            await_condition(self.is_ready, "the platform in containers", READY_SECONDS)
         except AssertionError as error:
             raise AssertionError(f"{error}\n{self.logs(20)}") from error
 
-    def _ready(self) -> bool:
+    def is_ready(self) -> bool:
         try:
             entries = self.graphql(_LOADED)["workspaceOrError"]["locationEntries"]
             daemons = self.graphql(_DAEMONS)
@@ -199,6 +204,28 @@ class Compose(DagsterStack):
         assert "errors" not in content, content
         return content["data"]
 
+    def crash(self, service: str) -> str:
+        """Kill a service's main process, as a fault of its own would; how it came back."""
+        container = self.container(service)
+        form = "{{.State.Pid}} {{.State.StartedAt}}"
+
+        def state() -> list[str]:
+            return self.run_engine("inspect", "--format", form, container).split(maxsplit=1)
+
+        pid, started = state()
+        os.kill(int(pid), signal.SIGKILL)
+
+        def is_up() -> bool:
+            now = state()
+            return now[0] not in ("0", pid) and now[1] != started
+
+        try:
+            await_condition(is_up, f"{service} after it was killed", RESTART_SECONDS)
+        except AssertionError:
+            self.run_engine("start", container)
+            return "started by hand"
+        return "restarted by the engine"
+
     def down(self, *, volumes: bool = False) -> None:
         self.compose("down", *(["-v"] if volumes else []))
 
@@ -210,6 +237,15 @@ class Compose(DagsterStack):
         form = "{{.Names}}"
         label = f"label=com.docker.compose.project={self.project}"
         return self.run_engine("ps", "-a", "--filter", label, "--format", form).split()
+
+    def container(self, service: str) -> str:
+        """The name of a service's."""
+        labels = (f"project={self.project}", f"service={service}")
+        filters = [
+            word for one in labels for word in ("--filter", f"label=com.docker.compose.{one}")
+        ]
+        (name,) = self.run_engine("ps", "-a", *filters, "--format", "{{.Names}}").split()
+        return name
 
     def logs(self, lines: int | None = None) -> str:
         """What the containers printed."""
@@ -239,7 +275,7 @@ class Compose(DagsterStack):
 
     def psql(self, database: str, sql: str) -> list[list[str]]:
         """Rows of a query as PostgreSQL's administrator, columns as texts."""
-        container = f"{self.project}_postgres_1"
+        container = self.container("postgres")
         command = ["psql", "-h", "127.0.0.1", "-U", self.settings["POSTGRES_USER"], "-d", database]
         secret = f"PGPASSWORD={self.settings['POSTGRES_PASSWORD']}"
         got = self.run_engine("exec", "-e", secret, container, *command, "-AtF", "\t", "-c", sql)

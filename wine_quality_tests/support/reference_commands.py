@@ -16,9 +16,9 @@ Made from the code by `make reference`. From a checkout use `make`, which builds
 needs; `make run ARGS="--alpha 0.1"` passes options on. Without a checkout the command is
 `wine-quality run`.
 
-Commands that run a job (`run`, `sweep`, `promote`, `rollback`, `deploy`, `retention`) exit with 0
-when the run succeeded, 1 when it failed (one line per reason on stderr), 2 on bad use, and 130 on
-Ctrl-C, which cancels: the Dagster run is CANCELED and its MLflow run KILLED.
+Commands that run a job (`run`, `sweep`, `promote`, `rollback`, `deploy`, `predict`, `retention`)
+exit with 0 when the run succeeded, 1 when it failed (one line per reason on stderr), 2 on bad use,
+and 130 on Ctrl-C, which cancels: the Dagster run is CANCELED and its MLflow run KILLED.
 
 A variable that a target does not take is refused: `make run PORT=5005` stops with an error.
 """

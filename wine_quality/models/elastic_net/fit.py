@@ -45,10 +45,15 @@ def fit_elastic_net(
         ValueError: see ``check_hyperparameters``.
     """
     check_hyperparameters(alpha, l1_ratio, random_state)
+    model = new_elastic_net(alpha, l1_ratio, random_state)
+    return model.fit(train[list(FEATURES)], train[TARGET])
+
+
+def new_elastic_net(alpha: float, l1_ratio: float, random_state: int) -> ElasticNet:
+    """scikit-learn's ElasticNet, not fitted yet."""
     from sklearn.linear_model import ElasticNet
 
-    model = ElasticNet(alpha=alpha, l1_ratio=l1_ratio, random_state=random_state)
-    return model.fit(train[list(FEATURES)], train[TARGET])
+    return ElasticNet(alpha=alpha, l1_ratio=l1_ratio, random_state=random_state)
 
 
 @dataclass(frozen=True)

@@ -54,12 +54,13 @@ def load(table: Path, monkeypatch):
 
 
 @pytest.mark.parametrize("key", ["2.0.1", "2.9.2", "3.1.4", "3.99.0"])
-def test_an_entry_and_two_locks_are_made(checkout, monkeypatch, key):
+def test_an_entry_and_three_locks_are_made(checkout, monkeypatch, key):
     locks = Locks()
     written = add_version(key, **checkout, compile_lock=locks, say=lambda _text: None)
     assert all(path.exists() for path in written)
     assert re.search(rf"^mlflow=={re.escape(key)}$", locks.seen[f"mlflow-{key}"], re.MULTILINE)
     assert "numpy==1.26.4\npandas==2.1.0\n" in locks.seen[f"serving-{key}"]
+    assert f"-c mlflow-{key}.txt\nmlflow\n" in locks.seen[f"server-{key}"]
     table = load(checkout["table"], monkeypatch)
     keys = list(table)
     # "3" is the newest 3.x, and the last.
@@ -88,7 +89,7 @@ def test_what_cannot_be_added_is_said(checkout, tmp_path, key, reason):
     assert files(tmp_path) == before
 
 
-@pytest.mark.parametrize("failing", ["mlflow-2.9.2", "serving-2.9.2"])
+@pytest.mark.parametrize("failing", ["mlflow-2.9.2", "serving-2.9.2", "server-2.9.2"])
 def test_nothing_is_written_where_a_lock_cannot_be_made(checkout, tmp_path, failing):
     before = files(tmp_path)
     with pytest.raises(BuildError, match="could not be locked"):

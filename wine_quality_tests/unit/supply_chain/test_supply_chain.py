@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from wine_quality.environments.mlflow_versions import MLFLOW_VERSIONS
 from wine_quality.paths import PROJECT_ROOT
 from wine_quality.supply_chain import audit
 from wine_quality.supply_chain.audit import ACCEPTED, judge, read_accepted
@@ -28,6 +29,17 @@ def test_a_package_without_a_hash_is_refused(tmp_path):
     )
     with pytest.raises(ValueError, match="flask without a hash"):
         pins(lock)
+
+
+@pytest.mark.parametrize("key", MLFLOW_VERSIONS)
+def test_a_server_has_the_packages_of_its_clients_environment_less_what_it_never_imports(key):
+    excluded = (FOLDER / "server-excludes.in").read_text().splitlines()
+    of_server = {pin.name: pin.version for pin in pins(FOLDER / f"server-{key}.txt")}
+    of_client = {(pin.name, pin.version) for pin in pins(FOLDER / f"mlflow-{key}.txt")}
+    assert of_server.items() <= of_client
+    assert {"mlflow", "boto3", "psycopg2-binary", "gunicorn"} <= of_server.keys()
+    unwanted = {"dagster", "duckdb", *(line for line in excluded if not line.startswith("#"))}
+    assert not unwanted & of_server.keys()
 
 
 @pytest.mark.parametrize("image", images())
@@ -55,13 +67,19 @@ def test_every_image_of_ours_with_packages_has_a_bill():
             if name == "uv.txt":
                 continue  # it installs the rest, and stays behind in the build stage
             for version in ("1.26", "2.1.1", "3"):
-                assert name.replace("${MLFLOW_VERSION}", version) in built
+                versioned = name.replace("${MLFLOW_VERSION}", version).replace("*", version)
+                assert versioned in built
     assert all((FOLDER / name).exists() for name in built)
 
 
 def test_findings_are_accepted_for_their_locks_and_packages_only():
     accepted = read_accepted()
-    assert {lock for one in accepted for lock in one.locks} == {"mlflow-1.26", "mlflow-2.1.1"}
+    assert {lock for one in accepted for lock in one.locks} == {
+        "mlflow-1.26",
+        "mlflow-2.1.1",
+        "server-1.26",
+        "server-2.1.1",
+    }
 
     def said(package: str, *ids: str) -> dict:
         finding = {"id": ids[0], "aliases": list(ids[1:]), "fix_versions": ["2.2.1"]}

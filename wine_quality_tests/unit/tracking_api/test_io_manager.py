@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from wine_quality.tracking_api import (
     RegisteredVersion,
     TrackedModel,
 )
-from wine_quality.tracking_api.io_manager import ValueFormatError, decode, encode
+from wine_quality.tracking_api.io_manager import FORMAT, ValueFormatError, decode, encode
 
 TRAINING = Training("a", "3", "sqlite:///mlflow.db", "b")
 VALUES = [
@@ -41,6 +42,17 @@ def test_values_come_back_as_they_were(value):
 
 def test_numbers_of_numpy_are_numbers():
     assert decode(encode({"auc": np.float64(0.1), "rows": np.int64(3)})) == {"auc": 0.1, "rows": 3}
+
+
+def test_what_an_older_checkout_stored_is_read_and_a_newer_format_is_refused():
+    """Before there was a version of the format, records had none."""
+    for value in VALUES:
+        record = json.loads(encode(value))
+        assert record.pop("format") == FORMAT
+        assert decode(json.dumps(record).encode()) == value
+        newer = json.dumps({**record, "format": FORMAT + 1}).encode()
+        with pytest.raises(ValueFormatError, match="upgrade the package"):
+            decode(newer)
 
 
 def test_what_is_not_plain_is_refused_with_what_to_do():

@@ -1,0 +1,162 @@
+"""What a model's graph is made of, put together and checked once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING, Any
+
+from dagster import StaticPartitionsDefinition
+
+from wine_quality.environments.mlflow_versions import MLFLOW_VERSIONS
+from wine_quality.families.family import DECLARED, Family, find_family
+from wine_quality.families.metrics import TaskMetric, find_metric
+from wine_quality.policy.names import check_model_name
+from wine_quality.tables.dataset import Dataset, DeclarationError, declared_names
+from wine_quality.tracking_api import Metric, MlflowTracking, PlainIOManager
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+IO_MANAGER = PlainIOManager()
+"""One for all graphs of a project: Dagster merges definitions whose resources are the same."""
+
+
+@dataclass(frozen=True)
+class MlflowSettings:
+    """How a model is tracked. All models of a project have the same, but for the registered model.
+
+    Attributes:
+        experiment: MLflow experiment of the runs; empty: ``models``.
+        registered_model: That gets the versions; empty: made of the model's name.
+        versions: MLflow versions that run config may pick; the first one is the default.
+        model_format: How MLflow 3 writes models: ``skops`` or ``pickle``.
+        trusted_types: Full names of further types that a skops model may hold.
+        extra_requirements: What the models need besides scikit-learn, as pip reads it.
+    """
+
+    experiment: str = "models"
+    registered_model: str = ""
+    versions: tuple[str, ...] = tuple(MLFLOW_VERSIONS)[::-1]
+    model_format: str = "skops"
+    trusted_types: tuple[str, ...] = ()
+    extra_requirements: tuple[str, ...] = ()
+
+
+@lru_cache(maxsize=64)
+def shared_tracking(
+    experiment: str,
+    versions: tuple[str, ...],
+    model_format: str,
+    trusted_types: tuple[str, ...],
+    extra_requirements: tuple[str, ...],
+) -> MlflowTracking:
+    """One for all models that are tracked alike, so that their definitions can be merged."""
+    return MlflowTracking(
+        experiment=experiment,
+        registered_model=None,
+        versions=versions,
+        model_format=model_format,
+        trusted_types=trusted_types,
+        extra_requirements=extra_requirements,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class ModelPlan:
+    """One model's graph.
+
+    Attributes:
+        name: Assets and jobs begin with it: lower-case letters, digits and underscores.
+        source: Default of run config; empty: the data set's sample.
+        metric_name: That decides between versions; empty: the task's default.
+        segment_by: A text column, of whose values each gets a model of its own; empty: one model.
+        hyperparameters: Defaults of run config other than the family's own.
+        sweep_folds: Of the cross-validation in a sweep.
+    """
+
+    name: str
+    dataset: Dataset
+    family: Family
+    mlflow: MlflowSettings = field(default_factory=MlflowSettings)
+    source: str = ""
+    metric_name: str = ""
+    min_improvement: float = 0.0
+    segment_by: str = ""
+    hyperparameters: BaseModel | None = None
+    sweep_folds: int = 5
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name):
+            raise DeclarationError(
+                f"{self.name!r} is no name of a model: assets begin with it, so it has lower-case "
+                "letters, digits and underscores, a letter first"
+            )
+        self.family.require_task(self.dataset.task)
+        find_metric(self.dataset.task, self.metric_name)
+        check_model_name(self.registered_model, f"{self.name}: registered_model")
+        if self.segment_by:
+            self.dataset.segments(self.segment_by)
+
+    @property
+    def registered_model(self) -> str:
+        return self.mlflow.registered_model or self.name.title().replace("_", "") + "Model"
+
+    def registered_name(self, given: str, segment: str | None) -> str:
+        """Of the registered model.
+
+        Args:
+            given: Of run config; empty: the plan's.
+            segment: Which has a model of its own; None: there is one model.
+        """
+        name = given or self.registered_model
+        return name if segment is None else f"{name}-{segment}"
+
+    @property
+    def metric(self) -> Metric:
+        name, kind = find_metric(self.dataset.task, self.metric_name)
+        return Metric(name, kind.higher_is_better, self.min_improvement)
+
+    @property
+    def scoring(self) -> TaskMetric:
+        return find_metric(self.dataset.task, self.metric_name)[1]
+
+    @cached_property
+    def tracking(self) -> MlflowTracking:
+        """Shared with the other models of the project that are tracked alike."""
+        given = self.mlflow
+        return shared_tracking(
+            given.experiment,
+            tuple(given.versions),
+            given.model_format,
+            tuple(dict.fromkeys([*_types_of_families(), *_own_types(self), *given.trusted_types])),
+            tuple(dict.fromkeys([*_own_requirements(self), *given.extra_requirements])),
+        )
+
+    @cached_property
+    def partitions(self) -> StaticPartitionsDefinition | None:
+        if not self.segment_by:
+            return None
+        return StaticPartitionsDefinition(list(self.dataset.segments(self.segment_by)))
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What each asset of the graph is given."""
+        return {"group_name": self.name, "partitions_def": self.partitions}
+
+
+def _types_of_families() -> Sequence[str]:
+    """Of all families of the package: whoever mixes them has one resource all the same."""
+    families = [find_family(name) for name in declared_names(DECLARED)]
+    return [one for family in families if not family.requirements for one in family.trusted_types]
+
+
+def _own_types(plan: ModelPlan) -> Sequence[str]:
+    return plan.family.trusted_types
+
+
+def _own_requirements(plan: ModelPlan) -> Sequence[str]:
+    return plan.family.requirements

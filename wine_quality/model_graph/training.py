@@ -1,0 +1,215 @@
+"""The assets of the model: trained, measured, registered, held against the champion."""
+
+from typing import TYPE_CHECKING, Any
+
+from dagster import (
+    AssetCheckResult,
+    AssetCheckSpec,
+    AssetExecutionContext,
+    AssetIn,
+    AssetsDefinition,
+    MaterializeResult,
+    asset,
+)
+from pydantic import Field, create_model
+
+from wine_quality.dagster_support.config_fields import CheckedConfig
+from wine_quality.families.metrics import BASELINE
+from wine_quality.model_graph.plan import ModelPlan
+from wine_quality.model_graph.sweep import SWEEP_TAG, search
+from wine_quality.tracking_api import (
+    ChampionDecision,
+    LoggedMetrics,
+    RegisteredVersion,
+    TrackedModel,
+    TrackedRun,
+)
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+_BEATS = "beats_knowing_nothing"
+
+
+def _config_class(plan: ModelPlan) -> Any:
+    """The family's hyperparameters as run config, with their ranges."""
+    given = plan.hyperparameters or plan.family.hyperparameters()
+    fields: dict[str, Any] = {}
+    for name, one in plan.family.hyperparameters.model_fields.items():
+        field = one._copy() if hasattr(one, "_copy") else one
+        field.default = getattr(given, name)
+        fields[name] = (one.annotation, field)
+    return create_model(
+        f"{plan.name}_hyperparameters",
+        __base__=CheckedConfig,
+        **fields,
+        sweep=(
+            bool,
+            Field(
+                default=False,
+                description=f"Try each point of the grid ({_shown_grid(plan)}) by cross-validation "
+                f"first, in MLflow runs below that of the training. {plan.name}_sweep does so.",
+            ),
+        ),
+    )
+
+
+def _shown_grid(plan: ModelPlan) -> str:
+    return "; ".join(
+        f"{name} {', '.join(map(str, values))}" for name, values in plan.family.grid.items()
+    )
+
+
+def segment_of(context: AssetExecutionContext) -> str | None:
+    """Whose model this is; None where there is one."""
+    return context.partition_key if context.has_partition_key else None
+
+
+def rows_of(plan: ModelPlan, frame: Any) -> Any:
+    """What models see: features and target."""
+    return frame[[*plan.dataset.features, plan.dataset.target]]
+
+
+def trained_model(plan: ModelPlan) -> AssetsDefinition:
+    """``<name>_model``: fitted on the training rows, in an MLflow run of its own."""
+    config_class: Any = _config_class(plan)
+    family, target = plan.family, plan.dataset.target
+
+    @asset(
+        name=f"{plan.name}_model",
+        ins={"train": AssetIn(f"{plan.name}_train")},
+        kinds={"scikitlearn", "mlflow"},
+        description=f"A model of the kind {family.title}, fitted on the training rows.",
+        **plan.options,
+    )
+    @plan.tracking.trains
+    def model(
+        run: TrackedRun, context: AssetExecutionContext, config: config_class, train: Any
+    ) -> TrackedModel:
+        rows = rows_of(plan, train)
+        names = family.hyperparameters.model_fields
+        point: BaseModel = family.hyperparameters(**{one: getattr(config, one) for one in names})
+        if config.sweep or context.run.tags.get(SWEEP_TAG) == "true":
+            point = search(plan, run, point, rows)
+        run.log_params(
+            {"family": family.name, **point.model_dump(), "train_rows": len(rows), "target": target}
+        )
+        segment = segment_of(context)
+        run.set_tags({"dataset": plan.dataset.name, **({"segment": segment} if segment else {})})
+        run.log_dataset(rows, plan.dataset.name, target=target)
+        fitted = family.fit(plan.dataset.task, point, rows, target)
+        return run.log_model(fitted, example=rows.drop(columns=target).head(2))
+
+    return model
+
+
+def model_metrics(plan: ModelPlan) -> AssetsDefinition:
+    """``<name>_metrics``: on the rows held out, beside those of a model that knows nothing."""
+    metric, task, target = plan.metric, plan.dataset.task, plan.dataset.target
+
+    @asset(
+        name=f"{plan.name}_metrics",
+        ins={
+            "model": AssetIn(f"{plan.name}_model"),
+            "train": AssetIn(f"{plan.name}_train"),
+            "test": AssetIn(f"{plan.name}_test"),
+        },
+        kinds={"mlflow"},
+        description="Metrics and plots on the rows held out.",
+        check_specs=[
+            AssetCheckSpec(
+                _BEATS,
+                asset=f"{plan.name}_metrics",
+                blocking=True,
+                description=f"Its {metric.name} is better than that of a model which knows the "
+                "training target alone: its mean, or the shares of its classes.",
+            )
+        ],
+        **plan.options,
+    )
+    @plan.tracking.continues(f"{plan.name}_model")
+    def metrics(
+        run: TrackedRun, model: TrackedModel, train: Any, test: Any
+    ):  # Dagster takes the annotation for that of all outputs, the checks' too
+        from wine_quality.families.family import Measured
+        from wine_quality.families.metrics import measure, measure_baseline
+        from wine_quality.families.plots import draw
+
+        fitted, rows = model.load(), rows_of(plan, test)
+        found = measure(task, fitted, rows, target)
+        mine = found[metric.name]
+        theirs = measure_baseline(task, rows_of(plan, train), rows, target)[metric.name]
+        measured = Measured(fitted, rows.drop(columns=target), rows[target], target)
+        for name, figure in {**draw(task, measured), **plan.family.draw(measured)}.items():
+            run.log_figure(figure, f"plots/{name}.png")
+        logged = run.log_metrics({**found, f"{BASELINE}{metric.name}": theirs})
+        is_better = mine > theirs if metric.higher_is_better else mine < theirs
+        said = f"{metric.name} {mine:.6g}; of a model that knows nothing {theirs:.6g}."
+        return MaterializeResult(
+            value=logged,
+            check_results=[AssetCheckResult(check_name=_BEATS, passed=is_better, description=said)],
+        )
+
+    return metrics
+
+
+def registered_version(plan: ModelPlan) -> AssetsDefinition:
+    """``<name>_version``: of the registered model."""
+
+    @asset(
+        name=f"{plan.name}_version",
+        ins={
+            "model": AssetIn(f"{plan.name}_model"),
+            "metrics": AssetIn(f"{plan.name}_metrics"),
+        },
+        kinds={"mlflow"},
+        description=f"A version of {plan.registered_model}"
+        + (f", of each {plan.segment_by} one of its own." if plan.segment_by else "."),
+        **plan.options,
+    )
+    @plan.tracking.continues(f"{plan.name}_model")
+    def version(
+        run: TrackedRun,
+        context: AssetExecutionContext,
+        model: TrackedModel,
+        metrics: LoggedMetrics,
+    ) -> RegisteredVersion:
+        segment = segment_of(context)
+        return run.register(
+            model,
+            {name: value for name, value in metrics.items() if not name.startswith(BASELINE)},
+            name=plan.registered_name(run.registered_model, segment),
+            tags={"family": plan.family.name, **({"segment": segment} if segment else {})},
+            description=plan.dataset.description,
+        )
+
+    return version
+
+
+def champion(plan: ModelPlan) -> AssetsDefinition:
+    """``<name>_champion``: the better one of the new version and the champion."""
+    metric, task, target = plan.metric, plan.dataset.task, plan.dataset.target
+
+    @asset(
+        name=f"{plan.name}_champion",
+        ins={
+            "version": AssetIn(f"{plan.name}_version"),
+            "test": AssetIn(f"{plan.name}_test"),
+        },
+        kinds={"mlflow"},
+        description=f"The version whose {metric.name} on the rows held out is best becomes the "
+        "champion; all are measured on the same rows.",
+        **plan.options,
+    )
+    @plan.tracking.continues(f"{plan.name}_model")
+    def decision(run: TrackedRun, version: RegisteredVersion, test: Any) -> ChampionDecision:
+        from wine_quality.families.metrics import measure
+
+        rows = rows_of(plan, test)
+        return run.challenge(
+            version,
+            score=lambda model: measure(task, model, rows, target)[metric.name],
+            metric=metric,
+        )
+
+    return decision

@@ -1,0 +1,188 @@
+"""Files of rows to score, in order and in batches: Parquet by Arrow, CSV by DuckDB."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from wine_quality.datasets.contract import plain_name
+from wine_quality.datasets.dialect import HEAD_BYTES, DataFormatError, detect_dialect
+from wine_quality.datasets.parquet import safe_parquet
+from wine_quality.engines.batches import UnreadableFileError, short_reason
+from wine_quality.engines.input_files import (
+    check_versions,
+    find_files,
+    first_bytes,
+    is_parquet,
+    size_and_version,
+    store_of,
+)
+from wine_quality.scoring.csv_rows import csv_batches
+from wine_quality.scoring.row_batches import ROWS_PER_BATCH, InputFile, RowBatch, doubles
+
+if TYPE_CHECKING:
+    import pyarrow.parquet as pq
+
+DESCRIPTION = "wine_quality.predictions"
+"""Key in the metadata of files of predictions: JSON that says which model made them, of what."""
+
+_NO_NUMBERS = ("string", "large_string", "binary", "bool", "date", "time", "struct", "list", "dict")
+
+
+class Inputs:
+    """Files of one source, open; to be closed."""
+
+    def __init__(
+        self,
+        patterns: Sequence[str],
+        threads: int = 0,
+        memory_limit: str = "512MB",
+        shown: Mapping[str, str] | None = None,
+    ) -> None:
+        """Opens each file and reads its schema, or its first lines.
+
+        Args:
+            patterns: See ``input_files.find_files``.
+            threads: Of DuckDB; 0 for one per processor.
+            memory_limit: Of DuckDB's own buffers.
+            shown: Names of paths that nobody knows.
+
+        Raises:
+            UnreadableFileError: a pattern names no file, or one cannot be read.
+        """
+        paths, self.left_out = find_files(patterns)
+        self.store = store_of(paths)
+        self._settings: dict[str, Any] = {
+            "memory_limit": memory_limit,
+            **({"threads": threads} if threads else {}),
+        }
+        self._connection: Any = None
+        self.files = [self._file(path, (shown or {}).get(path, path)) for path in paths]
+
+    def _file(self, path: str, name: str) -> InputFile:
+        size, version = size_and_version(path, self.store)
+        with _named(name):
+            if is_parquet(path):
+                with self._parquet(path) as opened:
+                    schema = opened.schema_arrow
+                columns = {field.name: str(field.type) for field in schema}
+                if len(columns) < len(schema.names):
+                    raise UnreadableFileError(f"{name} names columns twice.")
+                return InputFile(path, name, size, version, columns)
+            dialect = detect_dialect(first_bytes(path, HEAD_BYTES), name)
+        return InputFile(path, name, size, version, dict.fromkeys(dialect.names, "text"), dialect)
+
+    def require_columns(self, numbers: Sequence[str], keys: Sequence[str]) -> None:
+        """That each file has the columns, and numbers in those of numbers; others do no harm.
+
+        Raises:
+            UnreadableFileError: a file has not; the message names all that is wrong with it.
+        """
+        for file in self.files:
+            wrong = []
+            for name in dict.fromkeys([*numbers, *keys]):
+                if name not in file.columns:
+                    wrong.append(f"column {name!r} is missing{_near(name, file.columns)}")
+            for name in numbers:
+                if file.dialect is None and file.columns.get(name, "").startswith(_NO_NUMBERS):
+                    wrong.append(f"column {name!r} holds {file.columns[name]}, not numbers")
+            if wrong:
+                raise UnreadableFileError(f"{file.name}: {'; '.join(wrong)}.")
+
+    def batches(
+        self, file: InputFile, numbers: Sequence[str], keys: Sequence[str] = ()
+    ) -> Iterator[RowBatch]:
+        """The rows of one file in their order.
+
+        Raises:
+            UnreadableFileError: the file cannot be read to its end.
+        """
+        with _named(file.name):
+            if file.dialect is None:
+                yield from self._parquet_batches(file, numbers, keys)
+            else:
+                yield from csv_batches(self.duckdb(), self.store, file, numbers, keys)
+
+    def _parquet_batches(
+        self, file: InputFile, numbers: Sequence[str], keys: Sequence[str]
+    ) -> Iterator[RowBatch]:
+        first, wanted = 0, list(dict.fromkeys([*numbers, *keys]))
+        with self._parquet(file.path) as opened:
+            for group in range(opened.num_row_groups):
+                # Asked for all groups at once, Arrow keeps what it has read until the end.
+                for arrow in opened.iter_batches(ROWS_PER_BATCH, [group], wanted):
+                    columns = [doubles(arrow.column(wanted.index(name))) for name in numbers]
+                    named = [arrow.column(wanted.index(name)) for name in keys]
+                    yield RowBatch(first, columns, named, {})
+                    first += arrow.num_rows
+
+    def _parquet(self, path: str) -> pq.ParquetFile:
+        parquet = safe_parquet()
+        if path.startswith("s3://"):
+            from pyarrow.fs import FSSpecHandler, PyFileSystem
+
+            store = PyFileSystem(FSSpecHandler(self.store))
+            return parquet.ParquetFile(store.open_input_file(path.removeprefix("s3://")))
+        # Not mapped into memory: a file that is cut short meanwhile would kill the process.
+        return parquet.ParquetFile(path)
+
+    def description_of(self, file: InputFile) -> dict[str, Any]:
+        """What ``AtomicParquet.publish`` wrote into a file of predictions; empty of any other."""
+        if file.dialect is not None:
+            return {}
+        with _named(file.name), self._parquet(file.path) as opened:
+            metadata = opened.metadata.metadata or {}
+        return json.loads(metadata.get(DESCRIPTION.encode(), b"{}"))
+
+    def duckdb(self) -> Any:
+        """A connection that reads the files' store."""
+        if self._connection is None:
+            import duckdb
+
+            try:
+                self._connection = duckdb.connect(config=self._settings)
+            except duckdb.Error as error:
+                raise ValueError(
+                    "resources.training_engine.config.memory_limit cannot be used: "
+                    f"{short_reason(error)}. Write it such as 512MB or 2GB."
+                ) from error
+            if self.store is not None:
+                # Not DuckDB's own httpfs: that is an extension to download at run time.
+                self._connection.register_filesystem(self.store)
+        return self._connection
+
+    def check_unchanged(self) -> None:
+        """Raises ``UnreadableFileError`` when a file is not what it was at the beginning."""
+        check_versions({file.path: file.version for file in self.files})
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+
+
+def _near(name: str, columns: Mapping[str, str]) -> str:
+    plain = {plain_name(one): one for one in columns}
+    near = difflib.get_close_matches(plain_name(name), plain, n=1, cutoff=0.7)
+    return f" (the file has {plain[near[0]][:80]!r}; is it that?)" if near else ""
+
+
+class _named:
+    """Errors of Arrow, DuckDB and the store, with the file's name."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        import pyarrow as pa
+
+        if isinstance(error, DataFormatError):
+            raise UnreadableFileError(str(error)) from error
+        if isinstance(error, (pa.ArrowException, OSError)):
+            raise UnreadableFileError(
+                f"{self._name} cannot be read ({short_reason(error)})."
+            ) from error

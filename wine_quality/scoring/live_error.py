@@ -1,0 +1,151 @@
+"""How far predictions were off, by period, once the labels have arrived.
+
+Labels are joined to predictions by the key that these were made with. Without one, the n-th label
+belongs to the n-th row of what was scored, so there must be as many.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+from wine_quality.escaping import ShownError
+from wine_quality.scoring.inputs import Inputs
+from wine_quality.scoring.score import PREDICTED_AT, PREDICTION, ROW, VERSION
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+PERIODS = ("day", "week", "month")
+_LABEL = "label"
+
+
+class LabelsError(ShownError, ValueError):
+    """Labels that cannot be joined to predictions; the message says why."""
+
+
+@dataclass(frozen=True)
+class PeriodResult:
+    """How far one version was off in one period.
+
+    Attributes:
+        begins: First day of the period, in UTC, by when it was predicted.
+        rows: That have a label by now.
+        rmse: Root mean squared error, in units of the label; ``mae`` is the mean absolute one.
+    """
+
+    begins: date
+    version: str
+    rows: int
+    rmse: float
+    mae: float
+
+
+def live_errors(
+    predictions: Inputs, labels: Inputs, label: str, keys: Sequence[str], period: str
+) -> list[PeriodResult]:
+    """The oldest period first; without any row that has a label, nothing.
+
+    Args:
+        predictions: Files that ``score`` wrote; one, if there is no key.
+        label: Column of the labels.
+        keys: Columns of both.
+        period: One of ``PERIODS``.
+
+    Raises:
+        LabelsError: a key has two labels, or without a key there is no label for each row.
+        UnreadableFileError: a file cannot be read, or lacks a column.
+    """
+    import duckdb
+
+    labels.require_columns([label], keys)
+    predictions.require_columns([PREDICTION], [*keys, VERSION, PREDICTED_AT])
+    connection = predictions.duckdb()
+    connection.register("incoming", _reader(labels, label, keys))
+    names = [f"k{place}" for place in range(len(keys))] or [ROW]
+    listed = ", ".join(names)
+    # A table of its own: what is registered can be read once.
+    connection.execute(
+        f"CREATE OR REPLACE TEMP TABLE labels AS SELECT {listed}, min({_LABEL}) AS {_LABEL}, "
+        f"max({_LABEL}) AS other FROM incoming WHERE NOT isnan({_LABEL}) GROUP BY {listed}"
+    )
+    connection.unregister("incoming")
+    _require_one_label(connection, names, keys)
+    own = [_as_text(key) for key in keys] or [f"p.{ROW}"]
+    joined = " AND ".join(f"{mine} = l.{name}" for mine, name in zip(own, names, strict=True))
+    off = f"p.{PREDICTION}::DOUBLE - l.{_LABEL}"
+    try:
+        found = connection.execute(
+            f"SELECT date_trunc('{period}', p.{PREDICTED_AT})::DATE, p.{VERSION}, count(*), "
+            f"sqrt(avg(({off}) * ({off}))), avg(abs({off})) FROM read_parquet(?, "
+            f"hive_partitioning = false, union_by_name = true) p JOIN labels l ON {joined} "
+            f"GROUP BY ALL ORDER BY ALL",
+            [[_plain(file.path) for file in predictions.files]],
+        ).fetchall()
+    except duckdb.Error as error:
+        raise LabelsError(f"labels and predictions cannot be joined: {error}") from error
+    return [PeriodResult(*row) for row in found]
+
+
+def require_label_for_each(labels: Inputs, label: str, rows: int) -> None:
+    """Where there is no key: as many labels as rows that were scored.
+
+    Raises:
+        LabelsError: there are more or fewer.
+    """
+    labels.require_columns([label], [])
+    found = sum(batch.rows for file in labels.files for batch in labels.batches(file, [label]))
+    if found != rows:
+        raise LabelsError(
+            f"{rows} rows were scored, but there are {found} labels. Without a key the n-th label "
+            "belongs to the n-th row. Score with a key (key, --key), and give the labels the same."
+        )
+
+
+def _reader(labels: Inputs, label: str, keys: Sequence[str]) -> pa.RecordBatchReader:
+    """The labels with what names their row, as text; or with its number."""
+    import pyarrow as pa
+
+    named = [(f"k{place}", pa.string()) for place in range(len(keys))] or [(ROW, pa.int64())]
+    schema = pa.schema([*named, (_LABEL, pa.float64())])
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        before = 0
+        for file in labels.files:
+            for batch in labels.batches(file, [label], keys):
+                yield pa.RecordBatch.from_arrays(
+                    [*_names_of(batch, before), pa.array(batch.columns[0])], schema=schema
+                )
+                before += batch.rows
+
+    return pa.RecordBatchReader.from_batches(schema, batches())
+
+
+def _names_of(batch: Any, before: int) -> list[pa.Array]:
+    import numpy as np
+    import pyarrow as pa
+
+    if not batch.keys:
+        return [pa.array(np.arange(batch.rows) + before + 1, pa.int64())]
+    return [column.cast(pa.string()) for column in batch.keys]
+
+
+def _require_one_label(connection: Any, names: Sequence[str], keys: Sequence[str]) -> None:
+    twice = connection.execute(
+        f"SELECT {', '.join(names)}, {_LABEL}, other FROM labels WHERE {_LABEL} != other LIMIT 1"
+    ).fetchone()
+    if twice:
+        *named, one, other = twice
+        shown = ", ".join(f"{key} {value}" for key, value in zip(keys, named, strict=False))
+        raise LabelsError(f"{shown} has two labels, {one:g} and {other:g}. Leave one of them.")
+
+
+def _as_text(key: str) -> str:
+    return f"""p."{key.replace('"', '""')}"::VARCHAR"""
+
+
+def _plain(path: str) -> str:
+    """In brackets what DuckDB takes for a pattern."""
+    return "".join(f"[{one}]" if one in "*?[" else one for one in path)

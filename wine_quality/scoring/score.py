@@ -1,0 +1,201 @@
+"""The pass: batches of rows through a model into a file of predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from wine_quality.engines.batches import UnreadableFileError
+from wine_quality.engines.row_hash import RowHasher
+from wine_quality.escaping import ShownError
+from wine_quality.scoring.bad_rows import (
+    WHOLE_NUMBERS,
+    bad_cells,
+    good_mask,
+    kept_rows,
+    refusal,
+    rejected_rows,
+)
+from wine_quality.scoring.inputs import Inputs
+from wine_quality.scoring.output import AtomicParquet
+from wine_quality.scoring.row_batches import ROWS_PER_BATCH, InputFile, RowBatch
+from wine_quality.scoring.summary import Summary
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+    from upath import UPath
+
+ROW, PREDICTION, VERSION, PREDICTED_AT = "row", "prediction", "model_version", "predicted_at"
+OWN_COLUMNS = (ROW, PREDICTION, VERSION, PREDICTED_AT)
+
+
+class BadRowsError(ShownError):
+    """Rows that no model can score; the message names the first."""
+
+
+@dataclass(frozen=True)
+class ScoringModel:
+    """One registered version, loaded.
+
+    Attributes:
+        columns: Name and V2 datatype of each input, in the model's order.
+        predict: From a frame of these columns to one value per row.
+    """
+
+    version: str
+    columns: Sequence[tuple[str, str]]
+    predict: Callable[[Any], Any]
+
+    @property
+    def names(self) -> list[str]:
+        return [name for name, _ in self.columns]
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where predictions go, and how they are described.
+
+    Attributes:
+        file: Of the predictions; there at the end, or not at all.
+        rejects: For rows that cannot be scored; None: one such row fails the pass.
+        keys: Columns of the input that are handed on.
+        predicted_at: In UTC, without a zone.
+        description: For the file's metadata; counts and hash are added.
+    """
+
+    file: UPath
+    rejects: UPath | None
+    keys: Sequence[str]
+    predicted_at: datetime
+    description: dict[str, Any]
+
+
+def score(
+    inputs: Inputs,
+    model: ScoringModel,
+    target: Target,
+    progress: Callable[[int], None] = lambda _rows: None,
+) -> Summary:
+    """Score all rows and write the file.
+
+    Raises:
+        BadRowsError: a row cannot be scored, and there is no file for such; or none can.
+        UnreadableFileError: a file cannot be read to its end, or changed meanwhile.
+        ValueError: a key is called as a column of the predictions.
+    """
+    taken = sorted(set(target.keys) & set(OWN_COLUMNS))
+    if taken:
+        raise ValueError(
+            f"key names {', '.join(taken)}, which the predictions have of their own. Rename it."
+        )
+    inputs.require_columns(model.names, target.keys)
+    done, hasher = Summary(), RowHasher(ROWS_PER_BATCH)
+    with ExitStack() as stack:
+        output: AtomicParquet | None = None
+        refused: AtomicParquet | None = None
+        for file, batch in _batches(inputs, model.names, target.keys):
+            bad = bad_cells(batch, model.columns)
+            if bad and target.rejects is None:
+                raise BadRowsError(refusal(file, batch, bad))
+            if bad and target.rejects is not None:
+                table = rejected_rows(file, batch, bad, done.read)
+                refused = refused or stack.enter_context(
+                    AtomicParquet(target.rejects, table.schema)
+                )
+                refused.write(table)
+            kept = kept_rows(batch, bad)
+            if kept.rows:
+                hasher.add(kept.columns)
+                predicted = _predict(model, kept)
+                numbers = _row_numbers(batch, good_mask(batch, bad), done.read)
+                rows = _output(numbers, kept.keys, predicted, model.version, target)
+                output = output or stack.enter_context(AtomicParquet(target.file, rows.schema))
+                output.write(rows)
+                done.add(predicted)
+            done.read += batch.rows
+            done.rejected += len(bad)
+            progress(done.read)
+        inputs.check_unchanged()
+        if output is None:
+            raise BadRowsError(_nothing_scored(inputs, done))
+        done.inputs_sha256 = hasher.total.sha256
+        if refused is not None:
+            refused.publish({})
+        elif target.rejects is not None and target.rejects.exists():
+            target.rejects.unlink()  # of an earlier pass
+        output.publish({**target.description, **done.facts(), **_origin(inputs, target)})
+    return done
+
+
+def _batches(
+    inputs: Inputs, names: Sequence[str], keys: Sequence[str]
+) -> Iterator[tuple[InputFile, RowBatch]]:
+    for file in inputs.files:
+        for batch in inputs.batches(file, names, keys):
+            if batch.rows:
+                yield file, batch
+
+
+def _predict(model: ScoringModel, rows: RowBatch) -> np.ndarray:
+    """One value per row, (n,)."""
+    import numpy as np
+    import pandas as pd
+
+    columns = zip(model.columns, rows.columns, strict=True)
+    frame = pd.DataFrame(
+        {
+            name: column.astype(datatype.lower().replace("fp", "float"))
+            if datatype in (*WHOLE_NUMBERS, "FP32")
+            else column
+            for (name, datatype), column in columns
+        }
+    )
+    predicted = np.asarray(model.predict(frame))
+    if predicted.shape != (rows.rows,):
+        raise ValueError(
+            f"the model returned {predicted.shape} for {rows.rows} rows; it must return one value "
+            "for each"
+        )
+    return predicted
+
+
+def _row_numbers(batch: RowBatch, good: np.ndarray, before: int) -> np.ndarray:
+    """From 1, over the whole input."""
+    import numpy as np
+
+    return np.flatnonzero(good) + before + 1
+
+
+def _output(
+    numbers: np.ndarray,
+    keys: Sequence[pa.Array],
+    predicted: np.ndarray,
+    version: str,
+    target: Target,
+) -> pa.RecordBatch:
+    import pyarrow as pa
+
+    rows, moment = len(numbers), pa.scalar(target.predicted_at, pa.timestamp("us"))
+    columns = {
+        ROW: pa.array(numbers, pa.int64()),
+        **dict(zip(target.keys, keys, strict=True)),
+        PREDICTION: pa.array(predicted),
+        VERSION: pa.repeat(pa.scalar(version), rows),
+        PREDICTED_AT: pa.repeat(moment, rows),
+    }
+    return pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
+
+
+def _origin(inputs: Inputs, target: Target) -> dict[str, Any]:
+    return {"key": list(target.keys), "files": [file.name for file in inputs.files][:1000]}
+
+
+def _nothing_scored(inputs: Inputs, done: Summary) -> str:
+    first = inputs.files[0].name
+    if done.rejected:
+        return f"none of the {done.rejected} rows can be scored; see why without reject_bad_rows."
+    raise UnreadableFileError(f"{first} has no rows." if len(inputs.files) == 1 else "no rows.")
