@@ -57,7 +57,7 @@ class TerminalLog:
 def terminal() -> TextIO:
     """Standard error of the command, in its child process too."""
     given = TERMINAL_FD.read()
-    if given is None:
+    if not given:
         return sys.stderr
     encoding, errors = sys.stderr.encoding, sys.stderr.errors
     return open(int(given), "w", buffering=1, encoding=encoding, errors=errors, closefd=False)
