@@ -95,7 +95,7 @@ trust: env ## sign versions from before versions were signed: VERSION=champion, 
 predict: env ## score FILE (or folder/, s3://…) with the champion (or VERSION=…) into OUT=file.parquet
 	@$(BIN)/python -m wine_quality predict $(PICKED) $(if $(FILE),"$(FILE)") $(if $(OUT),--out "$(OUT)") $(if $(VERSION),--version $(VERSION)) $(ARGS)
 
-metrics: env ## the metrics history: DO=status, upgrade or backfill (MLFLOW=… names the registry)
+metrics: env ## the metrics history: DO=status, upgrade, policies or backfill (MLFLOW=… names the registry)
 	@$(BIN)/python -m wine_quality metrics $(or $(DO),status) $(PICKED) $(ARGS)
 
 compare: env ## runs of several MLflow versions side by side, and as a page (RUNS="…", OUT=compare.html)
