@@ -51,3 +51,15 @@ LOADABLE_FORMATS = Setting(
     "what the version writes",
     "model formats that may be loaded, with commas",
 )
+
+# Examples of a prefix: each variable of MLflow or of an artifact store may stand behind it.
+FROM_MLFLOW_TRACKING_PASSWORD = Setting(
+    "WINE_QUALITY_FROM_MLFLOW_TRACKING_PASSWORD",
+    "`MLFLOW_TRACKING_PASSWORD`",
+    "of `make move`'s source alone; so with each variable of MLflow or of an artifact store",
+)
+TO_MLFLOW_TRACKING_PASSWORD = Setting(
+    "WINE_QUALITY_TO_MLFLOW_TRACKING_PASSWORD",
+    "`MLFLOW_TRACKING_PASSWORD`",
+    "of its target alone",
+)

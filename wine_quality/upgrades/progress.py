@@ -88,8 +88,8 @@ def appending(path: Path) -> Iterator[IO[str]]:
 
 
 @contextmanager
-def only_upgrade(folder: Path) -> Iterator[None]:
-    """While no other upgrade works in the folder that has all working folders.
+def only_one(folder: Path, command: str) -> Iterator[None]:
+    """While no other command of that name works in the folder, which is made.
 
     Raises:
         UpgradeError: another one does.
@@ -99,5 +99,5 @@ def only_upgrade(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(guard, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise UpgradeError("another `make upgrade` is at work here; wait for it.") from None
+            raise UpgradeError(f"another `{command}` is at work here; wait for it.") from None
         yield

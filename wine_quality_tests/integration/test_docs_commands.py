@@ -28,6 +28,7 @@ BY_OTHERS = {
     r"make up|make stack(-down)?\b.*": "ui/ and integration/test_stack.py start them",
     r"make (backup|restore) .*": "integration/test_backup.py, on a stack",
     r"make upgrade .*": "integration/test_upgrade.py, between stores that it makes",
+    r"make move .*": "integration/test_move.py, between servers that it starts",
     r"make (stack-env|image)|(docker|podman).*|cd deploy/docker-compose": "it needs an engine",
     r"make add-mlflow .*|make run MLFLOW=2\.22\.5|cd deploy/requirements|uv pip .*|git pull": (
         "it needs a network"

@@ -18,7 +18,7 @@ from wine_quality.upgrades.errors import UpgradeError
 from wine_quality.upgrades.files import Extent, copy_files
 from wine_quality.upgrades.locations import LOCATIONS, Move, elsewhere, rewrite
 from wine_quality.upgrades.plan import require_newer
-from wine_quality.upgrades.progress import Progress, appending, only_upgrade
+from wine_quality.upgrades.progress import Progress, appending, only_one
 from wine_quality.upgrades.verify import DIFFERS, NOT_COMPARED, SAME, compare_predictions
 from wine_quality_tests.support.servers import dying_with_us
 
@@ -122,9 +122,9 @@ def test_progress_is_of_one_source_as_it_was(tmp_path):
 
 def test_one_upgrade_at_a_time(tmp_path):
     refused = pytest.raises(UpgradeError, match="another `make upgrade`")
-    with only_upgrade(tmp_path), refused, only_upgrade(tmp_path):
+    with only_one(tmp_path, "make upgrade"), refused, only_one(tmp_path, "make upgrade"):
         pass
-    with only_upgrade(tmp_path):
+    with only_one(tmp_path, "make upgrade"):
         pass
 
 
