@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from wine_quality.escaping import ProjectError
+from wine_quality.settings import places
 from wine_quality.usable_paths import usable_path
 
 _PACKAGE = Path(__file__).resolve().parent
@@ -86,7 +87,7 @@ def home() -> Path:
     """``$WINE_QUALITY_HOME``, else ``.wine_quality`` in the checkout, else the user's folder; by a
     usable path."""
     default = PROJECT_ROOT / ".wine_quality" if IS_CHECKOUT else user_folder()
-    return usable_path(Path(os.environ.get("WINE_QUALITY_HOME") or default).resolve())
+    return usable_path(Path(places.HOME.read() or default).resolve())
 
 
 def embedded_store(key: str) -> Path:
@@ -94,13 +95,23 @@ def embedded_store(key: str) -> Path:
     return home() / f"mlflow-{key}"
 
 
+def history_place() -> str:
+    """``$WINE_QUALITY_HISTORY``, else in ``$WINE_QUALITY_HOME``."""
+    return places.HISTORY.read() or str(home() / "history")
+
+
+def assets_place() -> str:
+    """``$WINE_QUALITY_ASSETS``, else in ``$WINE_QUALITY_HOME``."""
+    return places.ASSETS.read() or str(home() / "assets")
+
+
 def deployments(configured: str = "") -> str:
     """``configured``, else ``$WINE_QUALITY_DEPLOYMENTS``, else beside ``$WINE_QUALITY_ASSETS``,
     else in ``$WINE_QUALITY_HOME``."""
-    found = configured or os.environ.get("WINE_QUALITY_DEPLOYMENTS", "")
+    found = configured or places.DEPLOYMENTS.read()
     if found:
         return found.rstrip("/")
-    assets = os.environ.get("WINE_QUALITY_ASSETS", "").rstrip("/")
+    assets = places.ASSETS.read().rstrip("/")
     parent, slash, _ = assets.rpartition("/")
     return f"{parent}/deployments" if slash and parent else str(home() / "deployments")
 

@@ -13,6 +13,7 @@ COPY wine_quality/paths.py wine_quality/
 COPY wine_quality/terminal.py wine_quality/
 COPY wine_quality/usable_paths.py wine_quality/
 COPY wine_quality/environments/ wine_quality/environments/
+COPY wine_quality/settings/ wine_quality/settings/
 ENV UV_LINK_MODE=hardlink \
     UV_CACHE_DIR=/tmp/uv-cache \
     PIP_NO_CACHE_DIR=1

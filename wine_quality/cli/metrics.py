@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import subprocess
 from datetime import datetime, timedelta, timezone
 
@@ -40,7 +39,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
 
 def metrics(options: argparse.Namespace) -> int:
     """0 when it was done, 1 when the database or MLflow had something against it, 2 on bad use."""
-    address = os.environ.get(VARIABLE, "").strip()
+    address = VARIABLE.read().strip()
     if not address:
         text = f"${VARIABLE} is empty, so no metrics history is kept. Set it to "
         return fail(f"{text}postgresql://USER:PASSWORD@HOST:5432/DATABASE.", BAD_USE)

@@ -75,7 +75,7 @@ def _move(options: argparse.Namespace, sides: tuple[Side, Side]) -> int:
         log = folder / "mlflow.log"
         log.unlink(missing_ok=True)
         # Nothing is loaded there; a valid signature is made anew for a model of any format.
-        formats = {VARIABLE: f"{SKOPS},{PICKLE}"}
+        formats = {str(VARIABLE): f"{SKOPS},{PICKLE}"}
         first = processes.enter_context(closing(Conversation(source, log)))
         second = None
         if target.is_made or options.apply:

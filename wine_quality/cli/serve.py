@@ -98,7 +98,7 @@ def _make_table() -> None:
     """Of the prediction log, where there is a database; serving does not depend on it."""
     from wine_quality.metrics_history.database import VARIABLE, MetricsDatabase, parse_url
 
-    address = os.environ.get(VARIABLE, "").strip()
+    address = VARIABLE.read().strip()
     if not address:
         return
     from wine_quality.metrics_history.evaluation import MetricsHistoryError

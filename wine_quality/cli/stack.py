@@ -114,9 +114,9 @@ def _share_signing_key(settings: dict[str, str]) -> None:
         add_keys,
     )
 
-    text, origin = settings[VARIABLE], VARIABLE
+    text, origin = settings[VARIABLE], str(VARIABLE)
     try:
-        named = os.environ.get(FILE_VARIABLE)
+        named = FILE_VARIABLE.read()
         if not text and named:
             text, origin = Path(named).read_text(), named
         if text:

@@ -7,7 +7,6 @@ its own, so that runs side by side, and a re-execution after others, get what be
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -19,7 +18,9 @@ from wine_quality.dagster_support.config_fields import CheckedIOManager
 from wine_quality.datasets.parquet import read_parquet, write_parquet
 from wine_quality.defs.value_codec import from_frame, from_record, to_stored
 from wine_quality.escaping import ShownError
+from wine_quality.paths import assets_place
 from wine_quality.policy.places import check_place
+from wine_quality.settings import places
 from wine_quality.sources.s3 import own_access
 
 if TYPE_CHECKING:
@@ -80,10 +81,8 @@ class PlainFormatIOManager(CheckedIOManager):
     def _base(self) -> UPath:
         from upath import UPath
 
-        from wine_quality.paths import home
-
         given = check_place(self.base_path, "resources.io_manager.config.base_path")
-        base = given or os.environ.get("WINE_QUALITY_ASSETS") or str(home() / "assets")
+        base = given or assets_place()
         return UPath(base, **(s3_options() if base.startswith("s3://") else {}))
 
     def _path(self, folder: Sequence[str], run_id: str, suffix: str) -> UPath:
@@ -119,7 +118,7 @@ def _store_named(path: UPath) -> Iterator[None]:
         yield
     except faults as error:
         if path.protocol == "s3":
-            endpoint = os.environ.get("WINE_QUALITY_ASSETS_ENDPOINT") or "AWS"
+            endpoint = places.ASSETS_ENDPOINT.read() or "AWS"
             where = f"the S3 store of asset values at {endpoint} ($WINE_QUALITY_ASSETS_ENDPOINT)"
             advice = "Start it, or correct the address, keys or free space"
         else:
@@ -146,7 +145,7 @@ def s3_options() -> dict[str, Any]:
             "request_checksum_calculation": "when_required",
             "response_checksum_validation": "when_required",
         },
-        **own_access("WINE_QUALITY_ASSETS"),
+        **own_access(places.ASSETS),
     }
 
 

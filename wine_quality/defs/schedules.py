@@ -1,13 +1,12 @@
 """Regular retraining, for data that changes without a file that arrives; regular live checks."""
 
-import os
-
 from dagster import DefaultScheduleStatus, ScheduleDefinition
 
 from wine_quality.datasets.accumulate import TrainingData
 from wine_quality.defs.data.new_file_sensor import WatchedSource
 from wine_quality.defs.jobs import wine_quality_live_check, wine_quality_model
 from wine_quality.defs.time_zone import in_time_zone, time_zone
+from wine_quality.settings.runs import CRON
 
 _WEEKLY = "0 6 * * 1"
 
@@ -18,7 +17,7 @@ def retraining_schedule(watch: WatchedSource) -> ScheduleDefinition:
     Where a place is watched it trains on all files that were accepted, as that place's runs do;
     otherwise with the default config.
     """
-    cron = os.environ.get("WINE_QUALITY_CRON")
+    cron = CRON.read()
     data = "every file accepted so far" if watch.place else "the default source"
     return ScheduleDefinition(
         name="regular_retraining",

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import difflib
-import os
 from zoneinfo import ZoneInfo, available_timezones
 
-VARIABLE = "WINE_QUALITY_TIMEZONE"
+from wine_quality.settings.runs import TIMEZONE as VARIABLE
 
 
 def time_zone() -> str:
@@ -15,7 +14,7 @@ def time_zone() -> str:
     Raises:
         ValueError: there is no such zone; the message names some that are written like it.
     """
-    given = os.environ.get(VARIABLE) or "UTC"
+    given = VARIABLE.read() or "UTC"
     try:
         return ZoneInfo(given).key
     except (ValueError, OSError, KeyError) as error:  # a missing zone is a KeyError

@@ -7,7 +7,6 @@ interrupted has none and is built again; one whose lock file changed is brought 
 from __future__ import annotations
 
 import hashlib
-import os
 import sys
 import time
 from contextlib import suppress
@@ -28,8 +27,8 @@ from wine_quality.environments.mlflow_versions import (
     MlflowVersion,
 )
 from wine_quality.paths import LOCK_FILES, PROJECT_ROOT
+from wine_quality.settings.places import BUILD_ENVIRONMENTS as BUILD_ON_FIRST_USE
 
-BUILD_ON_FIRST_USE = "WINE_QUALITY_BUILD_ENVIRONMENTS"
 """``0``: a version that is not built fails the run. Images set it, which are not to change."""
 
 _STAMP = "wine_quality.stamp"
@@ -83,7 +82,7 @@ def is_complete(version: MlflowVersion) -> bool:
 
 def builds_on_first_use() -> bool:
     """Whether a run may build the environment of the version that it picks."""
-    return os.environ.get(BUILD_ON_FIRST_USE, "1").strip() not in ("0", "false", "no", "off")
+    return BUILD_ON_FIRST_USE.read().strip() not in ("0", "false", "no", "off")
 
 
 def require_built(version: MlflowVersion) -> Path:

@@ -13,6 +13,8 @@ from pathlib import Path
 
 from wine_quality.escaping import ProjectError
 from wine_quality.paths import IS_CHECKOUT, LOCK_FILES, PROJECT_ROOT, user_folder
+from wine_quality.settings.places import ENVIRONMENTS
+from wine_quality.settings.runs import MLFLOW
 from wine_quality.usable_paths import is_unusable, usable_folder
 
 DEFAULT_VERSION = "3"
@@ -160,7 +162,7 @@ def environments_root() -> Path:
 
 def environments_link() -> Path:
     """What ``environments_root`` is called by people."""
-    configured = os.environ.get("WINE_QUALITY_ENVIRONMENTS")
+    configured = ENVIRONMENTS.read()
     default = PROJECT_ROOT / ".venvs" if IS_CHECKOUT else user_folder() / "environments"
     return Path(configured) if configured else default
 
@@ -189,7 +191,7 @@ def get_version(key: str) -> MlflowVersion:
 
 def default_version() -> str:
     """``$WINE_QUALITY_MLFLOW``, else the current one."""
-    key = os.environ.get("WINE_QUALITY_MLFLOW") or DEFAULT_VERSION
+    key = MLFLOW.read() or DEFAULT_VERSION
     if key not in MLFLOW_VERSIONS:
         raise ValueError(f"$WINE_QUALITY_MLFLOW is {key!r}; known: {', '.join(MLFLOW_VERSIONS)}")
     return key

@@ -6,7 +6,6 @@ limit whoever may launch runs could have any secret of the code location shown.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -25,7 +24,7 @@ class ForbiddenVariableError(ProjectError, RuntimeError):
 
 def check_config_variables(run_config: Mapping[str, Any]) -> None:
     """Raises ``ForbiddenVariableError`` for a variable that is not allowed where it stands."""
-    named = os.environ.get(CONFIG_VARIABLES, "")
+    named = CONFIG_VARIABLES.read()
     allowed = allowed_items(CONFIG_VARIABLES)
     for path, variable in _named(run_config, ()):
         known_address = path in _SERVERS and _ADDRESS.fullmatch(variable)

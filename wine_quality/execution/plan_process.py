@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from wine_quality.execution.project_code import ProjectCode
 from wine_quality.paths import PROJECT_ROOT
+from wine_quality.settings.internal import PARENT_PID, TERMINAL_FD
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 GRACE_SECONDS = 30.0
 """How long an interrupted child may take to close its MLflow run before it is killed."""
 
-TERMINAL_FD = "WINE_QUALITY_TERMINAL_FD"
 """Names the file descriptor of the terminal to a child whose own output goes to a file."""
 
 PRELOAD = "preload"
@@ -48,7 +48,7 @@ class PlanProcess:
         given = filter(None, [variables.get("PYTHONPATH")])
         paths = [str(PROJECT_ROOT), *self._code.folders, *given]
         variables["PYTHONPATH"] = os.pathsep.join(paths)
-        variables["WINE_QUALITY_PARENT_PID"] = str(os.getpid())
+        variables[PARENT_PID] = str(os.getpid())
         handed_on, printed = [events_of_child], None
         if PlanProcess.output is not None:
             printed = PlanProcess.output.open("ab")

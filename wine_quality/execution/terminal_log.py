@@ -56,8 +56,8 @@ class TerminalLog:
 
 def terminal() -> TextIO:
     """Standard error of the command, in its child process too."""
-    given = os.environ.get(TERMINAL_FD)
-    if given is None:
+    given = TERMINAL_FD.read()
+    if not given:
         return sys.stderr
     encoding, errors = sys.stderr.encoding, sys.stderr.errors
     return open(int(given), "w", buffering=1, encoding=encoding, errors=errors, closefd=False)

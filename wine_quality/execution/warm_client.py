@@ -22,16 +22,16 @@ from wine_quality.execution.messages import ConnectionEndedError
 from wine_quality.execution.warm_server import lock_of, pid_of
 from wine_quality.execution.worker_process import WorkerProcess
 from wine_quality.paths import PROJECT_ROOT
+from wine_quality.settings import internal, runs
 
 # A JSON file with the environment of runs, where that is not the launcher's own (`make stack`).
-RUN_VARIABLES = "WINE_QUALITY_RUN_VARIABLES"
-MINUTES = "WINE_QUALITY_WARM_MINUTES"
-MEMORY = "WINE_QUALITY_WARM_MIB"
+RUN_VARIABLES = internal.RUN_VARIABLES
+MINUTES, MEMORY = runs.WARM_MINUTES, runs.WARM_MIB
 _START_SECONDS = 90.0
 _ANSWER_SECONDS = 30.0
 _POLL_SECONDS = 0.02
 # In the environment of warm processes and their runs: whose they are.
-_MARK = "WINE_QUALITY_WARM_FOLDER"
+_MARK = internal.WARM_FOLDER
 # Without threads of their own BLAS and Arrow can be forked; a run gives BLAS its threads back.
 _ONE_THREAD = {
     "OPENBLAS_NUM_THREADS": "1",

@@ -37,6 +37,7 @@ from wine_quality.execution.warm_client import (
     variables_of,
 )
 from wine_quality.execution.worker_process import WorkerProcess
+from wine_quality.settings.runs import MLFLOW
 from wine_quality.tracking.runs.lifecycle import is_done, report_done
 from wine_quality.tracking.version_choice import choose_version, named_version
 
@@ -126,7 +127,7 @@ class WarmRunLauncher(DefaultRunLauncher):
 
 def run_variables() -> dict[str, str]:
     """The environment of runs: of this process, or the one in ``$WINE_QUALITY_RUN_VARIABLES``."""
-    named = os.environ.get(RUN_VARIABLES)
+    named = RUN_VARIABLES.read()
     return json.loads(Path(named).read_text()) if named else dict(os.environ)
 
 
@@ -144,7 +145,7 @@ def version_for(
     named = named_version(run.run_config)
     version = None
     if named is None:
-        set_here = variables.get("WINE_QUALITY_MLFLOW") or DEFAULT_VERSION
+        set_here = variables.get(MLFLOW) or DEFAULT_VERSION
         version = choose_version(instance, run, set_here).version if _known(set_here) else None
     elif isinstance(named, str):
         version = _known(named)

@@ -14,6 +14,7 @@ import sys
 from wine_quality.environments.mlflow_versions import MLFLOW_VERSIONS
 from wine_quality.execution import startup
 from wine_quality.execution.plan_process import PRELOAD
+from wine_quality.settings.internal import PARENT_PID
 from wine_quality.tracking.runs.lifecycle import runs_whole_plan
 from wine_quality.tracking.version_choice import version_of_process
 
@@ -25,7 +26,7 @@ def die_with_parent() -> None:
     pr_set_pdeathsig = 1
     ctypes.CDLL(None, use_errno=True).prctl(pr_set_pdeathsig, signal.SIGKILL)
     # The parent may have died before the call took effect.
-    if os.getppid() != int(os.environ.get("WINE_QUALITY_PARENT_PID", os.getppid())):
+    if os.getppid() != int(PARENT_PID.read() or os.getppid()):
         os.kill(os.getpid(), signal.SIGKILL)
 
 

@@ -11,11 +11,11 @@ from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from wine_quality.metrics_history.evaluation import MetricsHistoryError
+from wine_quality.settings.runs import METRICS_URL as VARIABLE
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL, Connection, Engine
 
-VARIABLE = "WINE_QUALITY_METRICS_URL"
 CONNECT_SECONDS = 5
 STATEMENT_SECONDS = 10.0
 _GRACE_SECONDS = 3.0

@@ -14,6 +14,11 @@ from typing import TYPE_CHECKING
 from wine_quality.escaping import ProjectError
 from wine_quality.metrics_history import timescale
 from wine_quality.metrics_history.table import PREDICTIONS, SCHEMA, TABLE
+from wine_quality.settings.platform import (
+    COMPRESS_DAYS,
+    KEEP_METRICS_DAYS,
+    KEEP_PREDICTIONS_DAYS,
+)
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
@@ -21,9 +26,9 @@ if TYPE_CHECKING:
     from wine_quality.metrics_history.database import MetricsDatabase
 
 VARIABLES = {
-    "keep_predictions": "WINE_QUALITY_KEEP_PREDICTIONS_DAYS",
-    "keep_metrics": "WINE_QUALITY_KEEP_METRICS_DAYS",
-    "compress_after": "WINE_QUALITY_COMPRESS_DAYS",
+    "keep_predictions": KEEP_PREDICTIONS_DAYS,
+    "keep_metrics": KEEP_METRICS_DAYS,
+    "compress_after": COMPRESS_DAYS,
 }
 SECONDS = 600.0
 """To delete the rows of years, once."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 
 from dagster import InitResourceContext
@@ -80,4 +79,4 @@ class MetricsHistory(CheckedResource):
         """The environment's own text, also when run config names that database."""
         if self.url.strip():
             return allowed_metrics_url(self.url.strip())
-        return os.environ.get(VARIABLE, "").strip()
+        return VARIABLE.read().strip()

@@ -17,10 +17,11 @@ from pydantic import (
     model_validator,
 )
 
+from wine_quality.settings.setting import NOTIFY
 from wine_quality.sources.location import LocationError, check_host_name, parse_server
 from wine_quality.sources.transfer import redact_url
 
-PREFIX = "WINE_QUALITY_NOTIFY"
+PREFIX = NOTIFY
 LOG, SLACK, EMAIL = "log", "slack", "email"
 _OWN = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 _NEEDED = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 
 from wine_quality.policy.settings import (
@@ -11,11 +10,11 @@ from wine_quality.policy.settings import (
     allowed_items,
     forbidden,
 )
+from wine_quality.settings.runs import METRICS_URL as VARIABLE
 from wine_quality.sources.allowed_sources import ANY
 from wine_quality.sources.location import Location, LocationError, parse_server
 
 FIELD = "resources.metrics_history.config.url"
-VARIABLE = "WINE_QUALITY_METRICS_URL"
 _SCHEMES = ("postgresql", "postgres", "postgresql+psycopg2")
 # No %XX and no =, by which libpq would read a name as settings.
 _DATABASE = re.compile(r"/[A-Za-z0-9_.-]{1,63}")
@@ -32,7 +31,7 @@ def allowed_metrics_url(url: str) -> str:
         ForbiddenConfigError: it is neither, or has more than user, password, host, port and name of
             the database.
     """
-    own, listed = os.environ.get(VARIABLE, "").strip(), allowed_items(METRICS_URLS)
+    own, listed = VARIABLE.read().strip(), allowed_items(METRICS_URLS)
     if url == own:
         return own
     wanted = _parsed(url)

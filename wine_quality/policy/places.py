@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-from pathlib import Path
 from urllib.parse import unquote
 
-from wine_quality.paths import deployments, home, predictions
+from wine_quality.paths import assets_place, deployments, history_place, predictions
 from wine_quality.policy.settings import (
     ENDPOINTS,
     IMAGES,
@@ -144,8 +143,4 @@ def _is_below(roots: list[str], path: str) -> bool:
 
 def _own_places() -> list[str]:
     """Those of values, history, deployments and batch predictions."""
-    history, assets = (
-        os.environ.get(f"WINE_QUALITY_{name.upper()}") or str(Path(home()) / name)
-        for name in ("history", "assets")
-    )
-    return [history, assets, deployments(), str(predictions())]
+    return [history_place(), assets_place(), deployments(), str(predictions())]

@@ -15,14 +15,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from wine_quality.settings.allowed import BUCKETS, HOSTS, NETWORKS, ROOTS, SCHEMES
+from wine_quality.settings.setting import WATCH
 from wine_quality.sources.transfer import SourceError, path_of, redact_url, split_url
 
-SCHEMES = "WINE_QUALITY_ALLOWED_SCHEMES"
-HOSTS = "WINE_QUALITY_ALLOWED_HOSTS"
-NETWORKS = "WINE_QUALITY_ALLOWED_NETWORKS"
-BUCKETS = "WINE_QUALITY_ALLOWED_BUCKETS"
-ROOTS = "WINE_QUALITY_ALLOWED_ROOTS"
-_WATCHED = "WINE_QUALITY_WATCH_PLACE"
+_WATCHED = f"{WATCH}_PLACE"
 
 ANY = "*"
 EVERYTHING_READ = {
@@ -33,7 +30,13 @@ EVERYTHING_READ = {
     ROOTS: "/",
 }
 """The variables' values that allow all there is."""
-_DEFAULTS = {SCHEMES: "https,s3,file", HOSTS: ANY, NETWORKS: "", BUCKETS: ANY, ROOTS: ""}
+_DEFAULTS: dict[str, str] = {
+    SCHEMES: "https,s3,file",
+    HOSTS: ANY,
+    NETWORKS: "",
+    BUCKETS: ANY,
+    ROOTS: "",
+}
 
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 # Not for hosts of the internet, though some releases of Python call them global: IANA's registries
@@ -216,10 +219,9 @@ def _roots() -> list[str]:
 def _own_sources(scheme: str) -> list[str]:
     """The watched place, the history and the predictions that runs wrote: whoever set them wants
     their files to be read."""
-    from wine_quality.paths import home, predictions
+    from wine_quality.paths import history_place, predictions
 
-    history = os.environ.get("WINE_QUALITY_HISTORY") or str(home() / "history")
-    sources = [os.environ.get(_WATCHED, ""), history, str(predictions())]
+    sources = [os.environ.get(_WATCHED, ""), history_place(), str(predictions())]
     return [source for source in sources if source and scheme_of(source) == scheme]
 
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from wine_quality.settings.setting import DATA
 from wine_quality.sources.location import LocationError, parse_server
 from wine_quality.sources.transfer import (
     SourceError,
@@ -63,7 +64,7 @@ def s3_options(timeout_seconds: float) -> dict[str, Any]:
         # What a path held before says nothing of what it holds now.
         "use_listings_cache": False,
         "skip_instance_cache": True,
-        **own_access("WINE_QUALITY_DATA"),
+        **own_access(DATA),
     }
 
 

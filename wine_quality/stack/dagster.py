@@ -67,7 +67,7 @@ def dagster_services(
     }
     code = {**common, **tracking, **_code_variables(settings)}
     code_environment = with_home(folder / "homes" / "dagster-code", code)
-    launching = {RUN_VARIABLES: str(_write_variables(folder, code_environment))}
+    launching: dict[str, str] = {RUN_VARIABLES: str(_write_variables(folder, code_environment))}
     workspace = ("-w", str(FOLDER / "workspace.yaml"))
     programs = Path(sys.executable).parent
 

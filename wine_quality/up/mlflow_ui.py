@@ -8,7 +8,6 @@ here. Each connection carries one request.
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +15,7 @@ from pathlib import Path
 from wine_quality.environments.mlflow_versions import MlflowVersion
 from wine_quality.escaping import ProjectError
 from wine_quality.paths import embedded_store
+from wine_quality.settings.runs import MLFLOW_UI_IDLE_SECONDS as IDLE_VARIABLE
 from wine_quality.tracking.runs.run_tags import FROM_MLFLOW
 from wine_quality.tracking.servers.embedded_store import ARTIFACTS, embedded_uri, needs_preparing
 from wine_quality.up.http_head import MalformedRequestError, RequestHead, answer
@@ -23,7 +23,6 @@ from wine_quality.up.ports import port_of
 from wine_quality.up.processes import Process, stop
 from wine_quality.webserver.guard import refusal
 
-IDLE_VARIABLE = "WINE_QUALITY_MLFLOW_UI_IDLE_SECONDS"
 _IDLE_SECONDS = "900"
 _START_SECONDS = 120
 _HEAD_SECONDS = 60
@@ -64,7 +63,7 @@ class MlflowUi:
         self._starting = asyncio.Lock()
         self._open = 0
         self._last_used = 0.0
-        self._idle_seconds = float(os.environ.get(IDLE_VARIABLE) or _IDLE_SECONDS)
+        self._idle_seconds = float(IDLE_VARIABLE.read() or _IDLE_SECONDS)
 
     async def serve(self) -> None:
         """Answer until cancelled."""

@@ -23,9 +23,9 @@ from wine_quality.environments.process_groups import signal_group
 from wine_quality.escaping import ProjectError
 from wine_quality.execution.warm_client import WarmServers
 from wine_quality.paths import dagster_home_in_use, up_state
+from wine_quality.settings.internal import MLFLOW_UIS as UIS
 from wine_quality.stack.dagster import webserver_ready
 from wine_quality.stack.supervisor import Watchdog
-from wine_quality.tracking.servers.addresses import UIS
 from wine_quality.up.logs import Logs
 from wine_quality.up.mlflow_uis import MlflowUis
 from wine_quality.up.ports import port_of

@@ -12,12 +12,12 @@ from typing import Any
 
 from wine_quality.environments.mlflow_versions import MlflowVersion
 from wine_quality.paths import PROJECT_ROOT
-from wine_quality.tracking.registry.loadable import VARIABLE as LOADABLE_FORMATS
+from wine_quality.settings.runs import LOADABLE_FORMATS, MLFLOW
 from wine_quality.tracking.registry.loadable import loadable_formats
 from wine_quality.upgrades.errors import UpgradeError
 from wine_quality.upgrades.probe import PREFIX
 
-_OF_SERVERS = ("MLFLOW_", "WINE_QUALITY_MLFLOW_")
+_OF_SERVERS = ("MLFLOW_", f"{MLFLOW}_")
 _QUOTED = 500
 _ERROR = re.compile(r"[\w.]+(Error|Exception|Interrupt)\b")
 
@@ -79,7 +79,7 @@ def _reason(log: Path) -> str:
 def formats_of(source: MlflowVersion, target: MlflowVersion) -> dict[str, str]:
     """The variable by which the target's process may load what the source's may: signed versions
     are of this pipeline, whichever format they have. One that was set stays."""
-    if os.environ.get(LOADABLE_FORMATS):
+    if LOADABLE_FORMATS.read():
         return {}
     formats = loadable_formats(source.key, "skops") | loadable_formats(target.key, "skops")
     return {LOADABLE_FORMATS: ",".join(sorted(formats))}

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from wine_quality.environments.mlflow_versions import DEFAULT_VERSION, MLFLOW_VERSIONS
+from wine_quality.settings.places import ASSETS_KEY, ASSETS_SECRET
 from wine_quality.stack.buckets import s3_client
 from wine_quality.stack.platform import Platform, stack_folder
 from wine_quality.stack.postgres import PostgresServer
@@ -143,9 +144,7 @@ class DataServices:
         """A client and the name of each bucket, by what it is for."""
         settings = self.settings
         mlflow = self._s3(settings["AWS_ACCESS_KEY_ID"], settings["AWS_SECRET_ACCESS_KEY"])
-        assets = self._s3(
-            settings["WINE_QUALITY_ASSETS_KEY"], settings["WINE_QUALITY_ASSETS_SECRET"]
-        )
+        assets = self._s3(settings[ASSETS_KEY], settings[ASSETS_SECRET])
         return {
             "mlflow": (mlflow, settings["MLFLOW_BUCKET"]),
             "assets": (assets, settings["ASSETS_BUCKET"]),

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from wine_quality.paths import home
+from wine_quality.paths import history_place
 from wine_quality.tracking.registry.signing_key import add_keys, key_file
 
 
@@ -67,5 +66,5 @@ class LocalHome:
 
 def _history_folder() -> Path | None:
     """Where accepted files are remembered, unless that is a bucket's."""
-    place = os.environ.get("WINE_QUALITY_HISTORY") or str(home() / "history")
+    place = history_place()
     return None if "://" in place else Path(place)

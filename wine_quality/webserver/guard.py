@@ -12,7 +12,8 @@ import os
 from collections.abc import Iterable, Sequence
 from urllib.parse import urlsplit
 
-VARIABLE = "WINE_QUALITY_ALLOWED_UI_HOSTS"
+from wine_quality.settings.allowed import UI_HOSTS as VARIABLE
+
 """Further names, separated by commas, by which people reach the UIs."""
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -25,7 +26,7 @@ _GRAPHQL_TYPES = ("application/json", "application/graphql")
 def allowed_hosts(listens: str = "127.0.0.1") -> frozenset[str]:
     """Host names by which a UI may be asked for: of this machine, what ``listens`` names,
     that of ``$DAGSTER_WEBSERVER_URL`` and those of ``$WINE_QUALITY_ALLOWED_UI_HOSTS``."""
-    names = {*LOOPBACK, *os.environ.get(VARIABLE, "").split(",")}
+    names = {*LOOPBACK, *VARIABLE.read().split(",")}
     if not _is_any_address(listens):
         names.add(listens)
     names.add(urlsplit(os.environ.get("DAGSTER_WEBSERVER_URL", "")).hostname or "")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import sqlite3
 from collections.abc import Mapping
 from html import escape
@@ -17,8 +16,8 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 from wine_quality.environments.mlflow_versions import MLFLOW_VERSIONS, MlflowVersion
 from wine_quality.paths import embedded_store
+from wine_quality.settings.internal import MLFLOW_UIS as UIS
 from wine_quality.tracking.servers.addresses import (
-    UIS,
     WHICH_MLFLOW,
     configured_uri,
     without_password,
@@ -47,7 +46,7 @@ class WithMlflowPages:
 
     def __init__(self, application: Application) -> None:
         self._application = application
-        self._shown_at: dict[str, str] = json.loads(os.environ.get(UIS) or "{}")
+        self._shown_at: dict[str, str] = json.loads(UIS.read() or "{}")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope["path"]

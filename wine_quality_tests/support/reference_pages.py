@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from types import ModuleType
 
 from pydantic import BaseModel, SecretStr
 
+from wine_quality.environments.mlflow_versions import MLFLOW_VERSIONS
 from wine_quality.paths import PROJECT_ROOT
+from wine_quality.settings import allowed, internal, places, platform, runs, serving
+from wine_quality.settings.setting import Setting
 from wine_quality_tests.support import reference_commands, reference_run_config
 from wine_quality_tests.support.reference_tables import table
 
@@ -19,130 +23,31 @@ PAGE = PROJECT_ROOT / "docs" / "reference" / "environment-variables.md"
 _NAME = re.compile(r"WINE_QUALITY_[A-Z0-9_]*[A-Z0-9](?![A-Z0-9_{*…]|_)")
 
 Rows = list[tuple[str, str, str]]
+# Nobody but the project itself sets them.
+INTERNAL = {
+    setting.removeprefix("WINE_QUALITY_")
+    for setting in vars(internal).values()
+    if isinstance(setting, Setting)
+}
 
-PLACES: Rows = [
-    (
-        "HOME",
-        "`.wine_quality` in the checkout; without one `~/.local/share/wine_quality`",
-        "values, history, embedded stores, the Dagster home",
-    ),
-    (
-        "ENVIRONMENTS",
-        "`.venvs` in the checkout; without one `environments` in the home's default",
-        "where environments are built",
-    ),
-    (
-        "BUILD_ENVIRONMENTS",
-        "1",
-        "0: a run fails if its MLflow version's environment is not built yet",
-    ),
-    ("ASSETS", "`assets` in the home", "values between steps: a folder or `s3://bucket/prefix`"),
-    ("ASSETS_KEY", "", "S3 access key for these values"),
-    ("ASSETS_SECRET", "", "S3 secret key for these values"),
-    ("ASSETS_ENDPOINT", "", "address of an S3 store other than AWS"),
-    ("ASSETS_REGION", "", "its region"),
-    ("HISTORY", "`history` in the home", "accepted files: a folder or `s3://bucket/prefix`"),
-    (
-        "DEPLOYMENTS",
-        "beside the assets",
-        "files that serve a model: a folder or `s3://bucket/prefix`",
-    ),
-    ("DATA_KEY", "the AWS variables", "S3 key for reading wines"),
-    ("DATA_SECRET", "the AWS variables", "S3 secret for reading wines"),
-    ("DATA_ENDPOINT", "the AWS variables", "address of an S3 store other than AWS"),
-    ("DATA_REGION", "the AWS variables", "its region"),
-]
-RUNS: Rows = [
-    ("MLFLOW", "3", "the version of runs whose config names none"),
-    ("MLFLOW_URI_3", "`MLFLOW_TRACKING_URI`, else embedded", "tracking server of runs of MLflow 3"),
-    ("MLFLOW_URI_2_1_1", "`MLFLOW_TRACKING_URI`, else embedded", "of MLflow 2.1.1"),
-    ("MLFLOW_URI_1_26", "`MLFLOW_TRACKING_URI`, else embedded", "of MLflow 1.26"),
-    (
-        "FROM_MLFLOW_TRACKING_PASSWORD",
-        "`MLFLOW_TRACKING_PASSWORD`",
-        "of `make move`'s source alone; so with each variable of MLflow or of an artifact store",
-    ),
-    ("TO_MLFLOW_TRACKING_PASSWORD", "`MLFLOW_TRACKING_PASSWORD`", "of its target alone"),
-    ("MLFLOW_UI", "the tracking server", "address of the MLflow UI for links, if another"),
-    ("MLFLOW_UI_3", "`WINE_QUALITY_MLFLOW_UI`", "the same for MLflow 3"),
-    ("MLFLOW_UI_2_1_1", "`WINE_QUALITY_MLFLOW_UI`", "for MLflow 2.1.1"),
-    ("MLFLOW_UI_1_26", "`WINE_QUALITY_MLFLOW_UI`", "for MLflow 1.26"),
-    (
-        "MLFLOW_UI_IDLE_SECONDS",
-        "900",
-        "seconds without a request after which an MLflow UI of `make up` ends",
-    ),
-    ("METRICS_URL", "no history", "PostgreSQL database of the metrics history"),
-    (
-        "WARM_MINUTES",
-        "10",
-        "minutes that a warm process waits for the next run; 0: no warm processes",
-    ),
-    ("WARM_MIB", "400", "MiB that all warm processes may use together, when more than one is kept"),
-    ("CRON", "`0 6 * * 1`, stopped", "times of `regular_retraining`; setting it starts it"),
-    ("TIMEZONE", "UTC", "time zone of the schedules, such as `Europe/Berlin`"),
-    ("FRESH_DAYS", "30", "days after which the UI shows a model as stale"),
-    ("SIGNING_KEY", "the key file", "key that signs model versions"),
-    ("SIGNING_KEY_FILE", "`signing.key` in the home", "file of that key"),
-    (
-        "LOADABLE_FORMATS",
-        "what the version writes",
-        "model formats that may be loaded, with commas",
-    ),
-]
-ALLOWED: Rows = [
-    ("ALLOWED_SCHEMES", "https,s3,file", "schemes of `csv_url`"),
-    ("ALLOWED_HOSTS", "all with public addresses", "hosts of `csv_url`; `*`: all"),
-    ("ALLOWED_NETWORKS", "none", "private networks that those hosts may be in, as CIDR"),
-    ("ALLOWED_BUCKETS", "all", "buckets of `csv_url`"),
-    ("ALLOWED_ROOTS", "the watched folder", "folders that files may be read from"),
-    ("ALLOWED_TRACKING_URIS", "the environment's own", "MLflow servers that run config may name"),
-    ("ALLOWED_METRICS_URLS", "the environment's own", "databases that run config may name"),
-    (
-        "ALLOWED_OUTPUTS",
-        "`s3://*`, and the environment's own",
-        "places that run config may write to (`base_path`)",
-    ),
-    (
-        "ALLOWED_ENDPOINTS",
-        "this machine, for `local_server`",
-        "model servers that run config may ask (`endpoint`, `local_server`)",
-    ),
-    ("ALLOWED_IMAGES", "the project's own", "images that run config may deploy"),
-    ("ALLOWED_SPARK_MASTERS", "local", "Spark masters that run config may name"),
-    ("ALLOWED_SPARK_OPTIONS", "sizes, numbers, times", "Spark properties that run config may set"),
-    (
-        "ALLOWED_CONFIG_VARIABLES",
-        "the MLflow servers' addresses",
-        "variables that run config may read with `{env: NAME}`",
-    ),
-    ("ALLOWED_UI_HOSTS", "this machine's", "further host names under which the UIs answer"),
-]
-SERVING: Rows = [
-    ("SERVE_MAX_ROWS", "100000", "rows of one request"),
-    ("SERVE_MAX_BYTES", "33554432", "bytes of one request, unpacked"),
-    ("SERVE_MAX_SECONDS", "60", "seconds in which a request must have arrived"),
-    ("SERVE_LOG_INPUTS", "false", "true: predictions are stored with their inputs"),
-    ("SERVE_REPOSITORY_API", "false", "true: models may be loaded and unloaded by request"),
-]
-PLATFORM: Rows = [
-    ("ENV_FILE", "`.env`, else `.env.example`", "settings of `make stack`"),
-    (
-        "KEEP_PREDICTIONS_DAYS",
-        "all",
-        "days after which `make metrics DO=policies` has them deleted",
-    ),
-    ("KEEP_METRICS_DAYS", "all", "the same, for metrics of registered versions"),
-    ("COMPRESS_DAYS", "never", "days after which TimescaleDB compresses both"),
-    ("POSTGRES_BIN", "searched for", "folder of PostgreSQL's programs for `make stack`"),
-    (
-        "STORE",
-        "`minio` on `PATH`, else `nanio`",
-        "`nanio`, `minio` or `seaweedfs`: S3 of `make stack`",
-    ),
-]
-# Set by the project for its own processes, or for its tests: nobody else sets them.
-INTERNAL = {"MLFLOW_UIS", "PARENT_PID", "RUN_VARIABLES", "TERMINAL_FD", "WARM_FOLDER"}
+
+def rows_of(subject: ModuleType) -> Rows:
+    """A row for each setting, and for each MLflow version where they have their own."""
+    rows = []
+    for setting in vars(subject).values():
+        if not isinstance(setting, Setting):
+            continue
+        name = setting.removeprefix("WINE_QUALITY_")
+        if setting is not runs.MLFLOW_URI:
+            rows.append((name, setting.default, setting.meaning))
+        if setting in (runs.MLFLOW_URI, runs.MLFLOW_UI):
+            own = setting is runs.MLFLOW_URI
+            for key in reversed(MLFLOW_VERSIONS):
+                of = setting.of_version(key).removeprefix("WINE_QUALITY_")
+                default = setting.default if own else f"`{setting}`"
+                what = "tracking server of its runs" if own else "its MLflow UI"
+                rows.append((of, default, f"MLflow {key}: {what}"))
+    return rows
 
 
 def names_in_code() -> set[str]:
@@ -181,13 +86,13 @@ def _lines() -> Iterator[str]:
     yield "Made from the code by `make reference`. Variables of Dagster, MLflow and AWS"
     yield "(`DAGSTER_HOME`, `MLFLOW_TRACKING_USERNAME`, `AWS_…`) are not here."
     for title, rows in (
-        ("Places", PLACES),
-        ("Runs", RUNS),
+        ("Places", rows_of(places)),
+        ("Runs", rows_of(runs)),
         ("A watched place", of_fields("WATCH", WatchedSource)),
         ("Notices", of_fields("NOTIFY", NoticeSettings, "channels")),
-        ("What run config may reach", ALLOWED),
-        ("Serving", SERVING),
-        ("The platform", PLATFORM),
+        ("What run config may reach", rows_of(allowed)),
+        ("Serving", rows_of(serving)),
+        ("The platform", rows_of(platform)),
     ):
         yield from ("", f"## {title}", "")
         cells = [(f"`WINE_QUALITY_{name}`", default, meaning) for name, default, meaning in rows]

@@ -81,7 +81,9 @@ def test_the_layers_below_the_wines_name_none(folder):
 
 def test_the_environments_need_the_standard_library_only():
     """They are built by a Python that has nothing installed yet."""
-    own = ("paths", "usable_paths", "escaping", "terminal", "environments")
+    own = ("paths", "usable_paths", "escaping", "terminal", "settings", "environments")
+    image = (PROJECT_ROOT / "deploy" / "images" / "dagster.Dockerfile").read_text()
+    assert all(f"COPY wine_quality/{name}" in image for name in own)
     allowed = sys.stdlib_module_names | {f"wine_quality.{name}" for name in own}
     for file in modules(PACKAGE / "environments"):
         for name in _imported(file):

@@ -22,6 +22,7 @@ from wine_quality.defs.data.arrival_tags import tags_of
 from wine_quality.defs.jobs import wine_quality_model
 from wine_quality.engines.choice import EngineChoice
 from wine_quality.environments.mlflow_versions import default_version, get_version
+from wine_quality.settings.setting import WATCH
 from wine_quality.sources.arrivals import Arrival, PassedOver, list_since
 from wine_quality.sources.seen import Seen
 from wine_quality.sources.transfer import SourceError, SourceLimits, redact_url, split_url
@@ -33,7 +34,7 @@ _UNFINISHED = [
     DagsterRunStatus.STARTED,
 ]
 _NAME = "new_wine_data_sensor"
-_PREFIX = "WINE_QUALITY_WATCH_"
+_PREFIX = f"{WATCH}_"
 
 
 class Looked(NamedTuple):

@@ -1,9 +1,10 @@
 """When the UI shows a model as stale."""
 
 import datetime
-import os
 
 from dagster import FreshnessPolicy
+
+from wine_quality.settings.runs import FRESH_DAYS
 
 _DAYS = 30.0
 
@@ -14,13 +15,13 @@ def model_freshness() -> FreshnessPolicy:
     Raises:
         ValueError: the variable is no positive number.
     """
-    text = os.environ.get("WINE_QUALITY_FRESH_DAYS") or str(_DAYS)
+    text = FRESH_DAYS.read() or str(_DAYS)
     try:
         days = float(text)
     except ValueError:
         days = 0.0
     if not 0 < days < 36_500:
-        raise ValueError(f"WINE_QUALITY_FRESH_DAYS is {text!r}; it must be a number of days")
+        raise ValueError(f"{FRESH_DAYS} is {text!r}; it must be a number of days")
     return FreshnessPolicy.time_window(
         fail_window=datetime.timedelta(days=days),
         warn_window=datetime.timedelta(days=days * 0.8),

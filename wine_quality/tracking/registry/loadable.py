@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 from wine_quality.environments.mlflow_versions import get_version
+from wine_quality.settings.runs import LOADABLE_FORMATS as VARIABLE
 from wine_quality.tracking.registry.provenance import UntrustedModelError
 
-VARIABLE = "WINE_QUALITY_LOADABLE_FORMATS"
 SKOPS, PICKLE = "skops", "pickle"
 FORMATS = (SKOPS, PICKLE)
 _FORMAT_OF = {"skops": SKOPS, "cloudpickle": PICKLE, "pickle": PICKLE}
@@ -26,7 +25,7 @@ def loadable_formats(mlflow_version: str, model_format: str) -> frozenset[str]:
     Raises:
         UntrustedModelError: the variable names a format that there is not.
     """
-    given = os.environ.get(VARIABLE, "").strip()
+    given = VARIABLE.read().strip()
     if given:
         named = frozenset(name.strip() for name in given.split(",") if name.strip())
         if not named <= frozenset(FORMATS):

@@ -19,9 +19,9 @@ from pathlib import Path
 
 from wine_quality.escaping import ProjectError
 from wine_quality.paths import home
+from wine_quality.settings.runs import SIGNING_KEY as VARIABLE
+from wine_quality.settings.runs import SIGNING_KEY_FILE as FILE_VARIABLE
 
-VARIABLE = "WINE_QUALITY_SIGNING_KEY"
-FILE_VARIABLE = f"{VARIABLE}_FILE"
 SHORTEST = 32
 """Characters of a key: 128 bits in hexadecimal digits."""
 _BYTES = 32
@@ -53,10 +53,10 @@ def signing_keys() -> SigningKeys:
     Raises:
         SigningKeyError: they cannot be read or made, or one is too short.
     """
-    given = os.environ.get(VARIABLE, "").strip()
+    given = VARIABLE.read().strip()
     if given:
         return SigningKeys(_keys_in(given, f"${VARIABLE}"), f"${VARIABLE}")
-    named = os.environ.get(FILE_VARIABLE, "").strip()
+    named = FILE_VARIABLE.read().strip()
     path = Path(named) if named else key_file()
     try:
         if not named and not path.exists():

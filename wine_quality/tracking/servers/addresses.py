@@ -11,10 +11,10 @@ from collections.abc import Iterable
 
 from wine_quality.escaping import ShownError
 from wine_quality.policy.settings import TRACKING_URIS
+from wine_quality.settings.runs import MLFLOW_UI, MLFLOW_URI
 from wine_quality.sources.allowed_sources import ANY
 from wine_quality.sources.location import Location, LocationError, parse_location, redacted
 
-UIS = "WINE_QUALITY_MLFLOW_UIS"
 """Set by `make up`: JSON of where the MLflow UI of each version's embedded store is."""
 
 REGISTRY_VARIABLE = "MLFLOW_REGISTRY_URI"
@@ -24,18 +24,14 @@ WHICH_MLFLOW = "/mlflow/"
 """The page of `make up` that lists them, below Dagster's address."""
 
 
-def _of_version(name: str, key: str) -> str:
-    return f"{name}_{key.replace('.', '_')}"
-
-
 def uri_variable(key: str) -> str:
     """The variable that names the server of one version."""
-    return _of_version("WINE_QUALITY_MLFLOW_URI", key)
+    return MLFLOW_URI.of_version(key)
 
 
 def ui_variable(key: str) -> str:
     """The variable that says where people see that server."""
-    return _of_version("WINE_QUALITY_MLFLOW_UI", key)
+    return MLFLOW_UI.of_version(key)
 
 
 def configured_uri(key: str) -> str | None:
@@ -53,7 +49,7 @@ def configured_ui(key: str) -> str | None:
     they see embedded stores, of which each version has its own."""
     if os.environ.get(uri_variable(key)):
         return os.environ.get(ui_variable(key)) or None
-    return os.environ.get("WINE_QUALITY_MLFLOW_UI") or None
+    return MLFLOW_UI.read() or None
 
 
 class ForbiddenServerError(ShownError, RuntimeError):
@@ -98,7 +94,7 @@ def _allowed(uri: str, field: str, own: Iterable[str], whose: str) -> str:
         wanted = parse_location(uri)
     except LocationError as error:
         raise ForbiddenServerError(f"{field}: {error}") from error
-    listed = os.environ.get(TRACKING_URIS, "")
+    listed = TRACKING_URIS.read()
     allowed = [one.strip() for one in (*own, *listed.split(",")) if one.strip()]
     for known in allowed:
         if known != ANY and _same_server(wanted, known):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 
 from dagster import MetadataValue
 
-from wine_quality.tracking.servers.addresses import UIS, WHICH_MLFLOW
+from wine_quality.settings.internal import MLFLOW_UIS as UIS
+from wine_quality.tracking.servers.addresses import WHICH_MLFLOW
 
 NO_UI = "no MLflow UI shows this store; resources.mlflow.config.ui_url names one"
 
@@ -19,5 +19,5 @@ def mlflow_link(url: str) -> MetadataValue:
 
 def which_mlflow() -> Mapping[str, MetadataValue]:
     """Of an asset: the page that says which MLflow holds what, where `make up` shows one."""
-    shown = bool(os.environ.get(UIS))
+    shown = bool(UIS.read())
     return {"which_mlflow_holds_what": MetadataValue.url(WHICH_MLFLOW)} if shown else {}

@@ -15,8 +15,8 @@ import requests
 import uvicorn
 
 from wine_quality.environments.mlflow_versions import MLFLOW_VERSIONS
+from wine_quality.settings.internal import MLFLOW_UIS as UIS
 from wine_quality.stack.tracking import guard_variables
-from wine_quality.tracking.servers.addresses import UIS
 from wine_quality.webserver.guard import VARIABLE, allowed_hosts, refusal
 from wine_quality.webserver.layer import GuardedApplication
 from wine_quality.webserver.mlflow_pages import WithMlflowPages
