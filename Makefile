@@ -25,7 +25,7 @@ JAVA = $(shell command -v java)
 # Which targets take which variable. Any other on make's command line would be dropped in silence:
 # `make up ARGS="--port 5005"` once started the UI on another port than the one asked for.
 ARGS_FOR = run sweep promote rollback predict deploy serve image trust metrics compare forget retention gc up stack \
-  backup restore upgrade test quick chaos attack containers bench bench-scale fuzz \
+  backup restore upgrade move test quick chaos attack containers bench bench-scale fuzz \
   example
 MLFLOW_FOR = env run sweep promote rollback predict deploy serve image trust metrics retention up spark \
   example
@@ -35,9 +35,9 @@ PORT_FOR = up serve
 MLFLOW_PORT_FOR = up
 DO_FOR = metrics
 FILE_FOR = forget predict
-FROM_FOR = restore upgrade
+FROM_FOR = restore upgrade move
 ON_FOR = retention gc backup restore
-TO_FOR = backup upgrade
+TO_FOR = backup upgrade move
 T_FOR = test
 RUNS_FOR = compare
 OUT_FOR = compare predict
@@ -57,7 +57,7 @@ $(foreach name,$(filter-out PYTHON JAVA WINE_QUALITY_%,$(GIVEN)),$(foreach targe
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help env envs devenvs run sweep promote rollback predict deploy serve image trust metrics compare forget retention gc backup restore upgrade up spark stack stack-down stack-env versions add-mlflow test quick lint audit sbom bench bench-scale fuzz reference docs docs-serve file-matrix attack containers faults kills orders chaos screenshots browser clean
+.PHONY: help env envs devenvs run sweep promote rollback predict deploy serve image trust metrics compare forget retention gc backup restore upgrade move up spark stack stack-down stack-env versions add-mlflow test quick lint audit sbom bench bench-scale fuzz reference docs docs-serve file-matrix attack containers faults kills orders chaos screenshots browser clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -95,7 +95,7 @@ trust: env ## sign versions from before versions were signed: VERSION=champion, 
 predict: env ## score FILE (or folder/, s3://…) with the champion (or VERSION=…) into OUT=file.parquet
 	@$(BIN)/python -m wine_quality predict $(PICKED) $(if $(FILE),"$(FILE)") $(if $(OUT),--out "$(OUT)") $(if $(VERSION),--version $(VERSION)) $(ARGS)
 
-metrics: env ## the metrics history: DO=status, upgrade or backfill (MLFLOW=… names the registry)
+metrics: env ## the metrics history: DO=status, upgrade, policies or backfill (MLFLOW=… names the registry)
 	@$(BIN)/python -m wine_quality metrics $(or $(DO),status) $(PICKED) $(ARGS)
 
 compare: env ## runs of several MLflow versions side by side, and as a page (RUNS="…", OUT=compare.html)
@@ -142,6 +142,10 @@ restore: ## restore a backup FROM=folder into a stopped, empty stack (ARGS=--ove
 upgrade: ## take a version's store over to a newer MLflow: FROM=1.26 TO=3, a dry run (ARGS=--apply)
 	@$(BUILD) $(if $(findstring stack,$(ARGS)),--stack) $(sort 3 $(FROM) $(TO))
 	@$(BIN)/python -m wine_quality upgrade $(or $(FROM),"") $(or $(TO),"") $(ARGS)
+
+move: ## copy what a server or store has to another one: FROM=1.26 TO=3, a dry run (ARGS="--to-uri URL --apply")
+	@$(BUILD) $(sort 3 $(FROM) $(TO))
+	@$(BIN)/python -m wine_quality move $(or $(FROM),"") $(or $(TO),"") $(ARGS)
 
 stack-env: ## make deploy/docker-compose/.env with random secrets
 	@$(BUILD) --stack 3

@@ -34,6 +34,7 @@ COMMANDS = {
     "backup": "copy the local stack's databases and buckets",
     "restore": "restore a backup into a stopped stack",
     "upgrade": "take a version's store over to a newer version; without --apply: a dry run",
+    "move": "copy what one server or store has to another; without --apply: a dry run",
 }
 
 

@@ -1,4 +1,4 @@
-"""``python -m wine_quality metrics status``, ``upgrade`` and ``backfill``."""
+"""``python -m wine_quality metrics status``, ``upgrade``, ``policies`` and ``backfill``."""
 
 from __future__ import annotations
 
@@ -27,9 +27,11 @@ _UPGRADE_SECONDS = 600.0
 def add_options(command: argparse.ArgumentParser) -> None:
     text = (
         "status: show revision and rows; upgrade: migrate the schema (and use TimescaleDB, if "
-        "it was installed later); backfill: write what only MLflow's registry has"
+        "it was installed later); policies: how long rows are kept, and when they are compressed; "
+        "backfill: write what only MLflow's registry has"
     )
-    command.add_argument("doing", choices=["status", "upgrade", "backfill"], help=text)
+    doing = ["status", "upgrade", "policies", "backfill"]
+    command.add_argument("doing", choices=doing, help=text)
     text = "registered model to backfill (ElasticnetWineModel)"
     command.add_argument("--model", help=text)
     add_servers(command)
@@ -53,10 +55,24 @@ def metrics(options: argparse.Namespace) -> int:
             from wine_quality.metrics_history.migrate import upgrade
 
             upgrade(database, print, _UPGRADE_SECONDS)
+        if options.doing == "policies":
+            _apply_policies(database)
         _print_status(database)
     except MetricsHistoryError as error:
         return fail(error)
+    except ValueError as error:  # of a setting
+        return fail(error, BAD_USE)
     return 0
+
+
+def _apply_policies(database: MetricsDatabase) -> None:
+    """On tables of this code's revision: they are made or migrated first."""
+    from wine_quality.metrics_history.migrate import upgrade
+    from wine_quality.metrics_history.policies import apply_policies, read_policies
+
+    policies = read_policies()
+    upgrade(database, print, _UPGRADE_SECONDS)
+    apply_policies(database, policies, print)
 
 
 def _print_status(database: MetricsDatabase) -> None:

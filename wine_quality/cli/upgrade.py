@@ -1,9 +1,10 @@
-"""``make upgrade FROM=1.26 TO=3``: a version's store, taken over to a newer one."""
+"""``make upgrade FROM=1.26 TO=3``: a version's store, taken over to a newer one, and back."""
 
 from __future__ import annotations
 
 import argparse
 import signal
+import sqlite3
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,23 +31,33 @@ from wine_quality.tracking.servers.embedded_store import DATABASE
 if TYPE_CHECKING:
     from wine_quality.upgrades.place import Place
 
+_GOES_ON = (
+    "The old store is as it was, and nothing was put in place. If a disk is full, free some room; "
+    "then give the same command again: it goes on from here."
+)
+
 
 def add_options(command: argparse.ArgumentParser) -> None:
     known = list(MLFLOW_VERSIONS)
     command.add_argument("source", choices=known, help="MLflow version that has it")
     command.add_argument("target", choices=known, help="MLflow version to get it")
+    doing = command.add_mutually_exclusive_group()
     text = "do it, on a copy; else: only show"
-    command.add_argument("--apply", action="store_true", help=text)
+    doing.add_argument("--apply", action="store_true", help=text)
+    doing.add_argument("--undo", action="store_true", help="put the new store aside, go back")
     stores = ["embedded", "stack"]
     command.add_argument("--store", choices=stores, default="embedded", help="which one (embedded)")
     text = "also while MLflow runs are under way"
     command.add_argument("--with-open-runs", action="store_true", help=text)
     text = "also where a model predicts otherwise"
     command.add_argument("--accept-differences", action="store_true", help=text)
+    text = "undo also what was tracked since"
+    command.add_argument("--with-new-runs", action="store_true", help=text)
 
 
 def upgrade(options: argparse.Namespace) -> int:
-    """0 when it is done, or a dry run found nothing in the way; 1 when not, 2 on bad use."""
+    """0 when it is done or undone, or a dry run found nothing in the way; 1 when not, 2 on bad
+    use."""
     from wine_quality.stack.settings import StackError
     from wine_quality.upgrades.errors import UpgradeError
     from wine_quality.upgrades.plan import require_newer
@@ -66,17 +77,32 @@ def upgrade(options: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         print("\ninterrupted: the same command goes on from here", file=sys.stderr)
         return INTERRUPTED
+    except Exception as error:
+        if not _is_of_disk_or_database(error):
+            raise
+        return fail(f"{type(error).__name__}: {error}. {_GOES_ON}")
+
+
+def _is_of_disk_or_database(error: Exception) -> bool:
+    """Such as a full disk, which sqlite and PostgreSQL report in errors of their own."""
+    return isinstance(error, (OSError, sqlite3.Error)) or any(
+        base.__module__.partition(".")[0] == "psycopg2" for base in type(error).__mro__
+    )
 
 
 def _upgrade(options: argparse.Namespace) -> int:
     from wine_quality.upgrades.plan import make_plan
-    from wine_quality.upgrades.progress import only_upgrade
+    from wine_quality.upgrades.progress import forget_progress, only_one
     from wine_quality.upgrades.report import REPORT, plan_lines, report_lines
+    from wine_quality.upgrades.undo import take_back
     from wine_quality.upgrades.upgrade import Upgrade, was_finished
 
     everything = home() / "upgrades"
     folder = everything / f"{options.store}-{options.source}-to-{options.target}"
-    with only_upgrade(everything), _place(options, folder) as place:
+    with only_one(everything, "make upgrade"), _place(options, folder) as place:
+        if options.undo:
+            take_back(place, folder, show, options.with_new_runs)
+            return 0
         plan = make_plan(place, options.with_open_runs)
         done = was_finished(place, folder)
         if done and place.target_database() is not None:
@@ -90,7 +116,7 @@ def _upgrade(options: argparse.Namespace) -> int:
         if plan.obstacles:
             return fail("nothing was changed, see above")
         if done:  # and its store was removed or moved away since
-            (folder / "progress.json").unlink()
+            forget_progress(folder)
         show("")
         doing = Upgrade(place, folder, show, options.accept_differences)
         report, file = doing.carry_out()
@@ -118,7 +144,7 @@ def _of_stack(options: argparse.Namespace, folder: Path) -> Iterator[Place]:
     source, target = get_version(options.source), get_version(options.target)
     # A dry run looks at a stack that is up, too.
     is_up = data_services.is_up()
-    opened = data_services.stopped if options.apply else data_services.running
+    opened = data_services.stopped if _writes(options) else data_services.running
     with opened(_quiet) as services, data_services.only_upkeep(services.folder):
         yield StackDatabases(source, target, folder, services, is_up)
 
@@ -139,7 +165,7 @@ def _embedded(options: argparse.Namespace, folder: Path) -> Iterator[Place]:
     stores = EmbeddedStores(source, target, folder)
     try:
         with only_one([home(), dagster_home_in_use()]):
-            if not options.apply:
+            if not _writes(options):
                 yield stores
                 return
             with stores.kept_from_others():
@@ -150,3 +176,8 @@ def _embedded(options: argparse.Namespace, folder: Path) -> Iterator[Place]:
 
 def _quiet(line: str) -> None:
     """Of PostgreSQL and S3, which are started for a while, nothing is said."""
+
+
+def _writes(options: argparse.Namespace) -> bool:
+    """Else it is a dry run, which changes nothing and may look at what is in use."""
+    return bool(options.apply or options.undo)

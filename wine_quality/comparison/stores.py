@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import urllib.error
 import urllib.request
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from wine_quality.environments.mlflow_versions import (
     MLFLOW_VERSIONS,
@@ -94,8 +95,8 @@ def _given(servers: Iterable[str]) -> Iterator[Store]:
 def fitting_versions(uri: str) -> list[MlflowVersion]:
     """The versions whose clients may read a server, the best first: by what the server says it is.
 
-    One that does not say, or asks for a login first, is left to the clients: all of them, the
-    newest first.
+    One that does not say, or asks for a login that is not known, is left to the clients: all of
+    them, the newest first.
     """
     if not uri.startswith(("http://", "https://")):
         # MLflow 3 writes the store that it works on into the environment.
@@ -128,8 +129,23 @@ def _major_of(uri: str) -> int | None:
 
 def _get(url: str) -> str:
     parts = urlsplit(url)
-    if parts.username is not None:  # urllib takes it for part of the host
-        host = parts.netloc.rpartition("@")[2]
-        url = parts._replace(netloc=host).geturl()
-    with urllib.request.urlopen(url, timeout=_ANSWER_SECONDS) as answer:
+    # With a login in it urllib takes that for part of the host.
+    url = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+    request = urllib.request.Request(url, headers=_login(parts))
+    with urllib.request.urlopen(request, timeout=_ANSWER_SECONDS) as answer:
         return answer.read(1000).decode("utf-8", "replace").strip()
+
+
+def _login(parts: SplitResult) -> dict[str, str]:
+    """The header that MLflow's clients send: the login in the address, else that of the
+    environment."""
+    if parts.username is not None:
+        user, password = unquote(parts.username), unquote(parts.password or "")
+    else:
+        user = os.environ.get("MLFLOW_TRACKING_USERNAME", "")
+        password = os.environ.get("MLFLOW_TRACKING_PASSWORD", "")
+    if user and password:
+        both = base64.b64encode(f"{user}:{password}".encode()).decode()
+        return {"Authorization": f"Basic {both}"}
+    token = os.environ.get("MLFLOW_TRACKING_TOKEN")
+    return {"Authorization": f"Bearer {token}"} if token else {}

@@ -33,6 +33,7 @@ FILES = (
     "docker-compose/proxy/Caddyfile",
     "docker-compose/proxy/serve.sh",
     "kubernetes/dagster-values.yaml",
+    "kubernetes/kustomization.yaml",
     "kubernetes/wine-quality.yaml",
 )
 _PATTERN = "kubernetes/mlflow-version.yaml.in"
@@ -186,6 +187,10 @@ def _cluster_page(version: MlflowVersion) -> str:
     return f"  WINE_QUALITY_MLFLOW_UI_{version.underscored}: http://localhost:{version.port}\n"
 
 
+def _manifest(version: MlflowVersion) -> str:
+    return f"  - mlflow-{version.key}.yaml\n"
+
+
 _BLOCKS: dict[str, Callable[[MlflowVersion], str]] = {
     "ports": lambda version: f"MLFLOW_{version.underscored}_PORT={version.port}\n",
     "own_servers": lambda version: f"WINE_QUALITY_MLFLOW_URI_{version.underscored}=\n",
@@ -199,6 +204,7 @@ _BLOCKS: dict[str, Callable[[MlflowVersion], str]] = {
     "pods": _pod,
     "cluster_addresses": _cluster_address,
     "cluster_pages": _cluster_page,
+    "manifests": _manifest,
 }
 
 

@@ -45,6 +45,7 @@ def make_bucket(name: str, key: str, secret: str) -> None:
 
 
 def main() -> int:
+    """Make each with its user's keys, or all with the administrator's where those are given."""
     wanted = (
         ("MLFLOW_BUCKET", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"),
         ("ASSETS_BUCKET", "WINE_QUALITY_ASSETS_KEY", "WINE_QUALITY_ASSETS_SECRET"),
@@ -52,6 +53,8 @@ def main() -> int:
     from botocore.exceptions import BotoCoreError, ClientError
 
     for name, key, secret in wanted:
+        if "MINIO_ROOT_USER" in os.environ:
+            key, secret = "MINIO_ROOT_USER", "MINIO_ROOT_PASSWORD"
         try:
             make_bucket(os.environ[name], os.environ[key], os.environ[secret])
         except (BotoCoreError, ClientError) as error:

@@ -1,4 +1,4 @@
-"""An S3 server on disk: a minio binary where there is one, else nanio from PyPI."""
+"""An S3 server on disk: MinIO, SeaweedFS or nanio."""
 
 from __future__ import annotations
 
@@ -6,13 +6,31 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from wine_quality.paths import PROJECT_ROOT
+from wine_quality.stack.private_file import write_private
+from wine_quality.stack.seaweedfs import seaweedfs_service
 from wine_quality.stack.service import Service, http_answers, with_home
+from wine_quality.stack.settings import StackError
 
+VARIABLE = "WINE_QUALITY_STORE"
+# MinIO and nanio have always had the same folder: one home has one of them.
+_DATA = {"nanio": "data", "minio": "data", "seaweedfs": "seaweedfs"}
 _ALIVE = (200, 403)  # an unsigned request is refused
+
+
+def store_kind() -> str:
+    """``$WINE_QUALITY_STORE``, else MinIO where it is on PATH, else nanio.
+
+    Raises:
+        StackError: the variable names no store.
+    """
+    named = os.environ.get(VARIABLE, "")
+    if named not in ("", *_DATA):
+        raise StackError(f"{VARIABLE} is {named!r}; there are {', '.join(_DATA)}.")
+    return named or ("minio" if shutil.which("minio") else "nanio")
 
 
 def store_service(folder: Path, settings: dict[str, str], port: int, console: int) -> Service:
@@ -20,33 +38,80 @@ def store_service(folder: Path, settings: dict[str, str], port: int, console: in
 
     nanio knows two users, that of the MLflow servers and that of the assets, and no policies; to
     MinIO, whose users are made by its own client, the assets come with the first user's keys, and
-    ``settings`` is changed so.
+    ``settings`` is changed so. SeaweedFS limits each to a bucket.
+
+    Raises:
+        StackError: the store's program is not here; or the objects are in another store's folder.
     """
-    data = folder / "data"
+    kind = store_kind()
+    _require_no_other(folder, kind)
+    if kind == "seaweedfs":
+        return seaweedfs_service(folder, settings, port)
+    if kind == "minio":
+        return _minio(folder, settings, port, console)
+    return _nanio(folder, settings, port)
+
+
+def _require_no_other(folder: Path, kind: str) -> None:
+    """Objects of one store are files of its own, which another would not find."""
+    own = folder / _DATA[kind]
+    if own.exists() and any(own.iterdir()):
+        return
+    for other in sorted(set(_DATA.values()) - {_DATA[kind]}):
+        place = folder / other
+        if place.exists() and any(place.iterdir()):
+            raise StackError(
+                f"{VARIABLE} is {kind}, but the objects are in {place}, of another store. To take "
+                "them over: `make backup` with the store of before, move that folder away, "
+                "`make restore` with this one (ARGS=--overwrite)."
+            )
+
+
+def _minio(folder: Path, settings: dict[str, str], port: int, console: int) -> Service:
+    program = shutil.which("minio")
+    if program is None:
+        raise StackError(f"{VARIABLE} is minio, but there is no `minio` on PATH.")
+    for name, source in (("KEY", "MINIO_ROOT_USER"), ("SECRET", "MINIO_ROOT_PASSWORD")):
+        settings[f"WINE_QUALITY_ASSETS_{name}"] = settings[source]
+    command = [program, "server", str(_data(folder, "minio")), "--address", f"127.0.0.1:{port}"]
+    command += ["--console-address", f"127.0.0.1:{console}"]
+    root = {name: settings[name] for name in ("MINIO_ROOT_USER", "MINIO_ROOT_PASSWORD")}
+    ready = http_answers(f"http://127.0.0.1:{port}/minio/health/live")
+    return _store(folder, command, root, port, ready)
+
+
+def _nanio(folder: Path, settings: Mapping[str, str], port: int) -> Service:
+    options = folder / "nanio.toml"
+    data = _data(folder, "nanio")
+    write_private(options, _nanio_options(settings))
+    command = [sys.executable, "-m", "uvicorn", "--factory", "wine_quality.stack.store:build"]
+    command += ["--host", "127.0.0.1", "--port", str(port), "--no-access-log"]
+    variables = {
+        "NANIO_OPTIONS_FILE": str(options),
+        "NANIO_DATA_DIR": str(data),
+        "NANIO_REGION": settings["AWS_DEFAULT_REGION"],
+    }
+    ready = http_answers(f"http://127.0.0.1:{port}/", statuses=_ALIVE)
+    return _store(folder, command, variables, port, ready)
+
+
+def _data(folder: Path, kind: str) -> Path:
+    data = folder / _DATA[kind]
     data.mkdir(parents=True, exist_ok=True)
-    minio = shutil.which("minio")
-    if minio:
-        for name, source in (("KEY", "MINIO_ROOT_USER"), ("SECRET", "MINIO_ROOT_PASSWORD")):
-            settings[f"WINE_QUALITY_ASSETS_{name}"] = settings[source]
-        command = [minio, "server", str(data), "--address", f"127.0.0.1:{port}"]
-        command += ["--console-address", f"127.0.0.1:{console}"]
-        root = {name: settings[name] for name in ("MINIO_ROOT_USER", "MINIO_ROOT_PASSWORD")}
-        ready = http_answers(f"http://127.0.0.1:{port}/minio/health/live")
-    else:
-        options = folder / "nanio.toml"
-        _write_private(options, _nanio_options(settings))
-        command = [sys.executable, "-m", "uvicorn", "--factory", "wine_quality.stack.store:build"]
-        command += ["--host", "127.0.0.1", "--port", str(port), "--no-access-log"]
-        root = {
-            "NANIO_OPTIONS_FILE": str(options),
-            "NANIO_DATA_DIR": str(data),
-            "NANIO_REGION": settings["AWS_DEFAULT_REGION"],
-        }
-        ready = http_answers(f"http://127.0.0.1:{port}/", statuses=_ALIVE)
+    return data
+
+
+def _store(
+    folder: Path,
+    command: list[str],
+    variables: Mapping[str, str],
+    port: int,
+    ready: Callable[[], bool],
+) -> Service:
     return Service(
         name="s3",
         command=tuple(command),
-        variables=with_home(folder, root),
+        variables=with_home(folder, variables),
         folder=folder,
         ready=ready,
         address=f"http://127.0.0.1:{port}",
@@ -56,7 +121,10 @@ def store_service(folder: Path, settings: dict[str, str], port: int, console: in
 
 def bucket_task(folder: Path, settings: Mapping[str, str], after: tuple[str, ...]) -> Service:
     """Makes the two buckets, each with the keys of those who use it."""
-    names = ("MLFLOW_BUCKET", "ASSETS_BUCKET", "WINE_QUALITY_ASSETS_KEY")
+    names = ["MLFLOW_BUCKET", "ASSETS_BUCKET", "WINE_QUALITY_ASSETS_KEY"]
+    if store_kind() == "seaweedfs" and after:
+        # Its other users may make no bucket.
+        names += ["MINIO_ROOT_USER", "MINIO_ROOT_PASSWORD"]
     return Service(
         name="buckets",
         command=(sys.executable, "-m", "wine_quality.stack.buckets"),
@@ -93,9 +161,3 @@ def _nanio_options(settings: Mapping[str, str]) -> str:
         f"[[users]]\naccess_key = {json.dumps(key)}\nsecret_key = {json.dumps(secret)}\n"
         for key, secret in users.items()
     )
-
-
-def _write_private(path: Path, text: str) -> None:
-    path.unlink(missing_ok=True)
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(text)

@@ -58,5 +58,6 @@ def images() -> dict[str, list[Path]]:
     return {
         **{f"wine-quality-mlflow-{key}": [FOLDER / f"server-{key}.txt"] for key in MLFLOW_VERSIONS},
         "wine-quality-dagster": [version.lock_file for version in MLFLOW_VERSIONS.values()],
+        "wine-quality-seaweedfs": [FOLDER / "seaweedfs.txt"],
         **{f"wine-quality-model-{key}": [FOLDER / f"serving-{key}.txt"] for key in MLFLOW_VERSIONS},
     }

@@ -84,7 +84,7 @@ def connect(
     _require_client(version)
     _require_unity_catalog_client(version, settings)
     if embedded_uri(version.key) in (settings.tracking_uri, settings.registry_uri):
-        prepare(version.key)
+        prepare(version.key, warn)
     check_server(settings.tracking_uri, version)
     if settings.registry_uri:
         check_server(settings.registry_uri, version, REGISTRY)

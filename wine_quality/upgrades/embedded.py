@@ -17,10 +17,10 @@ from pathlib import Path
 from wine_quality.environments.mlflow_versions import MlflowVersion
 from wine_quality.paths import embedded_store
 from wine_quality.tracking.servers.embedded_store import ARTIFACTS, DATABASE, alone
+from wine_quality.tracking.servers.openers import opened_by
 from wine_quality.upgrades.errors import UpgradeError
 from wine_quality.upgrades.files import Extent, copy_files, extent_of
 from wine_quality.upgrades.locations import Move, rewrite
-from wine_quality.upgrades.openers import opened_by
 from wine_quality.upkeep.backup import sha256_of
 
 _STAGED = "mlflow.upgrade"
@@ -129,11 +129,31 @@ class EmbeddedStores:
             os.fsync(file.fileno())
         self._staged.replace(self._to / DATABASE)
 
+    def in_use(self) -> list[str]:
+        database = self._to / DATABASE
+        return [f"{database} is open in {who}: end it." for who in opened_by(database)]
+
+    def put_aside(self, stamp: str) -> str:
+        if not (self._to / DATABASE).exists():
+            return ""
+        aside = self._to.with_name(f"{self._to.name}.undone-{stamp}")
+        self._to.rename(aside)
+        return str(aside)
+
+    def discard_staged(self) -> None:
+        """Files that were copied are the old store's; they go where the target has no database that
+        could name them."""
+        for left in self._to.glob(f"{_STAGED}*"):
+            left.unlink()
+        if not (self._to / DATABASE).exists():
+            shutil.rmtree(self._to, ignore_errors=True)
+
     def way_back(self) -> list[str]:
+        command = f"make upgrade FROM={self.source.key} TO={self.target.key} ARGS=--undo"
         return [
             f"{self._from} is as it was: MLFLOW={self.source.key} goes on with it.",
             f"What MLflow {self.target.key} tracks from now on is in {self._to} only. To undo the "
-            "upgrade, remove that folder; then the same command can be given again.",
+            f"upgrade: {command}",
         ]
 
 

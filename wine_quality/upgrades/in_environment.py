@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -17,7 +18,8 @@ from wine_quality.upgrades.errors import UpgradeError
 from wine_quality.upgrades.probe import PREFIX
 
 _OF_SERVERS = ("MLFLOW_", "WINE_QUALITY_MLFLOW_")
-_QUOTED = 1500
+_QUOTED = 500
+_ERROR = re.compile(r"[\w.]+(Error|Exception|Interrupt)\b")
 
 
 def ask(
@@ -61,8 +63,17 @@ def ask(
         process.wait()
         process.stdout.close()
     if code != 0:
-        end = log.read_text(errors="replace").strip()[-_QUOTED:]
-        raise UpgradeError(f"MLflow {version.key} failed ({action}). The end of {log}: {end}")
+        raise UpgradeError(
+            f"MLflow {version.key} failed ({action}): {_reason(log)}. More is in {log}. The same "
+            "command goes on from here."
+        )
+
+
+def _reason(log: Path) -> str:
+    """The last error in a log, else its end."""
+    lines = log.read_text(errors="replace").strip().splitlines()
+    errors = [line for line in lines if _ERROR.match(line)]
+    return (errors or lines or ["it wrote nothing"])[-1][:_QUOTED]
 
 
 def formats_of(source: MlflowVersion, target: MlflowVersion) -> dict[str, str]:

@@ -69,5 +69,15 @@ class Place(Protocol):
     def put_in_place(self) -> None:
         """The copy becomes the target's store, in one step."""
 
+    def in_use(self) -> list[str]:
+        """Sentences on who uses the target's store."""
+
+    def put_aside(self, stamp: str) -> str:
+        """The target's store gets another name, with ``stamp`` in it, which is returned; empty when
+        there is none."""
+
+    def discard_staged(self) -> None:
+        """Remove a copy that was not put in place; what the target had stays."""
+
     def way_back(self) -> list[str]:
         """Sentences on how to go back."""

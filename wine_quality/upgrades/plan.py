@@ -32,11 +32,15 @@ def require_newer(source: MlflowVersion, target: MlflowVersion) -> None:
     """Raises ``UpgradeError`` unless the target is the newer one; MLflow cannot downgrade."""
     if source.key == target.key:
         raise UpgradeError(f"FROM and TO are both {source.key}.")
-    if _order(source) > _order(target):
+    if is_older(target, source):
         raise UpgradeError(
             f"MLflow {target.key} is older than {source.key}, and MLflow cannot make a store older."
             f" To go back after an upgrade, use the store that MLflow {target.key} had: it is kept."
         )
+
+
+def is_older(one: MlflowVersion, other: MlflowVersion) -> bool:
+    return _order(one) < _order(other)
 
 
 def make_plan(place: Place, with_open_runs: bool) -> Plan:

@@ -43,10 +43,10 @@ def look(question: dict[str, Any]) -> None:
     its own input example."""
     tracker = _tracker(question)
     for name in question["models"]:
-        _answer(_roles(tracker, name, question["adopt"]))
+        answer(_roles(tracker, name, question["adopt"]))
     for name, number in question["versions"]:
         with tempfile.TemporaryDirectory() as folder:
-            _answer({"model": name, "version": number, **_predicted(tracker, name, number, folder)})
+            answer({"model": name, "version": number, **_predicted(tracker, name, number, folder)})
 
 
 def _roles(tracker: Tracker, name: str, adopt: bool) -> dict[str, Any]:
@@ -123,12 +123,14 @@ def _tracker(question: dict[str, Any]) -> Tracker:
     return connect(version, settings, lambda text: print(text, file=sys.stderr))
 
 
-def _answer(found: dict[str, Any]) -> None:
+def answer(found: dict[str, Any]) -> None:
+    """Write one answer, for whoever asks by a pipe."""
     print(f"{PREFIX}{json.dumps(found)}", flush=True)
 
 
-def _end_with_parent() -> None:
-    """On Linux; elsewhere it ends when it writes its next answer."""
+def end_with_parent() -> None:
+    """Have this process end with the one that started it: on Linux; elsewhere it ends when it
+    writes its next answer."""
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(_PARENT_DEATH_SIGNAL, signal.SIGKILL)
 
@@ -136,6 +138,6 @@ def _end_with_parent() -> None:
 ACTIONS = {"schema": upgrade_schema, "look": look}
 
 if __name__ == "__main__":
-    _end_with_parent()
+    end_with_parent()
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     ACTIONS[sys.argv[1]](json.load(sys.stdin))

@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from wine_quality.upgrades.errors import UpgradeError
 
@@ -64,6 +64,11 @@ def read_progress(folder: Path) -> dict[str, Any]:
     return found if found.get("format") == FORMAT else {}
 
 
+def forget_progress(folder: Path) -> None:
+    """What was done counts no more; the report stays."""
+    (folder / _FILE).unlink(missing_ok=True)
+
+
 def write_whole(path: Path, text: str) -> None:
     """All of it, or what was there before."""
     fresh = path.with_name(f"{path.name}.new")
@@ -72,8 +77,19 @@ def write_whole(path: Path, text: str) -> None:
 
 
 @contextmanager
-def only_upgrade(folder: Path) -> Iterator[None]:
-    """While no other upgrade works in the folder that has all working folders.
+def appending(path: Path) -> Iterator[IO[str]]:
+    """Begins a line of its own, for a process that was killed, or a full disk, may have cut off the
+    last one."""
+    there = path.read_bytes() if path.exists() else b""
+    with path.open("a") as kept:
+        if there and not there.endswith(b"\n"):
+            kept.write("\n")
+        yield kept
+
+
+@contextmanager
+def only_one(folder: Path, command: str) -> Iterator[None]:
+    """While no other command of that name works in the folder, which is made.
 
     Raises:
         UpgradeError: another one does.
@@ -83,5 +99,5 @@ def only_upgrade(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(guard, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise UpgradeError("another `make upgrade` is at work here; wait for it.") from None
+            raise UpgradeError(f"another `{command}` is at work here; wait for it.") from None
         yield

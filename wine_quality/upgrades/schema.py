@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from wine_quality.environments.mlflow_versions import MlflowVersion
+from wine_quality.tracking.servers.migrations import migrations_of
 from wine_quality.upgrades.errors import UpgradeError
 from wine_quality.upkeep.mlflow_tables import rows, tables
-
-_REVISION = re.compile(r"^revision(?:: str)? = [\"']([0-9a-f]+)[\"']", re.MULTILINE)
 
 
 def revision_of(connection: Any) -> str:
@@ -20,15 +18,13 @@ def revision_of(connection: Any) -> str:
     return str(found[0][0]) if found else ""
 
 
-def known_revisions(version: MlflowVersion) -> set[str]:
+def known_revisions(version: MlflowVersion) -> frozenset[str]:
     """Those of the migrations in a version's environment, read without importing its MLflow.
 
     Raises:
         UpgradeError: its MLflow has no migrations where they are expected.
     """
-    pattern = "lib/python*/site-packages/mlflow/store/db_migrations/versions/*.py"
-    files = version.directory.glob(pattern)
-    known = {found for file in files for found in _REVISION.findall(file.read_text())}
+    known = migrations_of(version).known
     if not known:
         raise UpgradeError(f"no migrations are in {version.directory} ({version.build_command})")
     return known

@@ -18,7 +18,7 @@ from wine_quality.environments.mlflow_versions import MlflowVersion
 from wine_quality.stack.settings import choose_port
 from wine_quality.stack.supervisor import Supervisor
 from wine_quality.stack.tracking import mlflow_service
-from wine_quality.upgrades.census import columns_of, sum_tables
+from wine_quality.upgrades.census import as_it_is, columns_of, sum_tables
 from wine_quality.upgrades.files import Extent
 from wine_quality.upgrades.locations import Move
 from wine_quality.upgrades.place import Say
@@ -77,7 +77,7 @@ class StackDatabases:
 
     def fingerprint(self) -> str:
         with self.source_database() as connection:
-            sums = sum_tables(connection, columns_of(connection), _as_it_is)
+            sums = sum_tables(connection, columns_of(connection), as_it_is)
         return hashlib.sha256(repr(sums).encode()).hexdigest()
 
     def back_up(self) -> None:
@@ -123,12 +123,27 @@ class StackDatabases:
         self._administrate(f"BEGIN; {'; '.join(renames)}; COMMIT")
         self._administrate(f"DROP DATABASE IF EXISTS {self._replaced} WITH (FORCE)")
 
+    def in_use(self) -> list[str]:
+        return self.obstacles()
+
+    def put_aside(self, stamp: str) -> str:
+        """`make stack` makes an empty database when it next starts."""
+        if not self._is_there(self._to):
+            return ""
+        aside = f"{self._to}_undone_{stamp.lower()}"
+        self._administrate(f"ALTER DATABASE {self._to} RENAME TO {aside}")
+        return f"the database {aside}"
+
+    def discard_staged(self) -> None:
+        self._administrate(f"DROP DATABASE IF EXISTS {self._staged} WITH (FORCE)")
+
     def way_back(self) -> list[str]:
+        command = f'make upgrade FROM={self.source.key} TO={self.target.key} ARGS="--store stack '
         return [
             f"The database {self._from} is as it was: make stack VERSIONS={self.source.key} goes "
             "on with it.",
             f"What MLflow {self.target.key} tracks from now on is in the database {self._to} only. "
-            f"To undo the upgrade, {self.how_to_clear_target()}",
+            f'To undo the upgrade: {command}--undo"',
         ]
 
     def _reading(self, database: str) -> AbstractContextManager[Any]:
@@ -171,10 +186,6 @@ class StackDatabases:
             yield f"http://{_LOCAL}:{port}"
         finally:
             supervisor.stop()
-
-
-def _as_it_is(table: str, column: str, value: Any) -> Any:
-    return value
 
 
 def _nothing(line: str) -> None:

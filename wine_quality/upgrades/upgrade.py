@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from wine_quality.environments.mlflow_versions import MlflowVersion
-from wine_quality.upgrades.census import Census, take_census, versions_in
+from wine_quality.upgrades.census import Census, content_of, take_census, versions_in
 from wine_quality.upgrades.errors import UpgradeError
 from wine_quality.upgrades.files import Extent
 from wine_quality.upgrades.in_environment import ask, formats_of
 from wine_quality.upgrades.place import Place, Say
 from wine_quality.upgrades.plan import require_empty_target
-from wine_quality.upgrades.progress import Progress, read_progress
+from wine_quality.upgrades.progress import Progress, appending, read_progress
 from wine_quality.upgrades.report import Report, differing
 from wine_quality.upgrades.verify import (
     CheckedVersion,
@@ -29,6 +29,9 @@ from wine_quality.upgrades.verify import (
 )
 
 PLACED = "placed"
+CONTENT = "placed_content"
+"""Fact of the progress: what each table held when the store was put in place."""
+
 _PLACING = "placing"
 _ROLES = "roles"  # in place of a version's number
 _BEFORE, _AFTER = "before.jsonl", "after.jsonl"
@@ -100,7 +103,9 @@ class Upgrade:
             way_back=place.way_back(),
         )
         file = report.write(self._folder)
-        progress.note(_PLACING)
+        with place.staged_database() as staged:
+            content = content_of(staged)
+        progress.note(_PLACING, **{CONTENT: content})
         self._say(f"putting it in the place of MLflow {place.target.key}'s store")
         place.put_in_place()
         progress.note(PLACED)
@@ -154,7 +159,7 @@ class Upgrade:
         number = len(missing)
         self._say(f"asking MLflow {by.key} who is champion, and what {number} versions predict")
         formats = formats_of(self._place.source, by)
-        with (self._folder / file).open("a") as kept:
+        with appending(self._folder / file) as kept:
             answers = ask(by, "look", question, self._log, formats)
             for done, answer in enumerate(answers, 1):
                 kept.write(json.dumps(answer) + "\n")

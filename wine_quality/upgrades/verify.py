@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from wine_quality.upgrades.census import Census, columns_of, sum_tables, take_census
+from wine_quality.upgrades.census import Census, as_it_is, columns_of, sum_tables, take_census
 from wine_quality.upgrades.errors import UpgradeError
 from wine_quality.upgrades.place import Place
 from wine_quality.upgrades.probe import LOADED, NOT_LOADABLE, NOT_READ, NOT_TRUSTED
@@ -56,9 +56,9 @@ def require_same_rows(source: Any, staged: Any, place: Place) -> dict[str, int]:
     gone += [f"{t}.{c}" for t in before if t in after for c in sorted(before[t] - after[t])]
     if gone:
         raise UpgradeError(f"the upgrade of the schema has dropped {', '.join(sorted(gone))}.")
-    moved = place.move.change if place.move else _as_it_is
+    moved = place.move.change if place.move else as_it_is
     wanted = sum_tables(source, before, moved)
-    found = sum_tables(staged, before, _as_it_is)
+    found = sum_tables(staged, before, as_it_is)
     differing = [
         f"{table} ({wanted[table].rows} rows before, {found[table].rows} after)"
         for table in wanted
@@ -132,7 +132,3 @@ ADVICE = {
     NOT_TRUSTED: "not loaded, for it is not known to be of this pipeline (make trust)",
     DIFFERS: "do not use it before you know why",
 }
-
-
-def _as_it_is(table: str, column: str, value: Any) -> Any:
-    return value

@@ -6,6 +6,7 @@ this one. Permissions are the app's own, by default READ.
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -101,3 +102,21 @@ def test_a_wrong_password_is_named(server, mlflow_version, command, name):
     refused = command(user, "run", ok=False)
     assert "it answered 401" in refused
     assert "Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD" in refused
+
+
+def test_compare_shows_a_guarded_servers_run_once(server, home, monkeypatch, name):
+    """Each of the clients that fit the server could read it; only that of its version does."""
+    experiment = server.rest("experiments/create", name=name)["experiment_id"]
+    run_id = server.rest("runs/create", experiment_id=experiment)["run"]["info"]["run_id"]
+    metric = [{"key": "rmse", "value": 0.7, "timestamp": 1, "step": 0}]
+    server.rest("runs/log-batch", run_id=run_id, metrics=metric)
+    server.rest("runs/update", run_id=run_id, status="FINISHED", end_time=2)
+    arguments = ("compare", "--json", "--tracking-uri", server.uri, "--experiment", name)
+    refused = run_command(*arguments, timeout=120)
+    assert refused.returncode == 1 and "MLFLOW_TRACKING_USERNAME" in refused.stderr, refused.stderr
+    for variable, value in server.add_user(f"{name}-reader").items():
+        monkeypatch.setenv(variable, value)
+    done = run_command(*arguments, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (shown,) = json.loads(done.stdout)["runs"]
+    assert (shown["version"], shown["run_id"], shown["metrics"]) == ("3", run_id, {"rmse": 0.7})

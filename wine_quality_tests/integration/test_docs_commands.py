@@ -28,6 +28,7 @@ BY_OTHERS = {
     r"make up|make stack(-down)?\b.*": "ui/ and integration/test_stack.py start them",
     r"make (backup|restore) .*": "integration/test_backup.py, on a stack",
     r"make upgrade .*": "integration/test_upgrade.py, between stores that it makes",
+    r"make move .*": "integration/test_move.py, between servers that it starts",
     r"make (stack-env|image)|(docker|podman).*|cd deploy/docker-compose": "it needs an engine",
     r"make add-mlflow .*|make run MLFLOW=2\.22\.5|cd deploy/requirements|uv pip .*|git pull": (
         "it needs a network"
@@ -37,6 +38,19 @@ BY_OTHERS = {
     ),
     r"make serve .*": "integration/test_serving.py",
     r"make compare.*": "integration/test_compare.py",
+    r"make predict .*": "integration/test_batch_scoring.py, with files that it makes",
+    r"cp -r deploy/kubernetes-example .*|deploy/kubernetes/install\.sh .*": (
+        "it needs a cluster; unit/deploy_files/ renders what is installed"
+    ),
+    r"WINE_QUALITY_STORE=seaweedfs make .*|mv \S+/stack/s3/data .*": (
+        "integration/test_seaweedfs.py, on a stack of its own"
+    ),
+    r"make metrics DO=policies|export WINE_QUALITY_KEEP_PREDICTIONS_DAYS=.*": (
+        "integration/test_metrics_policies.py, on a database of its own"
+    ),
+    r"\.venvs/\S+/dagster instance migrate|mv \S+/stack/postgres .*": (
+        "they upgrade a platform, which needs one of the older version"
+    ),
     r"\.venvs/\S+/python -m wine_quality_tests\.unit\.defs\.test_definitions|make reference": (
         "they write files of the checkout, which unit/defs and unit/docs compare"
     ),

@@ -11,12 +11,18 @@ from pathlib import Path
 
 import pytest
 
-from wine_quality.environments.mlflow_versions import MlflowVersion, environments_root
+from wine_quality.environments.mlflow_versions import (
+    MLFLOW_VERSIONS,
+    MlflowVersion,
+    environments_root,
+)
 from wine_quality.paths import PROJECT_ROOT
+from wine_quality.tracking.servers.migrations import migrations_of, revision_in
 from wine_quality_tests.support.warm_commands import run_command
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(200)]
 
+BEFORE_NEWEST = "75868b020152"  # the schema before the last one of MLflow 3.17
 _CLIENT = """
 import sys
 from wine_quality.environments.mlflow_versions import get_version
@@ -26,6 +32,38 @@ tracker = connect(version, tracking_settings(version), print)
 tracker.open(None, "one of several", {})
 print(tracker.client.get_run(tracker.run_id).info.artifact_uri)
 """
+
+# A store as an earlier release of this MLflow left it: its tables by that release's migrations.
+_EARLIER = """
+import sys
+import sqlalchemy
+from alembic import command
+from mlflow.store.db.utils import _get_alembic_config
+from mlflow.store.tracking.dbmodels.initial_models import Base
+uri, revision = sys.argv[1:]
+Base.metadata.create_all(sqlalchemy.create_engine(uri))
+command.upgrade(_get_alembic_config(uri), revision)
+"""
+
+
+def earlier_store(version: MlflowVersion, database: Path, revision: str) -> None:
+    """With one experiment in it."""
+    database.parent.mkdir(parents=True)
+    command = [str(version.python), "-W", "ignore", "-c", _EARLIER, f"sqlite:///{database}"]
+    done = subprocess.run(
+        [*command, revision], env=version.process_variables(), capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute(
+            "INSERT INTO experiments (experiment_id, name, artifact_location, lifecycle_stage) "
+            "VALUES (7, 'of before', 'elsewhere', 'active')"
+        )
+
+
+def experiment_names(database: Path) -> set[str]:
+    with closing(sqlite3.connect(database)) as connection:
+        return {name for (name,) in connection.execute("SELECT name FROM experiments")}
 
 
 def clients(version: MlflowVersion, home: Path, number: int) -> list[str]:
@@ -136,3 +174,18 @@ def test_a_project_with_an_unusual_path(tmp_path):
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert (project / ".wine_quality" / "mlflow-3" / "mlflow.db").exists()
+
+
+def test_a_store_of_an_earlier_release_is_upgraded_once_and_kept(tmp_path):
+    version = MLFLOW_VERSIONS["3"]
+    database = tmp_path / "mlflow-3" / "mlflow.db"
+    earlier_store(version, database, BEFORE_NEWEST)
+    places = clients(version, tmp_path, 2)
+    assert len(set(places)) == 2
+    assert revision_in(database) == migrations_of(version).newest
+    assert "of before" in experiment_names(database)
+    kept = database.with_name(f"mlflow.db.schema-{BEFORE_NEWEST}")
+    assert "of before" in experiment_names(kept) and revision_in(kept) == BEFORE_NEWEST
+    assert {*os.listdir(database.parent)} - {"artifacts"} == {
+        *(".preparing.lock", "mlflow.db", kept.name),
+    }

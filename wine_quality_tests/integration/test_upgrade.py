@@ -9,7 +9,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -17,18 +16,23 @@ from pathlib import Path
 import pytest
 
 import wine_quality.paths
-from wine_quality.environments.mlflow_versions import MLFLOW_VERSIONS
+from wine_quality.__main__ import main
 from wine_quality.paths import PROJECT_ROOT
-from wine_quality.upgrades.census import take_census
-from wine_quality.upgrades.stack_databases import StackDatabases
-from wine_quality.upkeep import data_services
-from wine_quality_tests.support.servers import await_condition, dying_with_us, processes_of
+from wine_quality.upgrades import embedded
+from wine_quality_tests.support.upgrades import (
+    MIDDLE,
+    NAME,
+    OLD,
+    config_in,
+    kill_at,
+    query,
+    train,
+    upgrade,
+)
 from wine_quality_tests.support.warm_commands import run_command
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
-OLD, MIDDLE, NEW = (MLFLOW_VERSIONS[key] for key in ("1.26", "2.1.1", "3"))
-NAME = 'O\'Brien "100%" 🍷'
 THEIRS = "team/wine"  # MLflow 3 refuses such a name
 # In the environment of MLflow 1.26: what others made, what was deleted, and a run under way.
 OTHERS = """
@@ -53,7 +57,6 @@ client.delete_model_version(sys.argv[2], "3")
 client.delete_experiment(client.create_experiment("deleted"))
 print(run.info.run_id)
 """
-STACK = ("1.26", "3", "--store", "stack")
 # The steps during which it is killed, as it says them.
 STEPS = (
     *("copying the database", "asking MLflow 1.26", "upgrading the copy", "copying the files"),
@@ -63,42 +66,28 @@ STEPS = (
 
 @pytest.fixture(scope="module")
 def config(tmp_path_factory) -> Path:
-    file = tmp_path_factory.mktemp("config") / "config.yaml"
-    fields = {"registered_model_name": NAME, "experiment_name": NAME}
-    named = json.dumps(fields, ensure_ascii=False)
-    file.write_text(f"resources: {{mlflow: {{config: {named}}}}}\n")
-    return file
+    return config_in(tmp_path_factory.mktemp("config"))
 
 
-def train(config: Path, key: str, alpha: str) -> str:
-    done = run_command("run", "--mlflow", key, "--alpha", alpha, "--config", str(config))
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+# SIGKILL between the last rename and its note.
+BEFORE_THE_NOTE = """
+import os, signal, sys
+from wine_quality.__main__ import main
+from wine_quality.upgrades import upgrade
+note = upgrade.Progress.note
+def note_or_die(self, step, **facts):
+    if step == upgrade.PLACED:
+        os.kill(os.getpid(), signal.SIGKILL)
+    note(self, step, **facts)
+upgrade.Progress.note = note_or_die
+sys.argv[1:] = ["upgrade", "1.26", "2.1.1", "--apply"]
+main()
+"""
 
 
-def upgrade(*arguments: str, code: int = 0) -> str:
-    done = run_command("upgrade", *arguments)
-    assert done.returncode == code, done.stdout + done.stderr
-    return done.stdout + done.stderr
-
-
-def query(database: Path, sql: str) -> list[tuple]:
-    with closing(sqlite3.connect(database)) as connection, connection:
-        return connection.execute(sql).fetchall()
-
-
-def kill_at(step: str, *options: str) -> None:
-    """SIGKILL as soon as the upgrade says that it begins a step."""
-    command = [sys.executable, "-m", "wine_quality", "upgrade", "1.26", "3", "--apply"]
-    process = subprocess.Popen(
-        dying_with_us(*command, *options), stdout=subprocess.PIPE, text=True, cwd=PROJECT_ROOT
-    )
-    assert process.stdout is not None
-    with process.stdout:
-        said = next((line for line in process.stdout if line.startswith(step)), None)
-        process.send_signal(signal.SIGKILL)
-    assert process.wait(60) == -signal.SIGKILL
-    assert said is not None, step
+def kill_before_the_last_note() -> None:
+    done = subprocess.run([sys.executable, "-c", BEFORE_THE_NOTE], cwd=PROJECT_ROOT)
+    assert done.returncode == -signal.SIGKILL
 
 
 @pytest.fixture(scope="module")
@@ -164,6 +153,15 @@ def test_from_1_26_to_3(store: Path, config: Path, monkeypatch):
     rolled = run_command("rollback", "--mlflow", "3", "--config", str(config))
     assert "champion       version 1 (before: 2)" in rolled.stdout, rolled.stdout + rolled.stderr
 
+    said = upgrade("1.26", "3", "--undo", code=1)
+    assert "runs: 5 rows, now 6" in said and "1 run is only there" in said
+    said = upgrade("1.26", "3", "--undo", "--with-new-runs")
+    assert "MLFLOW=1.26 goes on" in said and not target.exists()
+    (aside,) = home.glob("mlflow-3.undone-*")
+    assert query(aside / "mlflow.db", "SELECT count(*) FROM runs") == [(6,)]
+    assert database.read_bytes() == before
+    assert "nothing to undo" in upgrade("1.26", "3", "--undo", code=1)
+
 
 @pytest.mark.skipif(
     not (OLD.python.exists() and MIDDLE.python.exists()), reason="no Python 3.11 here"
@@ -171,6 +169,9 @@ def test_from_1_26_to_3(store: Path, config: Path, monkeypatch):
 def test_step_by_step_by_way_of_2_1_1(store: Path):
     """The second upgrade takes over what the first one made."""
     (store / "mlflow-2.1.1").mkdir()  # an empty store in the way is none
+    kill_before_the_last_note()
+    assert "It was done before" in upgrade("1.26", "2.1.1", "--apply")
+    assert "MLFLOW=1.26 goes on" in upgrade("1.26", "2.1.1", "--undo")
     said = upgrade("1.26", "2.1.1", "--apply")
     assert f"{NAME}: champion 2, challenger None" in said and "pickles" not in said
     if (store / "mlflow-3").exists():
@@ -181,55 +182,52 @@ def test_step_by_step_by_way_of_2_1_1(store: Path):
     newest = query(store / "mlflow-3" / "mlflow.db", "SELECT version_num FROM alembic_version")
     (store / "mlflow-2.1.1").rename(store / "away-too")
     old = store / "mlflow-1.26" / "mlflow.db"
+    ((revision,),) = query(old, "SELECT version_num FROM alembic_version")
     query(old, f"UPDATE alembic_version SET version_num = '{newest[0][0]}'")
     assert "which MLflow 2.1.1 does not know: it is newer" in upgrade("1.26", "2.1.1", code=1)
+    query(old, f"UPDATE alembic_version SET version_num = '{revision}'")
 
 
-def others(folder: Path) -> list[str]:
-    """What runs with this home, but for the process that the tests' commands are forked from."""
-    return [command for command in processes_of(folder) if "warm_commands" not in command]
+def resize(disk: Path, size: int) -> None:
+    subprocess.run(["mount", "-o", f"remount,size={size}", str(disk)], check=True)
 
 
 @pytest.fixture
-def stack_home(monkeypatch) -> Iterator[Path]:
-    """Not under pytest's folder, which is closed to the user that PostgreSQL runs as."""
-    for name in [name for name in os.environ if name.startswith(("AWS_", "MLFLOW_", "DAGSTER_"))]:
-        monkeypatch.delenv(name)
-    folder = Path(tempfile.mkdtemp(prefix="wine-quality-upgrade-"))
-    folder.chmod(0o755)
-    monkeypatch.setenv("WINE_QUALITY_HOME", str(folder))
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of its own, that can be made smaller and larger."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    made = ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(folder)]
+    if os.geteuid() != 0 or subprocess.run(made, capture_output=True).returncode:
+        pytest.skip("only root can mount a small disk, and not everywhere")
     yield folder
-    await_condition(lambda: not others(folder), "the stack's processes to end")
-    shutil.rmtree(folder)
+    subprocess.run(["umount", str(folder)], check=True)
 
 
-@pytest.mark.skipif(
-    os.environ.get("WINE_QUALITY_UPGRADE_TEST") != "all" or not OLD.python.exists(),
-    reason="it takes a minute of CPU: WINE_QUALITY_UPGRADE_TEST=all, and Python 3.11",
-)
-def test_the_databases_of_the_stack(stack_home: Path, config: Path):
-    """PostgreSQL, S3 and MLflow servers as the stack has them; Dagster's part is not needed."""
-    with data_services.stopped(print) as services:
-        place = StackDatabases(OLD, NEW, stack_home / "work", services, is_up=False)
-        with place.source_uri() as uri:
-            arguments = ["--mlflow", "1.26", "--tracking-uri", uri, "--config", str(config)]
-            done = run_command("run", *arguments)
-            assert done.returncode == 0, done.stdout + done.stderr
-        before = place.fingerprint()
-        assert "the stack is up; stop it" in upgrade(*STACK, "--apply", code=1)
-    assert "there is no embedded store of MLflow 1.26" in upgrade("1.26", "3", code=1)
-    kill_at("upgrading the copy", "--store", "stack")
-    said = upgrade(*STACK, "--apply")
-    assert "going on with an upgrade that was interrupted" in said
-    assert f"{NAME}: champion 1, challenger None" in said
-    assert "1 of 1 predict the same as before" in said
-    assert "is not empty" in upgrade(*STACK, code=1)
-    with data_services.stopped(print) as services:
-        place = StackDatabases(OLD, NEW, stack_home / "work", services, is_up=False)
-        assert place.fingerprint() == before and not place.is_staged()
-        database = place.target_database()
-        assert database is not None
-        with database as connection:
-            found = take_census(connection)
-    assert found.aliases == ((NAME, "champion", "1"),)
-    assert found.runs == {"FINISHED": 1} and found.versions == {"Production": 1}
+@pytest.mark.skipif(not OLD.python.exists(), reason="no Python 3.11 here")
+def test_a_disk_that_is_full_and_has_room_again(store: Path, disk: Path, monkeypatch, capsys):
+    shutil.copytree(store / "mlflow-1.26", disk / "mlflow-1.26")
+    shutil.copy(store / "signing.key", disk)
+    database = disk / "mlflow-1.26" / "mlflow.db"
+    before = database.read_bytes()
+    monkeypatch.setenv("WINE_QUALITY_HOME", str(disk))
+    used = shutil.disk_usage(disk).used
+
+    def upgraded(room: float) -> tuple[int, str]:
+        resize(disk, used + int(room * len(before)))
+        code = main(["upgrade", "1.26", "3", "--apply"])
+        return code, "".join(capsys.readouterr())
+
+    code, said = upgraded(1.5)
+    assert code == 1 and "MB free, and about" in said  # it looks before it begins
+    # As if another program had taken the room since.
+    monkeypatch.setattr(embedded, "_SPARE_BYTES", -(1 << 40))
+    code, said = upgraded(1.5)
+    assert code == 1 and "No space left on device" in said and "goes on from here" in said
+    code, said = upgraded(3)
+    assert code == 1 and "database or disk is full" in said and "goes on from here" in said
+    assert database.read_bytes() == before and not (disk / "mlflow-3" / "mlflow.db").exists()
+    code, said = upgraded(60)
+    assert code == 0 and "going on with an upgrade that was interrupted" in said
+    assert f"{NAME}: champion 2, challenger None" in said
+    assert database.read_bytes() == before

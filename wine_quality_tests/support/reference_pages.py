@@ -57,6 +57,12 @@ RUNS: Rows = [
     ("MLFLOW_URI_3", "`MLFLOW_TRACKING_URI`, else embedded", "tracking server of runs of MLflow 3"),
     ("MLFLOW_URI_2_1_1", "`MLFLOW_TRACKING_URI`, else embedded", "of MLflow 2.1.1"),
     ("MLFLOW_URI_1_26", "`MLFLOW_TRACKING_URI`, else embedded", "of MLflow 1.26"),
+    (
+        "FROM_MLFLOW_TRACKING_PASSWORD",
+        "`MLFLOW_TRACKING_PASSWORD`",
+        "of `make move`'s source alone; so with each variable of MLflow or of an artifact store",
+    ),
+    ("TO_MLFLOW_TRACKING_PASSWORD", "`MLFLOW_TRACKING_PASSWORD`", "of its target alone"),
     ("MLFLOW_UI", "the tracking server", "address of the MLflow UI for links, if another"),
     ("MLFLOW_UI_3", "`WINE_QUALITY_MLFLOW_UI`", "the same for MLflow 3"),
     ("MLFLOW_UI_2_1_1", "`WINE_QUALITY_MLFLOW_UI`", "for MLflow 2.1.1"),
@@ -121,7 +127,19 @@ SERVING: Rows = [
 ]
 PLATFORM: Rows = [
     ("ENV_FILE", "`.env`, else `.env.example`", "settings of `make stack`"),
+    (
+        "KEEP_PREDICTIONS_DAYS",
+        "all",
+        "days after which `make metrics DO=policies` has them deleted",
+    ),
+    ("KEEP_METRICS_DAYS", "all", "the same, for metrics of registered versions"),
+    ("COMPRESS_DAYS", "never", "days after which TimescaleDB compresses both"),
     ("POSTGRES_BIN", "searched for", "folder of PostgreSQL's programs for `make stack`"),
+    (
+        "STORE",
+        "`minio` on `PATH`, else `nanio`",
+        "`nanio`, `minio` or `seaweedfs`: S3 of `make stack`",
+    ),
 ]
 # Set by the project for its own processes, or for its tests: nobody else sets them.
 INTERNAL = {"MLFLOW_UIS", "PARENT_PID", "RUN_VARIABLES", "TERMINAL_FD", "WARM_FOLDER"}

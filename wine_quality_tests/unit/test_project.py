@@ -27,6 +27,7 @@ PACKAGES = {
 }
 # Imported only where that extra is used.
 EXTRA_OF = {
+    "lightgbm": "lightgbm",
     "dagster_slack": "slack",
     "slack_sdk": "slack",
     "py4j": "spark",

@@ -1,4 +1,5 @@
-"""Makes the embedded MLflow store of a version, one process at a time, and mends it.
+"""Makes the embedded MLflow store of a version, one process at a time, mends it and upgrades its
+schema.
 
 ``python -m wine_quality.tracking.servers.embedded_store KEY`` does it for a server that is to open
 it.
@@ -14,11 +15,13 @@ import fcntl
 import os
 import sqlite3
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from wine_quality.environments.mlflow_versions import MLFLOW_VERSIONS
 from wine_quality.paths import embedded_store
+from wine_quality.tracking.servers.store_schema import needs_upgrade, upgrade_store
 
 DATABASE = "mlflow.db"
 ARTIFACTS = "artifacts"
@@ -32,16 +35,22 @@ def embedded_uri(key: str) -> str:
 
 
 def needs_preparing(key: str) -> bool:
-    """Whether ``prepare`` has something to do. Needs no MLflow, and takes a millisecond."""
+    """Whether ``prepare`` has something to do. Needs no MLflow, and takes milliseconds."""
     database = embedded_store(key) / DATABASE
-    return not _is_made(database) or bool(_left_over(database))
+    if not _is_made(database) or _left_over(database):
+        return True
+    return needs_upgrade(database, MLFLOW_VERSIONS[key])
 
 
-def prepare(key: str) -> None:
-    """Make the store if it is not there, remove what an interrupted migration left in it. In a
-    process of that version.
+def prepare(key: str, say: Callable[[str], None]) -> None:
+    """Make the store if it is not there, remove what an interrupted migration left in it, upgrade
+    its schema to that of this MLflow. In a process of that version.
+
+    Args:
+        say: Gets a line on what was upgraded.
 
     Raises:
+        StoreSchemaError: the schema cannot be upgraded, or not now.
         Exception: MLflow's own, or that of the file system.
     """
     if not needs_preparing(key):
@@ -54,6 +63,8 @@ def prepare(key: str) -> None:
             _make(database)
         for table in _left_over(database):
             _remove(database, table)
+        if needs_upgrade(database, MLFLOW_VERSIONS[key]):
+            upgrade_store(database, MLFLOW_VERSIONS[key], say)
 
 
 def _is_made(database: Path) -> bool:
@@ -106,4 +117,4 @@ def alone(folder: Path) -> Iterator[None]:
 
 if __name__ == "__main__":
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    prepare(sys.argv[1])
+    prepare(sys.argv[1], print)

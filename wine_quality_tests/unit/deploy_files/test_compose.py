@@ -497,7 +497,7 @@ def test_what_is_copied_is_there_and_let_through(dockerfile):
     for source in sources:
         for version in MLFLOW_VERSIONS:
             path = source.replace("${MLFLOW_VERSION}", version).rstrip("/")
-            assert (PROJECT_ROOT / path).exists(), source
+            assert any(PROJECT_ROOT.glob(path)), source
             assert any(
                 Path(path).match(pattern)
                 or f"{path}/".startswith(f"{pattern}/")

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from wine_quality.environments.process_groups import group_lives
-from wine_quality.stack import postgres, settings, supervisor
+from wine_quality.stack import objects, postgres, seaweedfs, settings, supervisor
 from wine_quality.stack.platform import Platform
 from wine_quality.stack.service import Service
 from wine_quality.stack.settings import EXAMPLE, SECRETS, StackError, read_file
@@ -194,3 +194,36 @@ def _passwords(watched: Supervisor) -> list[str]:
     """Lines of the server's log that speak of passwords."""
     lines = watched.log_of("postgres").read_text().splitlines()
     return [line for line in lines if "PASSWORD" in line.upper()]
+
+
+def s3_of(home: Path, **other: str) -> Service:
+    given = {**read_file(EXAMPLE), **other}
+    return objects.store_service(home / "stack" / "s3", given, 9000, 9001)
+
+
+def test_a_store_that_is_not_known_is_named(home, monkeypatch):
+    monkeypatch.setenv("WINE_QUALITY_STORE", "ceph")
+    with pytest.raises(StackError, match="is 'ceph'; there are nanio, minio, seaweedfs"):
+        s3_of(home)
+
+
+def test_objects_of_another_store_are_not_lost_sight_of(home, monkeypatch):
+    """A stack whose store was changed would begin with empty buckets."""
+    monkeypatch.setenv("WINE_QUALITY_STORE", "nanio")
+    assert "wine_quality.stack.store:build" in s3_of(home).command
+    data = home / "stack" / "s3" / "data"
+    (data / "mlflowbucket").mkdir()
+    monkeypatch.setenv("WINE_QUALITY_STORE", "seaweedfs")
+    with pytest.raises(StackError, match=f"the objects are in {data}, of another store.*backup"):
+        s3_of(home)
+
+
+def test_seaweedfs_limits_each_user_to_a_bucket():
+    own = {"AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "s"}
+    listed = seaweedfs.identities({**read_file(EXAMPLE), **own})["identities"]
+    actions = {one["name"]: one["actions"] for one in listed}
+    assert set(actions) == {"root", "mlflow", "assets"}
+    assert "Admin" in actions["root"]
+    assert {action.partition(":")[2] for action in actions["mlflow"]} == {"mlflowbucket"}
+    assert {action.partition(":")[2] for action in actions["assets"]} == {"assetsbucket"}
+    assert not [action for action in actions["assets"] if action.startswith("Admin")]

@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 
 from wine_quality.environments.mlflow_versions import MLFLOW_VERSIONS
+from wine_quality.tracking.servers.openers import opened_by
 from wine_quality.upgrades.census import sum_tables
 from wine_quality.upgrades.errors import UpgradeError
 from wine_quality.upgrades.files import Extent, copy_files
 from wine_quality.upgrades.locations import LOCATIONS, Move, elsewhere, rewrite
-from wine_quality.upgrades.openers import opened_by
 from wine_quality.upgrades.plan import require_newer
-from wine_quality.upgrades.progress import Progress, only_upgrade
+from wine_quality.upgrades.progress import Progress, appending, only_one
 from wine_quality.upgrades.verify import DIFFERS, NOT_COMPARED, SAME, compare_predictions
 from wine_quality_tests.support.servers import dying_with_us
 
@@ -122,9 +122,9 @@ def test_progress_is_of_one_source_as_it_was(tmp_path):
 
 def test_one_upgrade_at_a_time(tmp_path):
     refused = pytest.raises(UpgradeError, match="another `make upgrade`")
-    with only_upgrade(tmp_path), refused, only_upgrade(tmp_path):
+    with only_one(tmp_path, "make upgrade"), refused, only_one(tmp_path, "make upgrade"):
         pass
-    with only_upgrade(tmp_path):
+    with only_one(tmp_path, "make upgrade"):
         pass
 
 
@@ -165,3 +165,15 @@ def test_predictions_are_compared_up_to_rounding():
     assert compare_predictions(before, answer("loaded", 5.5)).result == DIFFERS
     assert compare_predictions(before, answer("not loadable")).result == "not loadable"
     assert compare_predictions(answer("not read"), before).result == NOT_COMPARED
+
+
+def test_an_answer_that_was_cut_off_spoils_no_other(tmp_path):
+    kept = tmp_path / "before.jsonl"
+    kept.write_text('{"model": "m", "version": "1"}\n{"model": "m", "ver')
+    with appending(kept) as file:
+        file.write('{"model": "m", "version": "2"}\n')
+    assert kept.read_text().splitlines() == [
+        '{"model": "m", "version": "1"}',
+        '{"model": "m", "ver',
+        '{"model": "m", "version": "2"}',
+    ]

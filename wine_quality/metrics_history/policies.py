@@ -1,0 +1,141 @@
+"""How long rows are kept, and when they are compressed: by TimescaleDB itself, or by a DELETE.
+
+TimescaleDB drops and compresses whole chunks (``timescale.CHUNKS``), by jobs of its own; a row may
+stay as much longer as a chunk is long. In plain tables rows are deleted when this is called.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from wine_quality.escaping import ProjectError
+from wine_quality.metrics_history import timescale
+from wine_quality.metrics_history.table import PREDICTIONS, SCHEMA, TABLE
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection
+
+    from wine_quality.metrics_history.database import MetricsDatabase
+
+VARIABLES = {
+    "keep_predictions": "WINE_QUALITY_KEEP_PREDICTIONS_DAYS",
+    "keep_metrics": "WINE_QUALITY_KEEP_METRICS_DAYS",
+    "compress_after": "WINE_QUALITY_COMPRESS_DAYS",
+}
+SECONDS = 600.0
+"""To delete the rows of years, once."""
+
+
+class PolicyError(ProjectError, ValueError):
+    """A setting is no number of days, or rows would be deleted before they are compressed."""
+
+
+@dataclass(frozen=True)
+class Policies:
+    """Whole days; None: no such policy.
+
+    Attributes:
+        keep_predictions: What servers answered is deleted when it is older.
+        keep_metrics: Metrics of registered versions are.
+        compress_after: Chunks of both are compressed when they are older.
+    """
+
+    keep_predictions: int | None = None
+    keep_metrics: int | None = None
+    compress_after: int | None = None
+
+    def kept(self) -> dict[str, int | None]:
+        """Days by table."""
+        return {PREDICTIONS: self.keep_predictions, TABLE: self.keep_metrics}
+
+
+def read_policies(variables: Mapping[str, str] = os.environ) -> Policies:
+    """As ``VARIABLES`` say; an empty one is none.
+
+    Raises:
+        PolicyError: see there.
+    """
+    days = {field: _days(name, variables.get(name, "")) for field, name in VARIABLES.items()}
+    policies = Policies(**days)
+    for table, kept in policies.kept().items():
+        if kept is not None and policies.compress_after and policies.compress_after >= kept:
+            raise PolicyError(
+                f"{VARIABLES['compress_after']} is {policies.compress_after}, but rows of {table} "
+                f"are deleted after {kept} days already."
+            )
+    return policies
+
+
+def _days(name: str, text: str) -> int | None:
+    if not text.strip():
+        return None
+    if not text.strip().isdecimal() or not 1 <= int(text) <= 36_500:
+        raise PolicyError(f"{name} is {text!r}; whole days from 1 to 36500 are meant.")
+    return int(text)
+
+
+def apply_policies(
+    database: MetricsDatabase, policies: Policies, report: Callable[[str], None]
+) -> None:
+    """Have them hold from now on; one that was set before and is none now is taken away.
+
+    Raises:
+        MetricsHistoryError: the database cannot be used; nothing is changed then.
+    """
+    with database.begin(SECONDS) as connection:
+        schema = timescale.extension_schema(connection)
+        hypertables = timescale.hypertables(connection)
+        for table, kept in policies.kept().items():
+            if table in hypertables and schema is not None:
+                _retain(connection, schema, table, kept)
+                _compress(connection, schema, table, policies.compress_after)
+                report(f"{table}: TimescaleDB {_in_words(kept, policies.compress_after)}")
+            else:
+                report(f"{table}: {_deleted(connection, table, kept, policies.compress_after)}")
+
+
+def _in_words(kept: int | None, compressed: int | None) -> str:
+    keeps = "keeps all" if kept is None else f"drops what is older than {kept} days"
+    packs = "compresses nothing new" if compressed is None else f"compresses after {compressed}"
+    return f"{keeps}, {packs}"
+
+
+def _retain(connection: Connection, schema: str, table: str, days: int | None) -> None:
+    name = f"'{SCHEMA}.{table}'"
+    connection.exec_driver_sql(
+        f"SELECT {schema}.remove_retention_policy({name}, if_exists => TRUE)"
+    )
+    if days is not None:
+        connection.exec_driver_sql(
+            f"SELECT {schema}.add_retention_policy({name}, drop_after => INTERVAL '{days} days')"
+        )
+
+
+def _compress(connection: Connection, schema: str, table: str, days: int | None) -> None:
+    """What is compressed stays so; it is read, and written by a retry, as before."""
+    name = f"'{SCHEMA}.{table}'"
+    connection.exec_driver_sql(
+        f"SELECT {schema}.remove_compression_policy({name}, if_exists => TRUE)"
+    )
+    if days is None:
+        return
+    connection.exec_driver_sql(
+        f"ALTER TABLE {SCHEMA}.{table} SET (timescaledb.compress, "
+        "timescaledb.compress_segmentby = 'model_name', timescaledb.compress_orderby = 'time DESC')"
+    )
+    connection.exec_driver_sql(
+        f"SELECT {schema}.add_compression_policy({name}, compress_after => INTERVAL '{days} days')"
+    )
+
+
+def _deleted(connection: Connection, table: str, days: int | None, compressed: int | None) -> str:
+    note = " (nothing is compressed: a plain table)" if compressed is not None else ""
+    if days is None:
+        return f"a plain table; all is kept{note}"
+    done = connection.exec_driver_sql(
+        f"DELETE FROM {SCHEMA}.{table} WHERE time < now() - INTERVAL '{days} days'"
+    )
+    return f"a plain table; {done.rowcount} rows older than {days} days are deleted{note}"

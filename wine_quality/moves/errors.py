@@ -1,0 +1,10 @@
+"""The error of this package."""
+
+from __future__ import annotations
+
+from wine_quality.escaping import ShownError
+
+
+class MoveError(ShownError, RuntimeError):
+    """The move cannot begin or go on; the message says why. What was copied so far stays, and the
+    same command goes on from there."""

@@ -1,0 +1,66 @@
+"""``python -m wine_quality.moves.worker``: one side of a move, asked line by line on stdin.
+
+The first line says what to connect to. Answers are lines of JSON on stdout behind ``PREFIX``, the
+last one to each question with ``END``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from wine_quality.moves import reading, survey, writing, writing_models
+from wine_quality.moves.conversation import END
+from wine_quality.upgrades.probe import answer, end_with_parent
+
+if TYPE_CHECKING:
+    from wine_quality.tracking.tracker import Tracker
+
+Action = Callable[["Tracker", dict[str, Any]], Iterator[dict[str, Any]]]
+ACTIONS: dict[str, Action] = {
+    "survey": survey.survey,
+    "export run": reading.export_run,
+    "read version": reading.read_version,
+    "read roles": reading.read_roles,
+    "know": writing.know,
+    "open experiment": writing.open_experiment,
+    "open run": writing.open_run,
+    "import run": writing.import_run,
+    "link models": writing.link_models,
+    "delete": writing.delete,
+    "open model": writing_models.open_model,
+    "make version": writing_models.make_version,
+    "settle version": writing_models.settle_version,
+    "settle model": writing_models.settle_model,
+    "remove version": writing_models.remove_version,
+}
+
+
+def main() -> None:
+    end_with_parent()
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    tracker = _connect(json.loads(sys.stdin.readline()))
+    for line in sys.stdin:
+        question = json.loads(line)
+        try:
+            for found in ACTIONS[question["action"]](tracker, question):
+                answer(found)
+            answer({END: ""})
+        except Exception as error:
+            answer({END: f"{type(error).__name__}: {error}"})
+
+
+def _connect(side: dict[str, str]) -> Tracker:
+    from wine_quality.environments.mlflow_versions import get_version
+    from wine_quality.tracking.connection import connect, tracking_settings
+
+    version = get_version(side["version"])
+    settings = tracking_settings(version, side["uri"])
+    return connect(version, settings, lambda text: print(text, file=sys.stderr))
+
+
+if __name__ == "__main__":
+    main()
