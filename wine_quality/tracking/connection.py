@@ -141,6 +141,7 @@ def _require_client(version: MlflowVersion) -> None:
         raise RuntimeError(
             f"this run is to use MLflow {version.key}, but its process holds MLflow {resident}, "
             "and one Python holds one MLflow. Launch the job (UI, `dagster job launch` or `make "
-            "run`), whose executor picks the environment, or call materialize() from "
+            "run`), whose executor picks the environment: mlflow_environment_executor does, "
+            "Dagster's multiprocess and Kubernetes step executors do not. Or call materialize() by "
             f"{version.python}."
         )

@@ -86,6 +86,23 @@ def test_a_process_per_step_shares_one_mlflow_run(instance, mlflow_server, refus
     assert len(server.versions(name)) == 1
 
 
+def test_a_process_per_step_says_what_to_use_for_another_version(instance, mlflow_server):
+    """Dagster starts those processes with its own Python."""
+    from dagster import DagsterEventType, execute_job, reconstructable
+
+    server, name = mlflow_server(MLFLOW_VERSIONS["3"]), f"other-{uuid.uuid4().hex[:8]}"
+    result = execute_job(
+        reconstructable(other_jobs.process_per_step),
+        instance,
+        run_config=config("2.1.1", server.uri, name),
+    )
+    assert not result.success
+    failures = instance.all_logs(result.run_id, of_type=DagsterEventType.STEP_FAILURE)
+    said = " ".join(str(entry.dagster_event.event_specific_data.error) for entry in failures)
+    assert "this run is to use MLflow 2.1.1, but its process holds MLflow 3." in said
+    assert "mlflow_environment_executor does, Dagster's multiprocess and Kubernetes" in said
+
+
 def test_a_reexecution_by_the_python_api_goes_on_with_the_mlflow_run(instance, mlflow_server):
     from dagster import ReexecutionOptions, execute_job, reconstructable
 
