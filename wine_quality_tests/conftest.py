@@ -13,10 +13,25 @@ from wine_quality.environments.mlflow_versions import MLFLOW_VERSIONS, MlflowVer
 from wine_quality.policy.settings import EVERYTHING
 from wine_quality.tracking.runs.run_tags import git_commit
 from wine_quality_tests.faults import fault_matrix
+from wine_quality_tests.support.memory_folder import make_memory_folder, remove_memory_folder
 from wine_quality_tests.support.model_server import ModelServer
 from wine_quality_tests.support.postgres import PostgresServer
 from wine_quality_tests.support.servers import MlflowServer
 from wine_quality_tests.support.web_faults import WINES
+
+_MEMORY_FOLDER = pytest.StashKey[Path]()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Temporary files in memory: for pytest and, as they inherit $TMPDIR, for xdist's workers."""
+    if (folder := make_memory_folder()) is not None:
+        config.stash[_MEMORY_FOLDER] = folder
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if (folder := config.stash.get(_MEMORY_FOLDER, None)) is not None:
+        remove_memory_folder(folder)
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

@@ -1,4 +1,4 @@
-"""Champion or challenger, on the same test rows; and how far data has drifted."""
+"""How far data has drifted."""
 
 from __future__ import annotations
 
@@ -12,26 +12,6 @@ if TYPE_CHECKING:
 
 BINS = 10
 _LIVE_DIGITS = 6
-
-
-def winner(rmse: Mapping[str, float], champion: str | None, min_improvement: float) -> str | None:
-    """The version with the least error, if it is better than the champion by enough.
-
-    Args:
-        rmse: Error of each version on the same rows, in units of quality.
-        champion: The reigning version, None when there is none (or it cannot be loaded).
-        min_improvement: How much less than the champion's the error must be.
-
-    Returns:
-        None when the champion stays. Of two that are as good, the older wins.
-    """
-    challengers = [version for version in rmse if version != champion]
-    if not challengers:
-        return None
-    best = min(challengers, key=lambda version: (rmse[version], int(version)))
-    if champion is None or champion not in rmse:
-        return best
-    return best if rmse[best] < rmse[champion] - min_improvement else None
 
 
 def profile(frame: pd.DataFrame) -> dict[str, dict[str, list[float]]]:

@@ -4,8 +4,8 @@ Imports ``tracking``, ``execution`` and ``environments``, and nothing of the win
 set or model family.
 """
 
+from wine_quality.tracking.registry.contest import Metric
 from wine_quality.tracking_api.io_manager import PlainIOManager
-from wine_quality.tracking_api.metric import Metric
 from wine_quality.tracking_api.project import SKLEARN_TREES, MlflowTracking
 from wine_quality.tracking_api.run import TrackedRun
 from wine_quality.tracking_api.values import (

@@ -13,9 +13,9 @@ from wine_quality.execution.executor import mlflow_environment_executor
 from wine_quality.execution.run_closer import mlflow_run_closer
 from wine_quality.policy.names import check_experiment_name, check_model_name
 from wine_quality.tracking.client import TrackingSettings
+from wine_quality.tracking.registry.contest import Metric
 from wine_quality.tracking.resource import MlflowTracker, ModelFormat
 from wine_quality.tracking.step_tags import continues_mlflow_run_of, opens_mlflow_run
-from wine_quality.tracking_api.metric import Metric
 from wine_quality.tracking_api.steps import RESOURCE, tracked_step
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])

@@ -238,8 +238,9 @@ class TrackedRun:
             ValueError: ``MlflowTracking`` has no metric, or the version's is not known.
             RoleConflictError: alias and stage name two champions.
         """
+        from wine_quality.tracking.registry.contest import Contest
         from wine_quality.tracking.registry.promotion_note import note_promotion
-        from wine_quality.tracking_api.champion import Contest, measured
+        from wine_quality.tracking_api.measured import measured
 
         metric = metric or self._project.metric
         if metric is None:
@@ -252,7 +253,7 @@ class TrackedRun:
             lambda number: measured(
                 self.tracker, registry, number, score or metric.name, self._context.log.warning
             ),
-            self._context.log.info,
+            self._context.log,
         )
         reason = contest.decide(
             lambda best, before: note_promotion(

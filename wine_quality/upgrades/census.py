@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from wine_quality.upkeep.mlflow_tables import columns, rows, tables
@@ -48,9 +48,6 @@ class Census:
     def is_empty(self) -> bool:
         """Whether it has at most what a server makes when it first starts."""
         return not self.runs and not self.models and sum(self.experiments.values()) <= 1
-
-    def as_json(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 def take_census(connection: Any) -> Census:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 from wine_quality.stack.settings import StackError
 
-DEFAULT_PROJECT = "dh"
 _ENGINES = ("podman", "docker")
 _PROJECT, _SERVICE = "com.docker.compose.project", "com.docker.compose.service"
 _SECONDS = 600

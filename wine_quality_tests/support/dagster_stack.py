@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -67,20 +69,23 @@ class DagsterStack:
         self._folder = home
         self._processes = {
             "webserver": self._start(
-                "dagster-webserver", ["-h", "127.0.0.1", "-p", str(port)], "webserver"
+                "dagster-webserver",
+                ["-h", "127.0.0.1", "-p", str(port), "-w", str(PROJECT_ROOT / "workspace.yaml")],
+                "webserver",
             ),
         }
-        self.start_daemon()
         try:
+            self.start_daemon()
             await_condition(self._ready, "the code location", READY_SECONDS)
         except AssertionError:
             self.stop()
             raise
 
     def _start(self, script: str, arguments: list[str], name: str) -> subprocess.Popen[bytes]:
+        """One of the programs beside this Python; its output goes to ``name``.log."""
         command = [str(Path(sys.executable).with_name(script)), *arguments]
         return subprocess.Popen(
-            dying_with_us(*command, "-w", PROJECT_ROOT / "workspace.yaml"),
+            dying_with_us(*command),
             stdout=(self._folder / f"{name}.log").open("ab"),
             stderr=subprocess.STDOUT,
             env=self.variables,
@@ -89,17 +94,41 @@ class DagsterStack:
         )
 
     def start_daemon(self) -> None:
-        self._processes["daemon"] = self._start("dagster-daemon", ["run"], "daemon")
+        """With a code server of its own, as `make stack` has one.
+
+        A daemon that reads ``workspace.yaml`` starts a new code server every minute: five seconds
+        of the processor each.
+        """
+        # A path of its own: that of a test's folder is too long for a socket.
+        sockets = Path(tempfile.mkdtemp(prefix="wq-code-"))
+        socket, workspace = sockets / "socket", sockets / "workspace.yaml"
+        server = {"socket": str(socket), "location_name": "ml_repository"}
+        workspace.write_text(json.dumps({"load_from": [{"grpc_server": server}]}))
+        self._processes["code"] = self._start(
+            "dagster",
+            ["api", "grpc", "--socket", str(socket), "-m", "wine_quality.definitions", "-a", "defs"]
+            + ["--location-name", "ml_repository", "--inject-env-vars-from-instance"],
+            "code",
+        )
+        await_condition(lambda: self._has_opened(socket), "the code server", READY_SECONDS)
+        self._processes["daemon"] = self._start(
+            "dagster-daemon", ["run", "-w", str(workspace)], "daemon"
+        )
+
+    def _has_opened(self, socket: Path) -> bool:
+        self._assert_running()
+        return socket.exists()
 
     def pid(self, name: str) -> int:
-        """Of ``webserver`` or ``daemon``."""
+        """Of ``webserver``, ``daemon`` or ``code``, the daemon's code server."""
         return self._processes[name].pid
 
     def kill_daemon(self) -> None:
         """As a machine that goes down does; what it started dies with it, runs included."""
-        process = self._processes.pop("daemon")
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        for name in ("daemon", "code"):
+            process = self._processes.pop(name)
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
         self.warm.stop(grace_seconds=0)
 
     def runs(self) -> list[dict[str, Any]]:
@@ -128,10 +157,13 @@ class DagsterStack:
         }
         return self.graphql(query, s=selector)["sensorOrError"]["sensorState"]["ticks"]
 
-    def _ready(self) -> bool:
+    def _assert_running(self) -> None:
         for name, process in self._processes.items():
             if process.poll() is not None:
                 raise AssertionError((self._folder / f"{name}.log").read_text()[-3000:])
+
+    def _ready(self) -> bool:
+        self._assert_running()
         try:
             entries = self.graphql(_LOADED)["workspaceOrError"]["locationEntries"]
         except requests.RequestException:

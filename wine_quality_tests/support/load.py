@@ -12,7 +12,6 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmarks.stack import proportional_mib
@@ -20,7 +19,6 @@ from wine_quality.paths import PROJECT_ROOT
 from wine_quality.tracking.runs.child_runs import children_experiment
 from wine_quality_tests.support.dagster_stack import ENDED, DagsterStack
 from wine_quality_tests.support.servers import MlflowServer
-from wine_quality_tests.support.stack_client import descendants
 
 _POLL_SECONDS = 2.0
 
@@ -82,19 +80,8 @@ def statuses_of(stack: DagsterStack, run_ids: list[str]) -> dict[str, str]:
 
 
 def service_mib(stack: DagsterStack) -> float:
-    """Proportional set size of the daemon and the code servers below it."""
-    daemon = stack.pid("daemon")
-    services = [pid for pid in descendants(daemon) if _is_code_server(pid)]
-    return sum(map(proportional_mib, [daemon, *services]))
-
-
-def _is_code_server(pid: int) -> bool:
-    """There may be several: one that has runs under way outlives the start of the next."""
-    try:
-        said = Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return False  # it has ended
-    return b"\0api\0grpc\0" in said
+    """Proportional set size of the daemon and its code server."""
+    return sum(proportional_mib(stack.pid(name)) for name in ("daemon", "code"))
 
 
 def ask_at_once(server: MlflowServer, clients: int, runs_each: int, name: str) -> float:

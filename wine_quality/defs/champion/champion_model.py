@@ -24,13 +24,8 @@ from wine_quality.defs.model.training_identity import require_same_split, requir
 from wine_quality.defs.model.training_steps import require_same_version
 from wine_quality.defs.model.values import ChampionDecision, RegisteredVersion, TrainedModel
 from wine_quality.defs.ownership import GROUP, OWNERS
-from wine_quality.tracking.registry.champion import (
-    CHALLENGER,
-    CHAMPION,
-    DECISION_TAG,
-    OPEN,
-    ChampionRegistry,
-)
+from wine_quality.tracking.registry.champion import ChampionRegistry
+from wine_quality.tracking.registry.contest import Contest, Metric
 from wine_quality.tracking.registry.promotion_note import note_promotion
 from wine_quality.tracking.registry.provenance import UntrustedModelError
 from wine_quality.tracking.resource import MlflowTracker
@@ -44,8 +39,6 @@ if TYPE_CHECKING:
     from wine_quality.models.elastic_net.fit import LinearModel
 
 TOLERANCE_CHECK = "no_worse_than_champion"
-# Two that meet see each other after the first crowning; the rest is for what nobody foresaw.
-_ROUNDS = 3
 
 
 class PromotionPolicy(enum.Enum):
@@ -207,51 +200,28 @@ def challenge(
     Raises:
         RoleConflictError: alias and stage name two champions, and nobody can tell which was meant.
     """
-    from wine_quality.models.compare import winner
     from wine_quality.models.elastic_net.fit import LinearModel
 
-    automatic = config.policy == PromotionPolicy.automatic
-    registry.tag(mine, DECISION_TAG, OPEN)
-    before = champion = registry.adopt(CHAMPION, context.log.info)
-    if champion != mine:
-        registry.give(CHALLENGER, mine)
     linear = LinearModel.from_json(json.dumps(model))
-    errors = {mine: split.rmse(linear)}
-    untrusted: dict[str, str] = {}
-    for _ in range(_ROUNDS):
-        known = {mine, *([champion] if champion else []), *registry.rivals(mine, before)}
-        for version in sorted(known - set(errors), key=int):
-            try:
-                error = _error_of(tracker, registry, version, split, linear, context.log.warning)
-            except UntrustedModelError as refusal:
-                untrusted[version] = str(refusal)
-                context.log.warning(str(refusal))
-                continue
-            if error is not None:
-                errors[version] = error
-        if champion in untrusted:
-            # It may be what people get, and good. Whoever knows decides.
-            break
-        compared = {version: errors[version] for version in known if version in errors}
-        best = winner(compared, champion, config.min_improvement) if automatic else None
-        if best is None:
-            break
-        registry.crown(best, champion)
-        # Another run may have crowned its own meanwhile: look again.
-        champion = registry.holder(CHAMPION)
-        if champion == best:
-            note_promotion(context, tracker, registry.name, best, before)
-    registry.tag(mine, DECISION_TAG, "promoted" if champion == mine else "refused")
-    refused = untrusted.get(champion or "", "")
-    if refused:
-        reason = (
-            f"version {mine} (RMSE {errors[mine]:.6f}) is the challenger; version {champion} stays "
-            f"the champion, for nobody can compare with it: {refused} To replace it all the same: "
-            f"make promote VERSION={mine}."
-        )
-    else:
-        reason = _reason(mine, before, champion, errors, automatic)
-    return Decision(mine, before, champion, errors, reason, refused)
+    contest = Contest(
+        registry,
+        mine,
+        Metric("RMSE", higher_is_better=False, min_improvement=config.min_improvement),
+        lambda one: _error_of(tracker, registry, one, split, linear, context.log.warning),
+        context.log,
+        automatic=config.policy == PromotionPolicy.automatic,
+        compared={mine: split.rmse(linear)},
+    )
+    reason = contest.decide(
+        lambda best, before: note_promotion(context, tracker, registry.name, best, before)
+    )
+    if contest.refusal:
+        reason += f" To replace it all the same: make promote VERSION={mine}."
+    elif not contest.automatic and contest.champion != mine:
+        reason += " Launch wine_quality_promotion to make it the champion."
+    return Decision(
+        mine, contest.before, contest.champion, contest.compared, reason, contest.refusal
+    )
 
 
 def _error_of(
@@ -288,22 +258,3 @@ def _error_of(
     except Exception as error:
         warn(f"{registry.name} version {version} cannot be loaded, so it is passed over: {error}")
         return None
-
-
-def _reason(
-    mine: str, before: str | None, champion: str | None, errors: dict[str, float], automatic: bool
-) -> str:
-    """The decision in a sentence."""
-    own = f"version {mine} (RMSE {errors[mine]:.6f})"
-    if champion == mine == before:
-        return f"{own} is the champion already."
-    if champion == mine:
-        if before is None:
-            return f"{own} is the first champion."
-        if before not in errors:
-            return f"{own} takes the place of version {before}, which cannot be loaded any more."
-        return f"{own} takes the place of version {before} (RMSE {errors[before]:.6f})."
-    if not automatic:
-        return f"{own} is the challenger. Launch wine_quality_promotion to make it the champion."
-    known = f" (RMSE {errors[champion]:.6f})" if champion in errors else ""
-    return f"version {champion}{known} stays the champion; {own} is not better."

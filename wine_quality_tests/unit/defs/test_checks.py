@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from wine_quality.defs import checks
-from wine_quality.models.compare import population_stability, profile, winner
+from wine_quality.models.compare import population_stability, profile
 from wine_quality.paths import PACKAGED_RED_WINE
 from wine_quality.wines.in_memory import MemorySplit
 from wine_quality.wines.split import Evaluation
@@ -42,23 +42,6 @@ def test_an_empty_bin_is_far_but_not_infinitely(red):
     constant = red.assign(pH=3.0)
     found = population_stability(red, profile(constant))["pH"]
     assert 0.25 < found < 100
-
-
-@pytest.mark.parametrize(
-    ("rmse", "champion", "least", "wins"),
-    [
-        ({"1": 0.8}, None, 0.0, "1"),
-        ({"1": 0.8, "2": 0.7}, "1", 0.0, "2"),
-        ({"1": 0.8, "2": 0.8}, "1", 0.0, None),
-        ({"1": 0.8, "2": 0.75}, "1", 0.1, None),
-        ({"1": 0.8, "2": 0.7, "3": 0.7}, "1", 0.0, "2"),
-        ({"2": 0.9}, "1", 0.0, "2"),  # the champion cannot be loaded
-        ({"1": 0.8}, "1", 0.0, None),
-        ({"10": 0.7, "9": 0.7}, None, 0.0, "9"),
-    ],
-)
-def test_the_winner(rmse, champion, least, wins):
-    assert winner(rmse, champion, least) == wins
 
 
 def test_parts(red):

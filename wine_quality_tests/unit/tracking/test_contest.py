@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import pytest
 
 from wine_quality.tracking.model_files import UntrustedModelError
 from wine_quality.tracking.registry.champion import CHAMPION
+from wine_quality.tracking.registry.contest import Contest
 from wine_quality.tracking_api import Metric
-from wine_quality.tracking_api.champion import Contest
 
 AUC, ERROR = Metric("auc", higher_is_better=True), Metric("error", higher_is_better=False)
 
@@ -67,7 +68,7 @@ def contest(values: dict[str, float], champion: str | None, rivals: list[str] | 
             raise UntrustedModelError(f"version {version} is not loaded: it was changed.")
         return values.get(version)
 
-    return Contest(registry, "3", AUC, value_of, lambda _: None)
+    return Contest(registry, "3", AUC, value_of, logging.getLogger("contest"))
 
 
 @pytest.mark.parametrize(
@@ -92,3 +93,29 @@ def test_a_version_challenges_the_champion(values, champion, rivals, winner, rea
 def test_a_version_without_the_metric_cannot_challenge():
     with pytest.raises(ValueError, match="nothing logged the metric auc"):
         contest({}, None).decide(lambda *_: None)
+
+
+def test_without_a_policy_that_promotes_it_stays_the_challenger():
+    found, promoted = contest({"3": 0.8, "1": 0.7}, "1"), []
+    found.automatic = False
+    reason = found.decide(lambda best, before: promoted.append(best))
+    assert reason == "version 3 (auc 0.800000) is the challenger."
+    assert found.champion == "1" and not promoted
+    assert found.registry.roles["challenger"] == "3"
+
+
+@pytest.mark.parametrize(
+    ("rmse", "champion", "least", "wins"),
+    [
+        ({"1": 0.8}, None, 0.0, "1"),
+        ({"1": 0.8, "2": 0.7}, "1", 0.0, "2"),
+        ({"1": 0.8, "2": 0.8}, "1", 0.0, None),
+        ({"1": 0.8, "2": 0.75}, "1", 0.1, None),
+        ({"1": 0.8, "2": 0.7, "3": 0.7}, "1", 0.0, "2"),
+        ({"2": 0.9}, "1", 0.0, "2"),  # the champion cannot be loaded
+        ({"1": 0.8}, "1", 0.0, None),
+        ({"10": 0.7, "9": 0.7}, None, 0.0, "9"),
+    ],
+)
+def test_the_winner(rmse, champion, least, wins):
+    assert Metric("rmse", False, least).winner(rmse, champion) == wins

@@ -1,12 +1,10 @@
-"""Whether a new version takes the champion's place, by any metric."""
+"""Whether a new version of a model takes the champion's place, by any metric."""
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from wine_quality.tracking.model_files import UntrustedModelError
 from wine_quality.tracking.registry.champion import (
@@ -16,13 +14,51 @@ from wine_quality.tracking.registry.champion import (
     OPEN,
     ChampionRegistry,
 )
-from wine_quality.tracking_api.metric import Metric
-
-if TYPE_CHECKING:
-    from wine_quality.tracking.tracker import Tracker
 
 # Two that meet see each other after the first promotion; the rest is for what nobody foresaw.
 _ROUNDS = 3
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric that decides between versions of a model.
+
+    Attributes:
+        name: As it is logged, such as ``auc``.
+        higher_is_better: False for errors and losses.
+        min_improvement: By how much a version must be better than the champion to take its place,
+            in units of the metric.
+    """
+
+    name: str
+    higher_is_better: bool
+    min_improvement: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not self.name:
+            raise ValueError("the metric needs a name, such as auc")
+        if self.min_improvement < 0:
+            raise ValueError(f"min_improvement is {self.min_improvement}; it must be at least 0")
+
+    def winner(self, values: Mapping[str, float], champion: str | None) -> str | None:
+        """The best version, if it is better than the champion by enough.
+
+        Args:
+            values: Of this metric, by version number.
+            champion: The champion's version; None when there is none (or it cannot be loaded).
+
+        Returns:
+            None when the champion stays. Of two that are as good, the older wins.
+        """
+        sign = -1.0 if self.higher_is_better else 1.0
+        challengers = [version for version in values if version != champion]
+        if not challengers:
+            return None
+        best = min(challengers, key=lambda version: (sign * values[version], int(version)))
+        if champion is None or champion not in values:
+            return best
+        enough = sign * values[champion] - self.min_improvement
+        return best if sign * values[best] < enough else None
 
 
 @dataclass
@@ -35,14 +71,20 @@ class Contest:
         metric: That decides.
         value_of: The metric of a version; None when it cannot be had any more. May raise
             ``UntrustedModelError``.
-        log: Gets a sentence about what people should know.
+        log: Of the step.
+        automatic: False: nobody is promoted; the version stays the challenger.
+        compared: The metric of each version that was compared, by its number.
+        untrusted: Why a version may not be compared with, by its number.
+        before: The champion when it began.
+        champion: The champion now.
     """
 
     registry: ChampionRegistry
     mine: str
     metric: Metric
     value_of: Callable[[str], float | None]
-    log: Callable[[str], None]
+    log: logging.Logger
+    automatic: bool = True
     compared: dict[str, float] = field(default_factory=dict)
     untrusted: dict[str, str] = field(default_factory=dict)
     before: str | None = None
@@ -60,16 +102,16 @@ class Contest:
         """
         registry, mine = self.registry, self.mine
         registry.tag(mine, DECISION_TAG, OPEN)
-        self.before = self.champion = registry.adopt(CHAMPION, self.log)
+        self.before = self.champion = registry.adopt(CHAMPION, self.log.info)
         if self.champion != mine:
             registry.give(CHALLENGER, mine)
         for _ in range(_ROUNDS):
             known = {mine, *filter(None, [self.champion]), *registry.rivals(mine, self.before)}
             self._compare(known)
-            if self.champion in self.untrusted:
+            if self.refusal:
                 break  # it may be what people get, and good: whoever knows decides
             values = {version: self.compared[version] for version in known & set(self.compared)}
-            best = self.metric.winner(values, self.champion)
+            best = self.metric.winner(values, self.champion) if self.automatic else None
             if best is None:
                 break
             registry.crown(best, self.champion)
@@ -80,13 +122,18 @@ class Contest:
         registry.tag(mine, DECISION_TAG, "promoted" if self.champion == mine else "refused")
         return self._reason()
 
+    @property
+    def refusal(self) -> str:
+        """Why the champion may not be compared with, and so not be replaced; or empty."""
+        return self.untrusted.get(self.champion or "", "")
+
     def _compare(self, versions: set[str]) -> None:
         for version in sorted(versions - set(self.compared) - set(self.untrusted), key=int):
             try:
                 value = self.value_of(version)
             except UntrustedModelError as refusal:
                 self.untrusted[version] = str(refusal)
-                self.log(str(refusal))
+                self.log.warning(str(refusal))
                 continue
             if value is not None:
                 self.compared[version] = value
@@ -103,48 +150,16 @@ class Contest:
         if champion == self.mine:
             gone = "" if before in self.compared else ", which cannot be loaded any more"
             return f"{mine} takes the place of {self._title(str(before))}{gone}."
-        if champion in self.untrusted:
+        if self.refusal:
             return (
                 f"{mine} is the challenger; version {champion} stays the champion, for nobody can "
-                f"compare with it: {self.untrusted[champion]}"
+                f"compare with it: {self.refusal}"
             )
+        if not self.automatic:
+            return f"{mine} is the challenger."
         return f"{self._title(str(champion))} stays the champion; {mine} is not better."
 
     def _title(self, version: str) -> str:
         value = self.compared.get(version)
         shown = "" if value is None else f" ({self.metric.name} {value:.6f})"
         return f"version {version}{shown}"
-
-
-def measured(
-    tracker: Tracker,
-    registry: ChampionRegistry,
-    number: str,
-    by: str | Callable[[Any], float],
-    warn: Callable[[str], None],
-) -> float | None:
-    """The metric of a version; None when the version or its files are gone, or nothing logged it.
-
-    Args:
-        by: A metric's name: what the version's run logged. A function: what it makes of the
-            version's estimator, which is loaded for it.
-
-    Raises:
-        UntrustedModelError: this project did not register the version, or not as it is now.
-    """
-    from wine_quality.tracking.registry.provenance import require_signature
-
-    found = registry.version(number)
-    if found is None:
-        return None
-    if isinstance(by, str):
-        return tracker.logged_metrics(require_signature(found).mlflow_run_id).get(by)
-    import mlflow.sklearn
-
-    with tempfile.TemporaryDirectory() as folder:
-        try:
-            files = tracker.download_version(registry.name, number, Path(folder))
-        except FileNotFoundError as error:
-            warn(f"{registry.name} version {number} is passed over: {error}")
-            return None
-        return float(by(mlflow.sklearn.load_model(str(files))))
