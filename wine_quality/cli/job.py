@@ -169,7 +169,7 @@ def _report_end(
     reasons: list[str],
     log: TerminalLog,
 ) -> int:
-    """Close what is still open and say how the run ended and what to do next."""
+    """Close what is still open, and print how the run ended and what to do next."""
     from dagster import DagsterRunStatus, RunsFilter
 
     found = instance.get_runs(RunsFilter(tags=tag), limit=1)

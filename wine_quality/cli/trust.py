@@ -33,10 +33,10 @@ class Candidate:
 
     Attributes:
         found: The model version, as the client gives it.
-        claims: What its signature would say; None when it is refused.
+        claims: Those that its signature would hold; None when it is refused.
         said: Its format, or why it is refused.
-        run_is_known: Whether the Dagster run that it is said to be of made its MLflow run; None
-            without a Dagster instance.
+        run_is_known: Whether the Dagster run that its tags name made its MLflow run; None without
+            a Dagster instance.
     """
 
     found: Any

@@ -175,7 +175,7 @@ def _embedded(options: argparse.Namespace, folder: Path) -> Iterator[Place]:
 
 
 def _quiet(line: str) -> None:
-    """Of PostgreSQL and S3, which are started for a while, nothing is said."""
+    """Print nothing of PostgreSQL and S3, which are started for a while."""
 
 
 def _writes(options: argparse.Namespace) -> bool:

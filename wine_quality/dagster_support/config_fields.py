@@ -5,7 +5,7 @@
 - What run config leaves out of a resource stays as the resource was built; Dagster itself falls
   back to the class's defaults as soon as run config names one field.
 - The error of an unknown value lists the values there are.
-- The help of a number says how YAML wants it written.
+- The help of a number shows how YAML wants it written.
 - A resource's docstring is shown without its indentation, which Markdown would take for code.
 """
 
@@ -93,7 +93,8 @@ class _KeepsItsValues:
 
     @property
     def _config_schema(self) -> DefinitionConfigSchema:
-        """What Dagster takes for the resource's definition (``ConfigurableResourceFactory``)."""
+        """The schema that Dagster takes for the resource (``ConfigurableResourceFactory``), with
+        the instance's values as defaults."""
         whole = super()._config_schema.as_field()  # type: ignore[misc]
         given = self._resolved_config_dict  # type: ignore[attr-defined]
         fields = {

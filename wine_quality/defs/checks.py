@@ -1,4 +1,4 @@
-"""Asset checks: what is checked, and the sentence each says."""
+"""Asset checks: what is checked, and the sentence that each shows."""
 
 from __future__ import annotations
 

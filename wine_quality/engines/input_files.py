@@ -50,7 +50,7 @@ class LeftOut(NamedTuple):
 
 
 class Found(NamedTuple):
-    """``paths`` are to be read; ``left_out`` are not, and whoever reads the others says so."""
+    """``paths`` are to be read; ``left_out`` are not, and the reader of the others reports them."""
 
     paths: list[str]
     left_out: Sequence[LeftOut]
@@ -66,8 +66,8 @@ def find_files(patterns: Sequence[str]) -> Found:
     and folders or prefixes that end with a slash, whose Parquet and CSV files at any depth are
     meant (``SUFFIXES``).
 
-    Whoever may put a file into a folder must not be able to keep the others from being read: what
-    is forbidden among many is left out. One that is named by itself is refused.
+    A user who may put files into a folder must not be able to keep the others from being read: a
+    forbidden file among many is left out. One that is named by itself is refused.
 
     Raises:
         UnreadableFileError: a pattern holds no file that may be read, or cannot be asked.

@@ -3,7 +3,7 @@
 Of each row a hash of 64 bits is made from its twelve doubles, mixed after each, and from that a
 second one; of all rows the sums are kept, modulo 2**64. So sums of pieces, files and engines add up
 to those of the whole, rows that are repeated count as often as they are there, and to sum them
-costs a few percent of the pass. It tells data apart that differ by accident; it is no defence
+costs a few percent of the pass. It distinguishes data that differ by accident; it does not protect
 against someone who seeks rows with an equal sum.
 """
 
@@ -58,10 +58,10 @@ class RowsHash:
 
     @classmethod
     def from_plain(cls, plain: Sequence[str]) -> RowsHash:
-        """What ``to_plain`` made.
+        """The hash that ``to_plain`` wrote.
 
         Raises:
-            ValueError: it is nothing of the kind.
+            ValueError: it is not a hash of rows.
         """
         try:
             rows, first, second = plain

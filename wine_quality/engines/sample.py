@@ -76,10 +76,10 @@ class RowSample:
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> RowSample:
-        """What ``to_plain`` made.
+        """The sample that ``to_plain`` wrote.
 
         Raises:
-            ValueError: it is nothing of the kind.
+            ValueError: it is not a sample.
         """
         import numpy as np
 

@@ -43,7 +43,7 @@ class TestScores:
 
 @dataclass(frozen=True, eq=False)
 class PieceScores:
-    """What one piece adds, wherever it was read."""
+    """Sums over the test rows of one piece, read by a thread or a Spark executor."""
 
     rows: int
     absolute: float

@@ -13,7 +13,7 @@ from wine_quality.models.elastic_net.moments import Moments
 
 @dataclass(frozen=True, eq=False)
 class SplitSums:
-    """What a pass over some rows leaves: a few hundred numbers, that add up.
+    """The result of a pass over some rows: a few hundred numbers, that add up.
 
     Attributes:
         membership: How the rows were divided; only what was divided alike adds up.
@@ -79,10 +79,10 @@ class SplitSums:
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> SplitSums:
-        """What ``to_plain`` made.
+        """The sums that ``to_plain`` wrote.
 
         Raises:
-            ValueError: it is nothing of the kind.
+            ValueError: they are not the sums of a split.
         """
         try:
             membership = Membership(**plain["membership"])

@@ -30,7 +30,7 @@ from wine_quality.engines.threads import Progress, Report, in_threads
 
 @dataclass(frozen=True, eq=False)
 class FileSums:
-    """What one file adds; ``file.rows`` is what was read."""
+    """Sums, sample and hash of one file; ``file.rows`` is the number of rows that were read."""
 
     file: SourceFile
     sums: SplitSums
@@ -40,7 +40,7 @@ class FileSums:
 
 @dataclass(frozen=True, eq=False)
 class PieceSums:
-    """What one piece adds, wherever it was read."""
+    """Sums, sample, hash and broken rules of one piece, read by a thread or a Spark executor."""
 
     file: int
     rows: int
@@ -51,7 +51,7 @@ class PieceSums:
 
 
 class Summed(Protocol):
-    """What one file adds, however it is kept."""
+    """The sums and the sample of one file, from this pass or stored."""
 
     @property
     def sums(self) -> SplitSums: ...
@@ -142,7 +142,7 @@ def sum_piece(
 def put_together(
     reader: Reader, membership: Membership, pieces: Iterable[PieceSums]
 ) -> list[FileSums]:
-    """What each file adds, from its pieces.
+    """The sums of each file, in the reader's order, from its pieces in any order.
 
     Raises:
         BrokenFilesError: with every broken rule of every file.

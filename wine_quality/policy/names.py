@@ -2,7 +2,7 @@
 
 MLflow before 3 takes any text as the name of a registered model, ``../../home`` too. So names are
 checked when they come in (run config, command line, registry), and again when a path is made of
-them, whoever made it.
+them.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def inside(root: Path, *parts: str) -> Path:
     """The path ``root/part/part``, which lies below ``root``, links followed.
 
     Raises:
-        BadNameError: a part leads out of the folder, or is no name.
+        BadNameError: a part leads out of the folder, or is not a name.
     """
     path = root
     for part in parts:

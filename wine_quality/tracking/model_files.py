@@ -15,7 +15,7 @@ _NOT_OURS = ("registered_model_meta",)
 
 
 class UntrustedModelError(ShownError, RuntimeError):
-    """The version is not one that may be loaded; the message says why and what to do."""
+    """The version may not be loaded; the message gives the reason and what to do."""
 
 
 def model_sha256(folder: Path) -> str:

@@ -99,7 +99,7 @@ class TrackedRun:
 
     @property
     def registered_model(self) -> str:
-        """Name of the registered model, as run config or ``MlflowTracking`` says; empty where the
+        """Name of the registered model, from run config or ``MlflowTracking``; empty where the
         project trains several and each names its own."""
         return str(self._resource.registered_model_name)
 
@@ -271,7 +271,8 @@ class TrackedRun:
 
     @contextmanager
     def as_current(self) -> Iterator[None]:
-        """What ``current`` returns meanwhile; at the end its links and figures are shown."""
+        """Have ``current`` return this run; at the end its links and figures are added to the
+        step's output metadata."""
         token, of_tracker = _current.set(self), running_tracker.set(self.tracker)
         try:
             with active_experiment(self.tracker), autologging(self._autolog):

@@ -27,17 +27,17 @@ _RESULT = "return"
 def tracked_step(
     project: MlflowTracking, tags: Mapping[str, str], function: Callable[..., Any]
 ) -> Callable[..., Any]:
-    """What Dagster's decorators take, of a function that has a parameter for the ``TrackedRun``.
+    """A function for Dagster's decorators, from one that has a parameter for the ``TrackedRun``.
 
-    To Dagster it has, besides the function's own parameters, ``context`` and the resource
+    For Dagster it has, besides the function's own parameters, ``context`` and the resource
     ``mlflow``, and no run.
 
     Args:
         tags: See ``tracking.step_tags``.
 
     Raises:
-        TypeError: the function has no parameter for the run, is none that returns a value, or was
-            made an asset already.
+        TypeError: the function has no parameter for the run, is a generator, or was made an asset
+            already.
     """
     if not inspect.isfunction(function) or inspect.isgeneratorfunction(function):
         raise TypeError(
@@ -76,7 +76,7 @@ def _signature_for_dagster(function: Callable[..., Any]) -> tuple[inspect.Signat
     signature = inspect.signature(function)
     try:
         hints = get_type_hints(function, include_extras=True)
-    except NameError:  # a type that only checkers see; Dagster says so where it needs it
+    except NameError:  # a type that only checkers see; Dagster reports it where it needs it
         hints = {}
     names = list(signature.parameters)
     of_run = [name for name in names if hints.get(name) is TrackedRun] or [

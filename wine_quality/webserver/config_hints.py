@@ -1,7 +1,7 @@
 """The command line's hints at mistakes in run config, in the Launchpad beside Dagster's sentences.
 
-Dagster checks the types of run config in its webserver, where the project has no say. So the hints
-are put into the answers of its GraphQL that hold such a refusal; all others pass as they are.
+Dagster checks the types of run config in its webserver, before any code of the project. So the
+hints are put into the answers of its GraphQL that hold such a refusal; all others pass unchanged.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def _refusals(value: Any) -> Iterator[dict[str, Any]]:
 
 
 def hint_for(message: str) -> str | None:
-    """What the command line would say, for one of Dagster's sentences about run config."""
+    """The command line's hint for one of Dagster's messages on run config; None without one."""
     if found := _NUMBER.match(message):
         hint = number_hint(found["value"], found["type"])
         return f"{_dotted(found['place'])} {hint}" if hint else None

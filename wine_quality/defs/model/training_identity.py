@@ -100,7 +100,7 @@ def require_same_split(
 
     Args:
         trained_on: What the training noted of its split.
-        given: What the split given now says of itself.
+        given: The origin of the split given now, by its own record.
         trained: The asset or op that was trained.
 
     Raises:

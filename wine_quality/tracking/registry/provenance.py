@@ -1,9 +1,10 @@
 """Whether the files of a registered version are what this pipeline registered.
 
 Loading a model may run code: pickles do by design, and ``MLmodel`` and ``requirements.txt`` name
-more of it. Whoever reaches the MLflow server can make runs, files, versions and tags. So a version
-is signed when it is registered, with a key that only the code location has (``signing_key``), and
-nothing is loaded, served, compared or built into an image whose signature does not fit its files.
+more of it. Anyone who reaches the MLflow server can make runs, files, versions and tags. So a
+version is signed when it is registered, with a key that only the code location has
+(``signing_key``). A version whose signature does not fit its files is not loaded, served, compared
+or built into an image.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ _PARTS = re.compile(r"[\w.-]+(?::[\w.-]+){6}", re.ASCII)
 
 @dataclass(frozen=True)
 class Claims:
-    """What a signature binds together, so that it cannot be put on anything else.
+    """The values that a signature covers, so that it fits only one version, run and set of files.
 
     Attributes:
         model: Name of the registered model.
@@ -84,7 +85,7 @@ def _signed(key: str, claims: Claims) -> str:
 
 
 def require_signature(found: Any) -> Claims:
-    """What a version's signature says. Its files are to be compared with it.
+    """The claims of a version's signature, which is valid. Its files are still to be compared.
 
     Args:
         found: The model version, as ``MlflowClient`` gives it.
@@ -136,7 +137,7 @@ def require_own_run(client: Any, found: Any) -> Any:
         The MLflow run.
 
     Raises:
-        UntrustedModelError: they are not, as far as the registry tells.
+        UntrustedModelError: they are not, by what the registry has of them.
     """
     from mlflow.exceptions import MlflowException
 

@@ -39,7 +39,7 @@ class ModelVersions(TrainingRecords):
     """Registers the open run's model, and reads what was registered."""
 
     def seal(self, files: str, record: str) -> str:
-        """Goes with what the open run's training hands on to whoever registers it."""
+        """A signature of the model and record of the open run, for the step that registers it."""
         return signature(self._logged(files, record))
 
     def require_seal(self, seal: str, files: str, record: str) -> None:
@@ -47,12 +47,12 @@ class ModelVersions(TrainingRecords):
         require_seal(seal, self._logged(files, record))
 
     def _logged(self, files: str, record: str) -> Claims:
-        """Of no registered model yet, so that it is no signature of a version."""
+        """Claims without a registered model, so that the seal is not a signature of a version."""
         return Claims("", self.require_run_id(), self.settings.version, "", files, record)
 
     def load_training_record(self, found: Any) -> dict[str, Any] | None:
-        """What ``log_training_record`` left in a version's run; None when it left none, or that
-        is gone.
+        """The training record that ``log_training_record`` logged to the version's run; None when
+        the run has none.
 
         Args:
             found: The model version, as the client gives it.
@@ -76,12 +76,12 @@ class ModelVersions(TrainingRecords):
         return json.loads(content)
 
     def predict(self, name: str, version: str, features: pd.DataFrame) -> Any:
-        """What a registered version predicts, by MLflow's own loading of it.
+        """Predictions of a registered version for each row, loaded by ``mlflow.pyfunc``.
 
         Raises:
             UntrustedModelError: its files are not what this pipeline registered.
             FileNotFoundError: the version's files are gone.
-            Exception: whatever its loading raises.
+            Exception: any error of its loading.
         """
         import mlflow.pyfunc
 
@@ -123,8 +123,8 @@ class ModelVersions(TrainingRecords):
         return require_loadable(title, files, self.loadable_formats, self.settings.trusted_types)
 
     def claims_of(self, found: Any) -> tuple[Claims, str]:
-        """What a signature of the version would say, by its files and its run as they are now;
-        nothing of them is loaded.
+        """The claims to sign for a version, from its files and its run as they are now; the model
+        is not loaded.
 
         Returns:
             The claims, and the format of its estimator.
@@ -158,7 +158,7 @@ class ModelVersions(TrainingRecords):
             self.client.set_model_version_tag(found.name, found.version, key, value)
 
     def _download(self, found: Any, folder: Path) -> Path:
-        """Not by ``models:/<name>/<version>``, which says it anew."""
+        """Not by ``models:/<name>/<version>``: MLflow resolves that again."""
         from mlflow.artifacts import download_artifacts
 
         if self.in_unity_catalog:
@@ -229,7 +229,7 @@ class ModelVersions(TrainingRecords):
         """Have the logged model's own page name the version; before MLflow 3 there is none."""
 
     def has_version(self, run_id: str) -> bool:
-        """Whether the run's model is registered, by whatever name."""
+        """Whether the run's model is registered, by any name."""
         return bool(self.client.search_model_versions(f"run_id='{check_run_id(run_id)}'"))
 
     def _versions_of(self, run_id: str, name: str) -> list[str]:
