@@ -94,7 +94,7 @@ def _serve(options: argparse.Namespace, version: MlflowVersion) -> int:
 
 
 def _make_table() -> None:
-    """Of the prediction log, where there is a database; serving does not depend on it."""
+    """Make the table of the prediction log, where there is a database; serving works without it."""
     from wine_quality.metrics_history.database import VARIABLE, MetricsDatabase, parse_url
 
     address = VARIABLE.read().strip()

@@ -123,7 +123,7 @@ def _dagster_runs(stack: ExitStack) -> Callable[[str], str] | None:
 def _candidates(
     tracker: Tracker, found: Iterable[Any], made_by: Callable[[str], str] | None
 ) -> list[Candidate]:
-    """Those of the versions that carry no signature yet that is accepted here."""
+    """The versions without a signature that is accepted here."""
     from wine_quality.tracking.registry.provenance import UntrustedModelError, require_signature
 
     candidates = []

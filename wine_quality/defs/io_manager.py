@@ -36,7 +36,7 @@ class ValueMissingError(ShownError, RuntimeError):
 
 
 class StoreError(ShownError, RuntimeError):
-    """The store of asset values cannot be used; the message names it and the way out."""
+    """The store of asset values cannot be used; the message names it and what to do."""
 
 
 class PlainFormatIOManager(CheckedIOManager):
@@ -159,8 +159,9 @@ def _value_folder(context: InputContext | OutputContext | None) -> list[str]:
 
 
 def _runs_to_ask(context: InputContext) -> Iterator[str]:
-    """This run, those it re-executes, then whichever had materialized the asset last when this run
-    began: another may have done so since, when the steps before had been given theirs.
+    """Ids of the runs to look for a value of: this run, those it re-executes, then the one that had
+    materialized the asset last when this run began. A newer one comes last: the steps before got
+    their values without it.
     """
     instance, run_id = context.instance, context.step_context.run_id
     record = instance.get_run_record_by_id(run_id)

@@ -91,8 +91,8 @@ class Reader(Protocol):
     def read(self, piece: Piece) -> Iterator[Batch]: ...
 
     def explain(self, piece: Piece, broken: Sequence[BrokenRule]) -> Sequence[BrokenRule]:
-        """The same with the row groups of Parquet; of CSV with the lines, as
-        ``datasets.records`` has them."""
+        """The broken rules with their row groups (Parquet) or lines (CSV), as
+        ``datasets.records`` counts them."""
 
     def check_unchanged(self) -> None:
         """Raises ``UnreadableFileError`` when a file is not what it was at the beginning."""
@@ -115,7 +115,7 @@ def batches_of(first_row: int, arrow: pa.RecordBatch, names: Sequence[str]) -> I
 
 
 def _doubles(column: pa.Array) -> np.ndarray:
-    """Without a copy where they are doubles and none is missing."""
+    """The column as float64, shape (n,); not copied where it has doubles and none is missing."""
     import numpy as np
     import pyarrow as pa
 
@@ -140,7 +140,7 @@ def short_reason(error: BaseException) -> str:
 
 
 def row_group_at(rows_of_groups: Sequence[int], row: int) -> int:
-    """In which row group a row is."""
+    """Index of the row group that a row is in."""
     end = 0
     for group, count in enumerate(rows_of_groups):
         end += count

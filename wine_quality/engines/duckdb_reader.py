@@ -179,7 +179,7 @@ class DuckDBReader:
 
 
 class _ToldAsOurs:
-    """Errors of DuckDB and of the store, with the file's name."""
+    """Raises errors of DuckDB and of the store as ``UnreadableFileError``, with the file's name."""
 
     def __init__(self, path: str) -> None:
         self._path = path

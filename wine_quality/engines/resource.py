@@ -1,4 +1,4 @@
-"""The ``training_engine`` resource: what reads the wines, and where the sums are made."""
+"""The ``training_engine`` resource: the engine that reads the wines and makes the sums."""
 
 from __future__ import annotations
 

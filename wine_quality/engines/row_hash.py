@@ -25,14 +25,14 @@ _FIRST, _SECOND = 0xFF51AFD7ED558CCD, 0xC4CEB9FE1A85EC53
 
 @dataclass(frozen=True)
 class RowsHash:
-    """Of some rows: how many they are, and the sums of both their hashes."""
+    """The number of some rows, and the sums of both their hashes, modulo 2**64."""
 
     rows: int = 0
     first: int = 0
     second: int = 0
 
     def __add__(self, other: RowsHash) -> RowsHash:
-        """Of the rows of both."""
+        """The hash of the rows of both."""
         return RowsHash(
             self.rows + other.rows,
             (self.first + other.first) % _MODULUS,
@@ -48,12 +48,12 @@ class RowsHash:
 
     @property
     def sha256(self) -> str:
-        """Of the three numbers, 64 hexadecimal digits."""
+        """SHA-256 of the three numbers, 64 hexadecimal digits."""
         told = f"wine rows {self.rows} {self.first:016x} {self.second:016x}"
         return hashlib.sha256(told.encode()).hexdigest()
 
     def to_plain(self) -> list[str]:
-        """For JSON, whose numbers are doubles to some."""
+        """As texts for JSON, whose numbers some readers take for doubles."""
         return [str(self.rows), f"{self.first:016x}", f"{self.second:016x}"]
 
     @classmethod

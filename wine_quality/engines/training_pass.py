@@ -61,7 +61,7 @@ class Summed(Protocol):
 
 
 def total_of(files: Sequence[Summed]) -> SplitSums:
-    """Of all files, of which there must be one."""
+    """The sums over all files; at least one is required."""
     total = files[0].sums
     for one in files[1:]:
         total = total + one.sums
@@ -69,7 +69,7 @@ def total_of(files: Sequence[Summed]) -> SplitSums:
 
 
 def sample_of(files: Iterable[Summed]) -> RowSample:
-    """Of the rows of all files alike."""
+    """One sample over the rows of all files, each with the same probability."""
     sample = RowSample.none()
     for one in files:
         sample += one.sample
@@ -100,7 +100,7 @@ def sum_files(
 
 
 def check_all_columns(files: Sequence[SourceFile]) -> None:
-    """Before any row is read.
+    """Check the columns of all files, before any row is read.
 
     Raises:
         BrokenFilesError: with every column of every file that is missing, unknown or no number.
@@ -116,7 +116,8 @@ def sum_piece(
     membership: Membership,
     report: Callable[[int], None] = lambda _rows: None,
 ) -> PieceSums:
-    """One thread's or executor's share; ``report`` gets the rows of each batch."""
+    """The sums of one piece, in one thread or executor; ``report`` gets the number of rows of each
+    batch."""
     file = reader.files[piece.file]
     stride = stride_for(file.rows)
     sums, sample, rows = BlockSums(membership), RowSample.none(), 0

@@ -37,7 +37,7 @@ def check_experiment_name(name: str, field: str = "the experiment's name") -> st
     """A name without characters that cannot be shown; slashes are fine, parts ``..`` are not.
 
     Raises:
-        BadNameError: it is none.
+        BadNameError: it is not such a name.
     """
     for part in name.split("/"):
         if part == "..":
@@ -49,7 +49,7 @@ def check_version_number(text: str, field: str = "the version") -> str:
     """The number of a registered version, as MLflow writes it.
 
     Raises:
-        BadNameError: it is none.
+        BadNameError: it is not such a number.
     """
     if not _VERSION.fullmatch(text):
         raise _bad(text, field, "must be the number of a version, such as 3")

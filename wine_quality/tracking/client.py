@@ -57,7 +57,7 @@ class TrackingSettings:
 
     @property
     def workspace(self) -> str:
-        """Of MLflow 3, whose client reads it from the environment; those before know none."""
+        """MLflow 3's workspace, which its client reads from the environment; empty before 3."""
         is_asked = get_version(self.version).major >= 3 and self.tracking_uri.startswith("http")
         return os.environ.get("MLFLOW_WORKSPACE", "") if is_asked else ""
 

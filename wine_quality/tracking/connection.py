@@ -75,7 +75,7 @@ def tracking_settings(
 def connect(
     version: MlflowVersion, settings: TrackingSettings, warn: Callable[[str], None]
 ) -> Tracker:
-    """A tracker without a run, on a server that fits the version.
+    """A tracker without an MLflow run, on a server that fits the version.
 
     Raises:
         RuntimeError: this process holds another MLflow.

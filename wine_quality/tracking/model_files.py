@@ -19,7 +19,7 @@ class UntrustedModelError(ShownError, RuntimeError):
 
 
 def model_sha256(folder: Path) -> str:
-    """Over the name and the content of each file below ``folder``, in the names' order.
+    """SHA-256 over the name and the content of each file below ``folder``, in the names' order.
 
     Raises:
         UntrustedModelError: a name has a line break or the like, and could pass for several files.

@@ -9,7 +9,7 @@ from wine_quality.escaping import ProjectError
 
 
 class PartsOfTwoTrainingsError(ProjectError, ValueError):
-    """A step was given parts of two trainings; the message names both and the way out."""
+    """A step was given parts of two trainings; the message names both and what to do."""
 
 
 class MlflowRunGoneError(ProjectError, RuntimeError):

@@ -100,7 +100,7 @@ def choose_version(
 
 
 def _version_before(instance: DagsterInstance, run: DagsterRun) -> ChosenVersion | None:
-    """Of the model that the run goes on with; None when it trains one, or needs none."""
+    """The version of the model that the run continues; None when it trains one, or needs none."""
     from wine_quality.dagster_support.run_tag_names import MLFLOW_VERSION_TAG
     from wine_quality.tracking.runs.lifecycle import resumption_of
     from wine_quality.tracking.step_tags import continued_by, opens_one, planned_tags
@@ -137,7 +137,8 @@ def version_to_go_on_with(
 def _materializations(
     instance: DagsterInstance, parent_id: str | None, asset: str
 ) -> Iterator[EventLogEntry]:
-    """That of the runs which this one re-executes, then the newest: as values are loaded."""
+    """An asset's materializations in the order in which values are loaded: those of the parent run
+    and its parents, then the newest."""
     from dagster import AssetKey, DagsterEventType
 
     key = AssetKey.from_user_string(asset)

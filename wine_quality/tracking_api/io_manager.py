@@ -55,7 +55,7 @@ class PlainIOManager(CheckedIOManagerFactory):
     )
 
     def create_io_manager(self, context: InitResourceContext) -> UPathIOManager:
-        """One for a run."""
+        """An IO manager for one run."""
         from upath import UPath
 
         if self.base_path:

@@ -113,7 +113,7 @@ class MlflowTracking:
         return lambda function: tracked_step(self, tags, function)  # type: ignore[return-value]
 
     def resource(self) -> MlflowTracker:
-        """For the key ``mlflow``."""
+        """The resource for the key ``mlflow``."""
         return self._resource
 
     def definitions(self) -> Definitions:

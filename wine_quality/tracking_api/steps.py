@@ -1,4 +1,4 @@
-"""Functions of assets and ops that track, made of such that take a ``TrackedRun``."""
+"""Makes functions that take a ``TrackedRun`` into functions of assets and ops."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def tracked_step(
 
 
 def _signature_for_dagster(function: Callable[..., Any]) -> tuple[inspect.Signature, str]:
-    """And the name of the parameter that gets the run."""
+    """The signature that Dagster sees, and the name of the parameter that gets the run."""
     signature = inspect.signature(function)
     try:
         hints = get_type_hints(function, include_extras=True)
@@ -109,7 +109,8 @@ def _signature_for_dagster(function: Callable[..., Any]) -> tuple[inspect.Signat
 def _open(
     resource: MlflowTracker, context: Any, tags: Mapping[str, str], inputs: Mapping[str, Any]
 ) -> TrackedModel | None:
-    """Have the MLflow run open; returns the model that a step which goes on was given."""
+    """Open or continue the MLflow run; the ``TrackedModel`` among the inputs of a step that
+    continues one, else None."""
     followed = [tag for tag in tags.values() if tag != "true"]
     if not followed:
         resource.begin_run(context)

@@ -79,7 +79,7 @@ def hinted(body: bytes) -> bytes | None:
 
 
 def _add_hints(answer: Any) -> bool:
-    """Whether there was one to add."""
+    """Add the hints to an answer, in place; whether there were any."""
     added = False
     for error in _refusals(answer):
         message = error.get("message")

@@ -95,7 +95,7 @@ def keep(
     """Add a registered version's metrics to the history, once however often a run is retried.
 
     Returns:
-        Metadata with the place where they are, or the reason why they are not there.
+        Metadata with the place of the history, or the reason why the metrics are not in it.
     """
     if not history.is_kept:
         return {}

@@ -15,7 +15,7 @@ from wine_quality.tracking.registry.champion import (
     ChampionRegistry,
 )
 
-# Two that meet see each other after the first promotion; the rest is for what nobody foresaw.
+# Two runs that meet see each other after the first promotion; the rest is a margin.
 _ROUNDS = 3
 
 

@@ -23,7 +23,7 @@ from wine_quality.tracking.registry.signing_key import key_id, signing_keys
 from wine_quality.tracking.runs.run_tags import RUN_TAG
 
 HASH_TAG = "wine_quality.model_sha256"
-"""For people, and of versions from before there were signatures."""
+"""For people to read, and to check versions from before there were signatures."""
 SIGNATURE_TAG = "wine_quality.signature"
 NO_RECORD = "none"
 _FORMAT = "1"
@@ -61,8 +61,8 @@ def signature(claims: Claims) -> str:
 
 
 def require_seal(text: str, logged: Claims) -> None:
-    """That a training of this code location logged this. Its value lies in a store until the
-    model is registered, and run config may name another store: who writes there, signs nothing.
+    """Check that a training of this code location logged this. The seal lies in a store until the
+    model is registered, and run config may name another store; writing there does not sign.
 
     Args:
         text: The ``signature`` of ``logged``, as the training handed it on.
@@ -127,7 +127,7 @@ def require_signature(found: Any) -> Claims:
 
 
 def require_own_run(client: Any, found: Any) -> Any:
-    """That a version's files are the model of a run that this pipeline made.
+    """Check that a version's files are the model of a run that this pipeline made.
 
     Args:
         client: An ``MlflowClient``.
@@ -168,7 +168,7 @@ def require_own_run(client: Any, found: Any) -> Any:
 
 
 def require_files(found: Any, files: Path, wanted: str) -> None:
-    """That files are those that were signed.
+    """Check that files are those that were signed.
 
     Args:
         found: The model version, as ``MlflowClient`` gives it.

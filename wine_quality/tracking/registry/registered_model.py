@@ -72,7 +72,7 @@ class RegisteredModel:
         self._client = client
         self.name = name
         self._native = hasattr(client, "set_registered_model_alias")
-        # None: nobody has asked yet.
+        # None: not asked yet.
         self._aliases_known: bool | None = True if self._native else None
         if not self._native and _host_of(client) is None:
             self._aliases_known = False
@@ -93,7 +93,7 @@ class RegisteredModel:
 
     @property
     def knows_aliases(self) -> bool:
-        """By what was asked so far."""
+        """Whether the server is known to have aliases, by the requests so far."""
         return bool(self._aliases_known)
 
     def set_alias(self, alias: str, version: str) -> bool:
@@ -157,7 +157,7 @@ class RegisteredModel:
         )
 
     def _server_knows_aliases(self) -> bool:
-        """By asking for one, whether or not it is there."""
+        """Ask for an alias once, which need not exist, and note whether the call does."""
         if self._aliases_known is None:
             any_alias = {"name": self.name, "alias": "champion"}
             self._aliases_known = not _is_no_page(self._ask("GET", "alias", params=any_alias))
@@ -180,7 +180,7 @@ class RegisteredModel:
 
 
 def _state_of(found: Any, has_aliases: bool) -> RegisteredState:
-    """Of an entity of any client; what it does not have is empty."""
+    """The state from a ``RegisteredModel`` entity of any client; fields that it lacks are empty."""
     return RegisteredState(
         {alias: str(number) for alias, number in found.aliases.items()} if has_aliases else None,
         {
@@ -215,7 +215,7 @@ def _is_no_page(answer: requests.Response) -> bool:
 
 
 def _content(answer: requests.Response, page: str) -> dict[str, Any]:
-    """Raises ``MlflowException`` as the client's own calls do."""
+    """The JSON of an answer. Raises ``MlflowException`` as the client's own calls do."""
     from mlflow.utils.rest_utils import verify_rest_response
 
     return json.loads(verify_rest_response(answer, f"{_API}/{page}").text)

@@ -75,7 +75,7 @@ class Roles:
         """The version that has the role; None when nobody has, or its version was deleted.
 
         Raises:
-            RoleConflictError: see there.
+            RoleConflictError: alias and stage differ, and neither was the last to be changed.
         """
         return self._settled(role)[1]
 
@@ -115,7 +115,7 @@ class Roles:
         self._note_agreement(role)
 
     def take(self, role: str, version: str) -> None:
-        """This version has the role no longer."""
+        """Take the role from this version."""
         alias, stage, _ = _said(self._read(), role)
         if alias == version:
             self._model.delete_alias(role)
@@ -166,7 +166,7 @@ class Roles:
                 return
 
     def _read(self) -> RegisteredState:
-        """Without aliases of versions that are gone, which stores that lost rows still have."""
+        """The state without aliases of versions that are gone, which damaged stores still have."""
         state = self._model.read()
         if state is None:
             return RegisteredState()

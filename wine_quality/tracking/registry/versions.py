@@ -107,7 +107,7 @@ class ModelVersions(TrainingRecords):
         return files
 
     def require_trusted(self, name: str, version: str) -> Claims:
-        """That a version is signed, without its files.
+        """The claims of a version that is signed; its files are not checked.
 
         Raises:
             UntrustedModelError: it is not.
@@ -167,7 +167,7 @@ class ModelVersions(TrainingRecords):
         return Path(download_artifacts(artifact_uri=found.source, dst_path=str(folder)))
 
     def _download_copy(self, found: Any, folder: Path) -> Path:
-        """Those that Unity Catalog holds itself, by an address that is for the asking only."""
+        """Download the files that Unity Catalog holds, by an address that it gives on request."""
         from mlflow.store.artifact.models_artifact_repo import ModelsArtifactRepository
 
         # Not by the repository around it, which adds a file.
@@ -233,7 +233,8 @@ class ModelVersions(TrainingRecords):
         return bool(self.client.search_model_versions(f"run_id='{check_run_id(run_id)}'"))
 
     def _versions_of(self, run_id: str, name: str) -> list[str]:
-        """First one first; asked by the run, for a model may have thousands of versions."""
+        """Numbers of the run's versions, lowest first. Searched by run: a model may have thousands
+        of versions."""
         mine = [
             found.version
             for found in self.client.search_model_versions(f"run_id='{run_id}'")
@@ -250,8 +251,8 @@ class ModelVersions(TrainingRecords):
         return self.client.create_model_version(name, source, run.info.run_id, tags)
 
     def _create_version_elsewhere(self, name: str, tags: dict[str, str]) -> Any:
-        """By the run, which is on another server. MLflow 3's registry would look there for the
-        files that an address of proxied artifacts, or a logged model's id, is of."""
+        """Made from a ``runs:/`` address, as the run is on another server. MLflow 3's registry
+        would look on its own server for proxied artifacts, or for a logged model's id."""
         run_id = self.require_run_id()
         has_link = self.run_url.startswith("http") and not self.in_unity_catalog  # refuses it
         link = self.run_url if has_link else None

@@ -119,7 +119,7 @@ class ChildRuns:
 
 
 class _Writer:
-    """Writes children one after the other in a thread that nobody has to wait for."""
+    """Writes children one after the other in a daemon thread."""
 
     def __init__(self, write: Callable[[ChildRun], None], children: Sequence[ChildRun]) -> None:
         self._write, self._children = write, children
@@ -141,10 +141,10 @@ class _Writer:
             self._error = error
 
     def wait(self, say: Callable[[str], None]) -> None:
-        """Until all are written, with a word now and then.
+        """Wait until all are written, with a line of progress now and then.
 
         Raises:
-            Exception: what the writing of a child raised.
+            Exception: any error of the writing of a child.
         """
         while self._thread.is_alive():
             self._thread.join(_REPORT_SECONDS)

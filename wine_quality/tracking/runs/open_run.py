@@ -239,7 +239,7 @@ class OpenRun(ServerClient, ABC):
 
 @contextmanager
 def _impatient() -> Iterator[None]:
-    """MLflow's own patience is minutes; nobody waits that long for a run to be given up."""
+    """With short time-outs: MLflow's client would try for minutes to end a run that is given up."""
     limits = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "10", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
     before = {name: os.environ.get(name) for name in limits}
     os.environ.update(limits)

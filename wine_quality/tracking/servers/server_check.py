@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from wine_quality.environments.mlflow_versions import MlflowVersion
 
-# Tried again at once and after 2 and 4 seconds: one bad answer is none, a server that is down is
-# named soon.
+# Tried again at once and after 2 and 4 seconds: one bad answer does not count, and a server that is
+# down is named soon.
 _RETRIES = 3
 _BACKOFF_FACTOR = 1.0
 _TIMEOUT_SECONDS = 10
