@@ -70,7 +70,7 @@ def write_repository(model: ServedModel, files: Path, requirements: str, folder:
 
 
 def served(model: ServedModel, file: Path) -> dict[str, Any]:
-    """The description of the model for the serving runtime, as JSON. In a file of its own: Seldon
+    """The description of the model for the serving runtime, for JSON. In a file of its own: Seldon
     Core 2 writes the settings anew, with a name and a version of its own, and keeps little else."""
     return {
         "name": model.name,

@@ -52,7 +52,7 @@ class ModelVersions(TrainingRecords):
 
     def load_training_record(self, found: Any) -> dict[str, Any] | None:
         """The training record that ``log_training_record`` logged to the version's run; None when
-        the run has none.
+        the run has none, or it is gone.
 
         Args:
             found: The model version, as the client gives it.

@@ -22,7 +22,7 @@ def be_patient() -> None:
 
 
 def retries_up_to(most: int) -> int:
-    """``most`` retries, or fewer where the environment sets fewer, for a short look."""
+    """Number of retries: ``most``, or fewer where the environment sets fewer."""
     given = os.environ.get(_TRIES, "")
     return min(most, int(given)) if given.isdecimal() else most
 

@@ -29,7 +29,7 @@ _TIMEOUT_SECONDS = 10
 _IN_MID_RUN = "re-execute the run from failure"
 
 tracked_under: ContextVar[Subjects | None] = ContextVar("tracked_under", default=None)
-"""Set while a run is tracked; error messages about permissions name them."""
+"""Set by the ``mlflow`` resource when it connects; error messages about permissions name them."""
 
 
 class TrackingServerError(ShownError, RuntimeError):
