@@ -45,7 +45,7 @@ def copy_data(
     from wine_quality.environments.mlflow_versions import EnvironmentMissingError
     from wine_quality.stack.settings import StackError
 
-    # A stack that is started here must be stopped, whatever ends this.
+    # A stack that is started here must be stopped, also on an error or a signal.
     interrupt_on(signal.SIGINT, signal.SIGTERM)
     folder = Path(options.folder).resolve()
     try:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class PageNotWrittenError(ShownError, OSError):
-    """The message says which, and why."""
+    """The HTML page cannot be written; the message names the file and the reason."""
 
 
 def add_options(command: argparse.ArgumentParser) -> None:

@@ -82,7 +82,7 @@ def _stores(
 
 
 def sqlite_reader(path: Path) -> Callable[[], Known]:
-    """What reads the sqlite database of one server."""
+    """A function that reads what the sqlite database of one server knows."""
 
     def look() -> Known:
         known = Known()

@@ -78,8 +78,8 @@ _interrupted = False
 
 
 def _interrupt(*_: object) -> None:
-    """As Python's own handler; and what swallows the exception, such as an import, is not the end
-    of it."""
+    """As Python's own handler; also notes the interrupt, for code that swallows the exception, such
+    as an import."""
     global _interrupted
     _interrupted = True
     raise KeyboardInterrupt
@@ -148,10 +148,10 @@ def _execute(
 def _chosen_version(
     file: str | None, continues: Sequence[str], config: dict[str, Any]
 ) -> ChosenVersion:
-    """That which run config names, that of the model a command goes on with, or the default.
+    """The version that run config names, that of the model a command continues, or the default.
 
     Raises:
-        ValueError: run config names one that there is not.
+        ValueError: run config names an unknown version.
     """
     key = version_in_file(config, file)
     if key is None and continues and stores_are_made(Path(os.environ["DAGSTER_HOME"])):
@@ -169,7 +169,7 @@ def _report_end(
     reasons: list[str],
     log: TerminalLog,
 ) -> int:
-    """Close what is still open and say how the run ended and what to do next."""
+    """Close what is still open, and print how the run ended and what to do next."""
     from dagster import DagsterRunStatus, RunsFilter
 
     found = instance.get_runs(RunsFilter(tags=tag), limit=1)

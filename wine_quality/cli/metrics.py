@@ -114,7 +114,7 @@ def _print_newest(newest: datetime | None) -> None:
 
 
 def _backfill(options: argparse.Namespace) -> int:
-    """In the environment of the version whose registry is read."""
+    """Add the registry's versions to the history, in the environment of their MLflow version."""
     version = get_version(options.mlflow or default_version())
     command = [str(require_built(version)), "-W", "ignore"]
     command += ["-m", "wine_quality.metrics_history.backfill", version.key]

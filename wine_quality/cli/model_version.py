@@ -24,8 +24,8 @@ _CHAMPION = "champion"
 
 
 def in_own_environment(options: argparse.Namespace) -> MlflowVersion | None:
-    """The MLflow version that was picked, in whose environment the command goes on; None on bad
-    use, which was told."""
+    """The MLflow version that was picked; the command goes on in its environment. None on bad use,
+    for which an error was printed."""
     try:
         version = get_version(options.mlflow or default_version())
         require_built(version)
@@ -44,7 +44,7 @@ def in_own_environment(options: argparse.Namespace) -> MlflowVersion | None:
 
 
 def meant(options: argparse.Namespace, version: MlflowVersion) -> tuple[Tracker, str, str | None]:
-    """The registry, the model's name, and the number of the version; None: there is no champion.
+    """The registry, the model's name, and the number of the version; None without a champion.
 
     Raises:
         TrackingServerError: the server does not answer, is another version's, or has two champions.

@@ -99,7 +99,7 @@ def _move(options: argparse.Namespace, sides: tuple[Side, Side]) -> int:
 
 
 def _under_way(has: Inventory) -> str:
-    """What stops it; empty when nothing does."""
+    """A sentence on the open runs that stop the move; empty when there are none."""
     runs = has.open_runs()
     if not runs:
         return ""

@@ -1,6 +1,6 @@
 """Run config of a command: its --config file, and its options, which win over the file's fields.
 
-Not over its MLflow version: whoever names two is asked which one is meant.
+Not over its MLflow version: two different ones are an error.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def version_in_file(config: dict[str, Any], file: str | None) -> str | None:
         file: Where it was read from, for the message.
 
     Raises:
-        ValueError: it is none of those there are, or a number; the message lists them.
+        ValueError: it is not a known version, or is a number; the message lists the versions.
     """
     named = named_version(config)
     if named is None:

@@ -25,8 +25,7 @@ if TYPE_CHECKING:
 
 HTTP_PORT, GRPC_PORT = 8080, 8081
 _BACKLOG = 2048
-# MLflow's own patience is minutes, and so is that of runs, whoever set it; the next look comes in
-# seconds.
+# MLflow's client tries for minutes, and so does that of runs; here the next look comes in seconds.
 _IMPATIENCE = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "15", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
 
 
@@ -95,7 +94,7 @@ def _serve(options: argparse.Namespace, version: MlflowVersion) -> int:
 
 
 def _make_table() -> None:
-    """Of the prediction log, where there is a database; serving does not depend on it."""
+    """Make the table of the prediction log, where there is a database; serving works without it."""
     from wine_quality.metrics_history.database import VARIABLE, MetricsDatabase, parse_url
 
     address = VARIABLE.read().strip()

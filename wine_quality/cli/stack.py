@@ -126,7 +126,7 @@ def _share_signing_key(settings: dict[str, str]) -> None:
 
 
 def _detached(options: argparse.Namespace) -> int:
-    """Start another process that does it, show what it says, leave when all is ready."""
+    """Start another process that does it, show its output, leave when all is ready."""
     folder = stack_folder()
     (folder / "logs").mkdir(parents=True, exist_ok=True)
     log = folder / "logs" / "stack.log"
@@ -194,7 +194,7 @@ def _status() -> int:
 
 @contextmanager
 def _only_one(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock, which the kernel takes back whatever happens to us."""
+    """Hold the folder's lock, which the kernel releases when this process ends in any way."""
     with (folder / "lock").open("w") as guard:
         try:
             fcntl.flock(guard, fcntl.LOCK_EX | fcntl.LOCK_NB)

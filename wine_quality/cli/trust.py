@@ -33,10 +33,10 @@ class Candidate:
 
     Attributes:
         found: The model version, as the client gives it.
-        claims: What its signature would say; None when it is refused.
+        claims: Those that its signature would hold; None when it is refused.
         said: Its format, or why it is refused.
-        run_is_known: Whether the Dagster run that it is said to be of made its MLflow run; None
-            without a Dagster instance.
+        run_is_known: Whether the Dagster run that its tags name made its MLflow run; None without
+            a Dagster instance.
     """
 
     found: Any
@@ -123,7 +123,7 @@ def _dagster_runs(stack: ExitStack) -> Callable[[str], str] | None:
 def _candidates(
     tracker: Tracker, found: Iterable[Any], made_by: Callable[[str], str] | None
 ) -> list[Candidate]:
-    """Those of the versions that carry no signature yet that is accepted here."""
+    """The versions without a signature that is accepted here."""
     from wine_quality.tracking.registry.provenance import UntrustedModelError, require_signature
 
     candidates = []

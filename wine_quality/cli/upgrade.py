@@ -84,7 +84,8 @@ def upgrade(options: argparse.Namespace) -> int:
 
 
 def _is_of_disk_or_database(error: Exception) -> bool:
-    """Such as a full disk, which sqlite and PostgreSQL report in errors of their own."""
+    """Whether the disk or the database failed, such as a full disk, which sqlite and PostgreSQL
+    report in errors of their own."""
     return isinstance(error, (OSError, sqlite3.Error)) or any(
         base.__module__.partition(".")[0] == "psycopg2" for base in type(error).__mro__
     )
@@ -175,9 +176,9 @@ def _embedded(options: argparse.Namespace, folder: Path) -> Iterator[Place]:
 
 
 def _quiet(line: str) -> None:
-    """Of PostgreSQL and S3, which are started for a while, nothing is said."""
+    """Print nothing of PostgreSQL and S3, which are started for a while."""
 
 
 def _writes(options: argparse.Namespace) -> bool:
-    """Else it is a dry run, which changes nothing and may look at what is in use."""
+    """Whether it changes stores; else it is a dry run, which may look at stores in use."""
     return bool(options.apply or options.undo)

@@ -5,7 +5,7 @@
 - What run config leaves out of a resource stays as the resource was built; Dagster itself falls
   back to the class's defaults as soon as run config names one field.
 - The error of an unknown value lists the values there are.
-- The help of a number says how YAML wants it written.
+- The help of a number shows how YAML wants it written.
 - A resource's docstring is shown without its indentation, which Markdown would take for code.
 """
 
@@ -51,7 +51,7 @@ _WRITTEN = "Write 0.001 or 1.0e-3: 1e-3 and 0,001 are text to YAML."
 
 
 def _say_how_numbers_are_written(model: type[BaseModel]) -> None:
-    """In the help of each field for which fractions are given; a subclass has it already."""
+    """Add it to the help of each field of floats; a subclass has it already."""
     for field in model.model_fields.values():
         help_text = field.description or ""
         if _has_float(field.annotation) and not help_text.endswith(_WRITTEN):
@@ -93,7 +93,8 @@ class _KeepsItsValues:
 
     @property
     def _config_schema(self) -> DefinitionConfigSchema:
-        """What Dagster takes for the resource's definition (``ConfigurableResourceFactory``)."""
+        """The schema that Dagster takes for the resource (``ConfigurableResourceFactory``), with
+        the instance's values as defaults."""
         whole = super()._config_schema.as_field()  # type: ignore[misc]
         given = self._resolved_config_dict  # type: ignore[attr-defined]
         fields = {
@@ -145,7 +146,7 @@ def _check_at_launch(model: type[BaseModel], shape: Any) -> None:
 
 
 def _name_values(config_type: Any) -> None:
-    """Dagster's errors show the name of an enum's type, and not its values."""
+    """Put an enum's values into its type's name: Dagster's errors show only the name."""
     if isinstance(config_type, (Noneable, Array)):
         _name_values(config_type.inner_type)
     elif isinstance(config_type, EnumType):

@@ -102,7 +102,7 @@ if TYPE_CHECKING:
 
 
 def workspace_of_files(instance: DagsterInstance, files: Sequence[str], version: str) -> Any:
-    """What a webserver shows, to be entered: the code locations that workspace files name."""
+    """A webserver's context, to be entered: the code locations that workspace files name."""
     # Of the webserver alone; every run imports this module.
     from dagster._core.workspace.context import WorkspaceProcessContext
     from dagster._core.workspace.load_target import WorkspaceFileTarget
@@ -112,7 +112,7 @@ def workspace_of_files(instance: DagsterInstance, files: Sequence[str], version:
     )
 
 
-# What Dagster itself imports when a run begins, on sqlite and on PostgreSQL.
+# Modules that Dagster itself imports when a run begins, on sqlite and on PostgreSQL.
 RUN_MODULES = (
     "dagster._core.execution.plan.active",
     "dagster._core.instance.factory",

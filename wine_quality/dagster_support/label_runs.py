@@ -1,6 +1,6 @@
 """Puts the runs that commands of older commits made where the UI looks for the runs of a job.
 
-They did not say of which code location they are. Dagster finds a job's runs by a tag, which can be
+They lack the tag of their code location. Dagster finds a job's runs by that tag, which can be
 written afterwards.
 """
 

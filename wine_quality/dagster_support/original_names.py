@@ -1,4 +1,4 @@
-"""Names of the platform example that the project began as, for whoever brings run config of it."""
+"""Names of the platform example that the project began as, for run config that was made for it."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""Asset checks: what is checked, and the sentence each says."""
+"""Asset checks: what is checked, and the sentence that each shows."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def data_contract(passed: bool, said: str) -> AssetCheckResult:
 
 
 def all_files_read(left_out: Sequence[LeftOut]) -> AssetCheckResult:
-    """A warning when some are not."""
+    """Passes when no file was left out; else a warning."""
     said = "Every file of the place."
     if left_out:
         path, reason = left_out[0]
@@ -91,7 +91,7 @@ def rows_kept_before() -> AssetCheckResult:
 
 
 def rows_keep_contract(rows: int, files: int) -> AssetCheckResult:
-    """After a pass that found nothing."""
+    """The check's result after a pass that found no broken rule."""
     said = f"{rows:,} row(s) of {files} file(s) keep the contract."
     return AssetCheckResult(
         check_name=ROWS_KEEP_CONTRACT.name,

@@ -32,11 +32,11 @@ _FRAME, _RECORD = ".parquet", ".json"
 
 
 class ValueMissingError(ShownError, RuntimeError):
-    """An asset's value is not in the store; the message says what to materialize."""
+    """An asset's value is not in the store; the message names the asset to materialize."""
 
 
 class StoreError(ShownError, RuntimeError):
-    """The store of asset values cannot be used; the message names it and says what to do."""
+    """The store of asset values cannot be used; the message names it and what to do."""
 
 
 class PlainFormatIOManager(CheckedIOManager):
@@ -104,7 +104,7 @@ def _read(path: UPath, suffix: str, kind: Any) -> Any:
 
 @contextmanager
 def _store_named(path: UPath) -> Iterator[None]:
-    """Say which store failed and what to do, where only a library would speak.
+    """Raise errors of the storage libraries as one that names the store and what to do.
 
     Raises:
         StoreError: what the store, or the way to it, raised.
@@ -136,7 +136,7 @@ def s3_options() -> dict[str, Any]:
     the ``AWS_*`` variables. ``_ENDPOINT`` and ``_REGION`` name the store, if it is not AWS.
     """
     return {
-        # What a path held before says nothing of what it holds now.
+        # A listing of before may be out of date.
         "use_listings_cache": False,
         "config_kwargs": {
             "connect_timeout": 10,
@@ -159,8 +159,9 @@ def _value_folder(context: InputContext | OutputContext | None) -> list[str]:
 
 
 def _runs_to_ask(context: InputContext) -> Iterator[str]:
-    """This run, those it re-executes, then whichever had materialized the asset last when this run
-    began: another may have done so since, when the steps before had been given theirs.
+    """Ids of the runs to look for a value of: this run, those it re-executes, then the one that had
+    materialized the asset last when this run began. A newer one comes last: the steps before got
+    their values without it.
     """
     instance, run_id = context.instance, context.step_context.run_id
     record = instance.get_run_record_by_id(run_id)
@@ -186,6 +187,6 @@ def write_frame(frame: pd.DataFrame, path: UPath) -> None:
 
 
 def read_frame(path: UPath) -> pd.DataFrame:
-    """What ``write_frame`` wrote."""
+    """The data frame that ``write_frame`` wrote as Parquet."""
     with path.open("rb") as file:
         return read_parquet(file)

@@ -30,5 +30,5 @@ def time_zone() -> str:
 
 
 def in_time_zone(description: str) -> str:
-    """A schedule's description that says in which zone its times are."""
+    """A schedule's description, with the time zone of its times."""
     return f"{description} Times are of {time_zone()} (${VARIABLE})."

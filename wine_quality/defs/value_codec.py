@@ -1,7 +1,7 @@
 """Between the typed values that assets hand on and what is stored of them: frames and records.
 
-The annotation of an input says what a stored value becomes. Without one, as in an asset that
-somebody adds, it is the frame or dictionary that was stored.
+The annotation of an input gives the type that a stored value becomes. Without one, as in an asset
+that somebody adds, it is the frame or dictionary that was stored.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def to_stored(value: Any) -> pd.DataFrame | dict[str, Any]:
-    """A frame or a dictionary for JSON: what the value says of itself, or its fields."""
+    """A frame or a dictionary for JSON: from the value's own ``to_stored``, or its fields."""
     if hasattr(value, "to_stored"):
         return value.to_stored()
     if is_dataclass(value) and not isinstance(value, type):

@@ -1,5 +1,5 @@
-"""What the processes of runs load before they have a run: of this code location, by
-``execution.startup.warm_up``."""
+"""Modules that processes of this code location load before they get a run
+(``execution.startup.warm_up``)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ FIRST_IMPORTS = (
     "matplotlib.backends.backend_agg",
     "wine_quality.definitions",
 )
-"""What nearly every run imports inside its functions: of a process that is about to get one."""
+"""Modules that nearly every run imports inside its functions, for a process that is about to get a
+run."""
 
 IMPORTS = (
     "sklearn.linear_model",
@@ -48,7 +49,7 @@ Each is passed by in an environment that lacks it."""
 
 
 def rehearse() -> None:
-    """What a run computes, once and without any store: libraries load more when first used."""
+    """Do a run's computations once, without any store: libraries load more when first used."""
     from wine_quality.datasets.contract import FEATURES, TARGET, check_contract, conform
     from wine_quality.datasets.parse import parse_wine_csv
     from wine_quality.models import compare, plots

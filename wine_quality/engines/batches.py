@@ -1,4 +1,4 @@
-"""What an engine hands to the pass over its rows."""
+"""Files, pieces and batches of rows, as an engine hands them to the pass over its rows."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ ROWS_PER_BATCH = 1 << 14
 """Few enough that a batch's columns stay in the processor's cache."""
 
 ROWS_PER_READING = 1 << 17
-"""What Arrow's Parquet reader decodes at a time: larger portions are less work for it."""
+"""Rows that Arrow's Parquet reader decodes at a time: larger portions are less work for it."""
 
 ROWS_PER_PIECE = 1 << 20
-"""About so many rows are what a thread takes at a time."""
+"""About the number of rows that a thread reads at a time."""
 
 
 _REASON = 300
@@ -39,7 +39,7 @@ class SourceFile:
         path: Local path or ``s3://`` URL.
         bytes: Its size.
         version: What changes when its content does: ETag, or size and time of change.
-        rows: As its footer says; None where only reading tells (CSV).
+        rows: Their number in its footer; None where only reading it gives the number (CSV).
         columns: Its columns' types by name, as the engine calls them.
     """
 
@@ -91,8 +91,8 @@ class Reader(Protocol):
     def read(self, piece: Piece) -> Iterator[Batch]: ...
 
     def explain(self, piece: Piece, broken: Sequence[BrokenRule]) -> Sequence[BrokenRule]:
-        """The same with the row groups of Parquet; of CSV with the lines, as
-        ``datasets.records`` has them."""
+        """The broken rules with their row groups (Parquet) or lines (CSV), as
+        ``datasets.records`` counts them."""
 
     def check_unchanged(self) -> None:
         """Raises ``UnreadableFileError`` when a file is not what it was at the beginning."""
@@ -115,7 +115,7 @@ def batches_of(first_row: int, arrow: pa.RecordBatch, names: Sequence[str]) -> I
 
 
 def _doubles(column: pa.Array) -> np.ndarray:
-    """Without a copy where they are doubles and none is missing."""
+    """The column as float64, shape (n,); not copied where it has doubles and none is missing."""
     import numpy as np
     import pyarrow as pa
 
@@ -129,7 +129,8 @@ def _doubles(column: pa.Array) -> np.ndarray:
 
 
 def short_reason(error: BaseException) -> str:
-    """What a library says of a file, in one line: some repeat the file's lines, however long."""
+    """A library's error text about a file, in one line of at most ``_REASON`` characters: some
+    repeat the file's lines, at any length."""
     said = " ".join(
         line.strip()
         for line in str(error)[:10_000].splitlines()
@@ -139,7 +140,7 @@ def short_reason(error: BaseException) -> str:
 
 
 def row_group_at(rows_of_groups: Sequence[int], row: int) -> int:
-    """In which row group a row is."""
+    """Index of the row group that a row is in."""
     end = 0
     for group, count in enumerate(rows_of_groups):
         end += count

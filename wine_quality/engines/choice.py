@@ -4,7 +4,7 @@ import enum
 
 
 class EngineChoice(enum.Enum):
-    """What reads the wines."""
+    """The engine that reads the wines."""
 
     in_memory = "in_memory"
     duckdb = "duckdb"

@@ -126,7 +126,7 @@ class DuckDBReader:
                     first += filled.num_rows
                 return
             except (duckdb.Error, OSError):
-                pass  # read below from here on, which says what is wrong
+                pass  # read below from here on, which reports what is wrong
         row = 0
         for records in read_records(lambda: self._open(path), dialect, path):
             known, rows = max(first - row, 0), len(records.lines)
@@ -154,7 +154,7 @@ class DuckDBReader:
 
     def _table(self, path: str) -> str:
         if is_parquet(path):
-            # A folder called quality=3 is no column.
+            # A folder called quality=3 is not a column.
             options = "file_row_number = true, hive_partitioning = false"
             return f"read_parquet({_literal(path)}, {options})"
         dialect = self._dialects[path]
@@ -179,7 +179,7 @@ class DuckDBReader:
 
 
 class _ToldAsOurs:
-    """Errors of DuckDB and of the store, with the file's name."""
+    """Raises errors of DuckDB and of the store as ``UnreadableFileError``, with the file's name."""
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -217,7 +217,7 @@ def _doubles() -> str:
 
 
 def _literal(path: str) -> str:
-    """One file, whatever is in its name: DuckDB takes paths for patterns."""
+    """One file, with any characters in its name: DuckDB takes paths for patterns."""
     return _literal_text(re.sub(r"([*?\[])", r"[\1]", path))
 
 

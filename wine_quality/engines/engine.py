@@ -1,4 +1,4 @@
-"""What each engine can do, whichever it is, and the one that runs in this process."""
+"""The interface of all streaming engines, and the one that runs in this process (DuckDB)."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ class LeftOut(NamedTuple):
 
 
 class Found(NamedTuple):
-    """``paths`` are to be read; ``left_out`` are not, and whoever reads the others says so."""
+    """``paths`` are to be read; ``left_out`` are not, and the reader of the others reports them."""
 
     paths: list[str]
     left_out: Sequence[LeftOut]
@@ -66,8 +66,8 @@ def find_files(patterns: Sequence[str]) -> Found:
     and folders or prefixes that end with a slash, whose Parquet and CSV files at any depth are
     meant (``SUFFIXES``).
 
-    Whoever may put a file into a folder must not be able to keep the others from being read: what
-    is forbidden among many is left out. One that is named by itself is refused.
+    A user who may put files into a folder must not be able to keep the others from being read: a
+    forbidden file among many is left out. One that is named by itself is refused.
 
     Raises:
         UnreadableFileError: a pattern holds no file that may be read, or cannot be asked.
@@ -102,7 +102,7 @@ def find_files(patterns: Sequence[str]) -> Found:
 
 
 def _against(path: str) -> str:
-    """Why a file that was found is not read, or nothing."""
+    """The reason why a file that was found is not read; empty for one that is."""
     if not is_text(path):
         return f"{escaped(path)} is not UTF-8. Rename the file."
     try:
@@ -139,7 +139,8 @@ def _of_disk(pattern: str) -> list[str]:
 
 
 def _is_wines(path: str, pattern: str) -> bool:
-    """Not what Spark and others leave beside their data, such as ``_temporary/`` and ``.crc``."""
+    """Whether it is a data file, and not one that Spark and others leave beside their data, such as
+    ``_temporary/`` and ``.crc``."""
     below = path.removeprefix(pattern.removeprefix("s3://").rstrip("/"))
     hidden = any(part.startswith(("_", ".")) for part in below.split("/"))
     return path.lower().endswith(SUFFIXES) and not hidden
@@ -165,7 +166,7 @@ def size_and_version(path: str, store: S3FileSystem | None = None) -> tuple[int,
 
 
 def _faults() -> tuple[type[Exception], ...]:
-    """Of the disk, and of a store that was used."""
+    """Exception types of the disk, and of S3 if its library is loaded."""
     if "botocore" not in sys.modules:
         return (OSError,)
     from botocore.exceptions import BotoCoreError

@@ -98,7 +98,7 @@ class ParquetReader:
 
 
 class _told_as_ours:
-    """Errors of Arrow and of the store, with the file's name."""
+    """Raises errors of Arrow and of the store as ``UnreadableFileError``, with the file's name."""
 
     def __init__(self, path: str) -> None:
         self._path = path

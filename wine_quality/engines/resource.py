@@ -1,4 +1,4 @@
-"""The ``training_engine`` resource: what reads the wines, and where the sums are made."""
+"""The ``training_engine`` resource: the engine that reads the wines and makes the sums."""
 
 from __future__ import annotations
 
@@ -74,10 +74,10 @@ class TrainingEngine(CheckedResource):
         )
 
     def require_kind(self, streamed: bool, asset: str) -> None:
-        """What an asset was made with must be what is picked.
+        """Check that an asset was made by an engine of the kind that is picked.
 
         Raises:
-            ValueError: names both and what to do.
+            ValueError: it was not; the message names both and what to do.
         """
         if streamed != self.is_streaming:
             made = "by a streaming engine" if streamed else "in memory"

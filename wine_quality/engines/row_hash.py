@@ -3,7 +3,7 @@
 Of each row a hash of 64 bits is made from its twelve doubles, mixed after each, and from that a
 second one; of all rows the sums are kept, modulo 2**64. So sums of pieces, files and engines add up
 to those of the whole, rows that are repeated count as often as they are there, and to sum them
-costs a few percent of the pass. It tells data apart that differ by accident; it is no defence
+costs a few percent of the pass. It distinguishes data that differ by accident; it does not protect
 against someone who seeks rows with an equal sum.
 """
 
@@ -25,14 +25,14 @@ _FIRST, _SECOND = 0xFF51AFD7ED558CCD, 0xC4CEB9FE1A85EC53
 
 @dataclass(frozen=True)
 class RowsHash:
-    """Of some rows: how many they are, and the sums of both their hashes."""
+    """The number of some rows, and the sums of both their hashes, modulo 2**64."""
 
     rows: int = 0
     first: int = 0
     second: int = 0
 
     def __add__(self, other: RowsHash) -> RowsHash:
-        """Of the rows of both."""
+        """The hash of the rows of both."""
         return RowsHash(
             self.rows + other.rows,
             (self.first + other.first) % _MODULUS,
@@ -48,20 +48,20 @@ class RowsHash:
 
     @property
     def sha256(self) -> str:
-        """Of the three numbers, 64 hexadecimal digits."""
+        """SHA-256 of the three numbers, 64 hexadecimal digits."""
         told = f"wine rows {self.rows} {self.first:016x} {self.second:016x}"
         return hashlib.sha256(told.encode()).hexdigest()
 
     def to_plain(self) -> list[str]:
-        """For JSON, whose numbers are doubles to some."""
+        """As texts for JSON, whose numbers some readers take for doubles."""
         return [str(self.rows), f"{self.first:016x}", f"{self.second:016x}"]
 
     @classmethod
     def from_plain(cls, plain: Sequence[str]) -> RowsHash:
-        """What ``to_plain`` made.
+        """The hash that ``to_plain`` wrote.
 
         Raises:
-            ValueError: it is nothing of the kind.
+            ValueError: it is not a hash of rows.
         """
         try:
             rows, first, second = plain

@@ -39,14 +39,14 @@ class RowSample:
 
     @classmethod
     def of(cls, first_row: int, columns: Sequence[np.ndarray], stride: int = 1) -> RowSample:
-        """Of consecutive rows, whose columns are each of shape (n,)."""
+        """The sample of consecutive rows, whose columns are each of shape (n,)."""
         import numpy as np
 
         chosen = np.arange(-first_row % stride, len(columns[0]), stride)
         return cls(stride, first_row + chosen, np.array([column[chosen] for column in columns]))
 
     def __add__(self, other: RowSample) -> RowSample:
-        """Of the rows of both, thinned to at most ``CAPACITY``."""
+        """The sample of the rows of both, thinned to at most ``CAPACITY``."""
         import numpy as np
 
         rows = np.concatenate([self.rows, other.rows])
@@ -76,10 +76,10 @@ class RowSample:
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> RowSample:
-        """What ``to_plain`` made.
+        """The sample that ``to_plain`` wrote.
 
         Raises:
-            ValueError: it is nothing of the kind.
+            ValueError: it is not a sample.
         """
         import numpy as np
 
@@ -93,7 +93,7 @@ class RowSample:
 
 
 def stride_for(rows: int | None) -> int:
-    """The finest that keeps a file of so many rows within ``CAPACITY``; 1 when nobody knows."""
+    """The finest stride that keeps a file of so many rows within ``CAPACITY``; 1 for None."""
     stride = 1
     while rows is not None and rows > CAPACITY * stride:
         stride *= 2

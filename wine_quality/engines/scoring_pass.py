@@ -21,7 +21,7 @@ _TARGET = NAMES.index(TARGET)
 
 @dataclass(frozen=True)
 class TestScores:
-    """Of the test part's rows.
+    """Errors and predictions over the rows of the test part.
 
     Attributes:
         metrics: ``rmse``, ``mae`` in units of quality, and ``r2``.
@@ -43,7 +43,7 @@ class TestScores:
 
 @dataclass(frozen=True, eq=False)
 class PieceScores:
-    """What one piece adds, wherever it was read."""
+    """Sums over the test rows of one piece, read by a thread or a Spark executor."""
 
     rows: int
     absolute: float
@@ -92,7 +92,8 @@ def score_piece(
     scale: tuple[float, float],
     report: Callable[[int], None] = lambda _rows: None,
 ) -> PieceScores:
-    """One thread's or executor's share; ``report`` gets the rows of each batch."""
+    """The sums of one piece, in one thread or executor; ``report`` gets the number of rows of each
+    batch."""
     import numpy as np
 
     rows, absolute, squared, outside = 0, 0.0, 0.0, 0
@@ -117,7 +118,7 @@ def score_piece(
 
 
 def total_scores(parts: Iterable[PieceScores]) -> TestScores:
-    """Of all pieces.
+    """The scores over all pieces.
 
     Raises:
         ValueError: no wine is in the test part.

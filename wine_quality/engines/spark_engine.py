@@ -82,7 +82,7 @@ def session(master: str, options: Mapping[str, str]) -> SparkSession:
     """The session of this process.
 
     Raises:
-        UnreadableFileError: there is no PySpark or Java, or the master does not answer.
+        UnreadableFileError: PySpark or Java is missing, or the master does not answer.
     """
     _check(master)
     from pyspark.errors import PySparkRuntimeError
@@ -127,7 +127,12 @@ def session(master: str, options: Mapping[str, str]) -> SparkSession:
 
 
 def _check(master: str) -> None:
-    """What would otherwise end in minutes of waiting, or in Java's own words."""
+    """Check for PySpark, Java and a master that answers: without them Spark would wait for minutes
+    or fail with Java's errors.
+
+    Raises:
+        UnreadableFileError: one of them is missing.
+    """
     if importlib.util.find_spec("pyspark") is None:
         raise UnreadableFileError(
             "the engine spark needs PySpark, which is not in this environment: make spark "

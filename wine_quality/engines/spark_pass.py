@@ -1,8 +1,8 @@
 """The passes as Spark's tasks: an executor reads a piece by the very code of the other engines.
 
-Spark says who reads what; each executor opens the files itself, local or S3, so a wine is in the
-same part, a bad value is told alike, and no jar for S3 is needed. The executors need this package,
-NumPy, PyArrow, s3fs and threadpoolctl, and see the files under the same names as the driver.
+Spark assigns the pieces; each executor opens the files itself, local or S3. So a wine is in the
+same part, a bad value is reported alike, and no jar for S3 is needed. The executors need this
+package, NumPy, PyArrow, s3fs and threadpoolctl, and see the files under the driver's names.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ def _in_tasks(
         except (PySparkException, Py4JError, OSError) as error:
             failed.append(error)
 
-    # In a thread of its own, so that Ctrl-C is heard and progress told meanwhile.
+    # In a thread of its own, so that Ctrl-C is heard and progress reported meanwhile.
     report, told = Report(reader.files, progress), 0
     thread = threading.Thread(target=collect, daemon=True)
     thread.start()
@@ -160,8 +160,8 @@ def _in_tasks(
 
 
 def _reason(told: str) -> str:
-    """The line that says it, in what is mostly Java's trace around Python's: the task's own error,
-    else Spark's."""
+    """The line with the cause, from a trace that is mostly Java's around Python's: the task's own
+    error, else Spark's."""
     lines = [line.strip() for line in told.splitlines()]
     pythons = [line for line in lines if re.match(r"[\w.]*(Error|Exception|Exit|File)\b: ", line)]
     named = [line for line in pythons if not line.startswith(("org.", "java.", "py4j."))]

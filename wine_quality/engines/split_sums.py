@@ -13,7 +13,7 @@ from wine_quality.models.elastic_net.moments import Moments
 
 @dataclass(frozen=True, eq=False)
 class SplitSums:
-    """What a pass over some rows leaves: a few hundred numbers, that add up.
+    """The result of a pass over some rows: a few hundred numbers, that add up.
 
     Attributes:
         membership: How the rows were divided; only what was divided alike adds up.
@@ -34,16 +34,16 @@ class SplitSums:
 
     @classmethod
     def none(cls, membership: Membership) -> SplitSums:
-        """Of no rows."""
+        """The sums over no rows."""
         return cls.of({}, membership)
 
     @property
     def train(self) -> Moments:
-        """Of all folds."""
+        """The moments of the training part: the sum over all folds."""
         return Moments.total(self.folds)
 
     def __add__(self, other: SplitSums) -> SplitSums:
-        """Of the rows of both.
+        """The sums over the rows of both.
 
         Raises:
             ValueError: they were divided differently.
@@ -53,7 +53,7 @@ class SplitSums:
         return SplitSums(self.membership, self.test + other.test, tuple(a + b for a, b in folds))
 
     def __sub__(self, other: SplitSums) -> SplitSums:
-        """Without the rows of a file that was added before.
+        """The sums without the rows of a file that was added before.
 
         Raises:
             ValueError: it was never added, or was divided differently.
@@ -79,10 +79,10 @@ class SplitSums:
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> SplitSums:
-        """What ``to_plain`` made.
+        """The sums that ``to_plain`` wrote.
 
         Raises:
-            ValueError: it is nothing of the kind.
+            ValueError: they are not the sums of a split.
         """
         try:
             membership = Membership(**plain["membership"])

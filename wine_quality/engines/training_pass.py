@@ -30,7 +30,7 @@ from wine_quality.engines.threads import Progress, Report, in_threads
 
 @dataclass(frozen=True, eq=False)
 class FileSums:
-    """What one file adds; ``file.rows`` is what was read."""
+    """Sums, sample and hash of one file; ``file.rows`` is the number of rows that were read."""
 
     file: SourceFile
     sums: SplitSums
@@ -40,7 +40,7 @@ class FileSums:
 
 @dataclass(frozen=True, eq=False)
 class PieceSums:
-    """What one piece adds, wherever it was read."""
+    """Sums, sample, hash and broken rules of one piece, read by a thread or a Spark executor."""
 
     file: int
     rows: int
@@ -51,7 +51,7 @@ class PieceSums:
 
 
 class Summed(Protocol):
-    """What one file adds, however it is kept."""
+    """The sums and the sample of one file, from this pass or stored."""
 
     @property
     def sums(self) -> SplitSums: ...
@@ -61,7 +61,7 @@ class Summed(Protocol):
 
 
 def total_of(files: Sequence[Summed]) -> SplitSums:
-    """Of all files, of which there must be one."""
+    """The sums over all files; at least one is required."""
     total = files[0].sums
     for one in files[1:]:
         total = total + one.sums
@@ -69,7 +69,7 @@ def total_of(files: Sequence[Summed]) -> SplitSums:
 
 
 def sample_of(files: Iterable[Summed]) -> RowSample:
-    """Of the rows of all files alike."""
+    """One sample over the rows of all files, each with the same probability."""
     sample = RowSample.none()
     for one in files:
         sample += one.sample
@@ -100,7 +100,7 @@ def sum_files(
 
 
 def check_all_columns(files: Sequence[SourceFile]) -> None:
-    """Before any row is read.
+    """Check the columns of all files, before any row is read.
 
     Raises:
         BrokenFilesError: with every column of every file that is missing, unknown or no number.
@@ -116,7 +116,8 @@ def sum_piece(
     membership: Membership,
     report: Callable[[int], None] = lambda _rows: None,
 ) -> PieceSums:
-    """One thread's or executor's share; ``report`` gets the rows of each batch."""
+    """The sums of one piece, in one thread or executor; ``report`` gets the number of rows of each
+    batch."""
     file = reader.files[piece.file]
     stride = stride_for(file.rows)
     sums, sample, rows = BlockSums(membership), RowSample.none(), 0
@@ -142,7 +143,7 @@ def sum_piece(
 def put_together(
     reader: Reader, membership: Membership, pieces: Iterable[PieceSums]
 ) -> list[FileSums]:
-    """What each file adds, from its pieces.
+    """The sums of each file, in the reader's order, from its pieces in any order.
 
     Raises:
         BrokenFilesError: with every broken rule of every file.

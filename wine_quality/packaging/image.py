@@ -59,7 +59,7 @@ CMD ["/mnt/models"]
 
 
 def image_tag(model: ServedModel) -> str:
-    """What the manifests call the image, too."""
+    """The image's name and tag, also in the manifests."""
     return f"localhost/wine-quality-model:{model.version}"
 
 
@@ -98,5 +98,5 @@ def dockerfile(model: ServedModel) -> str:
 
 
 def _quoted(text: str) -> str:
-    """One value of a Dockerfile, whatever is in it."""
+    """A text as one quoted value of a Dockerfile, with any characters escaped."""
     return '"' + re.sub(r'(["\\$])', r"\\\1", escaped(text)) + '"'

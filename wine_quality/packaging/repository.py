@@ -33,7 +33,8 @@ def write_repository(model: ServedModel, files: Path, requirements: str, folder:
         The model's folder, with ``model-settings.json``.
 
     Raises:
-        UnservableModelError: the estimator's file is missing, or the model's name is no folder's.
+        UnservableModelError: the estimator's file is missing, or the model's name cannot be a
+            folder's.
     """
     try:
         # Both are removed below: no name, and no link, may have another folder meant.
@@ -69,8 +70,8 @@ def write_repository(model: ServedModel, files: Path, requirements: str, folder:
 
 
 def served(model: ServedModel, file: Path) -> dict[str, Any]:
-    """What the runtime needs to know. In a file of its own: Seldon Core 2 writes the settings
-    anew, with a name and a version of its own, and keeps little else."""
+    """The description of the model for the serving runtime, for JSON. In a file of its own: Seldon
+    Core 2 writes the settings anew, with a name and a version of its own, and keeps little else."""
     return {
         "name": model.name,
         "version": model.version,

@@ -12,7 +12,7 @@ from wine_quality.packaging.served_model import ServedModel, UnservableModelErro
 from wine_quality.paths import LOCK_FILES as LOCKS
 
 SERVER = LOCKS / "serving.in"
-"""What every serving environment holds besides the model's packages."""
+"""Requirements file of the packages that every serving environment has besides the model's."""
 _COMPILE_SECONDS = 300.0
 
 

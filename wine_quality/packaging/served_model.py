@@ -1,4 +1,4 @@
-"""What a registered version's own files say of how it is served."""
+"""A registered version as it is served: columns, packages and file, read from its own files."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _EXAMPLE = "input_example.json"
 
 
 class UnservableModelError(ShownError, ValueError):
-    """The version cannot be served as it is; the message says why and what to do."""
+    """The version cannot be served as it is; the message gives the reason and what to do."""
 
 
 @dataclass(frozen=True)
@@ -72,8 +72,8 @@ def read_model(folder: Path, name: str, version: str, run_id: str) -> ServedMode
     """From the files that MLflow keeps of a version: ``MLmodel`` and those it names.
 
     Raises:
-        UnservableModelError: they are damaged, are no scikit-learn model, or have no signature of
-            numeric columns.
+        UnservableModelError: they are damaged, are not a scikit-learn model, or have no signature
+            of numeric columns.
     """
     import yaml
 

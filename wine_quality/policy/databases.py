@@ -21,7 +21,7 @@ _DATABASE = re.compile(r"/[A-Za-z0-9_.-]{1,63}")
 
 
 def allowed_metrics_url(url: str) -> str:
-    """The address that metrics are kept at when run config says ``url``.
+    """The address that metrics are kept at when run config names ``url``.
 
     Returns:
         The environment's own, or the one that ``$WINE_QUALITY_ALLOWED_METRICS_URLS`` lists, as it

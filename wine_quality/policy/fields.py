@@ -134,7 +134,7 @@ def check_fields(run_config: Mapping[str, Any]) -> None:
 
 def _check_inputs(run_config: Mapping[str, Any]) -> None:
     """Inputs come from the steps before. When a launch picks some of a job's ops, Dagster takes
-    those of the others from run config, and unpickles whatever file is named there."""
+    those of the others from run config, and unpickles any file that is named there."""
     for op, given in (run_config.get("ops") or {}).items():
         more = sorted(set(given) - {"config"}) if isinstance(given, Mapping) else []
         if more:

@@ -2,7 +2,7 @@
 
 MLflow before 3 takes any text as the name of a registered model, ``../../home`` too. So names are
 checked when they come in (run config, command line, registry), and again when a path is made of
-them, whoever made it.
+them.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def check_experiment_name(name: str, field: str = "the experiment's name") -> st
     """A name without characters that cannot be shown; slashes are fine, parts ``..`` are not.
 
     Raises:
-        BadNameError: it is none.
+        BadNameError: it is not such a name.
     """
     for part in name.split("/"):
         if part == "..":
@@ -49,7 +49,7 @@ def check_version_number(text: str, field: str = "the version") -> str:
     """The number of a registered version, as MLflow writes it.
 
     Raises:
-        BadNameError: it is none.
+        BadNameError: it is not such a number.
     """
     if not _VERSION.fullmatch(text):
         raise _bad(text, field, "must be the number of a version, such as 3")
@@ -67,7 +67,7 @@ def inside(root: Path, *parts: str) -> Path:
     """The path ``root/part/part``, which lies below ``root``, links followed.
 
     Raises:
-        BadNameError: a part leads out of the folder, or is no name.
+        BadNameError: a part leads out of the folder, or is not a name.
     """
     path = root
     for part in parts:

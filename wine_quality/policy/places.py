@@ -108,7 +108,7 @@ def check_link(url: str, field: str) -> str:
 
 def check_image(image: str, field: str) -> None:
     """An image that runs may have started in the cluster: it gets the Secrets that the deployment
-    names, so only whoever runs the platform says which.
+    names, so only the platform's operator may list it.
 
     Raises:
         ForbiddenConfigError: its repository is not listed.

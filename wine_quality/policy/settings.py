@@ -32,7 +32,7 @@ class ForbiddenConfigError(ShownError, RuntimeError):
 
 
 def allowed_items(variable: str) -> list[str]:
-    """What a setting lists, separated by commas."""
+    """The items of a setting, which are separated by commas; empty without the variable."""
     return [one.strip() for one in os.environ.get(variable, "").split(",") if one.strip()]
 
 

@@ -2,7 +2,7 @@
 
 Properties of Spark run commands (``spark.driver.extraJavaOptions``), load code (``spark.jars``,
 ``.packages``, ``.plugins``) and write files. So only properties that are a size, a number or a time
-are open to run config, and their values must be one; whoever runs the platform may list more.
+are open to run config, and their values must be one; the platform's operator may list more.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ HARMLESS = frozenset(
         "spark.task.maxFailures",
     }
 )
-"""Properties open to run config, whoever set nothing."""
+"""Properties open to run config when the operator has set none."""
 
 _AMOUNT = re.compile(
     r"[0-9]{1,12}(\.[0-9]{1,6})?(b|kb?|mb?|gb?|tb?|us|ms|s|min|h|d)?|true|false", re.IGNORECASE

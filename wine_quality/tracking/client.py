@@ -57,7 +57,7 @@ class TrackingSettings:
 
     @property
     def workspace(self) -> str:
-        """Of MLflow 3, whose client reads it from the environment; those before know none."""
+        """MLflow 3's workspace, which its client reads from the environment; empty before 3."""
         is_asked = get_version(self.version).major >= 3 and self.tracking_uri.startswith("http")
         return os.environ.get("MLFLOW_WORKSPACE", "") if is_asked else ""
 
@@ -71,7 +71,7 @@ class ServerClient:
     """MLflow's client, set up for the server of the settings."""
 
     def __init__(self, settings: TrackingSettings, warn: Callable[[str], None]) -> None:
-        # MLflow 3 reports its use to its makers unless told not to.
+        # MLflow 3 reports its use to its makers unless this is set.
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         # It prints links with the password of the tracking URI in them; Dagster shows clean ones.
         os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
@@ -130,10 +130,10 @@ class ServerClient:
 
 
 def _set_registry_uri(uri: str) -> None:
-    """For all calls of this process; empty: where runs are tracked, whatever was set before.
+    """Set it for all calls of this process; empty: where runs are tracked.
 
-    MLflow 3 writes it into the environment too, where a later run would take it for what whoever
-    runs the platform has set.
+    MLflow 3 writes it into the environment too. A later run would take it from there for a setting
+    of the platform.
     """
     import mlflow
 

@@ -44,9 +44,9 @@ def tracking_settings(
     """Where and how a version tracks; the embedded store's folder is made.
 
     Args:
-        tracking_uri: None or empty: as the environment says, else the embedded store.
-        registry_uri: Where models are registered. None or empty: as the environment says, else
-            where runs are tracked.
+        tracking_uri: None or empty: the one that the environment sets, else the embedded store.
+        registry_uri: Where models are registered. None or empty: the one that the environment
+            sets, else where runs are tracked.
         ui_url: Where people see it; empty: by ``tracking_uri`` and the environment.
     """
     uri = tracking_uri or configured_uri(version.key)
@@ -75,7 +75,7 @@ def tracking_settings(
 def connect(
     version: MlflowVersion, settings: TrackingSettings, warn: Callable[[str], None]
 ) -> Tracker:
-    """A tracker without a run, on a server that fits the version.
+    """A tracker without an MLflow run, on a server that fits the version.
 
     Raises:
         RuntimeError: this process holds another MLflow.
@@ -112,7 +112,7 @@ def _shown_at(uri: str, version: MlflowVersion, was_given: bool) -> str:
 
 
 def locked_requirements(version: MlflowVersion) -> tuple[str, ...]:
-    """What the model needs, pinned as in the version's lock file."""
+    """The packages that the model needs, as ``name==version`` of those installed here."""
     from importlib.metadata import PackageNotFoundError
     from importlib.metadata import version as installed
 

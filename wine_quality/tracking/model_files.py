@@ -15,11 +15,11 @@ _NOT_OURS = ("registered_model_meta",)
 
 
 class UntrustedModelError(ShownError, RuntimeError):
-    """The version is not one that may be loaded; the message says why and what to do."""
+    """The version may not be loaded; the message gives the reason and what to do."""
 
 
 def model_sha256(folder: Path) -> str:
-    """Over the name and the content of each file below ``folder``, in the names' order.
+    """SHA-256 over the name and the content of each file below ``folder``, in the names' order.
 
     Raises:
         UntrustedModelError: a name has a line break or the like, and could pass for several files.

@@ -178,8 +178,8 @@ class MlflowTracker(CheckedResource):
     def begin_run(self, context: OpExecutionContext | AssetExecutionContext) -> Tracker:
         """The tracker, on the MLflow run of this Dagster run.
 
-        It is open since the run began where the step's tags say that it opens one. A plan that was
-        made before there were such tags and was still waiting then has it opened here.
+        It is open since the run began where the step's tags declare that it opens one. A plan that
+        was made by an older commit has no such tags; its run is opened here.
         """
         if not self._is_open:
             self._open_run(

@@ -1,4 +1,4 @@
-"""What an asset or op has to do with an MLflow run, said by tags of its own.
+"""Tags of an asset or op that declare whether it opens or continues an MLflow run.
 
 They stand in the plan of each run (Dagster's execution plan snapshot), where the launcher, the
 executor and the resource read them: none of these knows an asset by name.
@@ -23,8 +23,8 @@ StepTags = Mapping[str, Mapping[str, str]]
 """Tags of each step, by its key."""
 
 declared_steps: ContextVar[tuple[str, StepTags] | None] = ContextVar("declared_steps", default=None)
-"""Run id and tags that the code of the steps declares itself (``tracking_api``), set by whoever has
-loaded that code and executes the plan: a function cannot write tags into Dagster's plan."""
+"""Run id and tags that the code of the steps declares itself (``tracking_api``), set in the process
+that has loaded it and executes the plan: a function cannot write tags into Dagster's plan."""
 
 
 def opens_mlflow_run() -> dict[str, str]:

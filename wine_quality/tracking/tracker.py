@@ -1,6 +1,6 @@
 """The one face of MLflow that assets and commands see, the same on every version.
 
-A back end only says how a run is opened and how its model is logged.
+A back end only defines how a run is opened and how its model is logged.
 """
 
 from __future__ import annotations

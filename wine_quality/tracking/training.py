@@ -9,7 +9,7 @@ from wine_quality.escaping import ProjectError
 
 
 class PartsOfTwoTrainingsError(ProjectError, ValueError):
-    """A step was given parts of two trainings; the message names both and says what to do."""
+    """A step was given parts of two trainings; the message names both and what to do."""
 
 
 class MlflowRunGoneError(ProjectError, RuntimeError):
@@ -21,9 +21,9 @@ class Training:
     """One fit of a model, tracked in one MLflow run.
 
     Attributes:
-        mlflow_run_id: Unique over all servers; this alone tells two trainings apart.
-        mlflow_version: Key in the version table; empty where a value of an older checkout does
-            not say.
+        mlflow_run_id: Unique over all servers; this alone distinguishes two trainings.
+        mlflow_version: Key in the version table; empty in a value of an older checkout, which
+            lacks it.
         tracking_uri: Of the MLflow server or store, without password; empty as above.
         dagster_run_id: That fitted the model; empty as above.
     """
@@ -44,11 +44,11 @@ class Training:
 
 
 def require_one_training(parts: Mapping[str, Training | None], again: str) -> None:
-    """That all parts which say of which training they are say the same.
+    """Check that all parts are of the same training.
 
     Args:
-        parts: By the asset or op that handed them on, first the one that the others are held
-            against; None of a value that does not say.
+        parts: The training by the asset or op that handed the part on, first the one that the
+            others are compared with; None of a value that names no training, which passes.
         again: What to materialize, as a sentence.
 
     Raises:

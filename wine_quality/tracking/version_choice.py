@@ -1,4 +1,4 @@
-"""Which MLflow version a run takes: the one function that says so, and its cheap part.
+"""Which MLflow version a run takes: the one function that decides it, and its cheap part.
 
 In this order: what run config names; when the plan trains nothing, the version of the model that
 it goes on with; what the deployment set. Standard library only at import.
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 VERSION_PATH = ("resources", "mlflow", "config", "version")
 CLIENT_METADATA = "mlflow_client"
 
-# Run id and version key, set by whoever has put a run into the process of its version: what the
-# resource then takes, though another run may have made a newer model since.
+# Run id and version key, set in the process of a run's version before the run begins. The resource
+# takes this version, though another run may have made a newer model since.
 version_of_process: ContextVar[tuple[str, str] | None] = ContextVar(
     "version_of_process", default=None
 )
@@ -54,7 +54,7 @@ class ChosenVersion:
 
 
 def named_version(run_config: Mapping[str, Any] | None) -> Any:
-    """What stands in ``resources.mlflow.config.version`` of raw run config; None for nothing.
+    """The value of ``resources.mlflow.config.version`` in raw run config; None where it is unset.
 
     Not only a key of the version table: anything can stand there, such as a number, or
     ``{"env": NAME}``.
@@ -100,7 +100,7 @@ def choose_version(
 
 
 def _version_before(instance: DagsterInstance, run: DagsterRun) -> ChosenVersion | None:
-    """Of the model that the run goes on with; None when it trains one, or needs none."""
+    """The version of the model that the run continues; None when it trains one, or needs none."""
     from wine_quality.dagster_support.run_tag_names import MLFLOW_VERSION_TAG
     from wine_quality.tracking.runs.lifecycle import resumption_of
     from wine_quality.tracking.step_tags import continued_by, opens_one, planned_tags
@@ -137,7 +137,8 @@ def version_to_go_on_with(
 def _materializations(
     instance: DagsterInstance, parent_id: str | None, asset: str
 ) -> Iterator[EventLogEntry]:
-    """That of the runs which this one re-executes, then the newest: as values are loaded."""
+    """An asset's materializations in the order in which values are loaded: those of the parent run
+    and its parents, then the newest."""
     from dagster import AssetKey, DagsterEventType
 
     key = AssetKey.from_user_string(asset)

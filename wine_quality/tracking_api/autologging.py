@@ -19,7 +19,7 @@ class Autolog(enum.Enum):
 
 @contextmanager
 def autologging(choice: Autolog) -> Iterator[None]:
-    """Autologging as chosen; whatever of it was switched on in between is as before at the end.
+    """Autologging as chosen; at the end it is as it was before, also for other libraries.
 
     Runs of a search are made below the active run by MLflow itself. Before MLflow 3 no models are
     logged: they would lie in the folder ``model`` of the run, which is that of ``log_model``.

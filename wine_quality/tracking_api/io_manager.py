@@ -55,7 +55,7 @@ class PlainIOManager(CheckedIOManagerFactory):
     )
 
     def create_io_manager(self, context: InitResourceContext) -> UPathIOManager:
-        """One for a run."""
+        """An IO manager for one run."""
         from upath import UPath
 
         if self.base_path:
@@ -95,10 +95,10 @@ def encode(value: Any) -> bytes:
 
 
 def decode(content: bytes) -> Any:
-    """What ``encode`` made a value of, here or in an older checkout.
+    """The value that ``encode`` wrote, here or in an older checkout.
 
     Raises:
-        ValueFormatError: a newer one made it.
+        ValueFormatError: a newer checkout wrote it.
     """
     if content.startswith(_PARQUET):
         import io

@@ -25,14 +25,14 @@ SKLEARN_TREES = (
     "sklearn.tree._tree.Tree",
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
 )
-"""What scikit-learn's forests and gradient boosting hold and skops does not trust by itself."""
+"""Types in scikit-learn's forests and gradient boosting that skops does not trust by itself."""
 
 
 class MlflowTracking:
     """How a Dagster project tracks its training in MLflow.
 
     Make one, put ``trains`` and ``continues`` below the decorators of the assets, and merge
-    ``definitions()`` into the project's. Which MLflow version a run uses is said in its run config,
+    ``definitions()`` into the project's. Run config names the MLflow version of a run,
     ``resources.mlflow.config.version``; the steps then run with that version's own client, in its
     own environment.
 
@@ -57,7 +57,7 @@ class MlflowTracking:
         Args:
             experiment: MLflow experiment that the runs go to.
             registered_model: That gets the versions. None: several models are trained, and
-                ``run.register(model, name=…)`` says which one a version is of.
+                ``run.register(model, name=…)`` names the one that a version is of.
             versions: MLflow versions that run config may pick; the first one is the default.
             metric: Which decides between versions.
             model_format: How MLflow 3 writes models: ``skops``, or ``pickle``, which runs code
@@ -103,8 +103,8 @@ class MlflowTracking:
     def continues(self, asset: str) -> Callable[[_Function], _Function]:
         """Decorate the function of an asset or op that goes on with the MLflow run of another.
 
-        It takes what that asset returned (a ``TrackedModel``, say), which names the run. When it is
-        materialized by itself, later, it writes to that same run, with the same MLflow version.
+        It takes what that asset returned (such as a ``TrackedModel``), which names the run. When it
+        is materialized by itself, later, it writes to that same run, with the same MLflow version.
 
         Args:
             asset: The key of the asset that trains, parts separated by slashes.
@@ -113,7 +113,7 @@ class MlflowTracking:
         return lambda function: tracked_step(self, tags, function)  # type: ignore[return-value]
 
     def resource(self) -> MlflowTracker:
-        """For the key ``mlflow``."""
+        """The resource for the key ``mlflow``."""
         return self._resource
 
     def definitions(self) -> Definitions:
@@ -129,8 +129,8 @@ class MlflowTracking:
 def _resource_class(
     versions: Sequence[str], trusted: tuple[str, ...], extra: tuple[str, ...], has_several: bool
 ) -> type[MlflowTracker]:
-    """Dagster makes a run's resource anew from its class and config: what no config says is the
-    class's own."""
+    """The class of the project's ``mlflow`` resource. Dagster makes a run's resource anew from its
+    class and config: fields that config leaves out have the class's defaults."""
     version_key = enum.Enum("VersionKey", {key: key for key in versions})  # type: ignore[misc]
     offered = ", ".join(f'"{key}"' for key in versions)
 

@@ -59,10 +59,10 @@ class TrackedRun:
 
     @classmethod
     def current(cls) -> TrackedRun:
-        """That of the asset which is running.
+        """The run of the asset or op that is running.
 
         Raises:
-            RuntimeError: none is that tracks.
+            RuntimeError: no asset or op that tracks is running.
         """
         run = _current.get()
         if run is None:
@@ -74,7 +74,7 @@ class TrackedRun:
 
     @property
     def tracker(self) -> Tracker:
-        """The package's own face of MLflow, for what is not here."""
+        """The package's own interface to MLflow, for calls that this class lacks."""
         return self._resource.tracker
 
     @property
@@ -84,7 +84,7 @@ class TrackedRun:
 
     @property
     def run_id(self) -> str:
-        """Of the MLflow run."""
+        """Id of the MLflow run."""
         return self.tracker.require_run_id()
 
     @property
@@ -99,18 +99,18 @@ class TrackedRun:
 
     @property
     def registered_model(self) -> str:
-        """Name of the registered model, as run config or ``MlflowTracking`` says; empty where the
+        """Name of the registered model, from run config or ``MlflowTracking``; empty where the
         project trains several and each names its own."""
         return str(self._resource.registered_model_name)
 
     def log_params(self, params: Mapping[str, Any]) -> None:
-        """Parameters of the training; values longer than the version takes are cut."""
+        """Log parameters of the training; values longer than the version takes are cut."""
         self.tracker.log_params(params)
 
     def log_metrics(
         self, metrics: Mapping[str, float], model: TrackedModel | None = None
     ) -> LoggedMetrics:
-        """Metrics of the run, and where MLflow has logged models (3) of the model.
+        """Log metrics of the run, and with MLflow 3 of the logged model too.
 
         Args:
             model: That was measured; None: the one that the asset logged or was given.
@@ -122,11 +122,11 @@ class TrackedRun:
         return LoggedMetrics(values, self.tracker.require_training())
 
     def set_tags(self, tags: Mapping[str, Any]) -> None:
-        """Tags of the MLflow run."""
+        """Set tags of the MLflow run."""
         self.tracker.set_tags(tags)
 
     def log_artifact(self, file: str | Path, folder: str = "") -> None:
-        """A local file, or a folder with all that is in it.
+        """Log a local file, or a folder with all that is in it.
 
         Args:
             folder: Below the run's artifacts; empty: at their top.
@@ -137,7 +137,7 @@ class TrackedRun:
             self.client.log_artifact(self.run_id, str(file), folder or None)
 
     def log_figure(self, figure: Any, path: str) -> None:
-        """A figure of matplotlib or plotly, under ``path`` with its suffix."""
+        """Log a figure of matplotlib or plotly, under ``path`` with its suffix."""
         self.client.log_figure(self.run_id, figure, path)
 
     def log_dataset(
@@ -148,7 +148,7 @@ class TrackedRun:
         target: str | None = None,
         context: str = "training",
     ) -> None:
-        """The lineage of the data, where MLflow has data sets (3); nothing before.
+        """Log the lineage of the data, where MLflow has data sets (3); nothing before.
 
         Args:
             source: Where it comes from: a path, a URL, or text.
@@ -158,7 +158,7 @@ class TrackedRun:
         self.tracker.log_dataset(frame, source, name, context, target)
 
     def log_model(self, model: Any, example: pd.DataFrame) -> TrackedModel:
-        """A fitted estimator with scikit-learn's interface, as ``model`` of the run.
+        """Log a fitted estimator with scikit-learn's interface, as ``model`` of the run.
 
         MLflow 3 writes it with skops, the older versions as a pickle. Its requirements are those
         of the version's lock file and of ``extra_requirements``.
@@ -192,7 +192,7 @@ class TrackedRun:
         tags: Mapping[str, str] | None = None,
         description: str | None = None,
     ) -> RegisteredVersion:
-        """A signed version of the registered model; a step that is tried again makes no second.
+        """Register the model as a signed version; a step that is tried again makes no second.
 
         Args:
             metrics: For the version's description.
@@ -231,7 +231,8 @@ class TrackedRun:
         score: Callable[[Any], float] | None = None,
         metric: Metric | None = None,
     ) -> ChampionDecision:
-        """Have a version challenge the champion by the project's metric: the better one is it.
+        """Have a version challenge the champion by the project's metric; the better one gets the
+        role.
 
         Args:
             score: The metric of an estimator on the rows of today, so that all versions are
@@ -271,7 +272,8 @@ class TrackedRun:
 
     @contextmanager
     def as_current(self) -> Iterator[None]:
-        """What ``current`` returns meanwhile; at the end its links and figures are shown."""
+        """Have ``current`` return this run; at the end its links and figures are added to the
+        step's output metadata."""
         token, of_tracker = _current.set(self), running_tracker.set(self.tracker)
         try:
             with active_experiment(self.tracker), autologging(self._autolog):

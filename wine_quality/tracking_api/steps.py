@@ -1,4 +1,4 @@
-"""Functions of assets and ops that track, made of such that take a ``TrackedRun``."""
+"""Makes functions that take a ``TrackedRun`` into functions of assets and ops."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ _RESULT = "return"
 def tracked_step(
     project: MlflowTracking, tags: Mapping[str, str], function: Callable[..., Any]
 ) -> Callable[..., Any]:
-    """What Dagster's decorators take, of a function that has a parameter for the ``TrackedRun``.
+    """A function for Dagster's decorators, from one that has a parameter for the ``TrackedRun``.
 
-    To Dagster it has, besides the function's own parameters, ``context`` and the resource
+    For Dagster it has, besides the function's own parameters, ``context`` and the resource
     ``mlflow``, and no run.
 
     Args:
         tags: See ``tracking.step_tags``.
 
     Raises:
-        TypeError: the function has no parameter for the run, is none that returns a value, or was
-            made an asset already.
+        TypeError: the function has no parameter for the run, is a generator, or was made an asset
+            already.
     """
     if not inspect.isfunction(function) or inspect.isgeneratorfunction(function):
         raise TypeError(
@@ -72,11 +72,11 @@ def tracked_step(
 
 
 def _signature_for_dagster(function: Callable[..., Any]) -> tuple[inspect.Signature, str]:
-    """And the name of the parameter that gets the run."""
+    """The signature that Dagster sees, and the name of the parameter that gets the run."""
     signature = inspect.signature(function)
     try:
         hints = get_type_hints(function, include_extras=True)
-    except NameError:  # a type that only checkers see; Dagster says so where it needs it
+    except NameError:  # a type that only checkers see; Dagster reports it where it needs it
         hints = {}
     names = list(signature.parameters)
     of_run = [name for name in names if hints.get(name) is TrackedRun] or [
@@ -109,7 +109,8 @@ def _signature_for_dagster(function: Callable[..., Any]) -> tuple[inspect.Signat
 def _open(
     resource: MlflowTracker, context: Any, tags: Mapping[str, str], inputs: Mapping[str, Any]
 ) -> TrackedModel | None:
-    """Have the MLflow run open; returns the model that a step which goes on was given."""
+    """Open or continue the MLflow run; the ``TrackedModel`` among the inputs of a step that
+    continues one, else None."""
     followed = [tag for tag in tags.values() if tag != "true"]
     if not followed:
         resource.begin_run(context)

@@ -23,8 +23,8 @@ def value_outputs(context: AssetExecutionContext | OpExecutionContext) -> set[st
 
 @contextmanager
 def active_experiment(tracker: Tracker) -> Iterator[None]:
-    """For runs that the asset starts below its own by MLflow's calls: ``start_run(nested=True)``
-    puts them into the active experiment, not into that of the run above."""
+    """Make the run's experiment MLflow's active one. ``start_run(nested=True)`` puts child runs
+    into the active experiment, not into that of the run above."""
     before = {name: os.environ.pop(name, None) for name in _EXPERIMENT_VARIABLES}
     os.environ[_EXPERIMENT_VARIABLES[0]] = str(tracker.experiment_id)
     try:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from wine_quality.tracking.tracker import Tracker
 
 running_tracker: ContextVar[Tracker | None] = ContextVar("running_tracker", default=None)
-"""Of the asset that is running, if it tracks."""
+"""The tracker of the asset that is running, if it tracks."""
 
 
 @dataclass(frozen=True)

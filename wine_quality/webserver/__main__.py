@@ -65,7 +65,7 @@ def serve(options: argparse.Namespace) -> None:
 
 
 def _await_socket(path: Path) -> None:
-    """Until something listens there; the webserver then says what is wrong with it."""
+    """Wait until something listens there; if nothing does, the webserver reports the error."""
     deadline = time.monotonic() + _WAIT_SECONDS
     while time.monotonic() < deadline:
         with socket.socket(socket.AF_UNIX) as probe:

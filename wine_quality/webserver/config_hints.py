@@ -1,7 +1,7 @@
 """The command line's hints at mistakes in run config, in the Launchpad beside Dagster's sentences.
 
-Dagster checks the types of run config in its webserver, where the project has no say. So the hints
-are put into the answers of its GraphQL that hold such a refusal; all others pass as they are.
+Dagster checks the types of run config in its webserver, before any code of the project. So the
+hints are put into the answers of its GraphQL that hold such a refusal; all others pass unchanged.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def hinted(body: bytes) -> bytes | None:
 
 
 def _add_hints(answer: Any) -> bool:
-    """Whether there was one to add."""
+    """Add the hints to an answer, in place; whether there were any."""
     added = False
     for error in _refusals(answer):
         message = error.get("message")
@@ -105,7 +105,7 @@ def _refusals(value: Any) -> Iterator[dict[str, Any]]:
 
 
 def hint_for(message: str) -> str | None:
-    """What the command line would say, for one of Dagster's sentences about run config."""
+    """The command line's hint for one of Dagster's messages on run config; None without one."""
     if found := _NUMBER.match(message):
         hint = number_hint(found["value"], found["type"])
         return f"{_dotted(found['place'])} {hint}" if hint else None

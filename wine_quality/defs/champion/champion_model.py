@@ -169,7 +169,7 @@ class Decision:
         )
 
     def metadata(self) -> dict[str, Any]:
-        """What the UI shows."""
+        """Metadata for the UI: champion, reason, and the RMSE of each version on the same rows."""
         return {
             "champion": self.champion or "none",
             "decision": self.reason,
@@ -191,14 +191,14 @@ def challenge(
     model: dict[str, Any],
     split: Split,
 ) -> Decision:
-    """Make version ``mine`` the challenger and, if the policy says so, the better one champion.
+    """Make version ``mine`` the challenger and, if the policy has it so, the better one champion.
 
     Args:
         model: The version's model in plain numbers.
         split: The rows on which all are compared are those held out here.
 
     Raises:
-        RoleConflictError: alias and stage name two champions, and nobody can tell which was meant.
+        RoleConflictError: alias and stage name two champions, and a person must decide.
     """
     from wine_quality.models.elastic_net.fit import LinearModel
 

@@ -107,7 +107,7 @@ def _reigning(context: OpExecutionContext, registry: ChampionRegistry, decided: 
 
 
 def _require_version(mlflow: MlflowTracker, registry: ChampionRegistry, version: str) -> None:
-    """That it exists and may be served: a champion that nobody may load helps nobody."""
+    """Check that the version exists and may be loaded, as a champion must."""
     if not version.isdigit() or registry.version(version) is None:
         raise Failure(f"{registry.name} has no version {version!r}.", allow_retries=False)
     try:

@@ -1,4 +1,4 @@
-"""Tags of a run that say which file it was requested for, and which data it read."""
+"""Tags of a run that name the file it was requested for, and the data it read."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def data_tags(source: str, data_sha256: str, file_sha256: str | None = None) -> 
 
 
 def arrived_at(tags: Mapping[str, str], url: str) -> float | None:
-    """When the file behind ``url`` arrived, in Unix seconds; None when the tags do not say.
+    """When the file behind ``url`` arrived, in Unix seconds; None when the tags lack it.
 
     Dagster copies tags to a run that is launched again with another config, and so with another
     file.

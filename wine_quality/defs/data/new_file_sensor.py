@@ -38,8 +38,8 @@ _PREFIX = f"{WATCH}_"
 
 
 class Looked(NamedTuple):
-    """What a tick finds: files that are whole, those that may still be written, how many whole ones
-    there are in all, and what is no file of the place's."""
+    """Result of a tick's look at the place: files that are whole, those that may still be written,
+    the number of all whole ones, and files that are left alone, with the reason."""
 
     whole: list[Arrival]
     unfinished: list[Arrival]
@@ -115,7 +115,7 @@ class WatchedSource(BaseModel):
 
     @classmethod
     def from_environment(cls) -> "WatchedSource":
-        """As the variables say.
+        """From the variables, ``WINE_QUALITY_WATCH_<FIELD>``.
 
         Raises:
             ValueError: names the variable that cannot be used, and why.
@@ -211,8 +211,8 @@ def watching_sensor(watch: WatchedSource) -> SensorDefinition:
 def tick(context: SensorEvaluationContext, watch: WatchedSource) -> SensorResult | SkipReason:
     """One look at the place.
 
-    A file is trained on once, however often this is called or interrupted: the cursor says what was
-    handled, and the run key keeps a tick that is repeated from launching again.
+    A file is trained on once, however often this is called or interrupted: the cursor holds what
+    was handled, and the run key keeps a tick that is repeated from launching again.
     """
     if not watch.place:
         return SkipReason(
@@ -250,7 +250,7 @@ def _seen(context: SensorEvaluationContext, now: float) -> Seen:
     try:
         seen = Seen.from_cursor(context.cursor)
         if seen.mark[0] > now:
-            # A clock was wrong; whatever arrives until then would not be seen.
+            # A clock was wrong; files that arrive until then would not be seen.
             raise ValueError(f"the cursor is of the future: {context.cursor!r:.80}")
     except ValueError as error:
         # The run keys keep what was trained on from being trained on again.

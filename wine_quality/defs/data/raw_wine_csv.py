@@ -77,7 +77,7 @@ def raw_wine_csv(
 
 
 def check_left_out(wines: RawWines, warn: Callable[[str], None]) -> AssetCheckResult:
-    """Into the log, and as a check: what of the place is not trained on."""
+    """Log the files of the place that are not trained on, and check that there are none."""
     for one in wines.left_out[:FILES_SHOWN]:
         warn(f"Left out: {one.path}: {one.reason}")
     return checks.all_files_read(wines.left_out)

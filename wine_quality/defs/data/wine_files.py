@@ -54,7 +54,7 @@ def forget_file(instance: DagsterInstance, key: str) -> None:
 
 
 def materialization(file: AcceptedFile) -> AssetMaterialization:
-    """That a file was accepted, or read again."""
+    """The event that a file was accepted, or read again, in the file's partition."""
     return AssetMaterialization(
         asset_key=WINE_FILES.key,
         partition=file.key,

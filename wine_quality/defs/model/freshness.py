@@ -13,7 +13,7 @@ def model_freshness() -> FreshnessPolicy:
     """A model is stale after ``$WINE_QUALITY_FRESH_DAYS`` (30); the UI warns from 80 % on.
 
     Raises:
-        ValueError: the variable is no positive number.
+        ValueError: the variable is not a positive number.
     """
     text = FRESH_DAYS.read() or str(_DAYS)
     try:

@@ -27,7 +27,7 @@ _CHECKED_METRIC = "rmse"
 def require_metrics_of_model(
     tracker: Tracker, model: TrainedModel, metrics: EvaluatedModel
 ) -> None:
-    """That the metrics are those of this model.
+    """Check that the metrics are those of this model.
 
     Args:
         model: What ``elasticnet_model`` handed on.
@@ -48,7 +48,7 @@ def require_metrics_of_model(
 def _require_logged(
     tracker: Tracker, training: Training, metrics: Mapping[str, float], again: str
 ) -> None:
-    """Metrics that an older checkout stored name no training: MLflow knows the model's own."""
+    """Compare with the metrics in MLflow: those that an older checkout stored name no training."""
     logged = tracker.logged_metrics(training.mlflow_run_id).get(_CHECKED_METRIC)
     given = metrics[_CHECKED_METRIC]
     if logged is None or not isclose(logged, given, rel_tol=1e-9):
@@ -62,7 +62,7 @@ def _require_logged(
 def require_version_of_model(
     registry: ChampionRegistry, model: TrainedModel, registered: RegisteredVersion
 ) -> None:
-    """That the registered version is this model's, by what was handed on and by the registry.
+    """Check that the registered version is this model's, by its value and by the registry.
 
     Args:
         model: What ``elasticnet_model`` handed on.
@@ -96,11 +96,12 @@ def require_version_of_model(
 def require_same_split(
     trained_on: DataOrigin, given: DataOrigin, trained: str = "elasticnet_model"
 ) -> None:
-    """Rows the model was trained on must not count as held out.
+    """Check that the split is the one of the training: rows the model was trained on must not
+    count as held out.
 
     Args:
         trained_on: What the training noted of its split.
-        given: What the split given now says of itself.
+        given: The origin of the split given now, by its own record.
         trained: The asset or op that was trained.
 
     Raises:

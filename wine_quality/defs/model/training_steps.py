@@ -1,4 +1,4 @@
-"""What the assets do with a split and an MLflow run, for the sweep to do it too."""
+"""Fit, evaluate and register a model in an MLflow run: shared by the assets and the sweep."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _Value = TypeVar("_Value")
 
 @dataclass(frozen=True)
 class StepOutput(Generic[_Value]):
-    """What a step hands on, what people see of it, and what was checked."""
+    """A step's value, its metadata for the UI, and its asset check results."""
 
     value: _Value
     metadata: dict[str, Any]

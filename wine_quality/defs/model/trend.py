@@ -1,6 +1,6 @@
-"""What assets do with the metrics history: show a model's past values, and add its own.
+"""The metrics history in assets: show a model's past values, and add its own.
 
-The model is what a run is about. Whatever befalls the history is a warning, and the run goes on.
+A run is for its model: a failure of the history is logged as a warning, and the run goes on.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def keep(
     """Add a registered version's metrics to the history, once however often a run is retried.
 
     Returns:
-        Metadata that says where they are, or why they are not there.
+        Metadata with the place of the history, or the reason why the metrics are not in it.
     """
     if not history.is_kept:
         return {}

@@ -69,7 +69,7 @@ class ChampionDecision:
     """Of ``champion_model``: the champion now and before.
 
     Attributes:
-        training: Of the version that challenged, whoever is champion now.
+        training: Of the version that challenged, also if another one is champion now.
     """
 
     name: str

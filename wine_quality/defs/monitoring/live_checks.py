@@ -64,7 +64,8 @@ def _result(
     mlflow: MlflowTracker,
     history: MetricsHistory,
 ) -> AssetCheckResult:
-    """What the comparison found, or what stands in its way."""
+    """The result of the comparison, or the reason why nothing was compared. Passes where there is
+    nothing to compare; fails where the metrics history cannot be read."""
     try:
         return compare(config, mlflow, history)
     except NothingToCompareError as nothing:

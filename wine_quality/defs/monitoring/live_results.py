@@ -1,4 +1,4 @@
-"""What a live check shows: how far each column has shifted, as a sentence, a table and a plot."""
+"""Result of a live check: how far each column has shifted, as a sentence, a table and a plot."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class NothingToCompareError(ProjectError):
-    """There is nothing to compare, which is no fault; the message says what is missing."""
+    """There is nothing to compare, which is not a fault; the message names what is missing."""
 
 
 @dataclass(frozen=True)
@@ -46,9 +46,10 @@ class Served:
 
 
 def find_served(mlflow: MlflowTracker, history: MetricsHistory, hours: float) -> Served:
-    """The version that predicted last, of those that this MLflow has.
+    """The version in this MLflow that predicted last.
 
-    That is the one people get, whoever is champion: a server may be behind, or be given another.
+    It is the version that is served, and not always the champion: a server may be behind, or be
+    given another.
 
     Raises:
         NothingToCompareError: nobody predicted, or nothing is known of the version.

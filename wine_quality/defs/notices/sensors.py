@@ -1,12 +1,12 @@
-"""The sensors that tell people: of failed runs, of new champions, and again of either.
+"""The sensors that send notices: of failed runs, of new champions, and those not delivered before.
 
 Failures come from Dagster's own run-failure sensor, each once. Promotions are found by the tags of
-the runs that made them: so those of ``make promote`` are told too, which no code location launched,
+the runs that made them: so those of ``make promote`` are sent too, which no code location launched,
 those of a run that failed afterwards, and those from when no daemon ran.
 
-A tick tells of one run: Dagster ends a tick after a minute and forgets what it did, and a mail
-server that hangs must not make it tell the same again and again. What a channel did not take is
-noted at the run, and ``undelivered_notice`` sends it by that channel alone, for a day.
+A tick sends the notice of one run: Dagster ends a tick after a minute and forgets what it did, and
+a mail server that hangs must not make it send the same again and again. A notice that a channel did
+not take is noted at the run, and ``undelivered_notice`` sends it by that channel alone, for a day.
 """
 
 import datetime
@@ -62,10 +62,10 @@ _WHY_FAILED = {
 
 
 def notice_sensors() -> list[SensorDefinition]:
-    """All three, as ``WINE_QUALITY_NOTIFY`` and its kin say.
+    """All three, by the settings ``WINE_QUALITY_NOTIFY`` and its kin.
 
-    What cannot be used there fails these sensors' ticks, with the reason, and nothing else; what
-    happens meanwhile is told when it has been put right.
+    A setting that cannot be used fails these sensors' ticks, with the reason, and nothing else.
+    Notices of the time until it is mended are sent then.
     """
     try:
         settings = NoticeSettings.from_environment()
@@ -111,7 +111,7 @@ def _promotions(settings: NoticeSettings) -> SensorDefinition:
 
 
 def tell_promotions(context: SensorEvaluationContext, settings: NoticeSettings) -> SkipReason:
-    """Tell of the oldest that nobody was told of yet.
+    """Send the notice of the oldest promotion that has none yet.
 
     Raises:
         NotSentError: names the channels that failed, which ``undelivered_notice`` tries again.
@@ -151,7 +151,7 @@ def _undelivered(settings: NoticeSettings) -> SensorDefinition:
 def deliver_again(
     instance: DagsterInstance, settings: NoticeSettings, log: logging.Logger, now: float
 ) -> SkipReason:
-    """Send the notice whose turn it is, by the channels that did not take it.
+    """Send the next undelivered notice, by the channels that did not take it.
 
     Args:
         now: Seconds since 1970.

@@ -156,7 +156,7 @@ def _load(tracker: "Tracker", name: str, version: str) -> "tuple[ServedModel, Sc
 
     Raises:
         Failure: there is no such version, its files are gone or not what was registered, or its
-            signature has columns that are no numbers.
+            signature has columns that are not numbers.
     """
     import mlflow.pyfunc
 

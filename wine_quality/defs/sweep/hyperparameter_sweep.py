@@ -171,7 +171,7 @@ def _small(scores: list[Any]) -> str:
     alphas = sorted(lowest)
     errors = [lowest[alpha] for alpha in alphas]
     first, last = f"lowest cv_rmse at alpha {alphas[0]:.3g}", f"{alphas[-1]:.3g}"
-    # Some 10 characters a point: of a long list, those that are told apart at this size.
+    # Some 10 characters a point: of a long list, as many as can be distinguished at this size.
     step = -(-len(alphas) // 50)
     best = errors.index(min(errors))
     shown = sorted({*range(0, len(errors), step), best, len(errors) - 1})

@@ -28,7 +28,7 @@ class DagsterMlflowTracker(Tracker):
         import mlflow
         from dagster import BetaWarning
 
-        # All of dagster-mlflow is in beta, and says so at every step.
+        # All of dagster-mlflow is in beta, and warns of it at every step.
         warnings.filterwarnings("ignore", category=BetaWarning, message=".*[mM][lL]_?[fF]low")
         from dagster_mlflow import mlflow_tracking
 

@@ -55,7 +55,8 @@ class ExplicitRunTracker(Tracker):
             ).model_uri
 
     def _trusted_types(self) -> dict[str, Any]:
-        """None at all is no list either: whoever loads the model refuses one that says some."""
+        """``skops_trusted_types`` for ``log_model``, if any; a model that lists other types than
+        the trusted ones is not loaded (``loadable``)."""
         trusted = list(self.settings.trusted_types)
         is_skops = self.settings.model_format == "skops"
         return {"skops_trusted_types": trusted} if trusted and is_skops else {}

@@ -64,7 +64,7 @@ class ChampionRegistry(Roles):
         yield from self._versions(other for other in around if other != number)
 
     def _versions(self, numbers: Iterable[int]) -> Iterator[Any]:
-        """Those of them that there are."""
+        """The versions with these numbers, as far as they exist."""
         for number in numbers:
             found = self.version(str(number))
             if found is not None:

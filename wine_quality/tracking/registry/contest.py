@@ -15,7 +15,7 @@ from wine_quality.tracking.registry.champion import (
     ChampionRegistry,
 )
 
-# Two that meet see each other after the first promotion; the rest is for what nobody foresaw.
+# Two runs that meet see each other after the first promotion; the rest is a margin.
 _ROUNDS = 3
 
 
@@ -109,7 +109,7 @@ class Contest:
             known = {mine, *filter(None, [self.champion]), *registry.rivals(mine, self.before)}
             self._compare(known)
             if self.refusal:
-                break  # it may be what people get, and good: whoever knows decides
+                break  # it may be what is served, and good: a person decides
             values = {version: self.compared[version] for version in known & set(self.compared)}
             best = self.metric.winner(values, self.champion) if self.automatic else None
             if best is None:

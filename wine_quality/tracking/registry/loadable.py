@@ -41,7 +41,7 @@ def loadable_formats(mlflow_version: str, model_format: str) -> frozenset[str]:
 def require_loadable(
     title: str, files: Path, formats: frozenset[str], trusted_types: Collection[str] = ()
 ) -> str:
-    """That a model's files are a scikit-learn model in one of these formats; which one it is.
+    """Check that a model's files are a scikit-learn model in one of these formats; return its one.
 
     Args:
         title: The version, for messages.

@@ -1,6 +1,6 @@
-"""Tags by which a Dagster run says that it crowned a champion.
+"""Tags of a Dagster run that made a version the champion.
 
-Whoever tells people of it reads them when the run has ended, whatever became of the run then.
+The sensor that sends the notice reads them when the run has ended, also when it failed afterwards.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ UNTOLD = "open"
 
 @dataclass(frozen=True)
 class Promotion:
-    """What a run did to the role of champion; ``before`` is None for the first champion."""
+    """One change of champion that a run made; ``before`` is None for the first champion."""
 
     model: str
     version: str
@@ -67,7 +67,7 @@ def note_promotion(
 ) -> None:
     """Note that this run made ``version`` the champion in place of ``before``.
 
-    ``withdrawn`` says that ``before`` was withdrawn for it, as a rollback does.
+    ``withdrawn``: ``before`` was withdrawn, as a rollback does.
     """
     context.instance.add_run_tags(
         context.run.run_id,

@@ -1,9 +1,10 @@
 """Whether the files of a registered version are what this pipeline registered.
 
 Loading a model may run code: pickles do by design, and ``MLmodel`` and ``requirements.txt`` name
-more of it. Whoever reaches the MLflow server can make runs, files, versions and tags. So a version
-is signed when it is registered, with a key that only the code location has (``signing_key``), and
-nothing is loaded, served, compared or built into an image whose signature does not fit its files.
+more of it. Anyone who reaches the MLflow server can make runs, files, versions and tags. So a
+version is signed when it is registered, with a key that only the code location has
+(``signing_key``). A version whose signature does not fit its files is not loaded, served, compared
+or built into an image.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from wine_quality.tracking.registry.signing_key import key_id, signing_keys
 from wine_quality.tracking.runs.run_tags import RUN_TAG
 
 HASH_TAG = "wine_quality.model_sha256"
-"""For people, and of versions from before there were signatures."""
+"""For people to read, and to check versions from before there were signatures."""
 SIGNATURE_TAG = "wine_quality.signature"
 NO_RECORD = "none"
 _FORMAT = "1"
@@ -31,7 +32,7 @@ _PARTS = re.compile(r"[\w.-]+(?::[\w.-]+){6}", re.ASCII)
 
 @dataclass(frozen=True)
 class Claims:
-    """What a signature binds together, so that it cannot be put on anything else.
+    """The values that a signature covers, so that it fits only one version, run and set of files.
 
     Attributes:
         model: Name of the registered model.
@@ -60,8 +61,8 @@ def signature(claims: Claims) -> str:
 
 
 def require_seal(text: str, logged: Claims) -> None:
-    """That a training of this code location logged this. Its value lies in a store until the
-    model is registered, and run config may name another store: who writes there, signs nothing.
+    """Check that a training of this code location logged this. The seal lies in a store until the
+    model is registered, and run config may name another store; writing there does not sign.
 
     Args:
         text: The ``signature`` of ``logged``, as the training handed it on.
@@ -84,7 +85,7 @@ def _signed(key: str, claims: Claims) -> str:
 
 
 def require_signature(found: Any) -> Claims:
-    """What a version's signature says. Its files are to be compared with it.
+    """The claims of a version's signature, which is valid. Its files are still to be compared.
 
     Args:
         found: The model version, as ``MlflowClient`` gives it.
@@ -126,7 +127,7 @@ def require_signature(found: Any) -> Claims:
 
 
 def require_own_run(client: Any, found: Any) -> Any:
-    """That a version's files are the model of a run that this pipeline made.
+    """Check that a version's files are the model of a run that this pipeline made.
 
     Args:
         client: An ``MlflowClient``.
@@ -136,7 +137,7 @@ def require_own_run(client: Any, found: Any) -> Any:
         The MLflow run.
 
     Raises:
-        UntrustedModelError: they are not, as far as the registry tells.
+        UntrustedModelError: they are not, by what the registry has of them.
     """
     from mlflow.exceptions import MlflowException
 
@@ -167,7 +168,7 @@ def require_own_run(client: Any, found: Any) -> Any:
 
 
 def require_files(found: Any, files: Path, wanted: str) -> None:
-    """That files are those that were signed.
+    """Check that files are those that were signed.
 
     Args:
         found: The model version, as ``MlflowClient`` gives it.

@@ -1,4 +1,4 @@
-"""A registered model's aliases, stages and tags, whatever the client knows of them.
+"""A registered model's aliases, stages and tags, on each version of client and server.
 
 Aliases came with MLflow 2.3, stages are to go. A client of 2.1.1 on a newer server reads and sets
 aliases by MLflow's own HTTP layer, with its own credentials. A server or client that has no
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 _API = "/api/2.0/mlflow/registered-models"
-# Without a code of MLflow's; as FastAPI says it; of Unity Catalog's client; by a code.
+# Without a code of MLflow's; as FastAPI writes it; of Unity Catalog's client; by a code.
 _NO_SUCH_CALL = (
     *("failed with error code 404", "failed with error code 410"),
     *("'detail': 'Not Found'", "'detail': 'Gone'", "'detail': 'Method Not Allowed'"),
@@ -28,14 +28,14 @@ _NO_SUCH_CALL = (
     "ENDPOINT_NOT_FOUND",
 )
 _NO_SUCH_MODEL = "RESOURCE_DOES_NOT_EXIST"
-# As sqlite and PostgreSQL say it, and MySQL, in lower case.
+# As sqlite and PostgreSQL write it, and MySQL, in lower case.
 _ROW_IS_THERE = ("unique constraint", "duplicate entry")
 _TRIES = 5
 
 
 @dataclass(frozen=True)
 class RegisteredState:
-    """What one answer of the registry says.
+    """Aliases, stages and tags of a registered model, from one answer of the registry.
 
     Attributes:
         aliases: Version by alias; None where client or server know no aliases.
@@ -72,13 +72,13 @@ class RegisteredModel:
         self._client = client
         self.name = name
         self._native = hasattr(client, "set_registered_model_alias")
-        # None: nobody has asked yet.
+        # None: not asked yet.
         self._aliases_known: bool | None = True if self._native else None
         if not self._native and _host_of(client) is None:
             self._aliases_known = False
 
     def read(self) -> RegisteredState | None:
-        """Its state; None when there is no such model, or this user may not even see it: MLflow's
+        """Its state; None when the model does not exist, or this user may not see it: MLflow's
         basic-auth app may answer 403 to both."""
         from mlflow.exceptions import MlflowException
 
@@ -93,7 +93,7 @@ class RegisteredModel:
 
     @property
     def knows_aliases(self) -> bool:
-        """By what was asked so far."""
+        """Whether the server is known to have aliases, by the requests so far."""
         return bool(self._aliases_known)
 
     def set_alias(self, alias: str, version: str) -> bool:
@@ -104,7 +104,7 @@ class RegisteredModel:
         return _raced(lambda: self._by_http("POST", alias=alias, version=version))
 
     def delete_alias(self, alias: str) -> bool:
-        """Whether the server knows aliases; one that is gone already is no error.
+        """Whether the server knows aliases; one that is gone already is not an error.
 
         Where the user may set aliases, but not delete them (EDIT in MLflow's basic-auth app), it
         stays until another version gets it.
@@ -157,7 +157,7 @@ class RegisteredModel:
         )
 
     def _server_knows_aliases(self) -> bool:
-        """By asking for one, whether or not it is there."""
+        """Ask for an alias once, which need not exist, and note whether the call does."""
         if self._aliases_known is None:
             any_alias = {"name": self.name, "alias": "champion"}
             self._aliases_known = not _is_no_page(self._ask("GET", "alias", params=any_alias))
@@ -180,7 +180,7 @@ class RegisteredModel:
 
 
 def _state_of(found: Any, has_aliases: bool) -> RegisteredState:
-    """Of an entity of any client; what it does not have is empty."""
+    """The state from a ``RegisteredModel`` entity of any client; fields that it lacks are empty."""
     return RegisteredState(
         {alias: str(number) for alias, number in found.aliases.items()} if has_aliases else None,
         {
@@ -204,8 +204,8 @@ def _host_of(client: Any) -> Any | None:
 
 
 def _is_no_page(answer: requests.Response) -> bool:
-    """Whether the server has no such call: before 2.3 it says so in HTML. A model or an alias that
-    is not there is said in JSON."""
+    """Whether the server lacks this call: before 2.3 it answers 404 with HTML. A model or an alias
+    that is not there is reported in JSON."""
     if answer.status_code != 404:
         return False
     try:
@@ -215,16 +215,16 @@ def _is_no_page(answer: requests.Response) -> bool:
 
 
 def _content(answer: requests.Response, page: str) -> dict[str, Any]:
-    """Raises ``MlflowException`` as the client's own calls do."""
+    """The JSON of an answer. Raises ``MlflowException`` as the client's own calls do."""
     from mlflow.utils.rest_utils import verify_rest_response
 
     return json.loads(verify_rest_response(answer, f"{_API}/{page}").text)
 
 
 def _no_such_call(error: Exception) -> bool:
-    """Whether the server, or the client's store, has no such call: MLflow without stages.
+    """Whether the server, or the client's store, lacks this call: MLflow without stages.
 
-    A model or version that is not there is another matter, and is said with a code of its own.
+    A model or version that is not there is reported with another code.
     """
     text = str(error)
     return any(said in text for said in _NO_SUCH_CALL)

@@ -1,8 +1,8 @@
-"""Who has a role: one truth of what the aliases say and what the stages say.
+"""Which version has a role, such as champion, by the model's aliases and stages together.
 
 Each role is written as an alias and as a stage, and then as a tag of the registered model that
 notes the version on which both agreed. Where they differ later, the one that was changed since
-counts; where both were changed, or never agreed, nobody can say, and a person decides.
+counts; where both were changed, or never agreed, a person decides.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class RoleConflictError(ShownError, RuntimeError):
 
 
 def role_holder(name: str, role: str, state: RegisteredState) -> str | None:
-    """The version that has the role by what the registry says.
+    """The version that has the role by its alias and its stage.
 
     Raises:
         RoleConflictError: alias and stage differ, and neither was the last to be changed.
@@ -75,7 +75,7 @@ class Roles:
         """The version that has the role; None when nobody has, or its version was deleted.
 
         Raises:
-            RoleConflictError: see there.
+            RoleConflictError: alias and stage differ, and neither was the last to be changed.
         """
         return self._settled(role)[1]
 
@@ -109,13 +109,13 @@ class Roles:
         return version
 
     def give(self, role: str, version: str) -> None:
-        """The role goes to this version, and whoever had it has it no longer."""
+        """Give the role to this version, and take it from the one that had it."""
         self._model.set_alias(role, version)
         self._model.set_stage(version, STAGES[role])
         self._note_agreement(role)
 
     def take(self, role: str, version: str) -> None:
-        """This version has the role no longer."""
+        """Take the role from this version."""
         alias, stage, _ = _said(self._read(), role)
         if alias == version:
             self._model.delete_alias(role)
@@ -147,10 +147,10 @@ class Roles:
         raise AssertionError  # the last try returns or raises
 
     def _note_agreement(self, role: str) -> None:
-        """Have the stage follow the alias, whoever wrote it last, and note what both say.
+        """Have the stage follow the alias, and note the version that both name.
 
-        Two that give the role at once write alias and stage in any order. The alias counts, and
-        whoever looks last finds that both agree.
+        Two processes that give the role at once write alias and stage in any order. The alias
+        counts, and the last of them to look finds that both agree.
         """
         if not self._model.knows_aliases:
             return
@@ -166,7 +166,7 @@ class Roles:
                 return
 
     def _read(self) -> RegisteredState:
-        """Without aliases of versions that are gone, which stores that lost rows still have."""
+        """The state without aliases of versions that are gone, which damaged stores still have."""
         state = self._model.read()
         if state is None:
             return RegisteredState()

@@ -28,7 +28,7 @@ _BYTES = 32
 
 
 class SigningKeyError(ProjectError, RuntimeError):
-    """There is no usable key; the message says what to set."""
+    """No key can be used; the message names the variable to set."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def key_file() -> Path:
 
 
 def key_id(key: str) -> str:
-    """A name for the key that tells nothing of it."""
+    """A name for the key that gives nothing of it away: 12 hex digits of an HMAC."""
     return hmac.new(key.encode(), b"wine_quality key id", hashlib.sha256).hexdigest()[:12]
 
 

@@ -1,4 +1,4 @@
-"""Versions of a registry page by page, whatever its searches leave out."""
+"""Versions of a registry page by page, with those that its searches leave out."""
 
 from __future__ import annotations
 

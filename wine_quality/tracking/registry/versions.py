@@ -39,7 +39,7 @@ class ModelVersions(TrainingRecords):
     """Registers the open run's model, and reads what was registered."""
 
     def seal(self, files: str, record: str) -> str:
-        """Goes with what the open run's training hands on to whoever registers it."""
+        """A signature of the model and record of the open run, for the step that registers it."""
         return signature(self._logged(files, record))
 
     def require_seal(self, seal: str, files: str, record: str) -> None:
@@ -47,12 +47,12 @@ class ModelVersions(TrainingRecords):
         require_seal(seal, self._logged(files, record))
 
     def _logged(self, files: str, record: str) -> Claims:
-        """Of no registered model yet, so that it is no signature of a version."""
+        """Claims without a registered model, so that the seal is not a signature of a version."""
         return Claims("", self.require_run_id(), self.settings.version, "", files, record)
 
     def load_training_record(self, found: Any) -> dict[str, Any] | None:
-        """What ``log_training_record`` left in a version's run; None when it left none, or that
-        is gone.
+        """The training record that ``log_training_record`` logged to the version's run; None when
+        the run has none, or it is gone.
 
         Args:
             found: The model version, as the client gives it.
@@ -76,12 +76,12 @@ class ModelVersions(TrainingRecords):
         return json.loads(content)
 
     def predict(self, name: str, version: str, features: pd.DataFrame) -> Any:
-        """What a registered version predicts, by MLflow's own loading of it.
+        """Predictions of a registered version for each row, loaded by ``mlflow.pyfunc``.
 
         Raises:
             UntrustedModelError: its files are not what this pipeline registered.
             FileNotFoundError: the version's files are gone.
-            Exception: whatever its loading raises.
+            Exception: any error of its loading.
         """
         import mlflow.pyfunc
 
@@ -107,7 +107,7 @@ class ModelVersions(TrainingRecords):
         return files
 
     def require_trusted(self, name: str, version: str) -> Claims:
-        """That a version is signed, without its files.
+        """The claims of a version that is signed; its files are not checked.
 
         Raises:
             UntrustedModelError: it is not.
@@ -123,8 +123,8 @@ class ModelVersions(TrainingRecords):
         return require_loadable(title, files, self.loadable_formats, self.settings.trusted_types)
 
     def claims_of(self, found: Any) -> tuple[Claims, str]:
-        """What a signature of the version would say, by its files and its run as they are now;
-        nothing of them is loaded.
+        """The claims to sign for a version, from its files and its run as they are now; the model
+        is not loaded.
 
         Returns:
             The claims, and the format of its estimator.
@@ -158,7 +158,7 @@ class ModelVersions(TrainingRecords):
             self.client.set_model_version_tag(found.name, found.version, key, value)
 
     def _download(self, found: Any, folder: Path) -> Path:
-        """Not by ``models:/<name>/<version>``, which says it anew."""
+        """Not by ``models:/<name>/<version>``: MLflow resolves that again."""
         from mlflow.artifacts import download_artifacts
 
         if self.in_unity_catalog:
@@ -167,7 +167,7 @@ class ModelVersions(TrainingRecords):
         return Path(download_artifacts(artifact_uri=found.source, dst_path=str(folder)))
 
     def _download_copy(self, found: Any, folder: Path) -> Path:
-        """Those that Unity Catalog holds itself, by an address that is for the asking only."""
+        """Download the files that Unity Catalog holds, by an address that it gives on request."""
         from mlflow.store.artifact.models_artifact_repo import ModelsArtifactRepository
 
         # Not by the repository around it, which adds a file.
@@ -229,11 +229,12 @@ class ModelVersions(TrainingRecords):
         """Have the logged model's own page name the version; before MLflow 3 there is none."""
 
     def has_version(self, run_id: str) -> bool:
-        """Whether the run's model is registered, by whatever name."""
+        """Whether the run's model is registered, by any name."""
         return bool(self.client.search_model_versions(f"run_id='{check_run_id(run_id)}'"))
 
     def _versions_of(self, run_id: str, name: str) -> list[str]:
-        """First one first; asked by the run, for a model may have thousands of versions."""
+        """Numbers of the run's versions, lowest first. Searched by run: a model may have thousands
+        of versions."""
         mine = [
             found.version
             for found in self.client.search_model_versions(f"run_id='{run_id}'")
@@ -250,8 +251,8 @@ class ModelVersions(TrainingRecords):
         return self.client.create_model_version(name, source, run.info.run_id, tags)
 
     def _create_version_elsewhere(self, name: str, tags: dict[str, str]) -> Any:
-        """By the run, which is on another server. MLflow 3's registry would look there for the
-        files that an address of proxied artifacts, or a logged model's id, is of."""
+        """Made from a ``runs:/`` address, as the run is on another server. MLflow 3's registry
+        would look on its own server for proxied artifacts, or for a logged model's id."""
         run_id = self.require_run_id()
         has_link = self.run_url.startswith("http") and not self.in_unity_catalog  # refuses it
         link = self.run_url if has_link else None

@@ -1,12 +1,12 @@
 """Runs below an MLflow run: the points of a sweep.
 
 They are in an experiment of their own, beside that of the run: a hundred of them would fill the
-first page of its runs, whatever is folded there. Older commits wrote them into the run's own
-experiment; whoever looks for children looks in both.
+first page of its runs, even where MLflow folds them. Older commits wrote them into the run's own
+experiment, so children are looked for in both.
 
 Each child is made, filled by one ``log_batch`` and ended, in a thread of its own: an interruption
 comes to the main thread, so the child that is just being written is finished and no other begun.
-Whatever kills the whole process may leave one RUNNING; ``end_running_children`` finds it.
+A kill of the whole process may leave one RUNNING; ``end_running_children`` finds it.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ _GRACE_SECONDS = 3.0
 
 @dataclass(frozen=True)
 class ChildRun:
-    """What one child run holds.
+    """Name, parameters and metrics of one child run.
 
     Attributes:
-        name: Tells the children of one parent apart.
+        name: Unique among the children of one parent.
         metrics: By name; each a series, one value a step.
     """
 
@@ -119,7 +119,7 @@ class ChildRuns:
 
 
 class _Writer:
-    """Writes children one after the other in a thread that nobody has to wait for."""
+    """Writes children one after the other in a daemon thread."""
 
     def __init__(self, write: Callable[[ChildRun], None], children: Sequence[ChildRun]) -> None:
         self._write, self._children = write, children
@@ -141,10 +141,10 @@ class _Writer:
             self._error = error
 
     def wait(self, say: Callable[[str], None]) -> None:
-        """Until all are written, with a word now and then.
+        """Wait until all are written, with a line of progress now and then.
 
         Raises:
-            Exception: what the writing of a child raised.
+            Exception: any error of the writing of a child.
         """
         while self._thread.is_alive():
             self._thread.join(_REPORT_SECONDS)

@@ -46,12 +46,12 @@ NOT_MADE = "none"
 
 
 class NotClosedError(ShownError, RuntimeError):
-    """The MLflow run could not be closed now; the message says why."""
+    """The MLflow run could not be closed now; the message gives the reason."""
 
 
 @dataclass(frozen=True)
 class Closed:
-    """What was found of a Dagster run on the MLflow server, and done.
+    """The outcome of closing the MLflow run of a Dagster run.
 
     Attributes:
         mlflow_run_id: The run that was closed, or that another Dagster run holds; empty: there is
@@ -87,7 +87,7 @@ def close_mlflow_run(instance: DagsterInstance, dagster_run_id: str, status: str
     """End the MLflow run of a Dagster run as ``status`` unless it has ended already.
 
     Returns:
-        A sentence that says what was done, for the log.
+        A sentence for the log on what was done.
 
     Raises:
         NotClosedError: the tracking server gives no answer, or refuses.

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _RESUME_TAG = "dagster/is_resume_retry"
 
-# Set by whoever runs all steps of the plan in this process. Other executors make one process a
+# Set where all steps of the plan run in this process. Other executors make one process a
 # step, and then the MLflow run has to outlive the first of them.
 runs_whole_plan: ContextVar[bool] = ContextVar("runs_whole_plan", default=False)
 
@@ -125,7 +125,7 @@ def broken_off_status(instance: DagsterInstance, run: DagsterRun, error: BaseExc
 def is_done(instance: DagsterInstance, run: DagsterRun) -> bool:
     """Whether all that the run was to do is done: every planned step has ended well.
 
-    Such a run counts as SUCCESS and its MLflow run as FINISHED, whatever ends their processes
+    Such a run counts as SUCCESS and its MLflow run as FINISHED, also if their processes are ended
     afterwards: nothing is left that a re-execution could do.
     """
     from dagster import DagsterEventType

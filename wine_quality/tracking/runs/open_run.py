@@ -71,7 +71,7 @@ class OpenRun(ServerClient, ABC):
             raise
 
     def run_started(self) -> datetime:
-        """When MLflow says that the run began; a run that is taken up again keeps its time."""
+        """The run's start time in MLflow; a run that is taken up again keeps its time."""
         milliseconds = self.client.get_run(self.require_run_id()).info.start_time
         return datetime.fromtimestamp(milliseconds / 1000, timezone.utc)
 
@@ -120,8 +120,8 @@ class OpenRun(ServerClient, ABC):
     def open(self, run_id: str | None, name: str, tags: Mapping[str, str]) -> None:
         """Make a run, or take ``run_id`` up again; ``activate`` follows.
 
-        A new run gets its tags in the request that makes it: whatever dies afterwards, it can be
-        found by them.
+        A new run gets its tags in the request that makes it: it can be found by them even if this
+        process dies right after.
 
         Raises:
             MlflowRunGoneError: ``run_id`` is not there to be taken up.
@@ -151,7 +151,7 @@ class OpenRun(ServerClient, ABC):
         return self.client.get_run(self.require_run_id()).data.tags.get(NOTE_TAG, "")
 
     def locate(self, run_id: str) -> None:
-        """Take the experiment of a run for that of this tracker, whatever the settings say.
+        """Take the experiment of a run for that of this tracker, in place of the settings' one.
 
         Raises:
             MlflowRunGoneError: there is no such run on this server, or it was deleted.
@@ -182,7 +182,7 @@ class OpenRun(ServerClient, ABC):
         self.experiment_id, self.experiment_name = experiment.experiment_id, experiment.name
 
     def _remove_ghost_runs(self, tags: Mapping[str, str]) -> None:
-        """Runs that a request made whose answer was lost: MLflow's client sent it again."""
+        """Delete runs of a request whose answer was lost: MLflow's client sent it again."""
         if RUN_TAG not in tags or self.experiment_id is None:
             return
         mine = f"tags.`{RUN_TAG}` = '{tags[RUN_TAG]}'"
@@ -239,7 +239,7 @@ class OpenRun(ServerClient, ABC):
 
 @contextmanager
 def _impatient() -> Iterator[None]:
-    """MLflow's own patience is minutes; nobody waits that long for a run to be given up."""
+    """With short time-outs: MLflow's client would try for minutes to end a run that is given up."""
     limits = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "10", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
     before = {name: os.environ.get(name) for name in limits}
     os.environ.update(limits)

@@ -1,4 +1,4 @@
-"""What is logged to the open MLflow run: parameters, metrics, files, the model."""
+"""Logging to the open MLflow run: parameters, metrics, files, the model."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class LoggedModel:
     """A model that was logged.
 
     Attributes:
-        sha256: See ``model_sha256``: of its files as they were before they left this process, for
-            whoever reaches the artifact store may change them at once.
+        sha256: See ``model_sha256``: of its files before they left this process. Anyone who
+            reaches the artifact store may change them at once.
     """
 
     uri: str
@@ -119,7 +119,7 @@ class RunLog(OpenRun):
         self.client.log_batch(self.require_run_id(), metrics=values)
 
     def _metric_links(self, model_uri: str, dataset: LoggedDataset | None) -> dict[str, str]:
-        """Arguments of ``Metric`` that say of which model and data it is."""
+        """Arguments of ``Metric`` that link it to its model and its data set."""
         return {}
 
     def log_figure(self, png: bytes, path: str) -> None:
@@ -136,7 +136,7 @@ class RunLog(OpenRun):
     def log_training_record(self, record: Mapping[str, Any]) -> str:
         """The model in plain numbers and what its training data looked like; returns its SHA-256.
 
-        By this a later run compares with it, whatever environment trained it.
+        By this a later run compares with it, also in another environment.
         """
         content = json.dumps(record, indent=1).encode()
         self._log_file(TRAINING_RECORD, content)

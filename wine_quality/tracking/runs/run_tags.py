@@ -30,14 +30,15 @@ NOTE_TAG = "mlflow.note.content"
 _LINK_START = "[Dagster run "
 
 # Values of MLFLOW_STATE_TAG on the Dagster run: OPEN from before the MLflow run is made until it
-# has ended; then the tag says how it ended, or LEFT where another Dagster run had taken it up.
-# Dagster copies a run's tags to its re-executions: MLFLOW_OWNER_TAG tells whose the others are.
+# has ended; then its status at the end, or LEFT where another Dagster run had taken it up.
+# Dagster copies a run's tags to its re-executions: MLFLOW_OWNER_TAG names the run they belong to.
 OPEN = "open"
 LEFT = "left to another run"
 
 
 def run_name(run: DagsterRun) -> str:
-    """What people see in MLflow's list: the job, or that assets were picked by hand."""
+    """The name in MLflow's list of runs: ``<job>-<run id>``, or ``materialize-<run id>`` for assets
+    picked by hand; 8 characters of the id."""
     # Dagster's name for the runs of "Materialize"; private, and nothing to show anybody.
     picked = run.job_name.startswith("__")
     return f"{'materialize' if picked else run.job_name}-{run.run_id[:8]}"
@@ -85,7 +86,7 @@ def with_dagster_link(note: str, link: str) -> str:
 
 
 def tags_for_mlflow(run: DagsterRun, ui_url: str = "") -> dict[str, str]:
-    """What the MLflow run, which is seen at ``ui_url``, says of the Dagster run that made it."""
+    """Tags that name the Dagster run on its MLflow run; ``ui_url`` is where MLflow shows it."""
     return {
         RUN_TAG: run.run_id,
         ROOT_TAG: run.root_run_id or run.run_id,

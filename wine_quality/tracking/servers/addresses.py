@@ -1,4 +1,4 @@
-"""Which MLflow server runs of a version go to, as the environment says.
+"""The MLflow server that the environment sets for the runs of a version.
 
 Where servers of several versions stand side by side each has a variable of its own, in whose name
 the version's dots are underscores: ``WINE_QUALITY_MLFLOW_URI_2_1_1``.
@@ -30,7 +30,7 @@ def uri_variable(key: str) -> str:
 
 
 def ui_variable(key: str) -> str:
-    """The variable that says where people see that server."""
+    """The variable with the address at which people see that server's UI."""
     return MLFLOW_UI.of_version(key)
 
 
@@ -53,12 +53,12 @@ def configured_ui(key: str) -> str | None:
 
 
 class ForbiddenServerError(ShownError, RuntimeError):
-    """The server is not one that runs may go to; the message says what allows it."""
+    """Runs may not go to this server; the message names the setting that allows it."""
 
 
 def allowed_tracking_uri(uri: str, key: str) -> str:
-    """The address that a run of a version goes to when it is told ``uri``: clients send it the
-    credentials of the environment, and other addresses than those of servers are files.
+    """The address that a run of a version goes to when its config names ``uri``. Clients send it
+    the credentials of the environment, and other addresses than those of servers are files.
 
     Returns:
         The address as the environment has it, never the text that was given; only where every

@@ -43,7 +43,7 @@ def registry_in_use(version: str, tracking_uri: str, registry_uri: str) -> str:
 
 
 def workspace_url(uri: str) -> str:
-    """``https://host`` of the workspace; empty where it cannot be told without asking.
+    """``https://host`` of the workspace; empty where it cannot be known without a request.
 
     It stands in ``$DATABRICKS_HOST``, or in the profile that the address or
     ``$DATABRICKS_CONFIG_PROFILE`` names. Where address and variable name two, MLflow's versions
@@ -80,7 +80,7 @@ def check_experiment_path(name: str, tracking_uri: str) -> None:
 
 def _host_in_file(profile: str) -> str:
     place = os.environ.get("DATABRICKS_CONFIG_FILE") or "~/.databrickscfg"
-    # As Databricks reads it: what DEFAULT says does not count for the others.
+    # As Databricks reads it: values in DEFAULT do not count for the others.
     profiles = configparser.ConfigParser(interpolation=None, default_section="")
     try:
         profiles.read(Path(place).expanduser(), encoding="utf-8")
@@ -90,7 +90,7 @@ def _host_in_file(profile: str) -> str:
 
 
 def _address(host: str) -> str:
-    """Scheme, host and port only; empty for what is no address."""
+    """Scheme, host and port only; empty for text that is not an address."""
     text = host.strip()
     if not text:
         return ""

@@ -87,13 +87,13 @@ def _make(database: Path) -> None:
 
 
 def _left_over(database: Path) -> list[str]:
-    """Tables of a migration that was interrupted; whose own table is there."""
+    """Temporary tables of an interrupted migration whose own table is there."""
     with closing(sqlite3.connect(database, timeout=_BUSY_SECONDS)) as connection:
         try:
             rows = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
             names = {name for (name,) in rows}
         except sqlite3.DatabaseError:
-            return []  # MLflow says what is wrong with it
+            return []  # MLflow reports what is wrong with it
     return sorted(
         name
         for name in names

@@ -43,7 +43,7 @@ class ServerFailure:
 
     @property
     def reason(self) -> str:
-        """What the network or the server said, without the names of libraries in between."""
+        """The HTTP status or the network's error, without the names of libraries in between."""
         if self.status is not None:
             return f"it answered {self.status}"
         said = _NETWORK.search(self.text)
@@ -51,8 +51,8 @@ class ServerFailure:
 
 
 def failure_of(error: BaseException) -> ServerFailure | None:
-    """What an error of MLflow's client, of any version, says of its server; None where it is of
-    something else, or the server refused what was asked by a rule of MLflow's own."""
+    """The failure of a server behind an error of MLflow's client, of any version; None where the
+    error has another cause, or the server refused the request by one of MLflow's own rules."""
     text = str(error)
     asked = _AT_ENDPOINT.search(text)
     if asked:
@@ -76,7 +76,7 @@ def is_forbidden(error: BaseException) -> bool:
 
 @dataclass(frozen=True)
 class Subjects:
-    """What a run is tracked under, for sentences about permissions."""
+    """The experiment and the registered model of a run, for messages about permissions."""
 
     experiment: str
     model: str
@@ -85,7 +85,7 @@ class Subjects:
 def advice(
     failure: ServerFailure, subjects: Subjects | None, then: str = "", field: str = "tracking_uri"
 ) -> str:
-    """What to do, a sentence or two.
+    """One or two sentences on how to mend the failure.
 
     Args:
         then: What to do when that is done, such as ``re-execute the run from failure``.
@@ -135,7 +135,7 @@ _OF_EXPERIMENTS = (
 
 
 def _lacking(failure: ServerFailure, subjects: Subjects | None) -> str:
-    """What the user may not do, on what, and who changes that."""
+    """A sentence on the permission that the user lacks, its object, and who can grant it."""
     who = "Whoever MLFLOW_TRACKING_USERNAME or MLFLOW_TRACKING_TOKEN names"
     if not failure.endpoint:
         said = f" (it says: {failure.text[:300]})" if failure.text else ""

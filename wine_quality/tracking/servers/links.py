@@ -18,6 +18,6 @@ def mlflow_link(url: str) -> MetadataValue:
 
 
 def which_mlflow() -> Mapping[str, MetadataValue]:
-    """Of an asset: the page that says which MLflow holds what, where `make up` shows one."""
+    """Metadata of an asset: a link to the page on what each MLflow holds, if `make up` shows it."""
     shown = bool(UIS.read())
     return {"which_mlflow_holds_what": MetadataValue.url(WHICH_MLFLOW)} if shown else {}

@@ -52,7 +52,7 @@ def revision_in(database: Path) -> str:
         with closing(sqlite3.connect(database, timeout=_BUSY_SECONDS)) as connection:
             found = connection.execute("SELECT version_num FROM alembic_version").fetchone()
     except sqlite3.DatabaseError:
-        return ""  # MLflow says what is wrong with it
+        return ""  # MLflow reports what is wrong with it
     return str(found[0]) if found else ""
 
 

@@ -16,13 +16,13 @@ _OF_STEPS = "5"
 
 
 def be_patient() -> None:
-    """For this process, unless its environment says otherwise."""
+    """For this process, unless its environment sets other values."""
     for name, value in PATIENCE.items():
         os.environ.setdefault(name, value)
 
 
 def retries_up_to(most: int) -> int:
-    """``most``, or fewer where the environment says so: whoever only has a look waits less."""
+    """Number of retries: ``most``, or fewer where the environment sets fewer."""
     given = os.environ.get(_TRIES, "")
     return min(most, int(given)) if given.isdecimal() else most
 

@@ -21,24 +21,24 @@ if TYPE_CHECKING:
 
     from wine_quality.environments.mlflow_versions import MlflowVersion
 
-# Tried again at once and after 2 and 4 seconds: one bad answer is none, a server that is down is
-# named soon.
+# Tried again at once and after 2 and 4 seconds: one bad answer does not count, and a server that is
+# down is named soon.
 _RETRIES = 3
 _BACKOFF_FACTOR = 1.0
 _TIMEOUT_SECONDS = 10
 _IN_MID_RUN = "re-execute the run from failure"
 
 tracked_under: ContextVar[Subjects | None] = ContextVar("tracked_under", default=None)
-"""Set by whoever tracks a run; sentences about permissions name them."""
+"""Set by the ``mlflow`` resource when it connects; error messages about permissions name them."""
 
 
 class TrackingServerError(ShownError, RuntimeError):
-    """The server cannot be used; the message says why and what to do."""
+    """The server cannot be used; the message gives the reason and what to do."""
 
 
 @dataclass(frozen=True)
 class ServerRole:
-    """What a server is for, and the field of the ``mlflow`` resource that names it."""
+    """A use of a server (tracking or registry), and the ``mlflow`` resource's field for it."""
 
     title: str
     field: str
@@ -81,8 +81,8 @@ def check_server(uri: str, version: MlflowVersion, role: ServerRole = TRACKING) 
 
 @contextmanager
 def server_named(tries_again: bool = False) -> Iterator[None]:
-    """Around what a step does: says which server failed meanwhile, where only MLflow's client would
-    speak, which has tried for a while. Also a decorator.
+    """Around the code of a step: an error of MLflow's client, after its own retries, is raised
+    anew as one that names the server. Also a decorator.
 
     Args:
         tries_again: Have Dagster try the step again a little later where the server was away; only
@@ -130,7 +130,7 @@ def _what_failed(failure: ServerFailure, role: ServerRole) -> str:
 
 
 def _server_major(uri: str, role: ServerRole) -> int | None:
-    """None where it does not say."""
+    """The major version that the server reports; None where it reports none."""
     answer = _get(uri, "/version", role)
     if answer.ok and answer.text.strip().split(".")[0].isdecimal():
         return int(answer.text.strip().split(".")[0])
@@ -149,7 +149,7 @@ def _server_major(uri: str, role: ServerRole) -> int | None:
 
 
 def _speaks_mlflow(uri: str, role: ServerRole) -> bool:
-    """Whether it answers a call of MLflow's, also by saying that there is no such experiment."""
+    """Whether it answers a call of MLflow's, also with the error that an experiment is missing."""
     answer = _get(uri, "/api/2.0/mlflow/experiments/get-by-name?experiment_name=Default", role)
     try:
         found = answer.json()
@@ -192,7 +192,7 @@ def _get(uri: str, path: str, role: ServerRole) -> requests.Response:
 
 
 def _credentials(uri: str) -> object:
-    """What MLflow's client sends with its requests to a server."""
+    """MLflow's ``MlflowHostCreds`` of a server: user, password or token, and TLS settings."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     from mlflow.tracking import MlflowClient
 

@@ -1,5 +1,5 @@
-"""Have what needs the MLflow server done again when that was away: steps by Dagster, the opening of
-the MLflow run, which is no step, here."""
+"""Retries for when the MLflow server was away: steps are tried again by Dagster, the opening of the
+MLflow run, which is not a step, here."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ PAUSE_SECONDS = 5
 
 
 def retry_request(reason: str) -> RetryRequested | None:
-    """What the step is to raise, with ``reason`` in the run's log; None where it is to fail: it was
-    tried often enough, retries are off, or no step is running."""
+    """The exception by which the step is tried again, with ``reason`` in the run's log; None where
+    the step fails: it was tried ``RETRIES`` times, retries are off, or no step is running."""
     try:
         context = OpExecutionContext.get()
     except DagsterInvariantViolationError:

@@ -25,7 +25,7 @@ _POLL_SECONDS = 0.2
 
 
 class StoreSchemaError(TrackingServerError):
-    """The store has a schema that this MLflow cannot use; the message says what to do."""
+    """The store has a schema that this MLflow cannot use; the message names the next step."""
 
 
 def needs_upgrade(database: Path, version: MlflowVersion) -> bool:
