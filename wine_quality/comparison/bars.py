@@ -9,7 +9,7 @@ from html import escape
 from wine_quality.escaping import escaped
 
 COLOURS = ("#722f37", "#2f6690", "#c98a1b", "#3a7d44", "#7b5ea7", "#8a8a8a")
-"""Of the runs, in their order; a seventh begins with the first again and is told by its label."""
+"""Of the runs, in their order; a seventh run gets the first colour again."""
 _WIDTH, _LABEL, _VALUE = 620, 170, 110
 _BAR, _GAP, _TOP = 14, 10, 6
 
@@ -23,7 +23,7 @@ def grouped(rows: Sequence[tuple[str, Sequence[float | None]]], names: Sequence[
 
     Args:
         rows: A label, and a value for each name; None where it has none.
-        names: What each bar of a group is of, for whoever points at it.
+        names: Name of each bar of a group, shown when the mouse points at it.
     """
     known = [value for _, values in rows for value in values if value is not None]
     known = [value for value in known if math.isfinite(value)]
@@ -65,7 +65,7 @@ def _text(x: float, y: float, text: str, anchor: str) -> str:
 
 
 def legend(names: Iterable[str]) -> str:
-    """As HTML."""
+    """The legend as HTML: a colour for each name."""
     return "".join(
         f"<span class='key'><i style='background:{colour(place)}'></i>"
         f"{escape(escaped(name))}</span>"

@@ -25,16 +25,16 @@ _READ_SECONDS = 120
 
 
 class NothingToCompareError(ShownError, LookupError):
-    """A run was not found, or there is none; the message says where it was looked for."""
+    """A run was not found, or there is none; the message names the stores that were searched."""
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What the stores had.
+    """The runs found in the stores, and the stores that were searched.
 
     Attributes:
         runs: Those found, in the order of the stores.
-        searched: Each store, with what stood in its way.
+        searched: Each store, with the error if it could not be read.
     """
 
     runs: list[ComparedRun]
@@ -119,7 +119,7 @@ def read_stores(stores: Sequence[Store], **wanted: Any) -> Reading:
         runs += answer["runs"]
         tried.setdefault(store.uri, []).append((store.title, answer["error"]))
     for outcomes in tried.values():
-        # Of a server that did not say what it is, the clients that do not fit are left out.
+        # For a server of unknown version, the clients that do not fit are left out.
         good = [title for title, error in outcomes if not error]
         searched += good or [f"{title} – not read: {error}" for title, error in outcomes[:1]]
     return Reading(list(_each_once(runs)), searched)
@@ -165,7 +165,7 @@ class _Reader:
         return process, ""
 
     def answers(self) -> dict[str, dict[str, Any]]:
-        """By URI; what went wrong with the process is the error of each."""
+        """The answers by URI; an error of the process is the error of each."""
         if self._process is None:
             return self._all_failed(self._missing)
         try:
@@ -186,7 +186,7 @@ class _Reader:
 
 
 def reading_command(version: MlflowVersion) -> list[str]:
-    """Raises ``EnvironmentMissingError`` when the version is not built."""
+    """The command; raises ``EnvironmentMissingError`` when the environment is not built."""
     python = str(version.require_python())
     return [python, "-W", "ignore", "-m", "wine_quality.comparison.read_runs"]
 
@@ -207,7 +207,7 @@ def with_addresses(runs: Iterable[ComparedRun], dagster: str) -> list[ComparedRu
     """Runs whose link is a path below Dagster's address get a whole one, or none.
 
     Args:
-        dagster: The address of the Dagster UI that runs; empty: none does.
+        dagster: The address of the running Dagster UI; empty when none runs.
     """
     return [
         replace(run, url=f"{dagster}{run.url}" if dagster else "")

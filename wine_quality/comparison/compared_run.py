@@ -1,4 +1,4 @@
-"""A run as it stands beside others, whatever version tracked it. Standard library only."""
+"""A run in a comparison, of any MLflow version. Standard library only."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from typing import Any
 
 @dataclass(frozen=True)
 class ComparedRun:
-    """What is shown of an MLflow run.
+    """The data of an MLflow run that a comparison shows.
 
     Attributes:
         version: Key of the MLflow version whose client read it.
         store: The server or embedded store that it is in, in words.
         started, ended: Milliseconds since 1970; None while there is none.
-        data_sha256: Of the training data; empty where the run does not say.
+        data_sha256: Of the training data; empty where the run has no such tag.
         params: As MLflow keeps them, which is text.
         coefficients: By feature, and ``intercept``; empty where the run logged no training record.
         registered: Each registered version that was made of it, with its role, in words.
         url: Where people see it; empty where no UI shows it.
-        notes: What could not be read of it, and why.
+        notes: Parts of it that could not be read, and why.
     """
 
     version: str
@@ -44,6 +44,6 @@ class ComparedRun:
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> ComparedRun:
-        """Of what ``dataclasses.asdict`` gave, after a way through JSON."""
+        """Make a run from the fields of ``dataclasses.asdict``, read back from JSON."""
         lists = {name: tuple(plain[name]) for name in ("registered", "notes")}
         return cls(**{**plain, **lists})

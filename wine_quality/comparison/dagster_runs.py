@@ -19,11 +19,11 @@ from wine_quality.paths import dagster_home_in_use
 
 
 def look_up(names: Iterable[RunName]) -> tuple[list[RunName], list[Store]]:
-    """The names with the MLflow runs of those that this Dagster instance knows, and the servers
-    that they were tracked on.
+    """The names, with the MLflow run of each Dagster run that this instance knows, and the servers
+    that these were tracked on.
 
-    A run that went on with the MLflow run of another is only known here; others carry the Dagster
-    run's id in MLflow too.
+    A Dagster run that continued another one's MLflow run is only known here; others are tagged
+    with the Dagster run's id in MLflow too.
     """
     names = list(names)
     wanted = [name.dagster_run for name in names if name.dagster_run]
@@ -42,7 +42,7 @@ def look_up(names: Iterable[RunName]) -> tuple[list[RunName], list[Store]]:
 
 
 def _tags_of(run_ids: Iterable[str]) -> dict[str, dict[str, str]]:
-    """By run id; nothing where no Dagster home was opened before, which this does not make."""
+    """Tags by run id; empty where there is no Dagster home yet, which is not created here."""
     from wine_quality.dagster_support.instance import open_dagster, stores_are_made
 
     folder = dagster_home_in_use()

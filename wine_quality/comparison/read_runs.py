@@ -30,15 +30,15 @@ _LONGEST_ERROR = 300
 
 @dataclass(frozen=True)
 class Request:
-    """What to look for.
+    """The runs to look for, and the stores to search.
 
     Attributes:
         version: Key of the MLflow version of this environment.
         stores: Title by URI.
         mlflow_runs: Ids of MLflow runs.
         dagster_runs: Ids of Dagster runs, which their MLflow runs carry as a tag.
-        best_in: Name of an experiment whose best finished run is wanted; empty: none is.
-        metric: By which it is the best, the lowest first.
+        best_in: Name of an experiment whose best finished run is wanted; empty: not wanted.
+        metric: The metric that decides which run is best; lower is better.
     """
 
     version: str
@@ -51,7 +51,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a store had.
+    """The runs that were found in one store.
 
     Attributes:
         error: Why it could not be read; or empty.
@@ -75,7 +75,7 @@ def _read_store(request: Request, uri: str, title: str) -> Answer:
         tracker = connect(version, tracking_settings(version, uri), _warn)
         found = {run.info.run_id: run for run in _wanted(tracker.client, request)}
         return Answer(uri, [_shown(tracker, run, title) for run in found.values()])
-    except Exception as error:  # whatever stands in the way: others are read all the same
+    except Exception as error:  # any error: the other stores are read all the same
         return Answer(uri, [], escaped(error)[:_LONGEST_ERROR] or type(error).__name__)
 
 
@@ -158,7 +158,7 @@ def _shown(tracker: Tracker, run: Any, title: str) -> ComparedRun:
 
 
 def _coefficients(tracker: Tracker, run_id: str, notes: list[str]) -> dict[str, float]:
-    """Of the training record, in plain numbers; nothing of it is loaded as a model."""
+    """Coefficients by feature, from the JSON of the training record; no model is loaded."""
     try:
         record = tracker.read_training_record(run_id)
         model = record["model"] if record else None

@@ -16,12 +16,12 @@ _RUN_IN_LINK = re.compile(rf"/runs/({_DAGSTER_RUN.pattern}|{_MLFLOW_RUN.pattern}
 
 
 class RunNameError(ShownError, ValueError):
-    """This names no run; the message says how runs are named."""
+    """The text does not name a run; the message explains how runs are named."""
 
 
 @dataclass(frozen=True)
 class RunName:
-    """A run as somebody named it.
+    """A run by the name that the user gave.
 
     Attributes:
         text: As it was given.
@@ -39,10 +39,10 @@ class RunName:
 
 
 def parse_run_names(texts: list[str]) -> list[RunName]:
-    """Each of them once; they may stand in one text, with spaces or commas between.
+    """The runs, each once; one text may name several, with spaces or commas between.
 
     Raises:
-        RunNameError: one of them names no run.
+        RunNameError: one of them does not name a run.
     """
     found = [part for text in texts for part in re.split(r"[\s,]+", text) if part]
     return [parse_run_name(part) for part in dict.fromkeys(found)]
@@ -71,7 +71,7 @@ def _of_link(text: str) -> RunName:
         raise _no_run(text, "the address has no /runs/ followed by a run's id")
     try:
         parts = urlsplit(text)
-        parts.port  # noqa: B018 - raises where it is no number
+        parts.port  # noqa: B018 - raises where it is not a number
     except ValueError as error:
         raise _no_run(text, str(error)) from error
     if parts.scheme not in ("http", "https") or not parts.hostname:

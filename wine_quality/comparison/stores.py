@@ -93,10 +93,10 @@ def _given(servers: Iterable[str]) -> Iterator[Store]:
 
 
 def fitting_versions(uri: str) -> list[MlflowVersion]:
-    """The versions whose clients may read a server, the best first: by what the server says it is.
+    """The versions whose clients may read a server, the best first, by the version it reports.
 
-    One that does not say, or asks for a login that is not known, is left to the clients: all of
-    them, the newest first.
+    For a server that reports none, or asks for a login that is not known, all clients are tried,
+    the newest first.
     """
     if not uri.startswith(("http://", "https://")):
         # MLflow 3 writes the store that it works on into the environment.
@@ -112,7 +112,7 @@ def fitting_versions(uri: str) -> list[MlflowVersion]:
 
 
 def _major_of(uri: str) -> int | None:
-    """Of an MLflow server; 1.26 has /health and no /version. None: it does not say."""
+    """Major version of an MLflow server; None when unknown. 1.26 has /health and no /version."""
     try:
         version = _get(f"{uri.rstrip('/')}/version").partition(".")[0]
         return int(version) if version.isdecimal() else None
@@ -129,7 +129,7 @@ def _major_of(uri: str) -> int | None:
 
 def _get(url: str) -> str:
     parts = urlsplit(url)
-    # With a login in it urllib takes that for part of the host.
+    # urllib would take a login in the address for part of the host.
     url = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
     request = urllib.request.Request(url, headers=_login(parts))
     with urllib.request.urlopen(request, timeout=_ANSWER_SECONDS) as answer:

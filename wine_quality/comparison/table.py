@@ -41,12 +41,12 @@ class Section:
 
 
 def title_of(run: ComparedRun) -> str:
-    """Over its column."""
+    """The title of the run's column."""
     return f"MLflow {run.version}"
 
 
 def sections(runs: Sequence[ComparedRun]) -> list[Section]:
-    """What is shown of runs, in sections; those without a row are left out."""
+    """The sections of the table: run, params, metrics, coefficients; empty ones are left out."""
     found = [
         Section("run", tuple(_run_rows(runs))),
         Section("params", tuple(_rows([run.params for run in runs], str))),
@@ -57,7 +57,7 @@ def sections(runs: Sequence[ComparedRun]) -> list[Section]:
 
 
 def remarks(runs: Sequence[ComparedRun]) -> list[str]:
-    """Sentences on what keeps the runs from being compared, or could not be read of them."""
+    """Sentences on limits of the comparison, and on parts of runs that could not be read."""
     found = []
     if len({run.data_sha256 for run in runs if run.data_sha256}) > 1:
         found.append("The runs are of different data: their errors do not tell which is better.")
@@ -66,7 +66,7 @@ def remarks(runs: Sequence[ComparedRun]) -> list[str]:
 
 
 def number(value: float) -> str:
-    """With the digits that are compared; what is next to nothing is 0."""
+    """A number with ``DIGITS`` significant digits; rounding errors around 0 become 0."""
     return f"{round(value, 12) + 0.0:.{DIGITS}g}"
 
 
@@ -96,7 +96,7 @@ def _run_rows(runs: Sequence[ComparedRun]) -> Iterable[Row]:
     for name, read in own:
         yield _row(name, [read(run) for run in runs], may_differ=False)
     for name, read in shared:
-        # Client and store are what is picked when runs are compared.
+        # Client and store are chosen by the user: their differences are not marked.
         yield _row(name, [read(run) for run in runs], name not in ("client", "store"))
 
 

@@ -1,4 +1,4 @@
-"""What a wine file is: the data contract, how its text is read, and the packaged file.
+"""Wine files: the data contract, the reader of their text, and the packaged file.
 
 Imports neither Dagster nor MLflow.
 """

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class TrainingData(enum.Enum):
-    """What a run trains on."""
+    """The files that a run trains on: the newest one, or all that were accepted."""
 
     newest = "newest"
     accumulated = "accumulated"
@@ -30,12 +30,12 @@ class ConflictPolicy(enum.Enum):
 
 @dataclass(frozen=True)
 class FileShare:
-    """What one file brought, in rows.
+    """The share of one file in the merged data, in rows.
 
     Attributes:
         rows: All of the file's.
         duplicates: Those that files before it had brought already.
-        conflicting: Those of the others whose measurements have another quality in another file.
+        conflicting: New rows whose measurements have another quality in another file.
         used: Those that are in the merged data under this file's name.
     """
 
@@ -54,8 +54,8 @@ def accumulate(
 ) -> tuple[pd.DataFrame, list[FileShare]]:
     """Merge files that keep the contract, the oldest first.
 
-    A row that is repeated within a file is what the file says: a row counts as often as the file
-    that repeats it most, so that a second delivery, or slices that overlap, add only what is new.
+    Repeated rows within a file are kept: a row counts as often as in the file that repeats it
+    most, so that a second delivery, or slices that overlap, add only what is new.
     Files conflict over a wine (the same eleven measurements) when they do not name the same
     qualities of it. Then its rows count that have a quality which the newest file with this wine
     names (``newest``), all of them (``keep``), or none (``drop``).

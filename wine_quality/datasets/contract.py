@@ -80,7 +80,7 @@ def check_contract(
 
 
 def check_column_names(names: list[str], wanted: Sequence[str] = tuple(COLUMNS)) -> list[Violation]:
-    """The columns that are missing, with what they may be called, and those nobody knows."""
+    """The columns that are missing, with the names they may have, and unknown columns."""
     missing = [name for name in wanted if name not in names]
     extra = [name for name in names if name not in wanted]
     found = []
@@ -118,7 +118,7 @@ def check_numbers(column: pd.Series, contract: ColumnContract) -> list[Violation
 
     name = contract.name
     if column.dtype == bool:
-        column = column.astype(str)  # "True" is no 1
+        column = column.astype(str)  # "True" is not a 1
     try:
         numbers = pd.to_numeric(column, errors="coerce").astype(float)
     except OverflowError:

@@ -17,7 +17,7 @@ MAX_COLUMNS = 1000
 MAX_HEADER = 100_000
 """Characters; the csv module reads no field much longer."""
 HEAD_BYTES = 8 * MAX_HEADER
-"""What is looked at of a file, before and after it is unpacked."""
+"""Bytes at the beginning of a file that are inspected, before and after it is unpacked."""
 SEPARATORS = (";", ",", "\t", "|")
 GZIP = b"\x1f\x8b"
 _SHOWN = 80
@@ -28,7 +28,7 @@ _SEP_LINE = re.compile(r"\ufeff?\s*\"?sep=(.)\"?[;,\s]*", re.IGNORECASE)
 
 
 class DataFormatError(ShownError):
-    """The content is not a CSV of wines; the message says why."""
+    """The content is not a CSV of wines; the message names the cause."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Dialect:
         separator: Between fields.
         decimal: ``.`` or ``,`` in numbers.
         header_line: The header's line, from 1; what is above is skipped.
-        encoding: As Python calls it; a byte order mark is no part of the text.
+        encoding: As Python calls it; a byte order mark does not belong to the text.
         gzipped: Whether the text is compressed.
         line_end: a newline, a carriage return or both; None where lines end in more than one way.
     """

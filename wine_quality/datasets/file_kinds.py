@@ -1,4 +1,4 @@
-"""What a file is that is no CSV, by its first bytes, and what to do about it."""
+"""Recognizes files that are not CSV by their first bytes, with advice for each kind."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _ZIPPED = (
 
 
 def other_kind(head: bytes) -> str | None:
-    """What the file is and what to do, such as ``is a PDF document. Save …``; None for text.
+    """The kind of file, with advice, such as ``is a PDF document. Save …``; None for text.
 
     Args:
         head: Its first bytes, unpacked where they are gzip.

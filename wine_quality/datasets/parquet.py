@@ -40,7 +40,7 @@ def safe_parquet() -> Any:
 
 
 def write_parquet(frame: pd.DataFrame, file: IO[bytes]) -> None:
-    """With ``attrs`` in the schema (pandas does that only since 2.1)."""
+    """Write a frame with its ``attrs`` in the schema (pandas does that only since 2.1)."""
     import pyarrow as pa
 
     pq = safe_parquet()
@@ -50,7 +50,7 @@ def write_parquet(frame: pd.DataFrame, file: IO[bytes]) -> None:
 
 
 def read_parquet(file: IO[bytes]) -> pd.DataFrame:
-    """What ``write_parquet`` wrote."""
+    """Read a frame of ``write_parquet``, with its ``attrs``."""
     table = safe_parquet().read_table(file)
     frame = table.to_pandas()
     frame.attrs = json.loads((table.schema.metadata or {}).get(_ATTRS, b"{}"))

@@ -38,8 +38,8 @@ class Records(NamedTuple):
     Attributes:
         columns: The contract's in its order, each of shape (n,); NaN where there is no number.
         lines: In which line of the file each row begins, from 1.
-        texts: By column: for each row what stands there and is no number, else an empty text. A
-            column of numbers is left out.
+        texts: By column: for each row the text there that is not a number, else an empty text. A
+            column of numbers only is left out.
     """
 
     columns: Sequence[np.ndarray]
@@ -48,7 +48,7 @@ class Records(NamedTuple):
 
 
 def read_records(open_file: Opener, dialect: Dialect, name: str) -> Iterator[Records]:
-    """All rows; lines without any value are none.
+    """All rows; lines without any value are skipped.
 
     Args:
         dialect: Its names are the contract's, in any order.
@@ -74,7 +74,7 @@ def read_records(open_file: Opener, dialect: Dialect, name: str) -> Iterator[Rec
 
 
 def find_violations(open_file: Opener, dialect: Dialect, name: str) -> list[Violation]:
-    """What is against the contract, column by column: names first, then values.
+    """The violations of the contract, column by column: names first, then values.
 
     Raises:
         DataFormatError: see ``read_records``.
@@ -185,7 +185,7 @@ def _number(field: str, decimal: str) -> float:
 
 
 def _no_text(field: str) -> str:
-    """Empty for what stands for a missing value, as pandas has it."""
+    """The field as text; empty for pandas' markers of a missing value."""
     bare = field.strip()
     return "" if bare.lower() in _MISSING else bare
 

@@ -76,7 +76,7 @@ class _Lines:
         self._name = name
         self._is_utf8 = dialect.encoding == "utf-8-sig"
         raw = gzip.GzipFile(fileobj=file) if dialect.gzipped else file
-        # What is no UTF-8 is let through and refused below, where its line is known.
+        # Bytes that are not UTF-8 are let through and refused below, where their line is known.
         errors = "surrogateescape" if self._is_utf8 else "strict"
         self._text = io.TextIOWrapper(raw, dialect.encoding, errors)  # type: ignore[arg-type]
         self.number = 0

@@ -1,4 +1,4 @@
-"""What a model family is."""
+"""The declaration of a model family."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Draw = Callable[["Measured"], Mapping[str, "Figure"]]
 
 
 class FamilyMissingError(ShownError, RuntimeError):
-    """A family needs a package that this environment does not have; says how to add it."""
+    """A family needs a package that is missing here; the message explains how to add it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +81,7 @@ class Family:
             )
 
     def require_task(self, task: Task) -> None:
-        """Raises ``DeclarationError`` where it cannot do a task."""
+        """Raises ``DeclarationError`` unless the family can do the task."""
         if task not in self.tasks:
             able = " and ".join(sorted(one.value for one in self.tasks))
             raise DeclarationError(f"{self.title} does {able}, not {task.value}")
@@ -107,7 +107,7 @@ class Family:
 
 
 def find_family(name: str) -> Family:
-    """That of the package with this name (``random_forest``), or of a project's own module
+    """The package's family of this name (``random_forest``), or the one of a project's own module
     (``my_project.forests:FAMILY``).
 
     Raises:

@@ -1,4 +1,4 @@
-"""What linear families share."""
+"""Parts that the linear families share: a scaler before the estimator."""
 
 from __future__ import annotations
 

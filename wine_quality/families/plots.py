@@ -18,7 +18,7 @@ _SHOWN = 20
 
 
 def draw_coefficients(measured: Measured) -> Mapping[str, Figure]:
-    """Of a linear model, or of the one at the end of a pipeline."""
+    """Coefficients of a linear model, or of the one at the end of a pipeline."""
     import numpy as np
 
     model = measured.model
@@ -30,13 +30,13 @@ def draw_coefficients(measured: Measured) -> Mapping[str, Figure]:
 
 
 def draw_importances(measured: Measured) -> Mapping[str, Figure]:
-    """Of a forest: how much each column lowers the impurity."""
+    """Importances in a forest: how much each column lowers the impurity."""
     names, values = list(measured.rows.columns), measured.model.feature_importances_
     return {"importances": _bars("Importances", names, values)}
 
 
 def draw_permutation(measured: Measured) -> Mapping[str, Figure]:
-    """Of any model: how much worse it is when a column is shuffled (at most 1000 rows)."""
+    """Importances in any model: how much its score drops when a column is shuffled (1000 rows)."""
     from sklearn.inspection import permutation_importance
 
     rows, actual = measured.rows.head(1000), measured.actual.head(1000)
@@ -87,7 +87,7 @@ def draw_classification(measured: Measured) -> Mapping[str, Figure]:
 
 
 def draw(task: Task, measured: Measured) -> Mapping[str, Figure]:
-    """Those of any model of a task."""
+    """The plots for any model of a task."""
     return (draw_regression if task is Task.regression else draw_classification)(measured)
 
 

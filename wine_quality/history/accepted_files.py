@@ -1,10 +1,10 @@
-"""How the files that were accepted lie in the history.
+"""The accepted files in the history: names of their objects, reading and writing.
 
 One object per version of a file, never changed: ``<root>/<key>/<arrived>-<file>-<object>.parquet``,
 with the time in microseconds and the starts of two SHA-256. Of a file that was streamed only its
-sums are kept, in ``….sums.json``. Who lists them knows their order and
-which version is the newest without opening any, runs side by side need no lock, and an object that
-is not what its name says is found out.
+sums are kept, in ``….sums.json``. A listing shows their order and the newest version without
+opening any, parallel runs need no lock, and an object whose content does not match its name is
+detected.
 """
 
 from __future__ import annotations
@@ -58,16 +58,16 @@ class AcceptedFile:
 
     @property
     def arrived(self) -> str:
-        """In UTC, such as ``2026-01-31T06:00:00.000000+00:00``."""
+        """Time of arrival in UTC, such as ``2026-01-31T06:00:00.000000+00:00``."""
         return iso_time(self.microseconds / 1e6)
 
 
 @dataclass(frozen=True, order=True)
 class FileVersion:
-    """What the name of an object says; the last of a key is the one that counts.
+    """A version of a file, read from the name of its object; the last one of a key counts.
 
-    ``kind`` is ``ROWS`` or ``SUMS``; of two with the same time the sums come
-    later, being those of the rows.
+    ``kind`` is ``ROWS`` or ``SUMS``; of two with the same time the sums, made of the rows, come
+    later.
     """
 
     microseconds: int
@@ -79,7 +79,7 @@ class FileVersion:
 
 
 def iso_time(seconds: float) -> str:
-    """In UTC, to the microsecond."""
+    """Unix time as ISO 8601 in UTC, to the microsecond."""
     time = datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc)
     return time.isoformat(timespec="microseconds")
 
@@ -110,7 +110,7 @@ def hash_matches(version: FileVersion, sha256: str) -> bool:
 def list_versions(
     store: AbstractFileSystem, root: str, key: str | None = None
 ) -> list[FileVersion]:
-    """Of all files, or of one, in order."""
+    """The versions of all files, or of one, in order."""
     found = []
     for path in store.find(f"{root}/{key}" if key else root):
         folder, _, name = str(path).rpartition("/")
@@ -173,11 +173,11 @@ def write_version(
 
 
 def read_object(store: AbstractFileSystem, version: FileVersion) -> bytes:
-    """What was stored under its name.
+    """The bytes of an object, checked against the hash in its name.
 
     Raises:
         FileNotFoundError: it was deleted meanwhile.
-        DamagedObjectError: it is something else.
+        DamagedObjectError: the content has another hash.
     """
     content = store.cat_file(version.path)
     if _short_hash(content) != version.object_hash:
@@ -204,7 +204,7 @@ def delete_version(store: AbstractFileSystem, version: FileVersion) -> None:
 
 
 def _write_local(path: Path, content: bytes) -> None:
-    """Nobody ever sees a part of it, whenever this process or the machine dies."""
+    """Write a file so that it is never seen in part, also when this process or the machine dies."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.parent / f".{uuid.uuid4().hex}.tmp"
     try:

@@ -1,4 +1,4 @@
-"""How the sums of a file that was streamed lie in the history: a few hundred numbers each."""
+"""The sums of streamed files in the history: a few hundred numbers for each file."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ SAMPLED_ROWS = 2048
 
 @dataclass(frozen=True, eq=False)
 class AcceptedSums:
-    """What one file adds to those that are accumulated.
+    """The sums of one accepted file, which are added to those of the others.
 
     Attributes:
         file: The file.
         path: Where it was read.
-        version: What the store called this version of it.
+        version: The store's name of this version of it.
         sums: By part and fold.
         sample: Of its rows, at most ``SAMPLED_ROWS``.
         rows_hash: Of its rows; None of a file that was summed up before there was one.
@@ -66,7 +66,7 @@ def write_sums(
 
 
 def read_sums(store: AbstractFileSystem, version: FileVersion) -> AcceptedSums:
-    """What ``write_sums`` wrote.
+    """Read the sums that ``write_sums`` stored.
 
     Raises:
         FileNotFoundError: it was deleted meanwhile.

@@ -50,7 +50,7 @@ class _Missing(NamedTuple):
 def load_history_sums(
     history: WineHistory, membership: Membership, sum_up: SumUp, say: Callable[[str], None]
 ) -> list[AcceptedSums]:
-    """Of the newest version of each file, in the order of their arrival.
+    """The sums of the newest version of each file, in the order of their arrival.
 
     Sums that are kept are only read. A file whose rows are kept (it was trained on in memory), or
     that was divided otherwise, is passed over, and its sums are kept from then on.

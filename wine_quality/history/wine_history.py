@@ -42,7 +42,7 @@ _LATEST = 10**17 - 1
 
 
 class HistoryError(ShownError, RuntimeError):
-    """The history cannot be read or written; the message says what to do."""
+    """The history cannot be read or written; the message explains what to do."""
 
 
 class WineHistory(CheckedResource):
@@ -68,7 +68,7 @@ class WineHistory(CheckedResource):
         """Store a file's wines, whole or not at all.
 
         Args:
-            url: Where the file came from; it says which files are versions of one.
+            url: Where the file came from; files of the same URL are versions of one file.
             frame: Keeps the contract; ``attrs`` holds the file's ``data_sha256``.
             arrived: Unix seconds. None: now, or when the same content came from there before.
 
@@ -130,22 +130,22 @@ class WineHistory(CheckedResource):
         raise HistoryError(f"the history {self.base} changes faster than it is read. Try again.")
 
     def count_sums(self) -> int:
-        """Files of which only the sums are kept."""
+        """Number of files of which only the sums are kept."""
         with self.store() as (store, root):
             rows = {version.key for version in newest_versions(store, root, ROWS)}
             return sum(version.key not in rows for version in newest_versions(store, root))
 
     # Not keys(): Dagster would take this for a mapping.
     def all_keys(self) -> list[str]:
-        """Of all files, damaged ones too."""
+        """The keys of all files, damaged ones too."""
         with self.store() as (store, root):
             return sorted({version.key for version in list_versions(store, root)})
 
     def find(self, key: str) -> AcceptedFile:
-        """What is remembered of a file.
+        """The newest version of a file that was accepted, without its rows.
 
         Raises:
-            HistoryError: nothing, or its object is damaged.
+            HistoryError: the file is not in the history, or its object is damaged.
         """
         require_key(key)
         with self.store() as (store, root):
@@ -206,14 +206,14 @@ def _read_file(store: AbstractFileSystem, version: FileVersion) -> AcceptedFile:
 
 
 def require_key(key: str) -> None:
-    """Raises ``HistoryError`` for what is no key of a file, and could name another folder."""
+    """Raises ``HistoryError`` for text that is not a file's key, and could name another folder."""
     if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]*", key) or ".." in key:
         raise HistoryError(f"{key!r} is no key of a remembered file.")
 
 
 @contextmanager
 def told_as_damaged(version: FileVersion) -> Iterator[None]:
-    """Say what to do about an object that is not what was stored."""
+    """Raise ``HistoryError`` with advice for an object that is damaged."""
     try:
         yield
     except DamagedObjectError as error:

@@ -2,7 +2,7 @@
 while its database was down.
 
 ``python -m wine_quality.metrics_history.backfill VERSION URI MODEL REGISTRY``, in that
-version's environment; what is empty means the default.
+version's environment; an empty argument means the default.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from wine_quality.tracking.registry.all_versions import versions_of
 
 
 def evaluations(client: Any, client_version: str, model_name: str) -> Iterator[Evaluation]:
-    """What each registered version of a model has to say; others than this project's have nothing.
+    """The evaluation of each registered version of a model that was trained by this project.
 
     Args:
         client: An ``MlflowClient``.
@@ -48,8 +48,8 @@ def evaluations(client: Any, client_version: str, model_name: str) -> Iterator[E
 
 
 def _logged_with(run: Any) -> str | None:
-    """The MLflow that logged the run's model, where it says so: before 3, whose servers may also
-    hold the models of older clients."""
+    """The MLflow version that logged the run's model, from the tag that MLflow before 3 sets; else
+    None. Servers of MLflow 3 may also hold the models of older clients."""
     history = run.data.tags.get("mlflow.log-model.history")
     return json.loads(history)[-1].get("mlflow_version") if history else None
 

@@ -32,7 +32,7 @@ def parse_url(text: str) -> URL:
     """The address of the metrics database.
 
     Raises:
-        ValueError: it is no PostgreSQL URL; the message does not repeat it, for the password.
+        ValueError: it is not a PostgreSQL URL; the message does not repeat it, for the password.
     """
     from sqlalchemy.engine import make_url
     from sqlalchemy.exc import ArgumentError
@@ -44,7 +44,7 @@ def parse_url(text: str) -> URL:
     )
     try:
         url = make_url(text)
-    except (ArgumentError, ValueError):  # ValueError: the port is no number
+    except (ArgumentError, ValueError):  # ValueError: the port is not a number
         raise ValueError(f"the address of the metrics database is no URL. {expected}") from None
     # The rest of a password with an @ that is not written as %40 would be taken for the host.
     if "@" in (url.host or ""):
@@ -75,7 +75,7 @@ class MetricsDatabase:
         """A new connection in a transaction; all that is done with it ends in about ``seconds``.
 
         Raises:
-            MetricsHistoryError: whatever the database or the network had against it.
+            MetricsHistoryError: an error of the database or the network.
         """
         with self.connect(seconds + _GRACE_SECONDS) as connection, connection.begin():
             # Not as options of the connection, which poolers such as PgBouncer refuse.
@@ -114,17 +114,17 @@ class MetricsDatabase:
         return engine
 
     def _refusal(self, error: Exception) -> MetricsHistoryError:
-        """What the driver says, without SQLAlchemy's lines around it."""
+        """An error with the driver's own message, without SQLAlchemy's lines around it."""
         from sqlalchemy.exc import OperationalError
 
-        # Nothing is blotted out: the driver names no password, and a gap in a common word tells it.
+        # Nothing is masked: the driver names no password, and a masked common word would reveal it.
         said = " ".join(str(getattr(error, "orig", None) or error).split())
         message = f"The metrics database {self.name} cannot be used: {said}"
         return MetricsHistoryError(message, said, isinstance(error, OperationalError))
 
 
 def patiently(work: Callable[[], _T]) -> _T:
-    """Do it; do it again, at most twice, when the database was away for a moment."""
+    """Call ``work``, and again, at most twice, when the database was away for a moment."""
     started = time.monotonic()
     for pause in _PAUSES:
         try:

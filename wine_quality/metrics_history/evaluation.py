@@ -1,4 +1,4 @@
-"""What the history holds, as plain values. Standard library only."""
+"""The entries of the metrics history, as plain values. Standard library only."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class MetricsHistoryError(ProjectError, RuntimeError):
     """The history cannot be read or written; the message names the database.
 
     Attributes:
-        reason: What the database or the driver said.
+        reason: The message of the database or the driver.
         may_pass: Whether the same may succeed in a moment.
     """
 

@@ -1,4 +1,4 @@
-"""Bring the database to the revision that this code writes, once, however many ask for it."""
+"""Migrate the database to the revision that this code writes; concurrent callers do it once."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def upgrade(
     Safe to call at any time and from anywhere: one does it, the others wait and find it done.
 
     Args:
-        report: Told what was done, and why there are no hypertables.
+        report: Gets lines on what was done, and why there are no hypertables.
         seconds: For each part: to wait for others, the revisions, the extension, the hypertables.
 
     Raises:
@@ -79,7 +79,7 @@ def upgrade(
 
 @contextmanager
 def _alone(database: MetricsDatabase, seconds: float) -> Iterator[None]:
-    """One at a time; the lock is free as soon as this connection ends, however it ends."""
+    """Hold a lock of the database; it is free as soon as this connection ends, in any way."""
     with database.begin(4 * seconds) as connection:
         connection.exec_driver_sql(f"SET LOCAL lock_timeout = {int(seconds * 1000)}")
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
@@ -109,7 +109,7 @@ def _run_revisions(connection: Connection, folder: Path, name: str, wanted: str 
 def _use_timescale(
     database: MetricsDatabase, report: Callable[[str], None], seconds: float
 ) -> None:
-    """As far as the server has TimescaleDB and the role may use it; plain tables serve too."""
+    """Make hypertables where the server has TimescaleDB and the role may use it."""
     with database.begin() as connection:
         if timescale.hypertables(connection) == set(timescale.CHUNKS):
             return

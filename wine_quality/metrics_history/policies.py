@@ -35,7 +35,7 @@ SECONDS = 600.0
 
 
 class PolicyError(ProjectError, ValueError):
-    """A setting is no number of days, or rows would be deleted before they are compressed."""
+    """A setting is not a number of days, or rows would be deleted before they are compressed."""
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,9 @@ class Policies:
     """Whole days; None: no such policy.
 
     Attributes:
-        keep_predictions: What servers answered is deleted when it is older.
-        keep_metrics: Metrics of registered versions are.
-        compress_after: Chunks of both are compressed when they are older.
+        keep_predictions: Predictions that are older are deleted.
+        keep_metrics: Metrics of registered versions that are older are deleted.
+        compress_after: Chunks of both tables that are older are compressed.
     """
 
     keep_predictions: int | None = None
@@ -58,7 +58,7 @@ class Policies:
 
 
 def read_policies(variables: Mapping[str, str] = os.environ) -> Policies:
-    """As ``VARIABLES`` say; an empty one is none.
+    """The policies from ``VARIABLES``; an empty variable means no policy.
 
     Raises:
         PolicyError: see there.
@@ -85,7 +85,7 @@ def _days(name: str, text: str) -> int | None:
 def apply_policies(
     database: MetricsDatabase, policies: Policies, report: Callable[[str], None]
 ) -> None:
-    """Have them hold from now on; one that was set before and is none now is taken away.
+    """Apply the policies from now on; one that was set before and is None now is removed.
 
     Raises:
         MetricsHistoryError: the database cannot be used; nothing is changed then.
@@ -120,7 +120,8 @@ def _retain(connection: Connection, schema: str, table: str, days: int | None) -
 
 
 def _compress(connection: Connection, schema: str, table: str, days: int | None) -> None:
-    """What is compressed stays so; it is read, and written by a retry, as before."""
+    """Set the compression policy, or remove it (None). Chunks that are compressed already stay so;
+    they can be read, and written by a retry, as before."""
     name = f"'{SCHEMA}.{table}'"
     connection.exec_driver_sql(
         f"SELECT {schema}.remove_compression_policy({name}, if_exists => TRUE)"

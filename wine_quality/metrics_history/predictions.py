@@ -1,4 +1,4 @@
-"""What servers of the model answered, read back from the table that they write."""
+"""Predictions of the model servers, read from the table that they write."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MOST_ROWS = 50_000
 
 
 class ServedVersion(NamedTuple):
-    """What one version of a model predicted in a span of time.
+    """The predictions of one version of a model in a span of time: counts, and the newest time.
 
     Attributes:
         run_id: The MLflow run that trained it; empty where its server did not know.
@@ -34,7 +34,7 @@ class ServedVersion(NamedTuple):
 
 
 def served(database: MetricsDatabase, model_name: str, since: datetime) -> list[ServedVersion]:
-    """The versions that predicted anything since then, the latest that did first.
+    """The versions with predictions since then, the most recently used first.
 
     Raises:
         MetricsHistoryError: it could not be read, or there is no table yet.
@@ -50,7 +50,7 @@ def served(database: MetricsDatabase, model_name: str, since: datetime) -> list[
 def predicted(
     database: MetricsDatabase, model_name: str, version: ServedVersion, since: datetime
 ) -> list[float]:
-    """What a version predicted since then, or a random sample of it. Errors as of ``served``."""
+    """A version's predictions since then, or a random sample of them. Errors as of ``served``."""
     from wine_quality.metrics_history import table
 
     column = table.predictions.columns.prediction

@@ -37,10 +37,10 @@ class MetricsHistory(CheckedResource):
         return self.database.name
 
     def setup_for_execution(self, context: InitResourceContext) -> None:
-        """Refuse an address that is none before anything is read or trained.
+        """Refuse an unusable address before anything is read or trained.
 
         Raises:
-            ValueError: says what an address looks like.
+            ValueError: the message shows the form of an address.
         """
         if self.is_kept:
             parse_url(self._address)
@@ -67,10 +67,10 @@ class MetricsHistory(CheckedResource):
 
     @property
     def database(self) -> MetricsDatabase:
-        """The database itself, for what else is kept in it.
+        """The database itself, for its other tables.
 
         Raises:
-            ValueError: there is no address, or it is none.
+            ValueError: there is no address, or it is unusable.
         """
         return MetricsDatabase(parse_url(self._address))
 

@@ -14,7 +14,7 @@ _BATCH = 1000
 def write(
     database: MetricsDatabase, evaluations: Sequence[Evaluation], report: Callable[[str], None]
 ) -> None:
-    """Have a row for each metric of each evaluation; those that are there get today's values.
+    """Write a row for each metric of each evaluation; rows that are there get the new values.
 
     The first to write migrates the database.
 

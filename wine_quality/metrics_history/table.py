@@ -88,7 +88,8 @@ def summary() -> Any:
 
 
 def served(model_name: str, since: Any) -> Any:
-    """What each version of a model predicted since then, the latest that did first."""
+    """The query of ``predictions.served``: a row for each version with predictions since then,
+    the most recently used first."""
     column = predictions.columns
     newest = func.max(column.time)
     return (
@@ -106,7 +107,7 @@ def served(model_name: str, since: Any) -> Any:
 
 
 def sample(value: Any, model_name: str, version: tuple[int, str], since: Any, share: float) -> Any:
-    """One of the columns, where it is not null, of a random share of a version's rows."""
+    """Values of one column that are not null, from a random share of a version's rows."""
     column = predictions.columns
     model_version, run_id = version
     asked = select(value).where(
@@ -120,7 +121,7 @@ def sample(value: Any, model_name: str, version: tuple[int, str], since: Any, sh
 
 
 def predictions_summary(since: Any) -> Any:
-    """Of the rows since then, for all are too many to be counted."""
+    """Summary of the rows since then: all rows would be too many to count."""
     column = predictions.columns
     version = tuple_(column.model_name, column.run_id, column.model_version)
     newest = select(func.max(predictions.alias().columns.time)).scalar_subquery()

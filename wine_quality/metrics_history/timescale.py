@@ -35,18 +35,18 @@ def is_available(connection: Connection) -> bool:
 
 
 def create_extension(connection: Connection) -> None:
-    """For a connection of its own: where the library is not preloaded, the server ends it."""
+    """Create the extension; the server closes the connection if the library is not preloaded."""
     connection.exec_driver_sql(_CREATE)
 
 
 def extension_schema(connection: Connection) -> str | None:
-    """Where the extension's functions are, quoted; None where it is not installed."""
+    """The schema of the extension's functions, quoted; None where it is not installed."""
     found: str | None = connection.exec_driver_sql(_SCHEMA_OF).scalar()
     return found
 
 
 def hypertables(connection: Connection) -> set[str]:
-    """Those of the tables that are hypertables now."""
+    """Names of the tables that are hypertables now."""
     if not is_installed(connection):
         return set()
     return set(CHUNKS) & set(connection.exec_driver_sql(_HYPERTABLES).scalars())

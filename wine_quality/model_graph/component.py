@@ -136,8 +136,8 @@ class TrackedModelComponent(Component, Model, Resolvable):
 
 
 def _first_model(context: ComponentLoadContext) -> str | None:
-    """Its name, of all in the project; None for a component that is loaded by itself
-    (``build_defs_for_component``), whose tree has no folder that could be looked through."""
+    """The name of the first model in the project; None for a component that is loaded by itself
+    (``build_defs_for_component``), whose tree has no folder to search."""
     try:
         models = context.component_tree.get_all_components(TrackedModelComponent)
     except ImportError:

@@ -47,7 +47,7 @@ class DataConfig(CheckedConfig):
     )
 
     def limits(self) -> SourceLimits:
-        """With the fields' names for errors."""
+        """The limits of reading, with the fields' names for errors."""
         return SourceLimits(
             max_bytes=int(self.max_megabytes * 2**20),
             timeout_seconds=self.timeout_seconds,
@@ -68,7 +68,7 @@ class SplitConfig(CheckedConfig):
 
 
 def column_schema(dataset: Dataset) -> TableSchema:
-    """For the asset's page."""
+    """The columns with type, description and unit, for the asset's page in Dagster."""
     return TableSchema(
         columns=[
             TableColumn(one.name, one.dtype, " ".join(filter(None, [one.description, one.unit])))

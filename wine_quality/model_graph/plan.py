@@ -1,4 +1,4 @@
-"""What a model's graph is made of, put together and checked once."""
+"""The plan of a model's graph: data set, family and settings, checked once."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ class MlflowSettings:
 
     Attributes:
         experiment: MLflow experiment of the runs; empty: ``models``.
-        registered_model: That gets the versions; empty: made of the model's name.
+        registered_model: The one that gets the versions; empty: made of the model's name.
         versions: MLflow versions that run config may pick; the first one is the default.
         model_format: How MLflow 3 writes models: ``skops`` or ``pickle``.
         trusted_types: Full names of further types that a skops model may hold.
-        extra_requirements: What the models need besides scikit-learn, as pip reads it.
+        extra_requirements: Packages that the models need besides scikit-learn, as pip reads them.
     """
 
     experiment: str = "models"
@@ -54,7 +54,7 @@ def shared_tracking(
     trusted_types: tuple[str, ...],
     extra_requirements: tuple[str, ...],
 ) -> MlflowTracking:
-    """One for all models that are tracked alike, so that their definitions can be merged."""
+    """The tracking of all models with these settings, so that their definitions can be merged."""
     return MlflowTracking(
         experiment=experiment,
         registered_model=None,
@@ -72,7 +72,7 @@ class ModelPlan:
     Attributes:
         name: Assets and jobs begin with it: lower-case letters, digits and underscores.
         source: Default of run config; empty: the data set's sample.
-        metric_name: That decides between versions; empty: the task's default.
+        metric_name: The metric that decides between versions; empty: the task's default.
         segment_by: A text column, of whose values each gets a model of its own; empty: one model.
         hyperparameters: Defaults of run config other than the family's own.
         sweep_folds: Of the cross-validation in a sweep.
@@ -106,11 +106,11 @@ class ModelPlan:
         return self.mlflow.registered_model or self.name.title().replace("_", "") + "Model"
 
     def registered_name(self, given: str, segment: str | None) -> str:
-        """Of the registered model.
+        """The name of the registered model.
 
         Args:
-            given: Of run config; empty: the plan's.
-            segment: Which has a model of its own; None: there is one model.
+            given: Name in run config; empty: the plan's.
+            segment: The segment whose model it is; None: there is one model for all rows.
         """
         name = given or self.registered_model
         return name if segment is None else f"{name}-{segment}"
@@ -126,7 +126,7 @@ class ModelPlan:
 
     @cached_property
     def tracking(self) -> MlflowTracking:
-        """Shared with the other models of the project that are tracked alike."""
+        """The tracking, shared with the other models of the project that are tracked alike."""
         given = self.mlflow
         return shared_tracking(
             given.experiment,
@@ -144,12 +144,12 @@ class ModelPlan:
 
     @property
     def options(self) -> dict[str, Any]:
-        """What each asset of the graph is given."""
+        """Arguments of each asset in the graph: its group and its partitions."""
         return {"group_name": self.name, "partitions_def": self.partitions}
 
 
 def _types_of_families() -> Sequence[str]:
-    """Of all families of the package: whoever mixes them has one resource all the same."""
+    """Types of all families of the package, so that models of all families share one resource."""
     families = [find_family(name) for name in declared_names(DECLARED)]
     return [one for family in families if not family.requirements for one in family.trusted_types]
 

@@ -46,7 +46,7 @@ def _registry(plan: ModelPlan, mlflow: MlflowTracker, config: Any) -> ChampionRe
 
 
 def _require_version(mlflow: MlflowTracker, registry: ChampionRegistry, version: str) -> None:
-    """That it exists and may be served: a champion that nobody may load helps nobody."""
+    """Check that it exists and may be served: a champion must be loadable."""
     if not version.isdigit() or registry.version(version) is None:
         raise Failure(f"{registry.name} has no version {version!r}.", allow_retries=False)
     try:
@@ -101,7 +101,7 @@ def rollback_job(plan: ModelPlan) -> JobDefinition:
                     allow_retries=False,
                 )
             _require_version(mlflow, registry, version)
-            # Withdrawn first: a run that is deciding just now must not crown it again.
+            # Withdrawn first: a run that is deciding just now must not make it champion again.
             registry.tag(current, WITHDRAWN_TAG, f"for {version}")
             registry.give(CHAMPION, version)
             tracker = mlflow.tracker

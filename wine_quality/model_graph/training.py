@@ -61,12 +61,12 @@ def _shown_grid(plan: ModelPlan) -> str:
 
 
 def segment_of(context: AssetExecutionContext) -> str | None:
-    """Whose model this is; None where there is one."""
+    """The segment of this run's model; None where there is one model for all rows."""
     return context.partition_key if context.has_partition_key else None
 
 
 def rows_of(plan: ModelPlan, frame: Any) -> Any:
-    """What models see: features and target."""
+    """The features and the target of a frame, without its other columns."""
     return frame[[*plan.dataset.features, plan.dataset.target]]
 
 

@@ -14,7 +14,7 @@ from wine_quality.paths import PROJECT_ROOT
 from wine_quality.upgrades.probe import PREFIX
 
 END = "end"
-"""Key of the last answer to a question; its value says what went wrong, or is empty."""
+"""Key of the last answer to a question; its value is an error message, or empty."""
 _QUOTED = 1500
 
 

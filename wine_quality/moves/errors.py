@@ -6,5 +6,5 @@ from wine_quality.escaping import ShownError
 
 
 class MoveError(ShownError, RuntimeError):
-    """The move cannot begin or go on; the message says why. What was copied so far stays, and the
+    """The move cannot begin or go on; the message names the cause. What was copied stays, and the
     same command goes on from there."""

@@ -16,11 +16,11 @@ from wine_quality.upkeep.backup import sha256_of
 
 
 class FilesDifferError(ShownError, RuntimeError):
-    """What arrived is not what was sent; names the files."""
+    """The files that arrived differ from those that were sent; names them."""
 
 
 def fetch(address: str, folder: Path) -> dict[str, str]:
-    """All files at an address into a folder.
+    """Download all files at an address into a folder.
 
     Returns:
         SHA-256 by path.
@@ -47,7 +47,7 @@ def fetch(address: str, folder: Path) -> dict[str, str]:
 
 
 def send(folder: Path, address: str, wanted: dict[str, str]) -> None:
-    """The files of a folder to an address, where they are read again.
+    """Upload the files of a folder to an address, and read them again there.
 
     Args:
         folder: Empty after it: they are removed when they were sent.

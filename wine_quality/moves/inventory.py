@@ -1,4 +1,4 @@
-"""What a side has, by ``survey``."""
+"""The inventory of a side: its experiments, runs and models, as listed by ``survey``."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Inventory:
         experiments, runs, logged_models: By id.
         models: By name.
         versions: Of each model, the oldest first.
-        left_out: What is of a kind that is not moved.
+        left_out: Objects of kinds that are not moved, such as traces and prompts.
     """
 
     experiments: dict[str, Entry] = field(default_factory=dict)
@@ -54,7 +54,7 @@ class Inventory:
             of_kind.get(kind, self.logged_models)[entry["id"]] = entry
 
     def open_runs(self) -> list[str]:
-        """Those under way, in words."""
+        """Titles of the runs that are under way."""
         return [self.run_title(run) for run in self.runs.values() if is_open(run)]
 
     def run_title(self, run: Entry) -> str:

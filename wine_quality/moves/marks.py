@@ -40,5 +40,5 @@ def version_mark(number: str, created: int, tags: Mapping[str, str]) -> str:
 
 
 def without_ours(tags: Mapping[str, str]) -> dict[str, str]:
-    """Those that are the object's own."""
+    """The tags without those that a move sets."""
     return {key: text for key, text in tags.items() if key not in OURS}

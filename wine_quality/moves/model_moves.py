@@ -145,7 +145,7 @@ class ModelMoves:
 
 
 def _named(version: Entry, numbers: dict[str, str]) -> dict[str, str]:
-    """Of the numbers those that the version's tags name: there may be 10,000 of them."""
+    """The numbers that the version's tags name, out of up to 10,000."""
     named = version["tags"].get(PREVIOUS_TAG, "")
     return {named: numbers[named]} if named in numbers else {}
 

@@ -1,7 +1,6 @@
 """The steps of a move: experiments, runs, models, deletions, and the count at the end.
 
-Each object is found again by its marks, so that the steps can be given again after whatever
-interrupted them.
+Each object is found again by its marks, so that the steps can be repeated after any interruption.
 """
 
 from __future__ import annotations
@@ -88,7 +87,7 @@ class Move:
         return [run for run in self._has.runs.values() if run["origin"] not in there]
 
     def _know(self, before: Inventory) -> None:
-        """Tell the target's process what is the copy of what."""
+        """Send the target's process the ids and addresses of the copies that are there already."""
         models = {one["origin"]: one for one in before.logged_models.values()}
         copies = []
         for mine, theirs in ((self._has.runs, self._there), (self._has.logged_models, models)):
@@ -142,7 +141,7 @@ class Move:
         return opened
 
     def _fill(self, opened: list[tuple[Entry, str]], before: Inventory) -> None:
-        """One run after another; the next one is read while one is written."""
+        """Copy one run after another; the next one is read while one is written."""
         models: dict[str, list[Entry]] = {}
         for model in self._has.logged_models.values():
             models.setdefault(model["run"], []).append(model)
@@ -245,7 +244,7 @@ class Move:
         self.report.miss("run", self._has.run_title(of), reason)
 
     def _progress(self, items: list[Any], doing: str) -> Iterator[Any]:
-        """The items; says every few seconds how many are done."""
+        """Yield the items, and report every few seconds how many are done."""
         last = time.monotonic()
         for number, item in enumerate(items):
             if time.monotonic() - last > _REPORT_SECONDS:

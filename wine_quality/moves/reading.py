@@ -70,8 +70,8 @@ def export_run(tracker: Tracker, question: dict[str, Any]) -> Iterator[dict[str,
 
 
 def points(client: Any, run: Any) -> list[list[Any]]:
-    """Each point of each metric of a run: key, value, time, step. Of which logged model it is says
-    only that one, see ``model_points``."""
+    """Each point of each metric of a run: key, value, time, step. The logged model of
+    a point is not among these, see ``model_points``."""
     return [
         [point.key, point.value, point.timestamp, point.step]
         for key in sorted(run.data.metrics)
@@ -80,7 +80,7 @@ def points(client: Any, run: Any) -> list[list[Any]]:
 
 
 def model_points(model: Any) -> list[list[Any]]:
-    """Those of a logged model: as ``points``, with the data set's name and digest, and the run."""
+    """Metric points of a logged model: as ``points``, with data set name, digest and run added."""
     return [
         [
             *(point.key, point.value, point.timestamp, point.step),
@@ -91,8 +91,8 @@ def model_points(model: Any) -> list[list[Any]]:
 
 
 def lineage(run: Any) -> dict[str, list[Any]]:
-    """What a run read and made, as MLflow 2.4 and newer note it: ``datasets``, and logged models as
-    ``inputs`` and ``outputs``, each with its step."""
+    """Inputs and outputs of a run, since MLflow 2.4: ``datasets``, ids of logged models as
+    ``inputs``, and id and step of logged models as ``outputs``."""
     inputs, outputs = getattr(run, "inputs", None), getattr(run, "outputs", None)
     datasets = getattr(inputs, "dataset_inputs", None) or []
     read = getattr(inputs, "model_inputs", None) or []
@@ -132,7 +132,7 @@ def _logged_model(client: Any, model_id: str, folder: Path, problems: list[str])
 
 
 def _files(address: str, folder: Path, problems: list[str]) -> dict[str, str]:
-    """Whatever is wrong with them, the rest of the run can be moved."""
+    """Fetch the files; errors become ``problems``, so that the rest of the run can be moved."""
     try:
         return fetch(address, folder)
     except OSError as error:
@@ -145,8 +145,8 @@ def _files(address: str, folder: Path, problems: list[str]) -> dict[str, str]:
 
 
 def read_version(tracker: Tracker, question: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """What the signature of version ``question["number"]`` of ``question["model"]`` says as
-    ``claims``; None, with ``reason``, where it has none or one that does not hold."""
+    """The signed contents of version ``question["number"]`` of ``question["model"]`` as ``claims``;
+    None without a signature, and None with a ``reason`` where the signature does not hold."""
     from wine_quality.tracking.model_files import UntrustedModelError
 
     found = tracker.client.get_model_version(question["model"], question["number"])
@@ -163,8 +163,8 @@ def read_version(tracker: Tracker, question: dict[str, Any]) -> Iterator[dict[st
 
 
 def read_roles(tracker: Tracker, question: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Who is champion and challenger of ``question["model"]``; ``conflicts`` of those of whom
-    nobody can say."""
+    """Champion and challenger of ``question["model"]``; ``conflicts`` explains each role that
+    has no clear holder."""
     registry = tracker.registry(question["model"])
     found: dict[str, Any] = {"conflicts": []}
     for role in (CHAMPION, CHALLENGER):

@@ -1,4 +1,4 @@
-"""What a move found, did, and could not do, as JSON and as lines that people read."""
+"""The report of a move: as JSON, and as lines for the terminal."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class NotCarried:
 
 @dataclass
 class Counts:
-    """Of one kind: at the source, at the target before, copied by this move."""
+    """Numbers of one kind of object: at the source, at the target before, copied by this move."""
 
     source: int = 0
     there: int = 0
@@ -43,10 +43,10 @@ class Report:
     """
     Attributes:
         counts: By kind.
-        compared: What was read again at the target and is the same: points of metrics, params,
-            tags, files (by SHA-256).
+        compared: Numbers of values that were read again at the target and are the same: points of
+            metrics, params, tags, files (by SHA-256).
         roles: Model, champion and challenger at the target.
-        notes: What somebody may want to know.
+        notes: Remarks for people.
         not_carried: Each by its name.
     """
 
@@ -95,7 +95,7 @@ def counted(has: Inventory, target: Inventory) -> dict[str, Counts]:
 
 
 def plan_lines(source: Inventory, target: Inventory) -> Iterator[str]:
-    """What there is, and what of it is at the target."""
+    """The lines of a dry run: objects of the source by kind, and how many are at the target."""
     of_experiments = Counter(one["lifecycle"] for one in source.experiments.values())
     of_runs = Counter(
         f"{run['status']}{', deleted' if run['lifecycle'] == DELETED else ''}"
@@ -116,7 +116,7 @@ def plan_lines(source: Inventory, target: Inventory) -> Iterator[str]:
 
 
 def report_lines(report: Report, file: Path) -> Iterator[str]:
-    """What came of it."""
+    """The lines of the result: copied objects by kind, roles, notes, and what was not carried."""
     yield ""
     for kind, found in report.counts.items():
         missing = found.source - found.there - found.copied

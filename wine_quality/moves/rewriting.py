@@ -1,4 +1,4 @@
-"""Ids and addresses in the values of tags: those of what was copied, in place of its source's."""
+"""Ids and addresses in the values of tags: the copy's, in place of the source's."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MADE_ANEW = frozenset(
 
 @dataclass
 class Copies:
-    """What became of what, from its source to its copy.
+    """The ids and addresses of the copies, by those of their sources.
 
     Attributes:
         ids: Of runs, and of logged models.
@@ -33,13 +33,13 @@ class Copies:
     _places: dict[str, tuple[str, str]] = field(default_factory=dict)
 
     def note(self, old: str, new: str, old_address: str, new_address: str) -> None:
-        """That ``new`` is the copy of ``old``."""
+        """Note that ``new`` is the copy of ``old``."""
         self.ids[old] = new
         self._places[old] = (old_address.rstrip("/"), new_address.rstrip("/"))
         self.addresses[old_address.rstrip("/")] = new_address.rstrip("/")
 
     def address(self, text: str) -> str | None:
-        """The address of a file or folder after the move; None where it is no copy's."""
+        """The address of a file or folder after the move; None where it was not copied."""
         scheme, _, rest = text.partition(":/")
         if scheme in ("runs", "models"):
             first, slash, path = rest.lstrip("/").partition("/")
@@ -52,10 +52,10 @@ class Copies:
         return None
 
     def tags(self, tags: Mapping[str, str], numbers: Mapping[str, str] | None = None) -> dict:
-        """Of a copy.
+        """The tags of a copy.
 
         Args:
-            numbers: Of the model's versions: what each one is called after the move.
+            numbers: New number of each version of the model, by its number at the source.
         """
         return {
             key: (numbers or {}).get(text, text) if key == PREVIOUS_TAG else self._text(key, text)

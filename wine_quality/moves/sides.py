@@ -53,7 +53,7 @@ class Side:
 
     @property
     def is_made(self) -> bool:
-        """Whether there is a store; of a server its answer tells."""
+        """Whether the store exists; always True for a server, which is asked later."""
         database = self.database
         return database is None or (database.exists() and database.stat().st_size > 0)
 
@@ -67,14 +67,14 @@ class Side:
 
     @property
     def question(self) -> dict[str, str]:
-        """What ``worker`` connects to."""
+        """The first line for ``worker``: version, address and artifact root to connect to."""
         return {"version": self.version.key, "uri": self.uri, "artifacts": self.artifacts}
 
 
 def two_sides(
     source: MlflowVersion, target: MlflowVersion, from_uri: str | None, to_uri: str | None
 ) -> tuple[Side, Side]:
-    """By the addresses that were given, else by the variables of each version, else embedded.
+    """Source and target: the given addresses, else each version's variables, else embedded stores.
 
     Raises:
         MoveError: both are the same, or one is of a kind that is not moved.
@@ -117,7 +117,7 @@ def _side(version: MlflowVersion, given: str | None, prefix: str, option: str) -
 
 
 def _variables(prefix: str) -> dict[str, str]:
-    """This process's, without those that name servers, and with those of the side alone."""
+    """This process's variables, without those of servers, and with those of the side alone."""
     kept = {
         name: text
         for name, text in os.environ.items()

@@ -21,7 +21,7 @@ _PROMPT = "mlflow.prompt.is_prompt"
 
 def survey(tracker: Tracker, _question: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Entries by ``kind``: ``experiment``, ``run``, ``logged_model``, ``model``, ``version``, and
-    ``left_out`` for what is of a kind that is not moved."""
+    ``left_out`` for kinds that are not moved."""
     client = tracker.client
     ids = []
     for experiment in _experiments(client):
@@ -58,7 +58,7 @@ def describe_version(found: Any) -> dict[str, Any]:
 
 
 def pages(ask: Callable[..., Any], **arguments: Any) -> Iterator[Any]:
-    """What a search of MLflow's finds, to its last page."""
+    """All results of a search in MLflow, page by page."""
     token = None
     while True:
         page = ask(**arguments, **({"page_token": token} if token else {}))
@@ -123,7 +123,7 @@ def _logged_models(client: Any, experiment_id: str) -> Iterator[dict[str, Any]]:
 
 
 def _traces(client: Any, experiment_id: str) -> Iterator[dict[str, Any]]:
-    """None before 2.14, and none where the server cannot say."""
+    """An entry for an experiment with traces; none before MLflow 3, or if the search fails."""
     from mlflow.exceptions import MlflowException
 
     if not hasattr(client, "search_logged_models"):
@@ -170,4 +170,4 @@ def _registered(client: Any) -> Iterator[dict[str, Any]]:
 
 
 def _quiet(_line: str) -> None:
-    """Progress goes to whoever asked, by the answers."""
+    """Print nothing: progress is reported by the process that reads the answers."""

@@ -1,7 +1,7 @@
 """``python -m wine_quality.moves.worker``: one side of a move, asked line by line on stdin.
 
-The first line says what to connect to. Answers are lines of JSON on stdout behind ``PREFIX``, the
-last one to each question with ``END``.
+The first line names the server or store to connect to. Answers are lines of JSON on stdout behind
+``PREFIX``, the last one to each question with ``END``.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ _TEXTS_AT_ONCE = 90
 
 
 def know(_tracker: Tracker, question: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """What was copied before: ``question["copies"]``, arguments of ``Copies.note``."""
+    """Note the copies made before: ``question["copies"]``, arguments of ``Copies.note``."""
     for copied in question["copies"]:
         COPIES.note(*copied)
     yield from ()
@@ -135,7 +135,7 @@ def link_models(tracker: Tracker, question: dict[str, Any]) -> Iterator[dict[str
 
 
 def delete(tracker: Tracker, question: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """A run or an experiment that is deleted at the source."""
+    """Delete a run or an experiment that is deleted at the source."""
     if "run" in question:
         tracker.client.delete_run(question["run"])
     else:
@@ -144,7 +144,7 @@ def delete(tracker: Tracker, question: dict[str, Any]) -> Iterator[dict[str, Any
 
 
 def _as_copied(record: dict[str, Any]) -> dict[str, Any]:
-    """With the ids of the copies; what names a logged model that was not moved, without it."""
+    """The record with the ids of the copies, and without outputs whose model was not moved."""
     ids = COPIES.ids
     return {
         **record,
@@ -244,7 +244,7 @@ def _send(folder: Path, address: str, files: dict[str, str], problems: list[str]
 
 
 def _differences(client: Any, run_id: str, wanted: dict[str, Any]) -> list[str]:
-    """What the run, read again, has otherwise than it should."""
+    """The differences between the run, read again, and what it should have, one line each."""
     run = client.get_run(run_id)
     problems = _differing("", "param", wanted["params"], dict(run.data.params))
     tags = without_ours(run.data.tags)
@@ -265,7 +265,7 @@ def _differences(client: Any, run_id: str, wanted: dict[str, Any]) -> list[str]:
 
 
 def _each_once(metrics: list[list[Any]]) -> set[str]:
-    """As text, in which NaN equals itself; what was sent twice, MLflow has once."""
+    """The points as a set of texts: NaN equals itself, and a point sent twice counts once."""
     return {repr([point[0], float(point[1]), *point[2:]]) for point in metrics}
 
 

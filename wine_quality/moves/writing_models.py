@@ -141,7 +141,7 @@ def settle_version(tracker: Tracker, question: dict[str, Any]) -> Iterator[dict[
 
 
 def _set_stage(client: Any, name: str, number: str, stage: str) -> list[str]:
-    """Without a word where MLflow has no stages any more and an alias will stand for it."""
+    """Set the stage; no problem where MLflow has no stages any more and an alias stands for it."""
     transition = getattr(client, "transition_model_version_stage", None)
     if transition is not None:
         transition(name, number, stage)
@@ -204,10 +204,10 @@ def _give(
     gave: tuple[str | None] | None,
     notes: list[str],
 ) -> None:
-    """The role as at the source, unless somebody has given it to another one here since.
+    """Give the role as at the source, unless it was given to another version here since.
 
     Args:
-        gave: Whom the last move gave it; None while there was none.
+        gave: The version that the last move gave it to; None before the first move.
     """
     has = registry.holder(role)
     if has == wanted:
@@ -224,7 +224,7 @@ def _give(
 
 
 def _aliases(client: Any, question: dict[str, Any], notes: list[str], problems: list[str]) -> None:
-    """Those that are no role, and as yet nobody's here."""
+    """The aliases that are not roles, and are not set at the target yet."""
     model, numbers = question["model"], question["numbers"]
     has_some = hasattr(client, "set_registered_model_alias")
     there = client.get_registered_model(model["name"]).aliases if has_some else {}
@@ -240,7 +240,7 @@ def _aliases(client: Any, question: dict[str, Any], notes: list[str], problems: 
 
 
 def remove_version(tracker: Tracker, question: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """A placeholder that is needed no more."""
+    """Delete a placeholder that is not needed any more."""
     found = tracker.client.get_model_version(question["model"], question["number"])
     if PLACEHOLDER_TAG in found.tags:
         tracker.client.delete_model_version(question["model"], question["number"])

@@ -26,7 +26,7 @@ class BadCell(NamedTuple):
 
 
 def bad_cells(batch: RowBatch, columns: Sequence[tuple[str, str]]) -> list[BadCell]:
-    """One for each bad row, in the rows' order; none in nearly all batches.
+    """The first bad cell of each bad row, in the rows' order; empty for nearly all batches.
 
     Args:
         columns: Name and V2 datatype of each of the batch's columns.

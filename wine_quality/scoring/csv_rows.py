@@ -20,7 +20,7 @@ _MISSING = frozenset(["", "na", "n/a", "nan", "null", "none", "<na>", "#n/a"])
 def csv_batches(
     connection: Any, store: Any, file: InputFile, numbers: Sequence[str], keys: Sequence[str]
 ) -> Iterator[RowBatch]:
-    """See ``Inputs.batches``. Lines without any value are no rows.
+    """See ``Inputs.batches``. Lines without any value are skipped.
 
     Raises:
         DataFormatError: rows of another length, no text, cut short; the message names the line.
@@ -30,7 +30,7 @@ def csv_batches(
 
     dialect, first = file.dialect, 0
     assert dialect is not None
-    # Where lines end in two ways DuckDB loses rows without a word.
+    # Where lines end in two ways DuckDB loses rows without an error.
     if dialect.encoding == "utf-8-sig" and dialect.line_end:
         names = dict.fromkeys([*numbers, *keys])
         columns = ", ".join(f"{_name(name)}" for name in names)
@@ -49,7 +49,7 @@ def csv_batches(
                 first += arrow.num_rows
             return
         except (duckdb.Error, OSError):
-            pass  # read below from here on, which says what is wrong
+            pass  # read below from here on, which names the fault
     rows = text_rows(lambda: open_bytes(file.path, store), dialect, file.name)
     rest = itertools.islice(rows, first, None)
     while portion := [row for _, row in itertools.islice(rest, ROWS_PER_BATCH)]:
@@ -78,7 +78,7 @@ def _batch_of_texts(
 
 
 def _numbers(fields: Sequence[str], decimal: str) -> tuple[np.ndarray, dict[int, str]]:
-    """NaN where there is no number, and what stands there."""
+    """Numbers, (n,), NaN where there is none; and the texts there, by row."""
     import numpy as np
 
     numbers, texts = np.full(len(fields), np.nan), {}

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
 DESCRIPTION = "wine_quality.predictions"
-"""Key in the metadata of files of predictions: JSON that says which model made them, of what."""
+"""Key in the metadata of files of predictions: JSON that names the model and the input."""
 
 _NO_NUMBERS = ("string", "large_string", "binary", "bool", "date", "time", "struct", "list", "dict")
 
@@ -47,7 +47,7 @@ class Inputs:
             patterns: See ``input_files.find_files``.
             threads: Of DuckDB; 0 for one per processor.
             memory_limit: Of DuckDB's own buffers.
-            shown: Names of paths that nobody knows.
+            shown: Names for people, by path, of files that were fetched.
 
         Raises:
             UnreadableFileError: a pattern names no file, or one cannot be read.
@@ -75,7 +75,7 @@ class Inputs:
         return InputFile(path, name, size, version, dict.fromkeys(dialect.names, "text"), dialect)
 
     def require_columns(self, numbers: Sequence[str], keys: Sequence[str]) -> None:
-        """That each file has the columns, and numbers in those of numbers; others do no harm.
+        """Check that each file has the columns, with numbers where needed; others are allowed.
 
         Raises:
             UnreadableFileError: a file has not; the message names all that is wrong with it.
@@ -129,7 +129,7 @@ class Inputs:
         return parquet.ParquetFile(path)
 
     def description_of(self, file: InputFile) -> dict[str, Any]:
-        """What ``AtomicParquet.publish`` wrote into a file of predictions; empty of any other."""
+        """The description that ``AtomicParquet.publish`` put into a file; empty for other files."""
         if file.dialect is not None:
             return {}
         with _named(file.name), self._parquet(file.path) as opened:

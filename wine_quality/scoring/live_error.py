@@ -23,7 +23,7 @@ _LABEL = "label"
 
 
 class LabelsError(ShownError, ValueError):
-    """Labels that cannot be joined to predictions; the message says why."""
+    """Labels that cannot be joined to predictions; the message names the cause."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def live_errors(
 
 
 def require_label_for_each(labels: Inputs, label: str, rows: int) -> None:
-    """Where there is no key: as many labels as rows that were scored.
+    """Without a key: check that there are as many labels as rows that were scored.
 
     Raises:
         LabelsError: there are more or fewer.
@@ -105,7 +105,7 @@ def require_label_for_each(labels: Inputs, label: str, rows: int) -> None:
 
 
 def _reader(labels: Inputs, label: str, keys: Sequence[str]) -> pa.RecordBatchReader:
-    """The labels with what names their row, as text; or with its number."""
+    """The labels with the keys of their row, as text, or without keys with its number."""
     import pyarrow as pa
 
     named = [(f"k{place}", pa.string()) for place in range(len(keys))] or [(ROW, pa.int64())]
@@ -147,5 +147,5 @@ def _as_text(key: str) -> str:
 
 
 def _plain(path: str) -> str:
-    """In brackets what DuckDB takes for a pattern."""
+    """The path for DuckDB, with characters of patterns in brackets."""
     return "".join(f"[{one}]" if one in "*?[" else one for one in path)

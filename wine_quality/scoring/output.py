@@ -22,7 +22,7 @@ _PART = ".part"
 
 
 class AtomicParquet:
-    """Writes beside its target, and takes its name at the end: nobody sees half a file.
+    """Writes beside its target, and takes its name at the end: half a file is never seen.
 
     What a killed process left is removed by the next that writes to the same target. Use it as a
     context: leaving it without ``publish`` removes what was written.

@@ -1,4 +1,4 @@
-"""What is read of files of rows, in batches."""
+"""Batches of rows, and the files that they are read from."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class RowBatch(NamedTuple):
         first_row: Of the file, from 0.
         columns: Each asked for as doubles, (n,); NaN where there is no number.
         keys: The columns that name a row, as they are.
-        texts: By column and place in the batch: what stands where a number should.
+        texts: By column and place in the batch: the text that is there instead of a number.
     """
 
     first_row: int
@@ -44,7 +44,7 @@ class InputFile:
         path: Local path or ``s3://`` URL.
         name: As people know it: a path or a URL without its secrets.
         bytes: Its size.
-        version: What changes when its content does.
+        version: A text that changes when the content does.
         columns: Types by name; of CSV all are text.
         dialect: Of CSV.
     """

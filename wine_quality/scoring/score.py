@@ -85,7 +85,7 @@ def score(
     Raises:
         BadRowsError: a row cannot be scored, and there is no file for such; or none can.
         UnreadableFileError: a file cannot be read to its end, or changed meanwhile.
-        ValueError: a key is called as a column of the predictions.
+        ValueError: a key has the name of a column of the predictions.
     """
     taken = sorted(set(target.keys) & set(OWN_COLUMNS))
     if taken:
@@ -164,7 +164,7 @@ def _predict(model: ScoringModel, rows: RowBatch) -> np.ndarray:
 
 
 def _row_numbers(batch: RowBatch, good: np.ndarray, before: int) -> np.ndarray:
-    """From 1, over the whole input."""
+    """Row numbers of the scored rows, from 1, over the whole input."""
     import numpy as np
 
     return np.flatnonzero(good) + before + 1

@@ -1,4 +1,4 @@
-"""What a source names, as files that can be read in batches."""
+"""Finds the files of a source, which can be read in batches; fetches one from the web."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def find_source(source: str, folder: Path, field_name: str) -> FoundSource:
         field_name: For errors.
 
     Raises:
-        UnreadableFileError: it is not allowed, cannot be read, or is no source of files.
+        UnreadableFileError: it is not allowed, cannot be read, or is not a source of files.
     """
     try:
         parts = split_url(source)
@@ -54,7 +54,7 @@ def find_source(source: str, folder: Path, field_name: str) -> FoundSource:
 
 
 def _as_given(source: str) -> str:
-    """With its last slash, which stands for a folder."""
+    """The path with its last slash, which stands for a folder."""
     path = str(path_of(source))
     return f"{path}/" if source.endswith("/") else path
 

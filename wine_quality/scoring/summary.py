@@ -1,4 +1,4 @@
-"""What is known of predictions when they have passed by."""
+"""Summary of predictions, updated batch by batch."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ BINS = 24
 
 @dataclass
 class Summary:
-    """Counts and a histogram of a pass, however many rows it has.
+    """Counts and a histogram of a pass, in constant memory.
 
     Attributes:
         read: Rows of the input.
         rows: That were scored; ``rejected`` were not.
-        total: Sum of the predictions, of which there is none where they are no numbers, nor a
-            ``lowest`` or ``highest``.
+        total: Sum of the predictions; None where they are not numbers, and ``lowest`` and
+            ``highest`` have no meaning then.
         counts: A histogram between ``edges``, the range of the first batch; what lies beyond counts
             at its ends.
         inputs_sha256: Of the scored rows' values, the same in any file, format and order.
@@ -40,7 +40,7 @@ class Summary:
         return None if self.total is None else self.total / self.rows
 
     def add(self, predicted: np.ndarray) -> None:
-        """Predictions of one batch, (n,), n at least 1."""
+        """Add the predictions of one batch, (n,), n at least 1."""
         import numpy as np
 
         self.rows += len(predicted)
@@ -55,7 +55,7 @@ class Summary:
         self.counts = [one + int(more) for one, more in zip(self.counts, found, strict=True)]
 
     def facts(self) -> dict[str, Any]:
-        """For metadata."""
+        """The summary as metadata, by name."""
         ends = {"lowest": self.lowest, "highest": self.highest, "mean": self.mean}
         return {
             "rows_read": self.read,

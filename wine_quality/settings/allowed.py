@@ -1,4 +1,4 @@
-"""What run config may reach."""
+"""Addresses, places and options that run config may use."""
 
 from wine_quality.settings.setting import Setting
 

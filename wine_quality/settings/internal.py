@@ -1,4 +1,4 @@
-"""Set by the project for its own processes: nobody else sets them."""
+"""Variables that the project sets for its own processes; users do not set them."""
 
 from wine_quality.settings.setting import Setting
 

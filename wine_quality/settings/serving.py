@@ -1,4 +1,4 @@
-"""What the model server takes, which has its code from ``serving/runtime`` beside the model."""
+"""Limits and options of the model server, whose code is ``serving/runtime``, beside the model."""
 
 from wine_quality.settings.setting import Setting
 

@@ -10,8 +10,8 @@ class Setting(str):
     of a child process.
 
     Attributes:
-        default: What holds when it is not set, for people.
-        meaning: For people, too.
+        default: Text for people on the value when it is not set.
+        meaning: Text for people on what it sets.
     """
 
     default: str

@@ -1,8 +1,8 @@
-"""What ``csv_url`` and its like may name: as whoever runs the platform says, by the environment.
+"""Which addresses ``csv_url`` and other sources may name: set by the platform's environment.
 
 Never by run config: a person who may launch runs must not be able to widen what they may read.
-Nothing but public hosts over https and S3 buckets is allowed unless a variable says so; the command
-line trusts its own caller (``policy.settings.trust_the_caller``).
+By default only public hosts over https, S3 buckets and the platform's own places are allowed. The
+command line trusts its own caller (``policy.settings.trust_the_caller``).
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def scheme_of(url: str) -> str:
 
 
 def check_allowed(url: str) -> None:
-    """Whether it may be read, as far as its name tells; for hosts ``allowed_addresses`` follows.
+    """Refuse what may not be read, by its address; ``allowed_addresses`` checks hosts by IP later.
 
     Args:
         url: A URL of any scheme, a path, or a pattern such as ``s3://wines/2026/*.parquet``.
@@ -89,10 +89,10 @@ def check_allowed(url: str) -> None:
 
 
 def check_path(path: str | Path, url: str = "") -> None:
-    """Whether a local file, or the files of a pattern, lie in an allowed folder, links followed.
+    """Check that a local file, or the files of a pattern, lie in an allowed folder, links followed.
 
     Raises:
-        ForbiddenSourceError: whether or not there is such a file, which nobody learns by it.
+        ForbiddenSourceError: it does not; raised alike whether or not the file exists.
     """
     from wine_quality.paths import PACKAGED_RED_WINE
 
@@ -112,13 +112,13 @@ def check_path(path: str | Path, url: str = "") -> None:
 
 
 def check_opened(descriptor: int, path: Path, url: str) -> None:
-    """As ``check_path``, of the file that was opened: a link may have been put there meanwhile."""
+    """As ``check_path``, for the file that was opened: a link may have been put there meanwhile."""
     opened = Path(f"/proc/self/fd/{descriptor}")
     check_path(os.path.realpath(opened if opened.exists() else path), url)
 
 
 def check_host(host: str, url: str) -> None:
-    """Whether a host is on the list, whatever its address.
+    """Check that a host is on the list of names; its addresses are not looked at.
 
     Raises:
         ForbiddenSourceError: it is not.
@@ -132,8 +132,8 @@ def check_host(host: str, url: str) -> None:
 
 
 def check_behind_proxy(host: str, url: str) -> None:
-    """Whether a host may be asked for through a proxy, which resolves its name where nobody here
-    sees the address: only one that is named.
+    """Check that a host may be asked for through a proxy: the proxy resolves the name, and its
+    address is not seen here, so the host must be named in the list.
 
     Raises:
         ForbiddenSourceError: the list of hosts takes any.
@@ -174,7 +174,7 @@ def _may_connect(text: str) -> bool:
 
 
 def _is_public(address: Address) -> bool:
-    """Whether it is of a host on the internet."""
+    """Whether the address belongs to the public internet."""
     if address.version == 6 and address not in _PUBLIC_IPV6:
         return False
     return address.is_global and not any(address in network for network in _SPECIAL)
@@ -200,7 +200,7 @@ def _contains(network: str, address: Address) -> bool:
 
 
 def _check_bucket(url: str) -> None:
-    """A bucket, or a bucket and a prefix with a slash, of the list."""
+    """Check that the list has the bucket, or a prefix of the URL that ends at a slash."""
     wanted = url.partition("://")[2]
     for allowed in [*_items(BUCKETS), *_own_sources("s3")]:
         bucket = allowed.removeprefix("s3://").rstrip("/")
@@ -217,8 +217,8 @@ def _roots() -> list[str]:
 
 
 def _own_sources(scheme: str) -> list[str]:
-    """The watched place, the history and the predictions that runs wrote: whoever set them wants
-    their files to be read."""
+    """The watched place, the history and the predictions that runs wrote: places of the platform,
+    whose files may be read."""
     from wine_quality.paths import history_place, predictions
 
     sources = [os.environ.get(_WATCHED, ""), history_place(), str(predictions())]
@@ -226,7 +226,7 @@ def _own_sources(scheme: str) -> list[str]:
 
 
 def _before_pattern(path: str) -> str:
-    """The folder below which the files of a pattern lie; the path itself when it is none."""
+    """The folder below which the files of a pattern lie; the path itself without a pattern."""
     parts = Path(path).parts
     plain = next((n for n, part in enumerate(parts) if _PATTERN & set(part)), len(parts))
     return str(Path(*parts[:plain])) if plain else "."

@@ -1,4 +1,4 @@
-"""What lies in a watched place: a folder, an ``s3://`` prefix or one ``http(s)://`` URL.
+"""The files in a watched place: a folder, an ``s3://`` prefix or one ``http(s)://`` URL.
 
 Only listings and headers are read here, never a file.
 """
@@ -39,10 +39,10 @@ class Arrival:
     """One version of one file.
 
     Attributes:
-        arrived: Unix seconds: when a local file was last touched or renamed, what S3 says, or
-            when a URL was looked at.
+        arrived: Unix seconds: when a local file was last touched or renamed, S3's LastModified,
+            or when a URL was looked at.
         url: What ``raw_wine_csv`` takes as ``csv_url``.
-        version: Another one whenever the content may be another: an ETag, or sizes and times.
+        version: Changes whenever the content may have changed: an ETag, or sizes and times.
     """
 
     arrived: float
@@ -51,23 +51,23 @@ class Arrival:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Short, and the same for the same version of the same file."""
+        """16 hex digits, the same for the same version of the same file."""
         return hashlib.sha256(f"{self.url}\0{self.version}".encode()).hexdigest()[:16]
 
     @property
     def arrival_key(self) -> tuple[float, str]:
-        """When it arrived, no two alike."""
+        """Sort key by arrival, different for each arrival."""
         return self.arrived, self.fingerprint
 
 
 @dataclass(frozen=True)
 class Listing:
-    """What lies in a place.
+    """The files in a watched place: their number, and those that arrived since a given time.
 
     Attributes:
         files: How many there are, whenever they arrived.
         arrivals: Those that arrived at the time asked for or later, in no order.
-        passed_over: What lies there and is no file of the place's.
+        passed_over: Entries that are not data files of the place, by reason.
     """
 
     files: int
@@ -102,8 +102,8 @@ def list_arrivals(place: str, suffix: str, limits: SourceLimits) -> list[Arrival
 
 
 def list_since(place: str, suffix: str, limits: SourceLimits, since: float) -> Listing:
-    """The same, without what arrived before ``since`` (Unix seconds): of thousands of files that
-    have been handled, only the number is of interest.
+    """As ``list_arrivals``, with only the files that arrived at ``since`` (Unix seconds) or later;
+    earlier ones, which have been handled, are only counted.
 
     Raises:
         SourceError: as ``list_arrivals``.
@@ -134,7 +134,7 @@ def _in_time(read, place: str, limits: SourceLimits):
 
 
 class _Names:
-    """Tells data by its name, and counts what is passed over."""
+    """Recognizes data files by their names, and counts the entries that are passed over."""
 
     def __init__(self, suffix: str) -> None:
         self._ends = tuple(end.strip().lower() for end in suffix.split(",") if end.strip()) or ("",)
@@ -198,7 +198,7 @@ def _local(folder: Path, suffix: str, since: float) -> Listing:
                 continue
             files += 1
             # A copy may keep the modification time of its original; the change time is of this
-            # place. But it is no part of the version: a file that is only moved stays the same.
+            # place. But the version does not contain it: a file that is only moved stays the same.
             # A modification time in the future is that of a clock that is wrong.
             touched = state.st_mtime if state.st_mtime <= soon else state.st_ctime
             arrived = max(state.st_ctime, touched)
@@ -211,7 +211,7 @@ def _local(folder: Path, suffix: str, since: float) -> Listing:
 
 
 def is_text(name: str) -> bool:
-    """File names may be any bytes; all that is kept of a file is text."""
+    """Whether a file name is UTF-8: it may be any bytes, but is stored as text."""
     try:
         name.encode()
     except UnicodeEncodeError:

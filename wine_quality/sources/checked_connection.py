@@ -1,4 +1,4 @@
-"""HTTP connections to nothing but hosts and addresses that are allowed, whatever redirects say.
+"""HTTP connections to nothing but hosts and addresses that are allowed, after redirects too.
 
 A name is resolved once, and the connection goes to an address that was checked: it does not help
 an attacker to have the name resolved to another one afterwards (DNS rebinding).
@@ -64,7 +64,7 @@ class _TlsPool(HTTPSConnectionPool):
 
 
 class CheckedAdapter(HTTPAdapter):
-    """Of a ``requests`` session; it sends each hop of a redirect.
+    """Adapter of a ``requests`` session, by which each hop of a redirect is checked.
 
     Its methods raise ``ForbiddenSourceError``, which names the setting, besides what requests
     raises.

@@ -1,4 +1,4 @@
-"""Work that nobody waits for longer than they want to."""
+"""Work in a thread, with a deadline for its result."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ T = TypeVar("T")
 
 
 class GivenUpError(ProjectError):
-    """The work took longer than anybody waits for."""
+    """The work took longer than its deadline."""
 
 
 class Background(Generic[T]):
     """Work in a thread of its own, begun at once.
 
-    A name server that hangs, or a host that sends one byte now and then, ends no library's
-    time-out; and a thread cannot be ended from outside. The event that ``work`` is given tells it
-    that nobody waits any more.
+    A name server that hangs, or a host that sends one byte now and then, is not stopped by a
+    library's time-out; and a thread cannot be ended from outside. The event that ``work`` is given
+    is set when its result is not awaited any more.
     """
 
     def __init__(self, work: Callable[[threading.Event], T], name: str) -> None:
@@ -37,11 +37,11 @@ class Background(Generic[T]):
         self._thread.start()
 
     def result(self, seconds: float) -> T:
-        """What the work returns.
+        """Return the result of the work, once it is done.
 
         Raises:
             GivenUpError: it has not ended within ``seconds``, and is left to itself.
-            BaseException: whatever it raised.
+            BaseException: the exception that the work raised.
         """
         try:
             self._thread.join(seconds)

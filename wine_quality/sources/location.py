@@ -1,7 +1,7 @@
 """The one parser of addresses: what it accepts, every client reads alike.
 
-``http://evil:80\\@mlflow:5000`` is the host ``mlflow`` to urllib and ``evil`` to requests. Who
-checks an address with one and connects with the other has checked nothing. So whatever two parsers
+``http://evil:80\\@mlflow:5000`` is the host ``mlflow`` to urllib and ``evil`` to requests. A
+check with one of them is worthless for a connection by the other. So any text that two parsers
 could read differently is refused here: backslashes, white space, control characters, a second
 ``@``, hosts with other characters than those of names and addresses.
 """
@@ -31,7 +31,7 @@ _DEFAULT_PORTS = {"http": 80, "https": 443, "postgresql": 5432}
 
 
 class LocationError(ShownError, ValueError):
-    """The text is no address that all clients read alike; the message says what is wrong."""
+    """The text is not an address that all clients read alike; the message names the fault."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Location:
         return self.scheme, self.host.rstrip("."), port, self.path.rstrip("/")
 
     def names_login_of(self, other: Location) -> bool:
-        """Whether what is given of user and password is the other's."""
+        """Whether user and password, as far as they are given, are the same as the other's."""
         return self.user in ("", other.user) and self.password in ("", other.password)
 
     @property
@@ -100,7 +100,7 @@ def parse_server(text: str, schemes: tuple[str, ...] = ("http", "https")) -> Loc
     """The address of a server: one of ``schemes``, and a host.
 
     Raises:
-        LocationError: it is none.
+        LocationError: it is not such an address.
     """
     found = parse_location(text)
     if found.scheme not in schemes or not found.host:
@@ -128,7 +128,7 @@ def redacted(text: str) -> str:
     if not slashes or (scheme and not scheme.endswith(":")):
         return escaped(text)
     whole = _URL.fullmatch(text) or scheme.lower() in ("s3:", "file:")
-    # Of what is no URL, nobody knows where the password ends.
+    # In a text that is not a URL, the end of the password is not known.
     rest = re.sub(r"^[^/?#]*@" if whole else r"^.*@", "", rest, flags=re.DOTALL)
     before, question, _ = rest.partition("#")[0].partition("?")
     return escaped(f"{scheme}//{before}{question and '?…'}")

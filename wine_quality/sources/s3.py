@@ -30,10 +30,10 @@ _ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "MLFLOW_S3_ENDPOINT_URL
 
 
 def _checked(variable: str, address: str) -> str:
-    """The address of a store, as a variable says it.
+    """The address of a store from a variable, checked.
 
     Raises:
-        SourceError: it is none that every client reads alike.
+        SourceError: it is not an address that every client reads alike.
     """
     try:
         return parse_server(address).text
@@ -42,8 +42,8 @@ def _checked(variable: str, address: str) -> str:
 
 
 def own_access(prefix: str) -> dict[str, Any]:
-    """For s3fs what ``<prefix>_KEY``, ``_SECRET``, ``_ENDPOINT`` and ``_REGION`` say: nothing of
-    what is not set, and no key without its secret."""
+    """Arguments for s3fs from ``<prefix>_KEY``, ``_SECRET``, ``_ENDPOINT`` and ``_REGION``, where
+    they are set; a key only together with its secret."""
     key, secret, endpoint, region = (
         os.environ.get(f"{prefix}_{name}") for name in ("KEY", "SECRET", "ENDPOINT", "REGION")
     )
@@ -55,13 +55,13 @@ def own_access(prefix: str) -> dict[str, Any]:
 
 
 def s3_options(timeout_seconds: float) -> dict[str, Any]:
-    """What s3fs is given: endpoint and keys, time-outs, and no memory of earlier listings."""
+    """Arguments for s3fs: endpoint and keys, time-outs in seconds, and no cache of listings."""
     return {
         "endpoint_url": next(
             (_checked(name, os.environ[name]) for name in _ENDPOINTS if os.environ.get(name)), None
         ),
         "config_kwargs": {"connect_timeout": timeout_seconds, "read_timeout": timeout_seconds},
-        # What a path held before says nothing of what it holds now.
+        # A cached listing may be out of date.
         "use_listings_cache": False,
         "skip_instance_cache": True,
         **own_access(DATA),
@@ -69,7 +69,7 @@ def s3_options(timeout_seconds: float) -> dict[str, Any]:
 
 
 def read_s3(url: str, limits: SourceLimits) -> bytes:
-    """One object, in one try.
+    """Read one object, in one try.
 
     Raises:
         SourceError: no such object, no access, too large.
@@ -88,7 +88,7 @@ def read_s3(url: str, limits: SourceLimits) -> bytes:
 
 
 def list_s3(url: str, limits: SourceLimits) -> list[tuple[float, str, str]]:
-    """When each object under a prefix was stored (Unix seconds), its URL and its ETag.
+    """Time (Unix seconds), URL and ETag of each object under a prefix.
 
     Raises:
         SourceError: no such bucket, or no access.
@@ -103,7 +103,7 @@ def list_s3(url: str, limits: SourceLimits) -> list[tuple[float, str, str]]:
 
 
 def _entries(store: S3FileSystem, bucket: str, prefix: str) -> Iterator[dict[str, Any]]:
-    """S3's own pages: s3fs's ``find`` asks more than once, and builds folders nobody needs."""
+    """The entries of S3's own pages: s3fs's ``find`` asks more than once, and adds folders."""
     more: dict[str, str] = {}
     while True:
         page = store.call_s3("list_objects_v2", Bucket=bucket, Prefix=prefix, **more)
@@ -128,7 +128,7 @@ def _parse_time(text: Any) -> datetime.datetime:
 
 @contextmanager
 def _store(url: str, limits: SourceLimits) -> Iterator[S3FileSystem]:
-    """s3fs with our limits, its errors told as ours."""
+    """s3fs with the limits; its errors are raised as ``SourceError``."""
     import s3fs
     from aiobotocore.session import get_session
     from botocore import exceptions as aws
@@ -154,7 +154,7 @@ def _store(url: str, limits: SourceLimits) -> Iterator[S3FileSystem]:
             "AWS_SECRET_ACCESS_KEY, or WINE_QUALITY_DATA_KEY and WINE_QUALITY_DATA_SECRET."
         ) from error
     except (aws.ConnectionError, aws.HTTPClientError, OSError) as error:
-        # An OSError is what s3fs makes of an answer's 5xx.
+        # s3fs raises an OSError for a 5xx answer.
         raise TransientSourceError(f"cannot be read from {endpoint or 'AWS'} ({error})") from error
     except Exception as error:
         raise SourceError(

@@ -1,4 +1,4 @@
-"""Which arrivals have been handled, in a few kilobytes however many there were."""
+"""The arrivals that have been handled, in a few kilobytes for any number of them."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ class Seen:
 
     @classmethod
     def from_cursor(cls, cursor: str | None) -> Seen:
-        """What ``to_cursor`` wrote; nothing seen yet when there is none.
+        """Read the text of ``to_cursor``; without one nothing has been handled yet.
 
         Raises:
-            ValueError: the text is no such cursor.
+            ValueError: the text is not such a cursor.
         """
         if not cursor:
             return cls()
@@ -61,7 +61,7 @@ class Seen:
         return json.dumps({"mark": self.mark, "recent": self.recent})
 
     def unseen(self, arrivals: Iterable[Arrival]) -> list[Arrival]:
-        """Those that have not been handled, the oldest first."""
+        """The arrivals that have not been handled, the oldest first."""
         after = self.mark[0]
         return _in_order(
             arrival

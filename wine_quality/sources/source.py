@@ -32,7 +32,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Source:
-    """What was read: a URL without its secrets, the content and its SHA-256."""
+    """Content read from a source, with its SHA-256 and its URL without secrets."""
 
     url: str
     content: bytes

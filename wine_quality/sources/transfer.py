@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 class SourceError(ShownError):
-    """The source cannot be read; the message names it and says what to do."""
+    """The source cannot be read; the message names it and explains what to do."""
 
 
 class TransientSourceError(ShownError):
@@ -57,7 +57,7 @@ def split_url(url: str) -> SplitResult:
     except LocationError as error:
         raise SourceError(str(error)) from error
     except ValueError as error:
-        # Not what the library says of it, which repeats a password.
+        # Without the library's own message, which repeats a password.
         raise SourceError(
             f"{redact_url(url)} is no usable URL. Check how its host and port are written."
         ) from error
@@ -78,7 +78,7 @@ def too_large(url: str, limits: SourceLimits) -> SourceError:
 def with_retries(
     read: Callable[[], T], url: str, limits: SourceLimits, say: Callable[[str], None]
 ) -> T:
-    """What ``read`` returns, tried again after a ``TransientSourceError``."""
+    """Return the result of ``read``, which is called again after a ``TransientSourceError``."""
     for attempt in range(1, limits.attempts + 1):
         try:
             return read()
@@ -94,9 +94,9 @@ def with_retries(
 
 
 def within_deadline(read: Callable[[threading.Event], T], url: str, limits: SourceLimits) -> T:
-    """What ``read`` returns, if it does within ``total_seconds``.
+    """Return the result of ``read``, if it comes within ``total_seconds``.
 
-    The event tells it that nobody waits any more.
+    The event that ``read`` gets is set when its result is not awaited any more.
     """
     try:
         return Background(read, "raw_wine_csv").result(limits.total_seconds)
@@ -111,7 +111,7 @@ def path_of(text: str) -> Path:
     """A path as a person writes it.
 
     Raises:
-        SourceError: it begins with ``~`` and the name of nobody.
+        SourceError: it begins with ``~`` and the name of an unknown user.
     """
     try:
         return Path(text).expanduser()

@@ -91,12 +91,12 @@ def read_http(url: str, limits: SourceLimits, given_up: threading.Event) -> byte
 
 
 def head_http(url: str, limits: SourceLimits) -> tuple[float, str, str]:
-    """When the one file behind a URL was seen (Unix seconds), its URL and its version.
+    """Time (Unix seconds) at which the file behind a URL was seen, its URL and its version.
 
-    Not when it was changed: a publisher may put an older file in the place of a newer one.
+    Not the time of its last change: a publisher may put an older file in the place of a newer one.
 
     Raises:
-        SourceError: no such file, the server says neither ETag nor Last-Modified, or a host that
+        SourceError: no such file, the server sends neither ETag nor Last-Modified, or a host that
             is not allowed.
         TransientSourceError: 429, 5xx, no answer.
     """

@@ -1,4 +1,4 @@
-"""What a data set is: one declaration."""
+"""The declaration of a data set: columns, target and task."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ SAMPLES = Path(__file__).parent / "samples"
 
 
 class DeclarationError(ShownError, ValueError):
-    """A data set or family that cannot be used as it is declared; the message says what to do."""
+    """A data set or family that cannot be used as declared; the message explains what to do."""
 
 
 class Task(enum.Enum):
-    """What is predicted: a number, or one of several classes."""
+    """The kind of prediction: a number, or one of several classes."""
 
     regression = "regression"
     classification = "classification"
@@ -33,8 +33,8 @@ class Column:
 
     Attributes:
         name: As in the file's header.
-        dtype: ``float``, ``int`` or ``text``. Models train on numbers; a text column is what
-            segments are made of, or says who a row is of.
+        dtype: ``float``, ``int`` or ``text``. Models train on numbers; a text column divides
+            the rows into segments, or identifies a row.
         minimum: Least value that a row may have, inclusive.
         maximum: Greatest value, inclusive.
         unit: For people.
@@ -71,7 +71,7 @@ class Dataset:
         columns: All that a file has, in the order that rows are kept in.
         target: Name of the column that is predicted: a number for regression, whole numbers that
             stand for classes for classification.
-        task: What is predicted.
+        task: Regression or classification.
         sample: A CSV or Parquet file that is read where no source is named.
         description: For people.
     """
@@ -128,7 +128,7 @@ class Dataset:
 
 
 def find_dataset(name: str) -> Dataset:
-    """That of the package with this name (``diabetes``), or of a project's own module
+    """The package's data set of this name (``diabetes``), or the one of a project's own module
     (``my_project.data:CUSTOMERS``).
 
     Raises:
@@ -161,6 +161,6 @@ def find_declared(name: str, package: str, attribute: str, kind: type) -> object
 
 
 def declared_names(package: str) -> Sequence[str]:
-    """Of the declarations of a package: its modules with no underscore before them."""
+    """Names of the declarations of a package: its modules without a leading underscore."""
     folder = Path(importlib.import_module(package).__path__[0])
     return sorted(file.stem for file in folder.glob("*.py") if not file.stem.startswith("_"))

@@ -60,7 +60,7 @@ def read_table(
 
     Raises:
         SourceError: it cannot be read, or may not be.
-        DataFormatError: it is no table.
+        DataFormatError: it is not a table.
         BrokenContractError: a table, and not one of this data set.
     """
     if not source and dataset.sample is None:
@@ -126,7 +126,7 @@ def _parse(dataset: Dataset, content: bytes, name: str, limits: SourceLimits) ->
 
 
 def find_violations(dataset: Dataset, frame: pd.DataFrame) -> list[Violation]:
-    """All there are, columns first; an empty list when the frame keeps the contract."""
+    """All violations, columns first; an empty list when the frame keeps the contract."""
     found = check_column_names([str(name) for name in frame.columns], list(dataset.by_name))
     for column in dataset.columns:
         if column.name in frame.columns:

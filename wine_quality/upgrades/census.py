@@ -24,7 +24,7 @@ Change = Callable[[str, str, Any], Any]
 
 @dataclass(frozen=True)
 class Census:
-    """What a database holds.
+    """The contents of an MLflow database, counted.
 
     Attributes:
         tables: Rows of each table of MLflow's.
@@ -51,7 +51,7 @@ class Census:
 
 
 def take_census(connection: Any) -> Census:
-    """Of a database; an empty one where MLflow's tables were never made."""
+    """The census of a database; an empty one where MLflow's tables were never made."""
     there = tables(connection)
     if "runs" not in there:
         return Census({}, {}, {}, (), {}, (), ())
@@ -107,7 +107,7 @@ def open_runs(connection: Any, limit: int = 5) -> tuple[int, list[str]]:
 
 @dataclass(frozen=True)
 class TableSum:
-    """Rows of a table and a hash over them, in whatever order they are."""
+    """Number of rows in a table, and a hash over them that does not depend on their order."""
 
     rows: int
     sha256: str
@@ -120,7 +120,7 @@ def sum_tables(
 
     Args:
         wanted: The columns of each table.
-        change: What each cell is to count as.
+        change: Maps each cell to the value that is summed up.
     """
     return {
         table: _sum(connection, table, sorted(names), change)
@@ -164,7 +164,7 @@ def _sum(connection: Any, table: str, names: list[str], change: Change) -> Table
 
 
 def _plain(value: Any) -> Any:
-    """The same for what two drivers, or two types of a column, give for one value."""
+    """A value in one form, although drivers and types of a column give it in several."""
     if isinstance(value, memoryview):
         return bytes(value)
     if isinstance(value, bool) or (isinstance(value, float) and value.is_integer()):

@@ -43,7 +43,7 @@ class EmbeddedStores:
 
     @contextmanager
     def kept_from_others(self) -> Iterator[None]:
-        """While no process of the target's version can make a store where the copy goes."""
+        """Lock the target's folder, so that no process of its version makes a store there."""
         self._to.mkdir(parents=True, exist_ok=True)
         with alone(self._to):
             yield
@@ -97,7 +97,7 @@ class EmbeddedStores:
 
     @contextmanager
     def source_uri(self) -> Iterator[str]:
-        """Of the copy: a client may write where it only reads."""
+        """The URI of the copy, since a client may write even while it reads."""
         yield f"sqlite:///{self.backup}"
 
     def is_staged(self) -> bool:
@@ -122,7 +122,7 @@ class EmbeddedStores:
         yield f"sqlite:///{self._staged}"
 
     def put_in_place(self) -> None:
-        """What an empty store was, stays beside it until then."""
+        """Rename the staged copy over the target's database, which is at most an empty store."""
         with closing(sqlite3.connect(self._staged)) as connection:
             connection.execute("PRAGMA journal_mode = DELETE")  # nothing is left beside the file
         with self._staged.open("rb") as file:
@@ -141,8 +141,8 @@ class EmbeddedStores:
         return str(aside)
 
     def discard_staged(self) -> None:
-        """Files that were copied are the old store's; they go where the target has no database that
-        could name them."""
+        """Remove the staged copy; and the copied files where the target has no database that could
+        name them. The old store keeps its own."""
         for left in self._to.glob(f"{_STAGED}*"):
             left.unlink()
         if not (self._to / DATABASE).exists():

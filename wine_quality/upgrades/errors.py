@@ -6,4 +6,4 @@ from wine_quality.escaping import ShownError
 
 
 class UpgradeError(ShownError, RuntimeError):
-    """The upgrade cannot go on; the message says why and what to do. Nothing was put in place."""
+    """The upgrade cannot go on; the message explains why. Nothing was put in place."""

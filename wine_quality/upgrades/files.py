@@ -18,14 +18,14 @@ _REPORT = 1000
 
 @dataclass(frozen=True)
 class Extent:
-    """Of a folder: files, and their bytes."""
+    """The extent of a folder: number of files, and their bytes."""
 
     files: int
     bytes: int
 
 
 def extent_of(folder: Path) -> Extent:
-    """Of all files below a folder; none when it is not there."""
+    """The extent of all files below a folder; 0 when it is not there."""
     sizes = [path.lstat().st_size for path in _files(folder)]
     return Extent(len(sizes), sum(sizes))
 

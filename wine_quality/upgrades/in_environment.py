@@ -77,8 +77,8 @@ def _reason(log: Path) -> str:
 
 
 def formats_of(source: MlflowVersion, target: MlflowVersion) -> dict[str, str]:
-    """The variable by which the target's process may load what the source's may: signed versions
-    are of this pipeline, whichever format they have. One that was set stays."""
+    """The variable by which the target's process may load both versions' formats: signed versions
+    come from this pipeline, in any format. A variable that is set already stays."""
     if LOADABLE_FORMATS.read():
         return {}
     formats = loadable_formats(source.key, "skops") | loadable_formats(target.key, "skops")
@@ -86,6 +86,6 @@ def formats_of(source: MlflowVersion, target: MlflowVersion) -> dict[str, str]:
 
 
 def _variables() -> dict[str, str]:
-    """Without those that name another server."""
+    """This process's variables, without those that name a server."""
     kept = {name: text for name, text in os.environ.items() if not name.startswith(_OF_SERVERS)}
     return {**kept, "PYTHONPATH": str(PROJECT_ROOT), "PYTHONUTF8": "1"}

@@ -1,4 +1,4 @@
-"""Where a database says that files are: rewritten for files that were copied to another folder."""
+"""Locations of files in a database, rewritten for files that were copied to another folder."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Move:
     """A folder whose files are in another one from now on.
 
     Attributes:
-        old: What the folder may be called, as a path each.
+        old: Paths by which the folder may be named.
         new: The folder that has the files now.
     """
 
@@ -32,7 +32,7 @@ class Move:
     new: Path
 
     def prefixes(self) -> list[tuple[str, str]]:
-        """What a location may begin with, and what is put there; paths, and ``file://``."""
+        """Old and new prefix of the locations that move, as paths and as ``file://`` URLs."""
         found = []
         for folder in dict.fromkeys(map(str, self.old)):
             found.append((folder, str(self.new)))
@@ -53,7 +53,7 @@ class Move:
 
 
 def rewrite(connection: Any, move: Move) -> int:
-    """Have a sqlite database name the new folder; how many locations were changed."""
+    """Write the new folder into a sqlite database; return the number of changed locations."""
     number = 0
     for table, column in _there(connection):
         for old, new in move.prefixes():

@@ -1,4 +1,4 @@
-"""What an upgrade needs of a place that MLflow's stores are in: a home, or the local stack."""
+"""The interface to a place with MLflow stores, for an upgrade: a home, or the local stack."""
 
 from __future__ import annotations
 
@@ -33,25 +33,25 @@ class Place(Protocol):
         """A connection to the source's own database, to read from."""
 
     def target_database(self) -> AbstractContextManager[Any] | None:
-        """A connection to what is in the target's place; None when nothing is."""
+        """A connection to the database in the target's place; None when there is none."""
 
     def staged_database(self) -> AbstractContextManager[Any]:
         """A connection to the copy that is being upgraded."""
 
     def obstacles(self) -> list[str]:
-        """What stands in the way here, besides what the databases say."""
+        """Obstacles to the upgrade besides those found in the databases, a sentence each."""
 
     def how_to_clear_target(self) -> str:
-        """What to do with a store that is in the target's place, as the end of a sentence."""
+        """How to move away a store that is in the target's place, as the end of a sentence."""
 
     def fingerprint(self) -> str:
-        """Another one as soon as anybody wrote to the source's database."""
+        """A hash that changes with every write to the source's database."""
 
     def back_up(self) -> None:
         """Copy the source's database to ``backup``, and see that the copy is whole."""
 
     def source_uri(self) -> AbstractContextManager[str]:
-        """Where a client of the source's version reads what ``back_up`` has copied."""
+        """The URI by which a client of the source's version reads the copy of ``back_up``."""
 
     def stage(self, upgrade_schema: Callable[[str, Mapping[str, str]], None]) -> None:
         """Make the copy anew, of ``backup``, and have ``upgrade_schema`` upgrade it by its URI and
@@ -64,13 +64,13 @@ class Place(Protocol):
         """Copy the files to where the target's store has its own."""
 
     def staged_uri(self) -> AbstractContextManager[str]:
-        """Where a client of the target's version reads the upgraded copy."""
+        """The URI by which a client of the target's version reads the upgraded copy."""
 
     def put_in_place(self) -> None:
         """The copy becomes the target's store, in one step."""
 
     def in_use(self) -> list[str]:
-        """Sentences on who uses the target's store."""
+        """Sentences that name the users of the target's store."""
 
     def put_aside(self, stamp: str) -> str:
         """The target's store gets another name, with ``stamp`` in it, which is returned; empty when

@@ -1,4 +1,4 @@
-"""What there is to take over, and what stops it: all that a dry run shows. Nothing is written."""
+"""The plan of an upgrade, as a dry run shows it: contents and obstacles. Nothing is written."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Plan:
         census: Of the source's database.
         revision: Of its schema.
         elsewhere: Locations that stay as they are, by where they are.
-        obstacles: What stops the upgrade; empty when it can begin.
+        obstacles: Sentences on what prevents the upgrade; empty when it can begin.
     """
 
     census: Census
@@ -94,7 +94,7 @@ def _in_the_way(place: Place) -> list[str]:
 
 
 def _order(version: MlflowVersion) -> tuple[int, ...]:
-    """By the number that the client has; keys such as ``3`` and ``2.22.5`` alike."""
+    """Sort key of a version: the numbers of its client, for keys such as ``3`` and ``2.22.5``."""
     numbers = (part for part in version.client.split(".") if part.isdigit())
     known = list(MLFLOW_VERSIONS).index(version.key)
     return (*(int(number) for number in numbers), known)

@@ -2,7 +2,7 @@
 environment.
 
 The question is JSON on stdin, the answers are lines of JSON on stdout, each behind ``PREFIX``: what
-models print while they are loaded is no answer. It ends with the process that started it.
+models print while they are loaded is not an answer. It ends with the process that started it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 PREFIX = "answer: "
 _PARENT_DEATH_SIGNAL = 1  # prctl's
 
-# What became of a version.
+# Result of loading a version.
 LOADED = "loaded"
 NOT_TRUSTED = "not trusted"
 NOT_READ = "not read"
@@ -31,15 +31,15 @@ NOT_LOADABLE = "not loadable"
 
 
 def upgrade_schema(question: dict[str, Any]) -> None:
-    """`mlflow db upgrade` of ``question["uri"]``, which so is in no list of processes."""
+    """Run `mlflow db upgrade` on ``question["uri"]``, which stays out of the list of processes."""
     from mlflow.cli import cli
 
     cli(["db", "upgrade", question["uri"]], standalone_mode=False)
 
 
 def look(question: dict[str, Any]) -> None:
-    """Who is champion and challenger of each of ``question["models"]``; with ``"adopt"`` alias and
-    stage are made to agree first. Then what each of ``question["versions"]``, loaded, predicts on
+    """Champion and challenger of each of ``question["models"]``; with ``"adopt"`` alias and stage
+    are made to agree first. Then the predictions of each of ``question["versions"]``, loaded, on
     its own input example."""
     tracker = _tracker(question)
     for name in question["models"]:
@@ -59,7 +59,7 @@ def _roles(tracker: Tracker, name: str, adopt: bool) -> dict[str, Any]:
 
 
 def _holder(tracker: Tracker, found: dict[str, Any], role: str, adopt: bool) -> str | None:
-    """The version with the role; notes what was adopted, and why nobody has it for this MLflow."""
+    """The version with the role; notes what was adopted, and why this MLflow finds none."""
     from mlflow.exceptions import MlflowException
 
     from wine_quality.tracking.registry.roles import RoleConflictError
@@ -100,7 +100,7 @@ def _predicted(tracker: Tracker, name: str, number: str, folder: str) -> dict[st
 
 
 def _example_predictions(files: Path, name: str) -> list[float]:
-    """None where the model was logged without an example."""
+    """Predictions on the model's input example; empty without an example."""
     import mlflow.pyfunc
     import pandas as pd
 
@@ -124,7 +124,7 @@ def _tracker(question: dict[str, Any]) -> Tracker:
 
 
 def answer(found: dict[str, Any]) -> None:
-    """Write one answer, for whoever asks by a pipe."""
+    """Write one answer to the pipe of the process that asked."""
     print(f"{PREFIX}{json.dumps(found)}", flush=True)
 
 

@@ -1,4 +1,4 @@
-"""What of an upgrade is done already, so that one that was interrupted goes on where it was."""
+"""The finished steps of an upgrade, so that an interrupted one continues from there."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class Progress:
 
     Args:
         folder: Of this upgrade alone; it is made.
-        source: What the store that is taken over is recognized by. Of another one, or of the same
-            one after somebody wrote to it, nothing that was done counts.
+        source: Fingerprint of the store that is upgraded. With another fingerprint (another store,
+            or the same one after a write), the upgrade starts from the first step.
     """
 
     def __init__(self, folder: Path, source: str) -> None:
@@ -48,7 +48,7 @@ class Progress:
         self._write()
 
     def fact(self, name: str) -> Any:
-        """What ``note`` has kept."""
+        """A fact that was kept by ``note``."""
         return self._state[name]
 
     def _write(self) -> None:
@@ -56,7 +56,7 @@ class Progress:
 
 
 def read_progress(folder: Path) -> dict[str, Any]:
-    """What is noted in a working folder; empty when there is none, or one of another format."""
+    """The progress in a working folder; empty when there is none, or it has another format."""
     try:
         found = json.loads((folder / _FILE).read_text())
     except (OSError, ValueError):
@@ -65,12 +65,12 @@ def read_progress(folder: Path) -> dict[str, Any]:
 
 
 def forget_progress(folder: Path) -> None:
-    """What was done counts no more; the report stays."""
+    """Delete the progress, so that an upgrade starts anew; the report stays."""
     (folder / _FILE).unlink(missing_ok=True)
 
 
 def write_whole(path: Path, text: str) -> None:
-    """All of it, or what was there before."""
+    """Write a file as a whole: after a failure it has its old content."""
     fresh = path.with_name(f"{path.name}.new")
     fresh.write_text(text)
     fresh.replace(path)
@@ -78,8 +78,8 @@ def write_whole(path: Path, text: str) -> None:
 
 @contextmanager
 def appending(path: Path) -> Iterator[IO[str]]:
-    """Begins a line of its own, for a process that was killed, or a full disk, may have cut off the
-    last one."""
+    """Open a file to append lines. The first one begins on a line of its own: the last line may be
+    cut off, by a killed process or a full disk."""
     there = path.read_bytes() if path.exists() else b""
     with path.open("a") as kept:
         if there and not there.endswith(b"\n"):
@@ -89,7 +89,7 @@ def appending(path: Path) -> Iterator[IO[str]]:
 
 @contextmanager
 def only_one(folder: Path, command: str) -> Iterator[None]:
-    """While no other command of that name works in the folder, which is made.
+    """Hold the lock of a command on a folder, which is made when it is missing.
 
     Raises:
         UpgradeError: another one does.

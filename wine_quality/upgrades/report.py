@@ -1,4 +1,4 @@
-"""What an upgrade found and did, as JSON and as lines that people read."""
+"""The report of an upgrade: as JSON, and as lines for the terminal."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Report:
     """
     Attributes:
         tables: Rows of each table, the same before and after, cell by cell.
-        files: What was copied; None where both versions share the files.
+        files: Number and bytes of the copied files; None where both versions share the files.
         roles: Of each model: ``champion``, ``challenger``, and ``notes`` on what was adopted.
         versions: Each version, loaded in both environments.
         way_back: Sentences.
@@ -49,7 +49,7 @@ class Report:
 
 
 def plan_lines(place: Place, plan: Plan) -> Iterator[str]:
-    """What there is, what would happen, and what stops it."""
+    """The lines of a dry run: contents of the source, and obstacles to the upgrade."""
     census = plan.census
     yield f"{place.title} (schema {plan.revision}), to MLflow {place.target.key}:"
     yield _row("experiments", _grouped(census.experiments))
@@ -76,7 +76,7 @@ def plan_lines(place: Place, plan: Plan) -> Iterator[str]:
 
 
 def report_lines(report: Report, file: Path) -> Iterator[str]:
-    """What came of it."""
+    """The lines of the result: rows, files, roles, versions, and the way back."""
     yield f"\nMLflow {report.target} has what MLflow {report.source} had:"
     total = sum(report.tables.values())
     yield _row("rows", f"{total} in {len(report.tables)} tables, each as it was")
@@ -105,7 +105,7 @@ def report_lines(report: Report, file: Path) -> Iterator[str]:
 
 
 def problem_lines(versions: list[CheckedVersion]) -> Iterator[str]:
-    """Each version that is not the same as before, by kind."""
+    """A line for each version that is not the same as before, with advice."""
     problems = [one for one in versions if one.result != SAME]
     for one in problems[:_SHOWN]:
         said = f"{one.model} version {one.version}: {one.result}: {ADVICE[one.result]}"
@@ -115,7 +115,7 @@ def problem_lines(versions: list[CheckedVersion]) -> Iterator[str]:
 
 
 def differing(versions: list[CheckedVersion]) -> list[CheckedVersion]:
-    """Those that load and predict something else."""
+    """The versions that load, but predict other values than before."""
     return [one for one in versions if one.result == DIFFERS]
 
 

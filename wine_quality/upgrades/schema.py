@@ -19,7 +19,7 @@ def revision_of(connection: Any) -> str:
 
 
 def known_revisions(version: MlflowVersion) -> frozenset[str]:
-    """Those of the migrations in a version's environment, read without importing its MLflow.
+    """Revisions of the migrations in a version's environment, read without importing its MLflow.
 
     Raises:
         UpgradeError: its MLflow has no migrations where they are expected.
@@ -31,10 +31,10 @@ def known_revisions(version: MlflowVersion) -> frozenset[str]:
 
 
 def require_known(revision: str, source: MlflowVersion, target: MlflowVersion) -> None:
-    """That the target's MLflow can upgrade from a revision.
+    """Check that the target's MLflow can upgrade from a revision.
 
     Raises:
-        UpgradeError: it cannot; the message says why.
+        UpgradeError: it cannot; the message names the cause.
     """
     if revision in known_revisions(target):
         return

@@ -32,7 +32,7 @@ class StackDatabases:
 
     Args:
         services: PostgreSQL and S3 of the stack, which run for this alone when it is applied.
-        is_up: Whether they are those of a stack that is up.
+        is_up: Whether they belong to a stack that is up.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class StackDatabases:
         return hashlib.sha256(repr(sums).encode()).hexdigest()
 
     def back_up(self) -> None:
-        """Whether it is whole shows when it is restored, and each row compared."""
+        """Dump it. That it is whole is checked later: it is restored, and each row compared."""
         fresh = self.backup.with_suffix(".new")
         options = ["--format=custom", "--no-owner", "--no-privileges", f"--file={fresh}"]
         self._services.run(
@@ -115,7 +115,7 @@ class StackDatabases:
         return self._server(self.target, self._staged)
 
     def put_in_place(self) -> None:
-        """Two names in one transaction; the empty database that had the name is dropped."""
+        """Rename two databases in one transaction; the empty one that had the name is dropped."""
         self._administrate(f"DROP DATABASE IF EXISTS {self._replaced} WITH (FORCE)")
         renames = [f"ALTER DATABASE {self._staged} RENAME TO {self._to}"]
         if self._is_there(self._to):
@@ -127,7 +127,7 @@ class StackDatabases:
         return self.obstacles()
 
     def put_aside(self, stamp: str) -> str:
-        """`make stack` makes an empty database when it next starts."""
+        """Rename the target's database; `make stack` makes an empty one when it next starts."""
         if not self._is_there(self._to):
             return ""
         aside = f"{self._to}_undone_{stamp.lower()}"
@@ -157,7 +157,7 @@ class StackDatabases:
             return cursor.fetchone() is not None
 
     def _administrate(self, *statements: str) -> None:
-        """Each in a transaction of its own: databases are made and dropped outside of one."""
+        """Run each statement with autocommit, since databases are not made in a transaction."""
         with closing(self._services.connect("postgres")) as connection:
             connection.autocommit = True
             with connection.cursor() as cursor:
@@ -189,4 +189,4 @@ class StackDatabases:
 
 
 def _nothing(line: str) -> None:
-    """Of a server that is started for a moment, nothing is said."""
+    """Print nothing: the server is started for this upgrade only."""

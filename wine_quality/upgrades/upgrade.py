@@ -1,6 +1,6 @@
 """The steps of an upgrade. Each is noted when it is done, and begun anew when it was interrupted.
 
-Until the last one nobody sees any of it: the target has no store, or the empty one that it had.
+Until the last step none of it is visible: the target has no store, or its old, empty one.
 """
 
 from __future__ import annotations
@@ -147,8 +147,8 @@ class Upgrade:
         versions: list[tuple[str, str]],
         file: str,
     ) -> None:
-        """Who has the roles, and what each version predicts on its example, by a version's client:
-        into the file, what is not there yet. The target's client carries the roles over first."""
+        """Ask a version's client for the roles, and for each version's predictions on its example;
+        append the missing answers to the file. The target's client carries the roles over first."""
         there = self._answers(file)
         models = [name for name in census.models if _roles_of(name) not in there]
         missing = [version for version in versions if version not in there]
@@ -168,8 +168,8 @@ class Upgrade:
                     self._say(f"{done} of {len(models) + number} …")
 
     def _answers(self, file: str) -> dict[tuple[str, str], dict[str, Any]]:
-        """By model, and version or ``_ROLES``; those that are kept whole, for a last line may have
-        been cut off."""
+        """The answers in a file, by model and version or ``_ROLES``; a line that was cut off is
+        skipped."""
         path = self._folder / file
         found: dict[tuple[str, str], dict[str, Any]] = {}
         for line in path.read_text().splitlines() if path.exists() else []:

@@ -40,7 +40,7 @@ class CheckedVersion:
 
 
 def require_same_rows(source: Any, staged: Any, place: Place) -> dict[str, int]:
-    """That each row of the source is in the staged copy, cell by cell, locations as they moved.
+    """Check that the staged copy has each row of the source, cell by cell, with moved locations.
 
     Args:
         source, staged: Connections.
@@ -70,11 +70,11 @@ def require_same_rows(source: Any, staged: Any, place: Place) -> dict[str, int]:
 
 
 def require_counts(before: Census, staged: Any) -> Census:
-    """That after the roles were carried over no table has other numbers of rows than the source
-    had, but for those that note the roles.
+    """Check that each table has as many rows as in the source, after the roles were carried over
+    (tables of the roles may have more), and that states of experiments and runs are the same.
 
     Raises:
-        UpgradeError: one has.
+        UpgradeError: they differ.
     """
     after = take_census(staged)
     for table, number in before.tables.items():
@@ -89,8 +89,8 @@ def require_counts(before: Census, staged: Any) -> Census:
 def require_same_roles(
     before: Iterable[Mapping[str, Any]], after: Iterable[Mapping[str, Any]]
 ) -> None:
-    """That each role has the holder it had, by what the clients of both versions find; but for
-    models that the new client refuses.
+    """Check that each role has the same holder by the clients of both versions, except for models
+    that the new client refuses.
 
     Raises:
         UpgradeError: one has another.
@@ -108,7 +108,7 @@ def require_same_roles(
 
 
 def compare_predictions(before: Mapping[str, Any], after: Mapping[str, Any]) -> CheckedVersion:
-    """Of one version, answered in its own environment and in the new one."""
+    """Compare the predictions of one version in its own environment and in the new one."""
     name, number = before["model"], before["version"]
     kind = after.get("format") or before.get("format", "")
     if after["result"] != LOADED:

@@ -1,1 +1,1 @@
-"""What keeps the platform small and recoverable: retention, purge, backup and restore."""
+"""Upkeep of the platform: retention and purge of old runs, backup and restore."""

@@ -28,7 +28,7 @@ class ArtifactFiles(Protocol):
 
 
 class BucketFiles:
-    """Those of a bucket.
+    """The files in a bucket.
 
     Args:
         client: boto3's, of S3.
@@ -43,7 +43,7 @@ class BucketFiles:
                 yield ArtifactFile(entry["Key"], entry["Size"], entry["LastModified"].timestamp())
 
     def remove(self, keys: Iterable[str]) -> None:
-        """Those that are gone already do not matter.
+        """Remove files; those that are gone already are skipped.
 
         Raises:
             RuntimeError: the store refused one.
@@ -57,7 +57,7 @@ class BucketFiles:
 
 
 class FolderFiles:
-    """Those below a folder; folders that are empty after a removal go too."""
+    """The files below a folder; folders that are empty after a removal are removed too."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

@@ -9,8 +9,8 @@ nothing has to be stopped for it. Only `make gc`, which removes files, waits its
 In the folder: ``databases/NAME.dump`` (pg_dump, custom format), ``history-tables/NAME.copy`` (the
 rows of the metrics history: ``history_tables.py``), ``objects/ab/abcd…`` by SHA-256,
 ``objects.jsonl`` (place, key, size, sha256), ``signing.key``, by which the model versions are
-trusted wherever this is restored, and, last, ``manifest.json``. A folder without a manifest is no
-backup.
+trusted wherever this is restored, and, last, ``manifest.json``. A folder without a manifest is not
+a backup.
 """
 
 from __future__ import annotations
@@ -95,12 +95,12 @@ def back_up(services: DataServices, folder: Path, say: Callable[[str], None]) ->
 
 
 def _said_of(path: Path) -> dict[str, Any]:
-    """What the manifest says of a file."""
+    """The entry of a file in the manifest: its size in bytes and its SHA-256."""
     return {"bytes": path.stat().st_size, "sha256": sha256_of(path)}
 
 
 def _keep_signing_key(services: DataServices, folder: Path) -> str | None:
-    """Copy the home's, for its owner's eyes only; its hash, or None when there is none."""
+    """Copy the signing key, readable by its owner only; return its SHA-256, None without a key."""
     text = services.home.signing_keys()
     if not text:
         return None
@@ -118,7 +118,7 @@ def sha256_of(path: Path) -> str:
 
 
 def object_path(folder: Path, digest: str) -> Path:
-    """Raises ``StackError`` for what is no SHA-256 and could name a file elsewhere."""
+    """The place of an object; ``StackError`` for a digest that is not a SHA-256, such as a path."""
     if not _DIGEST.fullmatch(digest):
         raise StackError(f"{digest[:80]!r} is no SHA-256: the backup's list was changed.")
     return folder / "objects" / digest[:2] / digest
@@ -132,7 +132,7 @@ def listed(client: Any, bucket: str) -> Iterator[str]:
 
 
 def _dump(services: DataServices, database: str, snapshot: str, path: Path) -> None:
-    """Without owners and rights: those are made from the settings, as are the passwords."""
+    """Dump without owners and rights: the settings give those, and the passwords."""
     options = ["--format=custom", "--no-owner", "--no-privileges", f"--snapshot={snapshot}"]
     options += [f"--dbname={database}"]
     if database == services.settings["METRICS_POSTGRES_DB"]:
@@ -175,7 +175,7 @@ def _locked_release(lock_file: Path) -> str:
 
 
 def versions_here(services: DataServices) -> dict[str, Any]:
-    """Of what writes the databases; ``mlflow`` has the release of each MLflow version."""
+    """Versions of the programs that write the databases; ``mlflow`` has the release of each key."""
     from importlib.metadata import version
 
     from wine_quality.environments.mlflow_versions import MLFLOW_VERSIONS

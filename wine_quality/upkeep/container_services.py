@@ -41,10 +41,10 @@ _ACCEPT = (
 
 @dataclass(frozen=True)
 class ContainerServices(DataServices):
-    """Those of a compose project.
+    """PostgreSQL and S3 of a compose project.
 
     Attributes:
-        client: What runs a program in PostgreSQL's container.
+        client: The command that runs a program in PostgreSQL's container.
     """
 
     client: tuple[str, ...] = ()
@@ -72,7 +72,7 @@ class ContainerHome:
         self._given = settings[VARIABLE]
 
     def signing_keys(self) -> str:
-        """Those of the settings, which sign; else the volume's own."""
+        """The keys in the settings, which sign; else those of the volume."""
         if self._given:
             return self._given
         with self._copy() as folder:
@@ -142,7 +142,7 @@ class ContainerHome:
 
 @contextmanager
 def running(project: str, say: Callable[[str], None]) -> Iterator[DataServices]:
-    """Those of the containers, which are up and go on.
+    """PostgreSQL and S3 of the containers, which are up and stay up.
 
     Raises:
         StackError: they are not up, or do not answer; or PostgreSQL or S3 are servers of one's own.
@@ -166,7 +166,7 @@ def stopped(project: str, say: Callable[[str], None]) -> Iterator[DataServices]:
     try:
         yield services
     except BaseException as error:
-        say(f"error: {error}")  # before what the engine may have against the start
+        say(f"error: {error}")  # before an error of the engine at the start
         raise
     finally:
         if (services.folder / UNFINISHED).exists():
@@ -201,7 +201,7 @@ def _services(containers: Containers, say: Callable[[str], None]) -> ContainerSe
 
 
 def _as_anybody(entry: tarfile.TarInfo) -> tarfile.TarInfo:
-    """What is unpacked belongs to the container's user."""
+    """Reset the owner of an entry: the unpacked file belongs to the container's user."""
     entry.uid = entry.gid = 0
     entry.uname = entry.gname = ""
     return entry

@@ -1,4 +1,4 @@
-"""The containers of a compose project, by whichever engine has them."""
+"""The containers of a compose project, under podman or docker."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SECONDS = 600
 
 @dataclass(frozen=True)
 class Containers:
-    """Those of one project; podman-compose gives them Docker's labels too.
+    """The containers of one project; podman-compose gives them Docker's labels too.
 
     Attributes:
         engine: ``podman`` or ``docker``.
@@ -52,7 +52,7 @@ class Containers:
         podman before 4.6 starts none whose dependency is stopped and depends on one that runs.
 
         Raises:
-            StackError: one cannot be started, whatever the order.
+            StackError: one cannot be started, in any order.
         """
         left = list(services)
         while left:
@@ -82,7 +82,7 @@ class Containers:
 
 
 def find_containers(project: str) -> Containers:
-    """Those of a project, of the first engine that has any.
+    """The containers of a project, from the first engine that has any.
 
     Raises:
         StackError: no engine is here, none answers, or none has containers of the project.

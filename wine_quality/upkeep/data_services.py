@@ -29,7 +29,7 @@ _DATA = ("postgres", "databases", "s3", "buckets")
 
 @dataclass(frozen=True)
 class DataServices:
-    """Where they are, and with which programs and keys they are asked."""
+    """PostgreSQL and S3: their addresses, client programs and keys."""
 
     settings: dict[str, str]
     programs: Path
@@ -41,7 +41,7 @@ class DataServices:
     home: Home = field(default_factory=LocalHome)
 
     def databases(self) -> list[tuple[str, str]]:
-        """Name and owner of each, whoever points before what it points at.
+        """Name and owner of each database; one that refers to another comes before it.
 
         A Dagster run and a row of the metrics name MLflow runs, never the other way round.
         """
@@ -88,7 +88,7 @@ class DataServices:
             raise StackError(f"{what} failed: {said}")
 
     def command(self, program: str) -> list[str]:
-        """What starts a client program of PostgreSQL's."""
+        """The command line that starts a client program of PostgreSQL's."""
         return [str(self.programs / program)]
 
     def variables(self) -> dict[str, str]:
@@ -107,7 +107,7 @@ class DataServices:
         return {key: f"mlflow_{key.replace('.', '_')}" for key in MLFLOW_VERSIONS}
 
     def connect(self, database: str) -> Any:
-        """A connection as the administrator; whoever asks closes it.
+        """A connection as the administrator; the caller closes it.
 
         Raises:
             StackError: PostgreSQL refuses it.
@@ -157,7 +157,7 @@ class DataServices:
 
 @contextmanager
 def running(say: Callable[[str], None]) -> Iterator[DataServices]:
-    """Those of the stack that is up, else started here and stopped at the end.
+    """PostgreSQL and S3 of the stack that is up, else started here and stopped at the end.
 
     Raises:
         StackError: PostgreSQL or S3 are servers of one's own, or do not start.
@@ -184,7 +184,7 @@ def is_up() -> bool:
 
 @contextmanager
 def stopped(say: Callable[[str], None]) -> Iterator[DataServices]:
-    """Started here, for nobody else.
+    """PostgreSQL and S3, started for this ``with`` only.
 
     Raises:
         StackError: as ``running``; or the stack is up.
@@ -221,7 +221,7 @@ def _local(settings: dict[str, str], server: PostgresServer, ports: dict[str, in
 
 
 def own_settings() -> dict[str, str]:
-    """The platform's, which has PostgreSQL and S3 itself.
+    """The settings of a platform that runs PostgreSQL and S3 itself.
 
     Raises:
         StackError: one of them is a server of one's own.
@@ -238,7 +238,7 @@ def own_settings() -> dict[str, str]:
 
 @contextmanager
 def only_upkeep(folder: Path) -> Iterator[None]:
-    """Backup and gc wait for nobody: one removes what the other may be about to copy.
+    """Keep backup and gc apart, without waiting: one removes what the other may be about to copy.
 
     Args:
         folder: That of the ``DataServices``.
@@ -266,7 +266,7 @@ def _ports_of_running() -> dict[str, int]:
 
 @contextmanager
 def _lock() -> Iterator[bool]:
-    """Whether no stack is up; none can start meanwhile then."""
+    """Whether no stack is up; while this lock is held, none can start."""
     folder = stack_folder()
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("a") as guard:

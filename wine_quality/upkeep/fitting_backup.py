@@ -17,7 +17,7 @@ def require_fitting(services: DataServices, folder: Path, manifest: dict[str, An
     """Refuse a backup of something newer than what is here, and one that fits no other server.
 
     Raises:
-        StackError: says what is newer, or what to do.
+        StackError: names what is newer, or explains what to do.
     """
     _require_not_newer(manifest["versions"], versions_here(services))
     history = manifest.get("history") or {}
@@ -46,7 +46,7 @@ def _require_not_newer(theirs: dict[str, Any], ours: dict[str, Any]) -> None:
 
 
 def _require_no_chunks(services: DataServices, folder: Path) -> None:
-    """Of a backup from before the history was apart: its dump may be of hypertables."""
+    """Refuse a dump with hypertables, of a backup from before the history was copied separately."""
     name = services.settings["METRICS_POSTGRES_DB"]
     dump = folder / "databases" / f"{name}.dump"
     if not dump.exists():

@@ -38,12 +38,12 @@ _OTHER_HYPERTABLES = """
 
 
 def table_names() -> list[str]:
-    """Those that have rows, without the schema."""
+    """Names of the history's tables, without the schema."""
     return [found.name for found in table.metrics.metadata.tables.values()]
 
 
 def dump_options(services: DataServices, database: str) -> list[str]:
-    """For ``pg_dump`` of all but the history and TimescaleDB."""
+    """Options for ``pg_dump`` of all but the history and TimescaleDB."""
     with closing(services.connect(database)) as connection, connection.cursor() as cursor:
         cursor.execute(_EXTENSIONS, (_EXTENSION,))
         extensions = [name for (name,) in cursor.fetchall()]
@@ -58,7 +58,7 @@ def copy_tables(
     folder: Path,
     say: Callable[[str], None],
 ) -> dict[str, Any]:
-    """Write the rows as of a snapshot into ``folder``; returns what the manifest says of them:
+    """Write the rows as of a snapshot into ``folder``; returns their entry in the manifest:
     ``database``, ``revision`` (None where there are no tables yet), and ``tables`` by name, each
     with ``columns`` and ``rows``.
 
@@ -150,7 +150,7 @@ def upgrade_restored(
 
 
 def _naming(name: str, staged: str, say: Callable[[str], None]) -> Callable[[str], None]:
-    """Says it of the database by the name that it will have."""
+    """Report lines with the final name of the database in place of the staged one."""
     return lambda line: say(line.replace(staged, name))
 
 
@@ -186,7 +186,7 @@ def _revision(cursor: Any) -> str | None:
 
 
 def _left_out(cursor: Any) -> list[str]:
-    """What others put where it is not copied: into this schema, or into hypertables."""
+    """Tables of others that are not copied: in this schema, or rows of hypertables elsewhere."""
     cursor.execute(_OTHERS, (table.SCHEMA, [*table_names(), table.VERSION_TABLE]))
     found = [f"{table.SCHEMA}.{name}" for (name,) in cursor.fetchall()]
     cursor.execute("SELECT to_regclass('timescaledb_information.hypertables')")
@@ -197,7 +197,7 @@ def _left_out(cursor: Any) -> list[str]:
 
 
 def _url(services: DataServices, database: str, owner: str) -> Any:
-    """As the administrator in the owner's role, so that the tables are the owner's."""
+    """The URL of the administrator in the owner's role, so that the owner gets the tables."""
     from sqlalchemy.engine import URL
 
     return URL.create(

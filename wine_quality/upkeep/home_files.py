@@ -1,4 +1,4 @@
-"""What a backup holds of the code location's home: the accepted files, and the signing key."""
+"""The parts of the code location's home in a backup: the accepted files, and the signing key."""
 
 from __future__ import annotations
 
@@ -65,6 +65,6 @@ class LocalHome:
 
 
 def _history_folder() -> Path | None:
-    """Where accepted files are remembered, unless that is a bucket's."""
+    """The folder of the accepted files; None where a bucket holds them."""
     place = history_place()
     return None if "://" in place else Path(place)

@@ -1,7 +1,7 @@
 """Which model versions are old enough to go, and which runs the others hold.
 
 A version stays when it has a role, ever was champion (a rollback may return to it), was withdrawn,
-is being decided on, was made by other hands, or is younger than the limit.
+is being decided on, was not registered by this project, or is younger than the limit.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _RUN_ID = re.compile(r"[0-9a-f]{32}")
 
 @dataclass
 class RegistryVersions:
-    """What the registry says.
+    """Model versions and runs by the registry: which may be removed, and which are needed.
 
     Attributes:
         old: Versions that may go, by the id of their run ("" for those without one).
@@ -65,7 +65,7 @@ def read_registry_versions(
         found.held |= _runs_behind(client, version)
     for number, run_id in numbers.items():
         if number in replaced:
-            # Whoever took its place was crowned: it was champion, by whichever hand.
+            # Another version replaced it as champion, so it was champion itself.
             found.kept += 1
             found.held.add(run_id)
         else:
@@ -74,9 +74,9 @@ def read_registry_versions(
 
 
 def may_go(version: Any, before: int) -> bool:
-    """Whether nothing that the version itself says speaks for keeping it.
+    """Whether no tag, stage, alias or date of the version is a reason to keep it.
 
-    Only versions that were asked for one by one tell their aliases, those of a search do not.
+    MLflow gives the aliases of a version that is read by itself, not of one found by a search.
     """
     tags = version.tags
     touched = max(version.creation_timestamp, version.last_updated_timestamp or 0)
@@ -92,13 +92,13 @@ def may_go(version: Any, before: int) -> bool:
 
 
 def _aliased(client: Any, model: str) -> set[str]:
-    """Versions of a model with an alias, whichever; none where nothing knows aliases."""
+    """Versions of a model with any alias; none where this MLflow has no aliases."""
     state = RegisteredModel(client, model).read()
     return set((state and state.aliases or {}).values())
 
 
 def _runs_behind(client: Any, version: Any) -> set[str]:
-    """Its run, and those whose files its source names: other hands register without a run."""
+    """Its run, and those whose files its source names: other tools register without a run."""
     runs = {version.run_id} if version.run_id else set()
     source = version.source or ""
     runs.update(_RUN_ID.findall(source.replace("m-", "")) if "models:/" not in source else ())

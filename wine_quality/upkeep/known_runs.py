@@ -1,8 +1,8 @@
-"""What the databases of MLflow servers know: runs, logged models, and which of them are needed.
+"""Runs and logged models in the databases of MLflow servers, and which of them are needed.
 
-Asked in SQL, of PostgreSQL and sqlite alike: no API says which deleted runs there are with their
-dates, and that of 1.26 cannot delete files at all. The tables are the same in all versions, but for
-those that only MLflow 3 has.
+Asked in SQL, of PostgreSQL and sqlite alike: no API lists deleted runs with their dates,
+and that of 1.26 cannot delete files at all. The tables are the same in all versions, but for those
+that only MLflow 3 has.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _RUN_ID = re.compile(r"(?<![0-9a-f-])[0-9a-f]{32}(?![0-9a-f])")
 
 @dataclass
 class Known:
-    """Of all databases whose servers share a place for files.
+    """Runs and logged models in all databases whose servers share a place for files.
 
     Attributes:
         runs: When each run was retired by a retention and is deleted, seconds since 1970; None for

@@ -1,7 +1,7 @@
-"""What a retention removes: old runs, each with its versions and children, and in which order.
+"""Retention: old runs to remove, each with its versions and children, and the order of removal.
 
-Of a run its versions go first, then its children, then itself. Whatever interrupts that leaves a
-run whose versions are gone, which the next pass takes; never a version whose run is gone.
+Of a run its versions go first, then its children, then itself. An interruption may
+leave a run whose versions are gone, which the next pass takes; never a version whose run is gone.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class OldRun:
 
 @dataclass(frozen=True)
 class Plan:
-    """What may go, oldest first, and what stays.
+    """The runs that may be removed, oldest first, and how many versions stay.
 
     Attributes:
         seen: Runs that began before the limit, children not counted.
@@ -56,7 +56,7 @@ class Plan:
 
 
 class Retention:
-    """Over one experiment and one registered model of a tracking server.
+    """Removes old runs of one experiment and one registered model on a tracking server.
 
     Args:
         client: An ``MlflowClient`` of any version.
@@ -93,7 +93,7 @@ class Retention:
                     busy.add(parent)
                 continue
             if run.info.experiment_id != self._experiment_id:
-                continue  # somebody's own, among the children
+                continue  # a user's own run, among the children
             seen += 1
             if RUN_TAG in run.data.tags and self._is_old(run):
                 name = run.data.tags.get("mlflow.runName", "")
@@ -193,7 +193,7 @@ class Retention:
                 self._client.delete_model_version(self._model, number)
             except MlflowException as error:
                 if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-                    raise  # else somebody else deleted it
+                    raise  # else another process deleted it
             gone += 1
         return gone
 

@@ -1,4 +1,4 @@
-"""Which files of MLflow's go: those of runs that a retention retired, and those without a run.
+"""MLflow's files to purge: those of runs that a retention retired, and those without a run.
 
 Only what lies where MLflow puts the files of a run or of a logged model is looked at, by the id in
 its place; anything else stays.
@@ -34,11 +34,11 @@ class Folder:
 
 @dataclass
 class Purge:
-    """What goes, by the id of the run or model (``m-…``).
+    """The files to remove, by the id of the run or model (``m-…``).
 
     Attributes:
-        retired: Of runs that were retired before the limit.
-        without_run: Whose run or model no database knows, all of them older than the limit.
+        retired: Files of runs that were retired before the limit.
+        without_run: Files whose run or model is in no database, all of them older than the limit.
         kept: How many files stay.
         kept_bytes: How large these are together.
     """
@@ -50,7 +50,7 @@ class Purge:
 
 
 def plan_purge(files: ArtifactFiles, look: Callable[[], Known], before: float) -> Purge:
-    """Look, change nothing.
+    """List the files to remove; nothing is changed.
 
     Args:
         look: Reads all databases whose servers put their files here.
@@ -61,7 +61,7 @@ def plan_purge(files: ArtifactFiles, look: Callable[[], Known], before: float) -
     """
     folders: dict[str, Folder] = {}
     found = Purge()
-    # The files first: whatever is in the list had its run in the database by then.
+    # The files first: each listed file had its run in the database by then.
     for file in files.listed():
         place = _OF_A_RUN.match(file.key) or _OF_A_MODEL.match(file.key)
         if place is None:
@@ -96,7 +96,7 @@ def carry_out(
     say: Callable[[str], None],
 ) -> tuple[int, int]:
     """Remove what was planned and may still go; how many files, and their bytes."""
-    known = look()  # somebody may have restored a run, or registered its model
+    known = look()  # a run may have been restored, or its model registered, since
     keys: list[str] = []
     size = 0
     for name, folder in [*purge.retired.items(), *purge.without_run.items()]:
@@ -116,7 +116,7 @@ def _goes(name: str, folder: Folder, known: Known, before: float) -> bool:
 
 
 def _may_go(name: str, known: Known, before: float) -> bool:
-    """Of a run that may lose its files, or a model that such a run logged."""
+    """Whether it is a run that may lose its files, or a model that such a run logged."""
     if name.startswith("m-"):
         run = known.models.get(name)
         return bool(run) and name not in known.held_models and _is_retired(run, known, before)

@@ -1,4 +1,4 @@
-"""Bring a backup into a platform that nobody uses: it is verified before anything is written.
+"""Bring a backup into a platform that is not in use: it is verified before anything is written.
 
 The databases are restored beside those that are there, and take their names at once when all of
 them are whole: a restore that failed before has changed nothing.
@@ -30,8 +30,8 @@ from wine_quality.upkeep.fitting_backup import require_fitting
 from wine_quality.upkeep.staged_databases import drop_replaced, staged_databases, swap
 from wine_quality.upkeep.unfinished import end_unfinished
 
-# Tables that have rows as soon as anybody has done anything, in whichever database they are, and
-# which of their rows count: Dagster's daemon notes by itself that an asset's freshness is unknown.
+# Tables that have rows as soon as the platform was used, in any of the databases, and which
+# of their rows count: Dagster's daemon notes by itself that an asset's freshness is unknown.
 _TELLING = {
     "runs": "true",
     "event_logs": "COALESCE(dagster_event_type, '') NOT LIKE 'FRESHNESS%'",

@@ -41,10 +41,10 @@ def staged_databases(services: DataServices, owners: dict[str, str]) -> Iterator
 
 
 def swap(services: DataServices, names: dict[str, str]) -> None:
-    """All of them at once: each takes its name, and what had it is kept under another.
+    """Rename all at once: each takes its name; the database that had it is kept under another.
 
     Raises:
-        StackError: somebody stays connected to one of them.
+        StackError: a client stays connected to one of them.
     """
     import psycopg2.errors
 
@@ -72,14 +72,14 @@ def drop_replaced(services: DataServices, names: dict[str, str]) -> None:
 
 
 def _administrator(services: DataServices) -> Any:
-    """Outside of transactions: databases are neither made nor removed in one."""
+    """A connection with autocommit: databases are neither made nor removed in a transaction."""
     connection = services.connect("postgres")
     connection.autocommit = True
     return connection
 
 
 def _create(cursor: Any, name: str, staged: str, owner: str) -> None:
-    """As ``init.sql`` makes them, with the settings of the one that is there."""
+    """Create a database as ``init.sql`` does, with the settings of the one that is there."""
     from psycopg2 import sql
 
     cursor.execute(_SETTINGS, (name,))

@@ -2,7 +2,7 @@
 
 Their processes are not there. MLflow's are ended in its databases, whose tables for this are the
 same in all versions, since no MLflow server runs during a restore; and afterwards the server may
-have another port than the one that the Dagster run names, where nobody would find it.
+have another port than the one that the Dagster run names, where it is not found then.
 
 ``python -m wine_quality.upkeep.unfinished`` is the part that talks to Dagster: it needs an
 environment of its own. It reads what to do as JSON from stdin.
@@ -87,7 +87,7 @@ def _dagster_runs(services: DataServices) -> tuple[dict[str, str], set[str]]:
 def _end_mlflow(
     services: DataServices, database: str, statuses: dict[str, str], ends: dict[str, str]
 ) -> tuple[set[str], int]:
-    """One database's; the Dagster runs that it tracks, and how many MLflow runs were ended.
+    """End the MLflow runs of one database; the Dagster runs that it tracks, and how many it ended.
 
     A run that MLflow has finished and Dagster has not ends as Dagster's does, so that both agree.
     """

@@ -1,4 +1,4 @@
-"""Gradient boosting on histograms: trees, each of which mends the errors of those before."""
+"""Gradient boosting on histograms: trees, each fitted to the errors of the ones before."""
 
 from typing import Any
 

@@ -1,6 +1,6 @@
 """The table ``evaluation_metrics``.
 
-Whether it is a hypertable is no revision: TimescaleDB may come to a database later.
+A hypertable does not need a revision: TimescaleDB may be added to a database later.
 """
 
 import sqlalchemy as sa

@@ -1,4 +1,4 @@
-"""The table ``predictions``: what servers of the model answered."""
+"""The table ``predictions``, which the model servers write."""
 
 import sqlalchemy as sa
 from alembic import op
