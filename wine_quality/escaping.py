@@ -2,7 +2,7 @@
 the base of the project's errors.
 
 A file name may hold a newline, which forges a line of a log, or an escape sequence, which a
-terminal obeys. The characters are shown, not dropped: whoever looks for the file needs its name.
+terminal obeys. The characters are shown, not dropped: people need the name to find the file.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ _KEPT_IN_LINES = "\n\t"
 
 
 def escaped(text: object) -> str:
-    """In one line, of printable characters: all others as ``\\n``, ``\\x1b``, ``\\u202e``.
+    """The text in one line of printable characters, all others as ``\\n``, ``\\x1b``, ``\\u202e``.
 
     Text without such characters stays as it is, so doing it twice changes nothing more.
     """

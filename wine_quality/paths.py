@@ -1,4 +1,4 @@
-"""Where the project's own files and everything local live. Standard library only.
+"""Paths of the project's own files and of everything local. Standard library only.
 
 In a checkout the project's files lie beside the package, and everything local in ``.wine_quality``
 and ``.venvs`` of the checkout. A wheel has the files in the package (``setup.py`` puts them into
@@ -36,7 +36,7 @@ def linked_package(package: Path) -> Path:
     see.
 
     Raises:
-        OSError: the user's folder cannot be written; says how to name another.
+        OSError: the user's folder cannot be written; the message names the variable for another.
     """
     name = hashlib.sha256(str(package).encode()).hexdigest()[:12]
     folder = user_folder() / "code" / name
@@ -56,7 +56,7 @@ def linked_package(package: Path) -> Path:
 PROJECT_ROOT = _PACKAGE.parent if IS_CHECKOUT else linked_package(_PACKAGE)
 """The folder that the package is imported from: the checkout, or one with the package alone."""
 PROJECT_FILES = PROJECT_ROOT if IS_CHECKOUT else _FILES_OF_WHEEL
-"""Has ``dagster.yaml`` and ``workspace.yaml``."""
+"""The folder of ``dagster.yaml`` and ``workspace.yaml``."""
 LOCK_FILES = (
     PROJECT_ROOT / "deploy" / "requirements" if IS_CHECKOUT else _FILES_OF_WHEEL / "requirements"
 )
@@ -79,7 +79,7 @@ def require_checkout(command: str) -> None:
 
 
 def up_command(key: str) -> str:
-    """What starts the UIs with an MLflow version picked, for messages."""
+    """The command that starts the UIs with an MLflow version picked, for messages."""
     return f"make up MLFLOW={key}" if IS_CHECKOUT else f"wine-quality up --mlflow {key}"
 
 
@@ -117,7 +117,7 @@ def deployments(configured: str = "") -> str:
 
 
 def predictions() -> Path:
-    """Where batch predictions go that nobody named another place for."""
+    """The default folder of batch predictions."""
     return home() / "predictions"
 
 
@@ -133,12 +133,12 @@ def dagster_home() -> Path:
 
 
 def up_state() -> Path:
-    """Where `make up` over this home notes its addresses and processes while it runs."""
+    """The state file of `make up` over this home: its addresses and processes."""
     return home() / "up" / "state.json"
 
 
 def running_state(file: Path, key: str) -> Any | None:
-    """What a command that runs noted under a key in its file of state; None when none runs."""
+    """The value under a key in the state file of a running command; None when it does not run."""
     try:
         state = json.loads(file.read_text())
         os.kill(state["pid"], 0)  # what a machine that went down left is not removed

@@ -1,4 +1,4 @@
-"""What this project is called in MLflow where run config does not say otherwise."""
+"""Names of this project's experiment and model in MLflow, unless run config sets others."""
 
 EXPERIMENT = "wine_quality_experiment1"
 MODEL = "ElasticnetWineModel"

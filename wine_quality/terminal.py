@@ -1,4 +1,4 @@
-"""Streams that take every character, whatever the terminal can show. Standard library only."""
+"""Streams that take every character on any terminal. Standard library only."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ _HANDLER = "wine_quality.plain"
 
 
 def print_anything() -> None:
-    """Have this process and those that it starts print what the terminal's encoding has no
-    character for as ``...``, ``-`` and the like, else as ``\\u00fc``; no ``print`` fails by it."""
+    """Have this process and its children print characters that the terminal's encoding lacks as
+    ``...``, ``-`` and the like, else as ``\\u00fc``, so that ``print`` never fails by them."""
     codecs.register_error(_HANDLER, _plain)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):

@@ -61,7 +61,7 @@ def _name_of(folder: Path) -> str:
 
 
 def _own_folder(name: str) -> Path:
-    """A folder of this user alone: whoever can change a link has what is behind it."""
+    """A folder of this user alone: anyone who can change a link controls where it leads."""
     problem = OSError("$HOME is not set")
     for parent in _user_folders():
         try:

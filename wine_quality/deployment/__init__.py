@@ -1,4 +1,4 @@
-"""What puts a packaged version on a cluster: manifests, kubectl, readiness.
+"""Deployment of a packaged version to a cluster: manifests, kubectl, readiness.
 
 Imports neither Dagster nor MLflow.
 """

@@ -50,10 +50,10 @@ def deploy(
     Args:
         endpoint: None: the controllers' word that all is ready is enough.
         timeout_seconds: For all of it.
-        report: Told of each step.
+        report: Called with a line for each step.
 
     Raises:
-        ValueError: the target cannot serve the model; the message says why.
+        ValueError: the target cannot serve the model; the message gives the reason.
         DeploymentError: there is no kubectl or no such context, the cluster lacks the resource's
             definition or refused a document, or it was not ready in time; the message holds the
             conditions of the resource that was waited for, or what the model answered.
@@ -86,7 +86,7 @@ def _await_ready(
         try:
             state = target.readiness(kubectl.get(document))
         except DeploymentError as error:
-            # A cluster's API may be gone for a moment; one that stays away is told of at the end.
+            # A cluster's API may be gone for a moment; if it stays away, the time-out reports it.
             last = str(error)
         else:
             if state.ready:
@@ -105,10 +105,10 @@ def _await_ready(
 
 
 def await_answer(url: str, seconds: float, poll_seconds: float = 0.5) -> None:
-    """Until a URL answers with 200.
+    """Wait until a URL answers with 200.
 
     Raises:
-        DeploymentError: it did not in time; the message holds what it said last.
+        DeploymentError: it did not in time; the message gives the last status or error.
     """
     last = _what_stands_against(url, {}, time.monotonic() + seconds, poll_seconds)
     if last:
@@ -127,7 +127,7 @@ def _await_answer(
 
 
 def _what_stands_against(url: str, headers: Mapping[str, str], deadline: float, poll: float) -> str:
-    """Ask until it answers with 200: then nothing; else what it said at the deadline."""
+    """Empty once the URL answers with 200; at the deadline the last status or error."""
     import requests
 
     while True:
@@ -137,8 +137,8 @@ def _what_stands_against(url: str, headers: Mapping[str, str], deadline: float, 
             )
             if answer.status_code == 200:
                 return ""
-            # No word of what it says: whoever names an address could read with this what the code
-            # location reaches and they do not.
+            # Without the answer's text: a user who names an address could otherwise read pages that
+            # only the code location can reach.
             last = f"HTTP {answer.status_code}"
         except requests.RequestException as error:
             last = f"no answer ({type(error).__name__})"

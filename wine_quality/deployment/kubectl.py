@@ -1,4 +1,4 @@
-"""``kubectl``, with a time-out on each call and errors that say what to do."""
+"""``kubectl``, with a time-out on each call and errors that name the remedy."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _GRACE_SECONDS = 5.0
 
 
 class DeploymentError(ProjectError, RuntimeError):
-    """The model could not be deployed; the message says what to do."""
+    """The model could not be deployed; the message names the remedy."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Kubectl:
         """Refuse a context that the kubeconfig does not have.
 
         Raises:
-            DeploymentError: it lacks it, or there is no kubectl.
+            DeploymentError: the context is not in it, or kubectl is not installed.
         """
         known = self._call("config", "get-contexts", "-o", "name").split()
         if self.context not in known:
@@ -55,8 +55,8 @@ class Kubectl:
     def apply(self, documents: Iterable[Document]) -> None:
         """Server-side apply, in the documents' order.
 
-        What the manifests say is taken back from whoever changed it, such as a person with
-        ``kubectl scale``; fields they leave out stay with their owners.
+        Fields of the manifests are set again if somebody changed them, such as a person with
+        ``kubectl scale``; fields that they leave out stay with their owners.
 
         Raises:
             DeploymentError: the cluster cannot be reached, lacks the resource's definition, or
@@ -144,13 +144,13 @@ class Kubectl:
 
 
 def resource_type(document: Document) -> str:
-    """Such as model.v1alpha1.mlops.seldon.io, which no other group's Model is taken for."""
+    """Full name of the type, such as model.v1alpha1.mlops.seldon.io, unique across API groups."""
     group, _, version = document["apiVersion"].rpartition("/")
     return f"{document['kind'].lower()}.{version}.{group}"
 
 
 def named(document: Document) -> str:
-    """Such as Model elasticnet-wine-model."""
+    """Kind and name, such as Model elasticnet-wine-model."""
     return f"{document['kind']} {document['metadata']['name']}"
 
 

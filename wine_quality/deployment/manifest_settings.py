@@ -1,4 +1,4 @@
-"""What the manifests are made from: the model, and how it is to run."""
+"""Input of the manifests: the model, and the settings that it is to run with."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class ManifestModel:
         """The name in kebab case: ElasticnetWineModel is elasticnet-wine-model.
 
         Raises:
-            ValueError: nothing of the name can stand in one of Kubernetes.
+            ValueError: the name has no letter from a to z.
         """
         words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "-", self.name)
         kebab = re.sub(r"[^a-z0-9]+", "-", words.lower()).strip("-").lstrip("-0123456789")
@@ -98,7 +98,7 @@ def _require(fits: bool, name: str, value: object, expected: str) -> None:
 
 
 def _matching(pattern: str, expected: str) -> AfterValidator:
-    """Like pydantic's ``pattern``, with an error that says in words what the value must be."""
+    """Like pydantic's ``pattern``, with an error that describes the expected value in words."""
     compiled = re.compile(pattern, re.ASCII)
 
     def check(value: str, info: ValidationInfo) -> str:
@@ -131,7 +131,7 @@ _Plain = Annotated[
 ]
 _Cores = Annotated[str, _amount(cpu_cores)]
 _Memory = Annotated[str, _amount(memory_bytes)]
-# Strict: True is no number of replicas.
+# Strict: True is not a number of replicas.
 _Replicas = Annotated[int, Field(ge=1, le=1000, strict=True)]
 
 

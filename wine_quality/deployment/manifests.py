@@ -27,7 +27,7 @@ def yaml_files(model: ManifestModel, settings: ManifestSettings) -> dict[str, st
     """YAML of each target that the model repository's place allows, and examples, by name.
 
     Raises:
-        ValueError: a target cannot serve the model; the message says why.
+        ValueError: a target cannot serve the model; the message gives the reason.
     """
     made: dict[str, str] = {}
     for name in target_names():

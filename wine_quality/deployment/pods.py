@@ -1,4 +1,4 @@
-"""What the pods of each target have in common: labels, the container, its rights."""
+"""Parts common to the pods of all targets: labels, the container, its security context."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def scratch_volume() -> Document:
 
 
 def own_ports() -> dict[str, str]:
-    """Where MLServer listens when no controller says otherwise."""
+    """Variables with MLServer's address and ports, for targets whose controller sets none."""
     return {
         "MLSERVER_HOST": "0.0.0.0",
         "MLSERVER_HTTP_PORT": str(HTTP_PORT),

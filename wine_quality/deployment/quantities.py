@@ -24,7 +24,7 @@ def cpu_cores(text: str) -> Decimal:
     """Cores: 250m is a quarter of one.
 
     Raises:
-        ValueError: it is none, or not above 0.
+        ValueError: it is not an amount, or not above 0.
     """
     return _parsed(text, (None, "m"), "cores, such as 250m or 2")
 
@@ -33,7 +33,7 @@ def memory_bytes(text: str) -> Decimal:
     """Bytes: 512Mi is 512 times 2^20.
 
     Raises:
-        ValueError: it is none, or not above 0.
+        ValueError: it is not an amount, or not above 0.
     """
     units = tuple(unit for unit in _FACTORS if unit != "m")
     return _parsed(text, units, "memory, such as 512Mi or 1Gi")

@@ -13,7 +13,7 @@ from wine_quality.deployment.pods import Document
 
 @dataclass(frozen=True)
 class ServedAs:
-    """What the V2 protocol calls the model on a target.
+    """Name and version of the model in the V2 protocol on a target.
 
     Attributes:
         version: None where the target gives models versions of its own.
@@ -39,7 +39,7 @@ class Readiness:
 
 
 class DeployTarget(ABC):
-    """What a version is applied to. A module of ``targets`` holds one, as ``TARGET``.
+    """A platform to deploy a version to. Each module of ``targets`` holds one, as ``TARGET``.
 
     Attributes:
         controller: What must be installed on the cluster, such as KServe.
@@ -54,7 +54,7 @@ class DeployTarget(ABC):
         """The manifests, in the order in which they are to be applied.
 
         Raises:
-            ValueError: the target cannot serve the model; the message says why.
+            ValueError: the target cannot serve the model; the message gives the reason.
         """
 
     def examples(self, model: ManifestModel, settings: ManifestSettings) -> dict[str, str]:
@@ -66,7 +66,7 @@ class DeployTarget(ABC):
         return ServedAs(model.name, model.version)
 
     def readiness(self, resource: Mapping[str, Any]) -> Readiness:
-        """By the condition Ready, which most controllers write.
+        """Readiness by the condition Ready, which most controllers write.
 
         Args:
             resource: As it stands on the cluster.
@@ -84,7 +84,7 @@ class DeployTarget(ABC):
 
 
 def is_stale(resource: Mapping[str, Any]) -> bool:
-    """Whether the status was written before the applied document, of which it says nothing then.
+    """Whether the status is older than the applied document, and so not about it.
 
     Only where the controller notes the generation that it has seen. SeldonDeployment notes none.
     """

@@ -48,23 +48,24 @@ Compile = Callable[[Path, str], None]
 
 
 class AddVersionError(ProjectError, ValueError):
-    """The version cannot be added; the message says why and what to do."""
+    """The version cannot be added; the message gives the reason and the remedy."""
 
 
 def add_version(
     key: str, *, locks: Path, table: Path, compile_lock: Compile, say: Callable[[str], None]
 ) -> list[Path]:
-    """The files that were written.
+    """Add a version to the table, with its lock files; return the files written.
 
     Args:
         key: A version of MLflow, such as ``2.22.5``.
         locks: The folder of the requirements and lock files.
         table: ``mlflow_versions.py``, which is given an entry.
         compile_lock: Makes a lock file.
-        say: Gets what is being done.
+        say: Called with each thing that is being done.
 
     Raises:
-        AddVersionError: the version is in the table, is none, or is too old for the tracker.
+        AddVersionError: the version is in the table, is not a version, or is too old for the
+            tracker.
         BuildError: a lock file could not be made. Nothing is written.
     """
     _check(key)
@@ -150,7 +151,7 @@ def _numbers(key: str) -> tuple[int, ...]:
 
 
 def compile_with_uv(folder: Path, name: str) -> None:
-    """By the project's own uv.
+    """Lock ``NAME.in`` as ``NAME.txt`` with the project's own uv.
 
     Raises:
         BuildError: the requirements do not fit together, or no index answers; with uv's words.
@@ -166,10 +167,10 @@ def compile_with_uv(folder: Path, name: str) -> None:
 
 
 def main(key: str) -> None:
-    """Add it to this checkout, and say what comes next.
+    """Add it to this checkout, and print the next commands.
 
     Raises:
-        AddVersionError: see ``add_version``; or this is no checkout.
+        AddVersionError: see ``add_version``; or this is not a checkout.
         BuildError: see ``add_version``.
     """
     if not IS_CHECKOUT:

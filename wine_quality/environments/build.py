@@ -1,6 +1,6 @@
 """Build the environments of the MLflow versions. Standard library only: nothing is installed yet.
 
-A stamp, written last, says from which lock files an environment was built. One that was
+A stamp, written last, names the lock files that an environment was built from. One that was
 interrupted has none and is built again; one whose lock file changed is brought up to date.
 """
 
@@ -76,7 +76,7 @@ def is_current(version: MlflowVersion, dev: bool, stack: bool = False, spark: bo
 
 
 def is_complete(version: MlflowVersion) -> bool:
-    """Whether a build of the environment has come to its end, from whatever lock files."""
+    """Whether a build of the environment was completed, from any lock files."""
     return (version.directory / _STAMP).exists() and version.python.exists()
 
 
@@ -89,7 +89,8 @@ def require_built(version: MlflowVersion) -> Path:
     """The interpreter of a version, which a command on a terminal builds first if need be.
 
     Raises:
-        EnvironmentMissingError: it is not built, and may not or cannot be; says why.
+        EnvironmentMissingError: it is not built, and may not or cannot be; the message gives the
+            reason.
     """
     if builds_on_first_use() and not version.is_resident:
         try:
@@ -164,8 +165,8 @@ def _build(version: MlflowVersion, environment: Environment, report: Report) -> 
 
 
 def _write_variables(version: MlflowVersion) -> None:
-    """Have Python itself set what the version's MLflow needs, for whoever starts it by hand: too
-    late for a library to do, for setuptools replaces ``distutils`` when Python starts."""
+    """Write a ``.pth`` file by which Python sets the version's variables when started by hand. A
+    library would be too late: setuptools replaces ``distutils`` when Python starts."""
     if not version.variables:
         return
     settings = [f"os.environ.setdefault({k!r}, {v!r})" for k, v in version.variables.items()]
@@ -202,7 +203,7 @@ class ProgressLine:
             print(f"\r\x1b[2K{text}: {phase} … {seconds:.0f} s", end="", flush=True)
 
     def done(self) -> None:
-        """Says that the environment is ready, when anything was built."""
+        """Print that the environment is ready, when anything was built."""
         if self._begun:
             seconds = time.monotonic() - self._started
             before = "\r\x1b[2K" if self._rewrites else ""
@@ -213,6 +214,6 @@ class ProgressLine:
             self._begun = False
 
     def close(self) -> None:
-        """Ends a line that was left unfinished."""
+        """End a line that was left unfinished."""
         if self._begun and self._rewrites:
             print(flush=True)

@@ -101,7 +101,7 @@ def _dashed(version: MlflowVersion) -> str:
 
 
 def _service(version: MlflowVersion) -> str:
-    """In Compose, where the default version is always there."""
+    """Name of the service in Compose; the default version, always there, is ``mlflow``."""
     return "mlflow" if version.key == DEFAULT_VERSION else f"mlflow-{_dashed(version)}"
 
 
@@ -114,7 +114,7 @@ def _mebibytes(number: int) -> str:
 
 
 def _quoted(text: str) -> str:
-    """As YAML takes it for text."""
+    """The text quoted for YAML."""
     return f'"{text}"' if text in ("true", "false") or text[:1].isdigit() else text
 
 

@@ -106,6 +106,6 @@ def _blocks(lock: str) -> Iterator[tuple[str, str]]:
 
 
 def _name(line: str) -> str:
-    """As package indexes compare it; empty where the line pins nothing."""
+    """Normalized name of the package that a line pins; empty if it pins none."""
     found = _PIN.match(line)
     return re.sub(r"[-_.]+", "-", found[1]).lower() if found else ""

@@ -1,7 +1,7 @@
 """Install locked requirements into an environment of their own. Standard library only.
 
-What uv and pip print goes to a log file beside the environment; whoever waits is told the phase
-and the time. One environment is built at a time on a machine, whatever process asks for it.
+The output of uv and pip goes to a log file beside the environment; phase and time are reported to
+the caller. Only one environment is built at a time on a machine, by any process.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Report = Callable[[str, float], None]
 
 
 class BuildError(ProjectError, RuntimeError):
-    """An environment could not be built; the message says why and which file holds the output."""
+    """An environment could not be built; the message gives the reason and the log file."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def building(environment: Environment, report: Report) -> Iterator[None]:
 
 
 def link_environments() -> None:
-    """Where the environments lie elsewhere, have the project lead there.
+    """Link the folder of environments to where they lie, if its own path is not usable.
 
     Raises:
         BuildError: there is a folder of environments that cannot work where it is.
@@ -186,7 +186,7 @@ class _Work:
         return process.returncode
 
     def _phase_now(self) -> str:
-        """What uv's output says that it is at."""
+        """The phase by the output of the last command, else the one noted last."""
         text = self._environment.log.read_text(errors="replace").rpartition("\n$ ")[2]
         for done, phase in (
             ("\nInstalled ", "compiling"),
@@ -199,7 +199,7 @@ class _Work:
 
 
 def _reason(log: Path, code: int) -> str:
-    """What uv says is the matter: its error, and the cause that it found at the bottom of it."""
+    """uv's first error and last cause in its output, else its exit code, as text."""
     mark = re.compile(r"(?P<error>error:|×|ERROR:)|(╰─▶|Caused by:|cause:)")
     lines = [line.strip() for line in log.read_text(errors="replace").splitlines()]
     matches = [match for match in map(mark.match, lines) if match]

@@ -30,11 +30,11 @@ def find_uv(say: Say = print, run: Run = _run_loudly) -> list[str]:
     """The command that is uv; installs it, locked, beside the environments when it is missing.
 
     Args:
-        say: Gets a sentence when something takes time.
+        say: Called with a sentence when something takes time.
         run: Runs a command that takes time; returns its exit code.
 
     Raises:
-        RuntimeError: there is neither uv nor pip; the message says what to install.
+        RuntimeError: there is neither uv nor pip; the message names what to install.
     """
     on_path = shutil.which("uv")
     if on_path and _answers([on_path, "--version"]):
@@ -103,7 +103,7 @@ def _candidates(wanted: str) -> list[str]:
 
 
 def _minor_of(python: str) -> str | None:
-    """What the interpreter says of itself; None for a pyenv shim that leads nowhere."""
+    """Version of an interpreter (``major.minor``); None if it fails, as a stale pyenv shim does."""
     code = "import sys; print('%d.%d' % sys.version_info[:2])"
     try:
         answer = subprocess.run([python, "-c", code], capture_output=True, text=True, timeout=20)

@@ -19,8 +19,8 @@ from wine_quality.usable_paths import is_unusable, usable_folder
 
 DEFAULT_VERSION = "3"
 MODEL_PACKAGES = ("scikit-learn", "numpy", "scipy", "pandas", "cloudpickle", "skops")
-"""What a logged model is pinned to, besides MLflow: whoever loads it needs these, in the versions
-of the environment that trained it."""
+"""Packages that a logged model is pinned to, besides MLflow: it is loaded with the versions of the
+environment that trained it."""
 
 
 class EnvironmentMissingError(ProjectError, RuntimeError):
@@ -32,7 +32,7 @@ class MlflowVersion:
     """One selectable MLflow version.
 
     Attributes:
-        key: What run config says in ``resources.mlflow.config.version``.
+        key: The value of ``resources.mlflow.config.version`` in run config.
         client: Prefix that the ``mlflow.__version__`` of its environment must have.
         servers: Major versions of the tracking servers this client was run against
             with success, registration and model loading included.
@@ -82,7 +82,7 @@ class MlflowVersion:
 
     @property
     def major(self) -> int:
-        """Of its client."""
+        """Major version of its client."""
         return int(self.client.partition(".")[0])
 
     @property
@@ -161,7 +161,7 @@ def environments_root() -> Path:
 
 
 def environments_link() -> Path:
-    """What ``environments_root`` is called by people."""
+    """``environments_root`` before a path with ``%`` or ``?`` is replaced."""
     configured = ENVIRONMENTS.read()
     default = PROJECT_ROOT / ".venvs" if IS_CHECKOUT else user_folder() / "environments"
     return Path(configured) if configured else default

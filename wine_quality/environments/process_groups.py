@@ -12,7 +12,7 @@ _POLL_SECONDS = 0.02
 
 
 def group_lives(group: int) -> bool:
-    """Whether a process group has a member that is no zombie."""
+    """Whether a process group has a member that is not a zombie."""
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
             continue

@@ -66,7 +66,7 @@ def _is_same(file: Path, other: Path) -> bool:
 
 
 def _source(file: Path) -> Path | None:
-    """What a file in ``__pycache__`` was compiled from."""
+    """The source that a file in ``__pycache__`` was compiled from; None for other files."""
     if file.parent.name != _CACHE:
         return None
     return file.parent.with_name(f"{file.name.partition('.')[0]}.py")

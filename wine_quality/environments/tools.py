@@ -40,7 +40,7 @@ def tools_python(name: str) -> Path:
 
 
 class _Silent:
-    """What uv is at stands in its log."""
+    """Progress report that prints nothing: uv's output is in the log file."""
 
     def __call__(self, _phase: str, _seconds: float) -> None:
         return

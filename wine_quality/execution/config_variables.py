@@ -1,7 +1,7 @@
 """Which environment variables run config may name as ``{env: NAME}``.
 
 Dagster puts the variable's value in its place, where errors, logs and MLflow show it: without a
-limit whoever may launch runs could have any secret of the code location shown.
+limit, anyone who may launch runs could read any secret of the code location.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _ADDRESS = re.compile(r"MLFLOW_(TRACKING|REGISTRY)_URI|WINE_QUALITY_MLFLOW_URI_\
 
 
 class ForbiddenVariableError(ProjectError, RuntimeError):
-    """Run config names a variable that it may not; the message says what allows it."""
+    """Run config names a variable that it may not; the message shows how to allow it."""
 
 
 def check_config_variables(run_config: Mapping[str, Any]) -> None:

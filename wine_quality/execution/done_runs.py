@@ -1,8 +1,8 @@
 """Dagster runs that were done, though Dagster ended them otherwise.
 
-A worker may die after its last step has succeeded and before it has said so. Whoever notices, the
-code server or the run monitoring, knows only that it died and reports FAILURE. Re-executing such a
-run is refused ("No steps needed to be retried"). The event log knows that it is done.
+A worker may die after its last step has succeeded and before it has reported that. The code server
+or the run monitoring notices only that it died, and reports FAILURE. Re-executing such a run is
+refused ("No steps needed to be retried"). The event log knows that it is done.
 """
 
 from __future__ import annotations

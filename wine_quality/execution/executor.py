@@ -63,8 +63,8 @@ def choose_for(plan_context: PlanOrchestrationContext) -> ChosenVersion | None:
     """The version of this run (``choose_version``); None for a job without the mlflow resource.
 
     Raises:
-        RuntimeError: the job has that resource under another key, where nobody looks for the
-            version.
+        RuntimeError: the job has that resource under another key, where its version would not
+            be found.
     """
     job_def = plan_context.job.get_definition()
     resources = ResolvedRunConfig.build(job_def, plan_context.run_config).resources
@@ -92,7 +92,7 @@ def _require_usual_key(definitions: Mapping[str, Any], used: Iterable[str]) -> N
 
 
 class PlanProcessDiedError(ProjectError, RuntimeError):
-    """The child process ended before its steps did; the message says how."""
+    """The child process ended before its steps did; the message gives its exit code or signal."""
 
 
 class MlflowEnvironmentExecutor(Executor):
@@ -179,7 +179,7 @@ def _execute_in_child(
             if line is None:
                 if pop_captured_interrupt():
                     interrupted = True
-                    # Before the child is told, for it asks whether to end as KILLED.
+                    # Before the child is interrupted, for it asks whether to end as KILLED.
                     note_interruption(plan_context.instance, plan_context.run_id)
                     process.interrupt()
                 continue

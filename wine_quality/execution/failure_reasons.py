@@ -18,8 +18,8 @@ def reasons_of(events: Iterable[Any]) -> list[str]:
         elif event.is_resource_init_failure:
             reasons.append(root_of(event.engine_event_data.error))
         elif event.is_job_failure and not reasons:
-            # It comes last, and repeats what failed before it. Whoever reports the death of a
-            # worker gives no data.
+            # It comes last, and repeats what failed before it. It has no data where a worker's
+            # death was reported.
             data = event.job_failure_data
             if data is not None and data.error:
                 reasons.append(root_of(data.error))

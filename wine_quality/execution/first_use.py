@@ -1,4 +1,4 @@
-"""Builds the environment of a version when the first run picks it, told in that run's log."""
+"""Builds the environment of a version when the first run picks it, logged in that run."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ def require_environment(
     """Have the version's environment there: built already, by another process meanwhile, or now.
 
     Raises:
-        EnvironmentMissingError: it is not there, and may not or cannot be built; says why.
+        EnvironmentMissingError: it is not there, and may not or cannot be built; the message gives
+            the reason.
         DagsterExecutionInterruptedError: the run was cancelled; nothing goes on being built.
     """
     if not builds_on_first_use():
@@ -43,7 +44,7 @@ def require_environment(
 
 
 class _RunLog:
-    """Says each phase of a build in a run's log, and that it goes on; ends it with the run."""
+    """Logs the phases and progress of a build in a run; ends the build with the run."""
 
     def __init__(
         self, version: MlflowVersion, log: DagsterLogManager, instance: DagsterInstance, run_id: str

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def keep_connections(instance: DagsterInstance) -> None:
-    """From here on, until the instance is disposed of. Nothing happens on another storage."""
+    """Keep connections until the instance is disposed of; other storages stay as they are."""
     storage: Any = instance.event_log_storage
     # By its name: its module costs what a process that needs no storage should not pay.
     if type(storage).__name__ == "SqliteEventLogStorage":

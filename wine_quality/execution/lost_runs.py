@@ -1,10 +1,10 @@
 """Dagster runs whose worker is gone and that nobody else will end.
 
-Run workers are processes beside the code server, which says when one of them dies. It does not
-when it is killed together with them, nor ever again after PostgreSQL was away at the moment when it
-looked; then such runs would stay STARTED, and their MLflow runs RUNNING, for ever. The same holds
-for workers that a warm process forked, and for that process. Sensors run in the code server, where
-the workers' processes can be seen.
+Run workers are processes beside the code server, which reports when one of them dies. It does not
+when it is killed together with them, nor ever again after PostgreSQL was away when it looked; then
+such runs would stay STARTED, and their MLflow runs RUNNING, for ever. The same holds for workers
+that a warm process forked, and for that process. Sensors run in the code server, where the workers'
+processes can be seen.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _PROGRAMS = (b"multiprocessing.spawn", b"wine_quality.execution.warm_server")
 _GRACE_SECONDS = 10.0
-"""The code server itself looks every 5 s, and says more of how a worker ended."""
+"""The code server itself looks every 5 s, and reports more about how a worker ended."""
 
 
 def end_lost_runs(instance: DagsterInstance, location: str | None = None) -> list[str]:
@@ -76,7 +76,7 @@ def is_worker(pid: int) -> bool:
     """Whether a process lives and is one that the code server, or a warm one, started for a run."""
     process = Path("/proc") / str(pid)
     if not Path("/proc/self").exists():
-        return True  # no Linux: nobody can tell
+        return True  # not Linux: this cannot be known
     try:
         state = (process / "stat").read_text().rpartition(") ")[2].split()[0]
         command = (process / "cmdline").read_bytes()

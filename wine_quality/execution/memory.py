@@ -1,4 +1,4 @@
-"""How much memory a process keeps. Standard library only."""
+"""Memory of a process. Standard library only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What launcher and warm process say to each other over a unix socket: a line of JSON each way.
+"""Messages of launcher and warm process over a unix socket: a line of JSON each way.
 
 Standard library only. The launcher asks::
 
@@ -51,7 +51,7 @@ def connect(path: Path, seconds: float) -> socket.socket:
 
 
 def listen(path: Path) -> socket.socket:
-    """Listen at ``path``, in the place of whoever did before; only this user may connect."""
+    """Listen at ``path``, replacing an earlier socket there; only this user may connect."""
     listener = socket.socket(socket.AF_UNIX)
     path.unlink(missing_ok=True)
     with short_path(path) as name:

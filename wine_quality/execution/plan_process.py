@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from wine_quality.environments.mlflow_versions import MlflowVersion
 
 GRACE_SECONDS = 30.0
-"""How long an interrupted child may take to close its MLflow run before it is killed."""
+"""Seconds for an interrupted child to close its MLflow run before it is killed."""
 
 """Names the file descriptor of the terminal to a child whose own output goes to a file."""
 
 PRELOAD = "preload"
-"""Tells a child to import what runs of this package's own code location need."""
+"""Argument: the child imports what runs of this package's own code location need."""
 
 _POLL_SECONDS = 0.05
 
@@ -97,7 +97,7 @@ class PlanProcess:
             early.discard()
 
     def discard(self) -> None:
-        """End a process that has no plan yet."""
+        """End a process that has not got a plan yet."""
         self._process.kill()
         self._process.wait()
         os.close(self._events)
@@ -109,7 +109,7 @@ class PlanProcess:
             self._process.stdin.write(arguments.encode())
             self._process.stdin.close()
         except BrokenPipeError:
-            pass  # it died at once; lines() ends and describe_exit() tells how
+            pass  # it died at once; lines() ends, and describe_exit() has the reason
 
     @property
     def pid(self) -> int:
@@ -163,7 +163,7 @@ class PlanProcess:
                 self._process.wait()
 
     def describe_exit(self) -> str:
-        """How it ended, in words."""
+        """Exit code or signal that ended it, in words."""
         code = self._process.returncode
         if code is not None and code < 0:
             name = signal.Signals(-code).name

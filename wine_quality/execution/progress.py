@@ -1,4 +1,4 @@
-"""Progress lines for a terminal: one when a step begins, one when it ends, and what it says."""
+"""Progress lines for a terminal: when a step begins, when it ends, and the messages it logs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NAME = "progress"
 
 
 class ProgressHandler(logging.Handler):
-    """Prints steps and messages; failures are left to whoever prints the result."""
+    """Prints steps and messages; the reasons of failures are printed with the result."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -36,7 +36,7 @@ def _line(record: logging.LogRecord) -> str | None:
         # Steps that a failure has put an end to need no line each.
         if record.levelno < logging.INFO or said.startswith("Dependencies for step"):
             return None
-        # What an asset or a resource says; its level only when it is more than news.
+        # A message of an asset or a resource; its level is shown from WARNING on.
         level = f"{record.levelname.lower()}: " if record.levelno >= logging.WARNING else ""
         return f"  {step or 'run'}: {level}{said}"
     kind = event.event_type_value
@@ -67,7 +67,7 @@ progress_logger = LoggerDefinition(
 
 
 def _escape(record: logging.LogRecord) -> bool:
-    """What is not printable reaches no terminal; a traceback keeps its lines."""
+    """Logging filter: escape unprintable characters; line breaks and tabs are kept."""
     record.msg, record.args = escaped_lines(record.getMessage()), ()
     return True
 

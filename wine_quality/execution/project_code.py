@@ -31,8 +31,8 @@ class ProjectCode:
 
     @classmethod
     def of_job(cls, origin: Any) -> ProjectCode:
-        """Of Dagster's ``JobPythonOrigin``. A file it finds itself; of a module, the top package
-        must be found."""
+        """The code of a ``JobPythonOrigin``. For a job in a module the folder of the top package is
+        added; a file is found by Dagster itself."""
         pointer = origin.repository_origin.code_pointer
         folders = [getattr(pointer, "working_directory", None)]
         package = str(getattr(pointer, "module", "") or "").partition(".")[0]

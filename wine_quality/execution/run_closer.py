@@ -82,7 +82,7 @@ def _since(cursor: str | None, default: datetime.datetime) -> datetime.datetime:
 
 
 def _say_once(instance: DagsterInstance, run: DagsterRun, said: str) -> None:
-    """In the log of the run, where people look; not at each tick."""
+    """Log a line in the run, once and not at each tick."""
     line = f"[mlflow_run_closer] {said}"
     known = (entry.dagster_event for entry in instance.all_logs(run.run_id))
     if line not in (event.message for event in known if event):

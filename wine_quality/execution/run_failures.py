@@ -19,7 +19,7 @@ from wine_quality.execution.failure_reasons import root_of
 
 
 def with_reason_first(event: DagsterEvent) -> DagsterEvent:
-    """The event, for RUN_FAILURE to be made of; that of a step which failed says why.
+    """The event to make RUN_FAILURE of; a step failure's error begins with the reason.
 
     What was stored in the event log before stays as it is.
     """

@@ -1,7 +1,7 @@
 """Kubernetes: the image and the resources of a run's pod, by the MLflow version its config picks.
 
 The K8sRunLauncher reads the run tag ``dagster-k8s/config``; this run queue writes it from a table
-when a run is submitted, whoever submits it: the UI, a schedule, a sensor or a backfill.
+when a run is submitted by the UI, a schedule, a sensor or a backfill.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from wine_quality.environments.mlflow_versions import get_version
 from wine_quality.tracking.version_choice import choose_version, named_version
 
 POD_TAG = "dagster-k8s/config"
-# Dagster copies a run's tags to its re-executions, whose config may pick another version: this
-# one tells a tag that the table made from one that a person wrote.
+# Dagster copies a run's tags to its re-executions, whose config may pick another version: with
+# this tag one that the table made can be distinguished from one that a person wrote.
 OWN_TAG = POD_OF_TABLE_TAG
 
 _POD = {
@@ -38,14 +38,14 @@ _POD = {
 
 
 class VersionPodRunCoordinator(QueuedRunCoordinator):
-    """Dagster's queue of runs, which also says what pod each gets.
+    """Dagster's queue of runs, which also sets the pod of each.
 
     Args:
         pods: By MLflow version (the keys of the version table), ``image`` and ``resources``. Runs
             of other versions, and runs with a ``dagster-k8s/config`` tag of their own, are left be.
 
     Raises:
-        ValueError: a key of ``pods`` is no MLflow version; the message lists those that are.
+        ValueError: a key of ``pods`` is not an MLflow version; the message lists the versions.
     """
 
     def __init__(self, pods: Mapping[str, Mapping[str, Any]] | None = None, **queue: Any) -> None:
@@ -80,14 +80,14 @@ class VersionPodRunCoordinator(QueuedRunCoordinator):
 
 
 def _version_key(instance: DagsterInstance, run: DagsterRun) -> str | None:
-    """Of the run. None for one that stands in a variable of the code location's processes
-    (``env``), which is not known here, and for one that there is not."""
+    """Key of the run's version. None if config names a variable of the code location (``env``),
+    which is not known here, or a version that does not exist."""
     if isinstance(named_version(run.run_config), Mapping):
         return None
     try:
         return choose_version(instance, run).version.key
     except ValueError:
-        return None  # the code location refuses it, and says why
+        return None  # the code location refuses it, with the reason
 
 
 def _digest(text: str) -> str:

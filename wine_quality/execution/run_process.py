@@ -1,6 +1,6 @@
-"""What a child of the warm process does: one run, from its first event to its last.
+"""One run in a child of the warm process, from its first event to its last.
 
-As ``dagster api execute_run`` does in a process of its own; the events are the same.
+The same as ``dagster api execute_run`` in a process of its own; the events are the same.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def _be_like_a_new_process(descriptors: tuple[int, ...]) -> None:
 
 
 def _execute(job: Job) -> int:
-    """Say that this process is there, wait until that has been noted, and run."""
+    """Send this process's number to the launcher, wait until it is noted, and run."""
     assert job.connection is not None
     reference = deserialize_value(job.instance, InstanceRef)
     with capture_interrupts(), DagsterInstance.from_ref(reference) as instance:
@@ -142,7 +142,7 @@ def _end_run(instance: DagsterInstance, job: Job) -> None:
 
 
 def _end(code: int) -> None:
-    """As an interpreter ends, less the second it takes to take four thousand modules apart."""
+    """End like an interpreter, but without the second that clearing 4000 modules takes."""
     try:
         for thread in threading.enumerate():
             if thread is not threading.current_thread() and not thread.daemon:

@@ -1,6 +1,6 @@
-"""What a command's processes and libraries print beside its own lines goes to a file.
+"""The log file for all that a command's processes and libraries print beside its own lines.
 
-A terminal shows what the command says; the file is named when the command fails.
+The terminal shows only the command's own lines; the file is named when the command fails.
 """
 
 from __future__ import annotations

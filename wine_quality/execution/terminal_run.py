@@ -1,7 +1,7 @@
 """Runs a job in this process as a run of the code location that the UI shows.
 
 ``dagster.execute_job`` leaves out where the job comes from; such runs are on Dagster's list of all
-runs, but not on the overview, nor on the page of their job, nor told of by its sensors.
+runs, but not on the overview or the page of their job, and run status sensors do not see them.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def execute_as_of_code_location(
         DagsterInvalidConfigError: the run config does not fit the job; no run was made.
     """
     definition = job.get_definition()
-    # Ctrl-C in the middle of what is written to the database would be told by its driver.
+    # Ctrl-C in the middle of a write would be reported as an error of the database driver.
     with capture_interrupts():
         run = instance.create_run_for_job(
             job_def=definition,

@@ -40,14 +40,14 @@ _ONE_THREAD = {
 
 
 class WarmProcessError(ProjectError, RuntimeError):
-    """No warm process can take the run; the message says why."""
+    """No warm process can take the run; the message gives the reason."""
 
 
 def idle_minutes(variables: Mapping[str, str]) -> float:
     """``$WINE_QUALITY_WARM_MINUTES``, else 10; 0: no process is kept warm.
 
     Raises:
-        WarmProcessError: it is no number.
+        WarmProcessError: it is not a number.
     """
     return _number(variables, MINUTES, 10)
 
@@ -90,7 +90,7 @@ class WarmServers:
             variables: The environment of the run, all of it.
             run_id: The run.
             instance: A serialized reference to its Dagster instance.
-            note: Told of the run's process before that begins; when it raises, nothing is run.
+            note: Called with the run's process before the run begins; if it raises, nothing is run.
 
         Raises:
             WarmProcessError: nothing has been run, nor will be.
@@ -132,9 +132,9 @@ class WarmServers:
             pass
 
     def warm_up_or_pass(self, version: MlflowVersion, variables: Mapping[str, str]) -> None:
-        """As ``warm_up``, for runs of a launcher with these variables; none where that fails.
+        """As ``warm_up``, for runs of a launcher with these variables; errors are ignored.
 
-        The first run says why, and does without.
+        The first run then logs the reason, and runs without a warm process.
         """
         with suppress(WarmProcessError, OSError):
             if idle_minutes(variables) > 0:
@@ -236,7 +236,7 @@ class WarmServers:
             with process.stdin:
                 process.stdin.write(json.dumps(settings).encode() + b"\n")
         except BrokenPipeError:
-            pass  # it has ended; its log says why
+            pass  # it has ended; the reason is in its log
         deadline = time.monotonic() + _START_SECONDS
         while process.poll() is None and time.monotonic() < deadline:
             time.sleep(_POLL_SECONDS)
@@ -252,7 +252,7 @@ class WarmServers:
 
 
 def _outputs() -> tuple[int, ...]:
-    """Where runs write: where this process does, as those of a code server."""
+    """Standard output and error for runs: this process's own, as with a code server."""
     return (1, 2)
 
 

@@ -1,4 +1,4 @@
-"""What a warm process loads before its first run, and how little memory that keeps."""
+"""The imports of a warm process before its first run, with little memory kept by them."""
 
 from __future__ import annotations
 

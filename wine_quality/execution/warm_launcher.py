@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
 _CODE = "wine_quality.definitions"
 _KILL_SECONDS = 60.0
-"""How long a run that is to end may take for that: as long as run monitoring waits."""
+"""Seconds until a run that is to end is killed: as long as run monitoring waits."""
 
 
 class WarmRunLauncher(DefaultRunLauncher):
@@ -102,7 +102,7 @@ class WarmRunLauncher(DefaultRunLauncher):
 
     def check_run_worker_health(self, run: DagsterRun) -> CheckRunHealthResult:
         worker = WorkerProcess.of_run(run.run_id, run.tags)
-        # Of those that the code server started, that one says itself when they have ended.
+        # The code server itself reports the end of the processes that it started.
         if worker is None or worker.is_running():
             return CheckRunHealthResult(WorkerStatus.RUNNING)
         if is_done(self._instance, run):
@@ -134,13 +134,13 @@ def run_variables() -> dict[str, str]:
 def version_for(
     instance: DagsterInstance, run: DagsterRun, variables: Mapping[str, str]
 ) -> MlflowVersion:
-    """Whose warm process takes a run: that of the run's version, where that can be told here.
+    """The version whose warm process takes a run: the run's own, where it is known here.
 
     A process of any version can take any run: its executor starts another where it must. So a run
     whose version stands in a variable, or is not built, goes to the code server's environment.
 
     Raises:
-        WarmProcessError: there is no such environment.
+        WarmProcessError: the code server's environment is not that of an MLflow version.
     """
     named = named_version(run.run_config)
     version = None

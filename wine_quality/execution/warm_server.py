@@ -27,13 +27,13 @@ from wine_quality.execution.worker_process import WorkerProcess
 
 _TICK_SECONDS = 1.0
 _REQUEST_SECONDS = 10.0
-# One that has no room beside those used since stays this long: versions may take turns.
+# A process over the memory limit stays this long after its last use: versions may take turns.
 _LINGER_SECONDS = 30.0
 
 
 @dataclass
 class Job:
-    """What a forked child is to do: a run, or the report of how one ended (``exit_code``)."""
+    """The task of a forked child: execute a run, or report how one ended (``exit_code``)."""
 
     run_id: str
     instance: str
@@ -48,7 +48,7 @@ class WarmServer:
     Args:
         socket_path: Where it listens.
         state: Of the code and the environment that it started with (``code_state``).
-        owner: Who started it. It ends when whoever launched last is gone.
+        owner: The process that started it, later the last launcher; it ends when that is gone.
         idle_seconds: It ends when nothing was launched for so long.
         memory: MiB that warm processes of this folder may keep together; the one used last stays
             until it is idle, whatever it keeps.
@@ -103,7 +103,7 @@ class WarmServer:
                 launcher, user = messages.peer(connection)
                 request, descriptors = messages.receive(connection)
             except (ConnectionEndedError, OSError):
-                return None  # somebody who only looked whether anybody answers
+                return None  # a client that only checked whether the socket answers
             job = None
             try:
                 if user == os.getuid():
@@ -204,7 +204,7 @@ class WarmServer:
                 if self._path.stat().st_ino == self._inode:
                     self._path.unlink()
             except OSError:
-                pass  # whoever holds the lock is just starting the next one
+                pass  # the process that holds the lock is just starting the next one
         self._listener.close()
         self._listener = None
 
@@ -225,7 +225,7 @@ def has_no_room(socket_path: Path, limit: int) -> bool:
 
 
 def lock_of(socket_path: Path) -> Path:
-    """Held by whoever starts or removes a warm process."""
+    """The lock file held while a warm process is started or removed."""
     return socket_path.with_suffix(".lock")
 
 

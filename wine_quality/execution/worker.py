@@ -113,6 +113,6 @@ if __name__ == "__main__":
     try:
         code = main()
     except KeyboardInterrupt:
-        code = 130  # before there was a run to interrupt; the parent says it
+        code = 130  # before there was a run to interrupt; the parent reports it
     startup.end()
     sys.exit(code)

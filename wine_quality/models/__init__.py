@@ -1,1 +1,1 @@
-"""What is computed of a model: metrics, comparisons, drift and plots. No Dagster, no MLflow."""
+"""Metrics, comparisons, drift and plots of a model. Imports neither Dagster nor MLflow."""

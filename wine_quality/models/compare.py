@@ -1,4 +1,4 @@
-"""How far data has drifted."""
+"""Drift of data from a reference, by population stability index."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LIVE_DIGITS = 6
 
 
 def profile(frame: pd.DataFrame) -> dict[str, dict[str, list[float]]]:
-    """What drift is measured against later.
+    """Distribution of each column, the reference that drift is measured against later.
 
     Returns:
         For each column ``edges``, its inner deciles without repeats, and ``shares``, the part of
@@ -60,7 +60,7 @@ def population_stability(
 
 @dataclass(frozen=True)
 class Shift:
-    """How live values lie among those of the training.
+    """Drift of one column: live values in the bins of the training's.
 
     Attributes:
         stability: The population stability index.
@@ -98,11 +98,11 @@ def shift_of(values: np.ndarray, reference: Mapping[str, list[float]]) -> Shift:
 
 
 def _rounded(values: np.ndarray | list[float]) -> np.ndarray:
-    """To six significant digits; what is not finite stays."""
+    """Values rounded to six significant digits; those that are not finite stay."""
     import numpy as np
 
     given = np.asarray(values, dtype=float)
-    # Beyond these, powers of ten are no float.
+    # Beyond these, powers of ten are not floats.
     usable = np.isfinite(given) & (np.abs(given) > 1e-290) & (np.abs(given) < 1e290)
     safe = np.where(usable, given, 1.0)
     scale = 10.0 ** (_LIVE_DIGITS - 1 - np.floor(np.log10(np.abs(safe))))

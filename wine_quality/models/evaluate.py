@@ -1,4 +1,4 @@
-"""How far predictions are from the tasters."""
+"""Regression metrics of predictions against the tasters' scores."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ def new_figure(title: str, left: float = 0.1) -> tuple[Figure, Axes]:
 
 
 def predicted_against_actual(actual: np.ndarray, predicted: np.ndarray) -> Figure:
-    """Each held-out wine; on the line the model would be right."""
+    """Predicted against actual quality of each held-out wine; on the line both are equal."""
     figure, axes = new_figure("Predicted against actual quality")
     axes.scatter(actual, predicted, s=14, alpha=0.3, color=WINE, edgecolors="none")
     ends = [min(actual.min(), predicted.min()), max(actual.max(), predicted.max())]
@@ -42,7 +42,7 @@ def predicted_against_actual(actual: np.ndarray, predicted: np.ndarray) -> Figur
 
 
 def residuals(actual: np.ndarray, predicted: np.ndarray) -> Figure:
-    """How often the model is off by how much."""
+    """Histogram of the residuals."""
     figure, axes = new_figure("Residuals")
     axes.hist(actual - predicted, bins=30, color=WINE, alpha=0.8)
     axes.axvline(0, color="grey", linewidth=1, linestyle="--")
@@ -102,7 +102,7 @@ def sweep_errors(scores: Sequence[PointScore], best: PointScore) -> Figure:
 
 
 def step_for(count: int, most: int) -> int:
-    """Such that of ``count`` places in a row at most ``most`` are named."""
+    """Step at which at most ``most`` of ``count`` places in a row are labelled."""
     return -(-count // most)
 
 

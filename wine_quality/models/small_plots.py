@@ -40,11 +40,11 @@ def as_markdown(name: str, svg: str) -> str:
 
 
 def residuals(actual: np.ndarray, predicted: np.ndarray, bins: int = 24) -> str:
-    """How often the model is off by how much, as a histogram.
+    """Histogram of the residuals, actual minus predicted quality.
 
     Args:
         actual: Scores of the held-out wines, (n,).
-        predicted: What the model says of them, (n,).
+        predicted: The model's predictions for them, (n,).
     """
     import numpy as np
 
@@ -66,7 +66,7 @@ def residuals(actual: np.ndarray, predicted: np.ndarray, bins: int = 24) -> str:
 
 
 def histogram(counts: Sequence[int], low: float, high: float, name: str) -> str:
-    """How often a value lies where between ``low`` and ``high``; ``counts`` are of equal bins."""
+    """Histogram of ``counts`` in equal bins from ``low`` to ``high``."""
     width, most = (_RIGHT - _LEFT) / len(counts), max(1, *counts)
     heights = [_scaled(count, 0, most, _BOTTOM, _TOP) for count in counts]
     path = f"M{_LEFT},{_BOTTOM}" + "".join(f"V{y}h{width:.4g}" for y in heights) + f"V{_BOTTOM}"
@@ -79,11 +79,11 @@ def histogram(counts: Sequence[int], low: float, high: float, name: str) -> str:
 
 
 def predicted_against_actual(actual: np.ndarray, predicted: np.ndarray) -> str:
-    """For each score the middle 80 % of what is predicted, and its mean; dashed: a perfect model.
+    """For each score the middle 80 % and the mean of predictions; dashed: a perfect model.
 
     Args:
         actual: Scores of the held-out wines, (n,).
-        predicted: What the model says of them, (n,).
+        predicted: The model's predictions for them, (n,).
     """
     import numpy as np
 
@@ -153,7 +153,7 @@ def line(values: Sequence[float], first: str, last: str, dots: Sequence[int] = (
 
 
 def _scaled(value: float, low: float, high: float, start: int, end: int) -> int:
-    """Where between ``start`` and ``end`` a value lies between ``low`` and ``high``."""
+    """``value`` mapped linearly from ``low``–``high`` to ``start``–``end``, rounded."""
     share = (float(value) - low) / (high - low) if high > low else 0.5
     return round(start + share * (end - start))
 

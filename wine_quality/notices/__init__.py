@@ -1,1 +1,1 @@
-"""Word of failed runs and new champions, through channels that can be picked."""
+"""Notices of failed runs and new champions, through channels that can be picked."""

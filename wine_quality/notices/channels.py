@@ -13,7 +13,7 @@ from wine_quality.notices.settings import EMAIL, LOG, SLACK, NoticeSettings
 
 
 class LogNotifier:
-    """Tells it in the log of the sensor's tick, which the code location prints too."""
+    """Writes it to the log of the sensor's tick, which the code location prints too."""
 
     def __init__(self, log: logging.Logger) -> None:
         self._log = log
@@ -23,7 +23,7 @@ class LogNotifier:
 
 
 def channels_of(settings: NoticeSettings, log: logging.Logger) -> Channels:
-    """How to make each notifier; nothing is imported or made yet."""
+    """Functions that make each notifier; nothing is imported or made yet."""
     known: dict[str, Callable[[], Notifier]] = {
         LOG: partial(LogNotifier, log),
         SLACK: partial(_slack, settings),

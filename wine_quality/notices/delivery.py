@@ -14,7 +14,7 @@ PAUSES = (1.0, 4.0)
 """Seconds before the second try, and before the third and last."""
 
 Channels = Mapping[str, Callable[[], Notifier]]
-"""How to make the notifier of each channel, by the channel's name."""
+"""Functions that make the notifier of a channel, by the channel's name."""
 
 
 def deliver(
@@ -24,10 +24,10 @@ def deliver(
     log: logging.Logger | None,
     shown: Callable[[str], str] = str,
 ) -> None:
-    """Send it through each channel, whatever becomes of the others, within ``seconds`` in all.
+    """Send it through each channel, even if others fail, within ``seconds`` in all.
 
     Args:
-        log: Gets the whole notice when a channel failed; None: it has it already.
+        log: Called with the whole notice when a channel failed; None: it has it already.
         shown: Makes an error's text fit to be shown.
 
     Raises:

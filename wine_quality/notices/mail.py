@@ -22,7 +22,7 @@ from wine_quality.notices.settings import NoticeSettings
 from wine_quality.paths import PROJECT_ROOT
 
 _LONGEST_SUBJECT = 150
-# Before whoever waits for it gives up: it knows more.
+# Before the process that waits for it gives up: this one has the better error.
 _EARLIER_SECONDS = 0.5
 _CHECK = "check WINE_QUALITY_NOTIFY_EMAIL_HOST, _EMAIL_PORT and _EMAIL_SECURITY"
 
@@ -72,7 +72,7 @@ class EmailNotifier:
 
 
 def letter(notice: Notice, settings: NoticeSettings) -> EmailMessage:
-    """The notice as plain text in ASCII, whatever letters and line ends its texts have."""
+    """The notice as a plain-text message, encoded in ASCII."""
     message = EmailMessage(policy=SMTP.clone(cte_type="7bit"))
     message["Subject"] = " ".join(notice.title.split())[:_LONGEST_SUBJECT]
     message["From"] = settings.email_from
@@ -86,7 +86,7 @@ def post(order: dict[str, Any]) -> None:
     """Send a letter, with a time-out on each answer of the server.
 
     Raises:
-        NotSentError: says what the server answered.
+        NotSentError: with the server's answer.
     """
     from wine_quality.dagster_support.dagster_private import (
         send_email_via_ssl,

@@ -1,4 +1,4 @@
-"""What is told, and the narrow interface of those who tell it."""
+"""A notice, and the interface of the channels that send it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from wine_quality.escaping import ProjectError, escaped
 
 
 class NotSentError(ProjectError):
-    """A channel did not take the notice; the message says why and what to do.
+    """A channel did not take the notice; the message gives the reason and the remedy.
 
     Attributes:
         passing: Whether a try within seconds may succeed. A refused password is not tried again
@@ -39,7 +39,7 @@ class Notice:
         object.__setattr__(self, "links", links)
 
     def text(self) -> str:
-        """All of it as plain text."""
+        """The whole notice as plain text."""
         linked = [f"{label}: {url}" for label, url in self.links]
         return "\n".join([self.title, *self.lines, *linked])
 

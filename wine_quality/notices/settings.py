@@ -65,7 +65,7 @@ class NoticeSettings(BaseModel):
 
     @classmethod
     def from_environment(cls) -> NoticeSettings:
-        """As the variables say.
+        """The settings in the variables.
 
         Raises:
             ValueError: names the variables that cannot be used, and why; it shows no secret.

@@ -71,7 +71,7 @@ def in_mrkdwn(notice: Notice) -> str:
 
 
 def _in_link(url: str) -> str:
-    """What would end the address within the link's brackets, percent-encoded; & as Slack has it."""
+    """The URL for a link in Slack's markup: its end characters percent-encoded, & escaped."""
     safe = "".join(f"%{ord(sign):02X}" if sign in _ENDS_LINK else sign for sign in url)
     return safe.replace("&", "&amp;")
 

@@ -1,4 +1,4 @@
-"""What a notice says of a run."""
+"""The notices of a failed run and of a new champion."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _REASONS = 5
 
 
 def failure_notice(run: DagsterRun, events: Iterable[Any]) -> Notice:
-    """Of a run that failed; ``events`` are its DagsterEvents, in any number."""
+    """The notice of a run that failed; ``events`` are its DagsterEvents, in any number."""
     reasons = reasons_of(events) or ["Its log says no reason: its worker may have been killed."]
     lines = [_short(reason) for reason in reasons[:_REASONS]]
     if len(reasons) > _REASONS:
@@ -36,7 +36,7 @@ def failure_notice(run: DagsterRun, events: Iterable[Any]) -> Notice:
 
 
 def promotion_notice(run: DagsterRun, promotion: Promotion, events: Iterable[Any]) -> Notice:
-    """Of a run that crowned a champion."""
+    """The notice of a run that crowned a champion."""
     name, version, before = promotion.model, promotion.version, promotion.before
     # Each MLflow version has a champion of its own: without this, a reader who sees that version 2
     # is the champion, and then that version 1 is, takes it for a rollback.

@@ -50,7 +50,7 @@ class Undelivered:
         return cls(kind, run_id, tuple(channels), now, now + FIRST_PAUSE_SECONDS)
 
     def after_next_try(self, now: float) -> Undelivered:
-        """With the try after the one that begins now; each pause is twice the one before."""
+        """A copy with the next try scheduled; each pause is twice the one before."""
         pause = min(FIRST_PAUSE_SECONDS * 2.0**self.tries, LONGEST_PAUSE_SECONDS)
         return replace(self, tries=self.tries + 1, next_try=now + pause)
 
@@ -76,7 +76,7 @@ class Undelivered:
 
 
 def undelivered(instance: DagsterInstance) -> list[tuple[DagsterRun, Undelivered]]:
-    """All of them, the one whose turn is next first."""
+    """All undelivered notices and their runs, by the time of the next try."""
     found = []
     for kind, (state, left) in _TAGS.items():
         for run in runs_tagged(instance, state, RETRY):

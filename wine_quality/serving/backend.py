@@ -21,7 +21,7 @@ from wine_quality.packaging.served_model import UnservableModelError
 from wine_quality.serving.runtime.postgres_connection import Address
 
 RESPONSE = "example-response.json"
-"""What the training environment predicts for the example, by the run's record."""
+"""File of the predictions for the input example, from the run's training record."""
 TOLERANCE = 1e-9
 READY_SECONDS = 120.0
 _ANSWER_SECONDS = 30.0
@@ -80,7 +80,7 @@ class Backend:
         return self.process.poll() is None
 
     def await_ready(self) -> None:
-        """Until the model is loaded and answers its own example as it should.
+        """Wait until the model is loaded and its answer for the example is as expected.
 
         Raises:
             UnservableModelError: it died, took too long or predicts something else.
@@ -136,7 +136,7 @@ class Backend:
         return json.loads(file.read_text()) if file.exists() else None
 
     def take_over(self) -> None:
-        """Listen on the public socket and on gRPC's port, beside whoever does so now.
+        """Listen on the public socket and on gRPC's port, beside the process that does so now.
 
         Raises:
             UnservableModelError: it could not.
@@ -180,7 +180,7 @@ class Backend:
             self.process.stdin.write(f"{command}\n".encode())
             self.process.stdin.flush()
         except BrokenPipeError:
-            pass  # dead; whoever asks for an answer notices
+            pass  # dead; a caller that waits for an answer notices
 
     @property
     def _title(self) -> str:
@@ -218,7 +218,7 @@ def _of_prediction_log(given: Mapping[str, str]) -> dict[str, str]:
     try:
         named = Address.parse(url, URL_VARIABLE).options
     except ValueError:
-        return {URL_VARIABLE: url}  # the server says what is wrong with it
+        return {URL_VARIABLE: url}  # the server reports what is wrong with it
     left_out = [names for option, names in _LEFT_OUT.items() if option not in named]
     names = (URL_VARIABLE, *chain.from_iterable(left_out), *_ENCRYPTION)
     return {name: given[name] for name in names if name in given}

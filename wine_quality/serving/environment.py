@@ -17,7 +17,7 @@ _STAMP = "wine_quality.stamp"
 
 
 def environment_name(requirements: str, python: str) -> str:
-    """Of the folder: the same requirements on the same Python share one."""
+    """Name of its folder: the same requirements on the same Python share one."""
     digest = hashlib.sha256(f"{python}\n{requirements}".encode()).hexdigest()
     return f"serving-{digest[:12]}"
 
@@ -62,7 +62,7 @@ def serving_python(requirements: str, python: str, say: Callable[[str], None]) -
 
 
 class _Lines:
-    """Says it when another build has to be waited for, once."""
+    """Reports once that another build has to be waited for."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self._say = say

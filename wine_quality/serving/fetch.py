@@ -41,7 +41,7 @@ def fetch(tracker: Tracker, name: str, version: str, folder: Path) -> Fetched:
             pipeline registered, or it is a model that cannot be served.
     """
     try:
-        # Whoever may write to the registry chooses them, and they become folders.
+        # They become folder names, and anyone with write access to the registry chooses them.
         check_model_name(name)
         check_version_number(version)
         found = tracker.registry(name).version(version)
@@ -68,7 +68,7 @@ def fetch(tracker: Tracker, name: str, version: str, folder: Path) -> Fetched:
 
 
 def _expected(tracker: Tracker, found: Any, model: ServedModel) -> list[float]:
-    """What the model as it was trained, in plain numbers, says of its example; or nothing."""
+    """Predictions for the input example by the coefficients of the training record, or []."""
     try:
         record = tracker.load_training_record(found)
     except UntrustedModelError as error:

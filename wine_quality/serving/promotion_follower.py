@@ -98,7 +98,7 @@ class PromotionFollower:
         self._complaint = ""
 
     def run(self) -> None:
-        """Until KeyboardInterrupt; then what is being answered is answered."""
+        """Serve until KeyboardInterrupt; requests in progress are answered first."""
         self._folder.mkdir(parents=True, exist_ok=True)
         try:
             while True:
@@ -154,7 +154,7 @@ class PromotionFollower:
             raise
 
     def _wanted(self, early: Backend | None) -> tuple[str, bool]:
-        """The version, and whether the registry said so."""
+        """The wanted version, and whether the registry answered; if not, the one served last."""
         try:
             version = self._registry.wanted()
         except Exception as error:
@@ -169,8 +169,8 @@ class PromotionFollower:
         return version, True
 
     def _start_early(self) -> Backend | None:
-        """At the first look, what was served last: it loads while the registry is asked, and
-        listens only if it is still wanted, or the registry does not answer."""
+        """At the first look, start the version served last: it loads while the registry is asked,
+        and listens only if it is still wanted, or the registry does not answer."""
         first, self._first = self._first, False
         folder = self._last_served() if first else None
         if folder is None:
@@ -194,7 +194,7 @@ class PromotionFollower:
         return backend
 
     def _take(self, coming: Future[Backend | None]) -> None:
-        """Hand the port to the one that is ready, or say why there is none."""
+        """Hand the port to the backend that is ready, or report why there is none."""
         self._coming = None
         try:
             backend = coming.result()
@@ -204,7 +204,7 @@ class PromotionFollower:
             self._complain(str(error))
 
     def _complain(self, complaint: str) -> None:
-        """Each thing once, not at every look."""
+        """Report each complaint once, not at every look."""
         if complaint != self._complaint:
             self._complaint = complaint
             kept = f" Version {self._serving.version} goes on serving." if self._serving else ""
@@ -275,7 +275,7 @@ class PromotionFollower:
 
 
 def _in_background(work: Callable[[], Backend | None]) -> Future[Backend | None]:
-    """In a thread that Ctrl-C does not wait for."""
+    """Run it in a daemon thread, which Ctrl-C does not wait for."""
     coming: Future[Backend | None] = Future()
 
     def run() -> None:

@@ -46,7 +46,7 @@ def dagster_services(
         folder: DAGSTER_HOME.
         port: Of the webserver.
         code_port: Of the code server, on 127.0.0.1.
-        tracking: Variables that say where the MLflow servers are.
+        tracking: Variables with the addresses of the MLflow servers.
         after: What must be ready before the webserver and the daemon.
     """
     listens = settings["BIND_ADDRESS"]
@@ -117,7 +117,7 @@ def _write_instance(path: Path) -> None:
 
 
 def _write_variables(folder: Path, variables: Mapping[str, str]) -> Path:
-    """The environment of runs, for whoever launches them: the daemon has no access to the data."""
+    """File with the environment of runs, for their launcher: the daemon's own lacks data keys."""
     path = folder / "run_variables.json"
     path.unlink(missing_ok=True)
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
@@ -126,7 +126,7 @@ def _write_variables(folder: Path, variables: Mapping[str, str]) -> Path:
 
 
 def _code_variables(settings: Mapping[str, str]) -> dict[str, str]:
-    """What the code server and its runs get: no ``AWS_*`` variable is among them."""
+    """Variables of the code server and its runs; none of them is an ``AWS_*`` variable."""
     host, port = settings["POSTGRES_HOST"], settings["POSTGRES_PORT"]
     user, password = (quote(settings[f"METRICS_POSTGRES_{n}"], "") for n in ("USER", "PASSWORD"))
     database = settings["METRICS_POSTGRES_DB"]
@@ -159,7 +159,7 @@ def webserver_ready(url: str) -> Callable[[], bool]:
 
 
 def daemon_ready(url: str) -> Callable[[], bool]:
-    """Ready when the webserver at ``url`` says that every daemon needed is healthy."""
+    """Ready when the webserver at ``url`` reports every daemon needed as healthy."""
     return graphql_answers(url, _DAEMONS, _healthy)
 
 

@@ -142,7 +142,7 @@ def bucket_task(folder: Path, settings: Mapping[str, str], after: tuple[str, ...
 
 
 def aws_variables(settings: Mapping[str, str]) -> dict[str, str]:
-    """What an S3 client of the MLflow servers reads, and nobody else gets."""
+    """The ``AWS_*`` variables, which only the MLflow servers and the bucket task get."""
     names = ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "DEFAULT_REGION", "ENDPOINT_URL")
     variables = {f"AWS_{name}": settings[f"AWS_{name}"] for name in names}
     if "AWS_CA_BUNDLE" in os.environ:

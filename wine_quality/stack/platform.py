@@ -27,11 +27,11 @@ def stack_folder() -> Path:
 
 
 class Platform:
-    """What is to be started for the versions picked, nothing of it running yet.
+    """The services to start for the versions picked; none of them runs yet.
 
     Servers that the settings name (``POSTGRES_HOST``, ``AWS_ENDPOINT_URL``,
-    ``WINE_QUALITY_MLFLOW_URI_…``) are used instead of ones of our own. Where ``BIND_ADDRESS`` is no
-    address of this machine's own, a proxy that asks for a password listens there, and nothing else.
+    ``WINE_QUALITY_MLFLOW_URI_…``) are used instead of ones of our own. Where ``BIND_ADDRESS`` is
+    not a loopback address, only a proxy that asks for a password listens there.
     """
 
     def __init__(self, keys: Iterable[str], settings: dict[str, str]) -> None:
@@ -70,7 +70,7 @@ class Platform:
         self.services.append(bucket_task(self.folder / "s3", settings, self._named("s3")))
 
     def _tracking(self, versions: Sequence[MlflowVersion]) -> dict[str, str]:
-        """The MLflow servers; the variables that tell runs of each."""
+        """Add the MLflow servers; return the variables with their addresses, for runs."""
         variables = {}
         for version in versions:
             uri, shown = self._settings[uri_variable(version.key)], None
@@ -86,7 +86,7 @@ class Platform:
                     shown = public_url(self._given, wanted)
             variables[uri_variable(version.key)] = uri
             variables[ui_variable(version.key)] = shown or uri
-        # For versions that have no server here; one that does not fit is refused by name.
+        # For versions without a server here; one that does not fit is refused by name.
         fallback = uri_variable(DEFAULT_VERSION)
         variables["MLFLOW_TRACKING_URI"] = variables.get(fallback) or next(
             variables[uri_variable(version.key)] for version in versions

@@ -14,7 +14,7 @@ from wine_quality.environments.process_groups import signal_group
 from wine_quality.stack.service import Service
 
 GRACE_SECONDS = 15.0
-"""How long a service may take to end before it is killed."""
+"""Seconds for a service to end before it is killed."""
 
 
 def start(service: Service, log: Path) -> subprocess.Popen[bytes]:

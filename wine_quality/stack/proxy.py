@@ -21,7 +21,7 @@ _FROM_SETTINGS = (
 
 
 def public_url(settings: Mapping[str, str], setting: str) -> str:
-    """Where people reach what listens on the port in ``setting``."""
+    """The public URL of the service on the port in ``setting``."""
     scheme = "http" if settings["PROXY_TLS"] == "off" else "https"
     return f"{scheme}://{settings['PROXY_HOSTS'].split(',')[0]}:{settings[setting]}"
 
@@ -35,7 +35,7 @@ def proxy_service(
         behind: Host and port of what stands behind it, by ``DAGSTER``, ``MLFLOW_3``, ….
 
     Raises:
-        StackError: there is no Caddy.
+        StackError: Caddy is not on PATH.
     """
     if shutil.which("caddy") is None:
         raise StackError(

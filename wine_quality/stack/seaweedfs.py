@@ -1,7 +1,7 @@
 """SeaweedFS as the stack's S3 store: one process, users limited to a bucket, one port that is S3.
 
 Its master, volume and filer services listen on ports of their own, on 127.0.0.1 only. Over HTTP
-volumes and filer answer nobody but each other (tokens signed with keys that are drawn at each
+volumes and filer answer only each other (tokens signed with keys that are drawn at each
 start); over gRPC they answer any process of this machine.
 """
 
@@ -30,7 +30,7 @@ def find_program() -> str:
     """The server, beside this interpreter or on PATH.
 
     Raises:
-        StackError: it is nowhere.
+        StackError: it is not found.
     """
     beside = Path(sys.executable).with_name("weed")
     found = str(beside) if beside.exists() else shutil.which("weed")
@@ -58,12 +58,12 @@ def seaweedfs_service(folder: Path, settings: Mapping[str, str], port: int) -> S
         "master.telemetry": "false",
         "master.volumeSizeLimitMB": str(_VOLUME_MB),
         "volume.max": "0",
-        # It waits that long for clients that nobody has.
+        # Its wait for clients, of which there are none, before it stops.
         "volume.preStopSeconds": "1",
         "s3.config": str(users),
         "s3.port": str(port),
         "s3.port.grpc": str(choose_port(_LOCAL)),
-        # Services of it that nobody asked for.
+        # Services of it that are not needed.
         "s3.iam": "false",
         "s3.port.iceberg": "0",
         "s3.port.lance": "0",
@@ -84,9 +84,9 @@ def seaweedfs_service(folder: Path, settings: Mapping[str, str], port: int) -> S
 
 
 def identities(settings: Mapping[str, str]) -> dict[str, list[dict[str, object]]]:
-    """Who may do what: the administrator everything, MLflow and the assets in their bucket.
+    """Users and their rights: the administrator all, MLflow and the assets in their bucket.
 
-    MLflow's keys are the administrator's unless the settings say otherwise, as with MinIO.
+    MLflow's keys are the administrator's unless the settings name others, as with MinIO.
     """
     root = settings["MINIO_ROOT_USER"]
     listed = [("root", root, settings["MINIO_ROOT_PASSWORD"], list(_ALL))]

@@ -1,4 +1,4 @@
-"""What the stack starts: a process, what it waits for, and how it is seen to be ready."""
+"""A service of the stack: its process, the services it waits for, its readiness check."""
 
 from __future__ import annotations
 

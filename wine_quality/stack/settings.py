@@ -36,7 +36,7 @@ _SAME = {"AWS_ACCESS_KEY_ID": "MINIO_ROOT_USER", "AWS_SECRET_ACCESS_KEY": "MINIO
 
 
 class StackError(ProjectError, RuntimeError):
-    """The stack cannot be started; the message says what to do."""
+    """The stack cannot be started; the message names the remedy."""
 
 
 def env_file() -> Path:
@@ -49,10 +49,10 @@ def env_file() -> Path:
 
 
 def read_file(path: Path) -> dict[str, str]:
-    """``NAME=value`` lines, as compose reads them when there are no quotes.
+    """``NAME=value`` lines without quotes, as compose reads them.
 
     Raises:
-        StackError: no such file, or a line that is none of these.
+        StackError: no such file, or a line of another form.
     """
     try:
         lines = path.read_text().splitlines()
@@ -70,7 +70,7 @@ def read_file(path: Path) -> dict[str, str]:
 
 
 def read_settings() -> dict[str, str]:
-    """Every setting of the example, as the file says, unless the environment says otherwise.
+    """All settings, each from the environment, else the file, else the example.
 
     Raises:
         StackError: see ``read_file``; or demo values would be reachable from other machines.
@@ -85,7 +85,7 @@ def read_settings() -> dict[str, str]:
 def _forbid_public_demo(values: Mapping[str, str], example: Mapping[str, str], path: Path) -> None:
     if is_loopback(values["BIND_ADDRESS"]):
         return
-    # An empty one is no demo value: the home's own key is used.
+    # An empty one is not a demo value: the home's own key is used.
     demo = [name for name in SECRETS if values[name] and values[name] == example[name]]
     if demo:
         raise StackError(

@@ -25,7 +25,7 @@ from wine_quality.stack.settings import StackError
 
 READY_SECONDS = 180.0
 RESTARTS = 5
-"""So many in ``WINDOW_SECONDS``, then a service is given up, as compose's on-failure:5."""
+"""Restarts in ``WINDOW_SECONDS`` before a service is given up, as with on-failure:5."""
 WINDOW_SECONDS = 600.0
 _POLL_SECONDS = 0.1
 
@@ -47,7 +47,7 @@ class Supervisor:
     Args:
         services: In any order; ``after`` decides.
         folder: The stack's; ``logs`` and ``state.json`` are in it.
-        say: Gets a line for each thing that happens.
+        say: Called with a line for each event.
         state: Also put into ``state.json``.
     """
 
@@ -171,7 +171,7 @@ class Supervisor:
         return f"{running.service.name} {what}. The end of {log}:\n{tail}"
 
     def state(self) -> dict[str, Any]:
-        """Who runs, as ``state.json`` says it."""
+        """The running services, in the form of ``state.json``."""
         services = {
             name: {
                 "pid": running.process.pid if running.process else None,
@@ -208,7 +208,7 @@ class Watchdog:
         os.close(ours)
 
     def dismiss(self) -> None:
-        """It ends by itself when there is no ``state.json`` any more."""
+        """Close its pipe and wait; without ``state.json`` it ends without doing anything."""
         os.close(self._kept_open)
         self._process.wait()
 

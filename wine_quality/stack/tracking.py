@@ -69,5 +69,5 @@ def guard_variables(version: MlflowVersion, settings: Mapping[str, str]) -> dict
 
 
 def reached(listens: str) -> str:
-    """Where this machine reaches what listens on an address."""
+    """The address by which this machine reaches a service that listens on an address."""
     return "127.0.0.1" if listens == "0.0.0.0" else listens

@@ -1,1 +1,1 @@
-"""What the locked environments are made of: known vulnerabilities, and bills of materials."""
+"""Known vulnerabilities and bills of materials of the locked environments."""

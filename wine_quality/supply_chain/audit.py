@@ -41,7 +41,7 @@ class Accepted:
 
 @dataclass(frozen=True)
 class Result:
-    """What the audit of one lock file came to, in lines for people."""
+    """The result of the audit of one lock file, as lines to print."""
 
     accepted: list[str]
     findings: list[str]
@@ -70,10 +70,10 @@ def read_accepted(file: Path = ACCEPTED) -> list[Accepted]:
 
 
 def judge(lock: str, said: dict[str, Any], accepted: Sequence[Accepted]) -> Result:
-    """Sort what pip-audit said of a lock file.
+    """Sort the findings of pip-audit for a lock file.
 
     Args:
-        said: Its answer in JSON: ``dependencies`` with ``vulns``, or a ``skip_reason``.
+        said: Its report: ``dependencies`` with ``vulns``, or a ``skip_reason``.
     """
     result = Result([], [], [])
     for package in said["dependencies"]:
@@ -92,7 +92,7 @@ def judge(lock: str, said: dict[str, Any], accepted: Sequence[Accepted]) -> Resu
 
 
 def ask(lock: Path) -> dict[str, Any]:
-    """What pip-audit says of a lock file; nothing is installed.
+    """The report of pip-audit for a lock file, from JSON; nothing is installed.
 
     Raises:
         RuntimeError: it failed.

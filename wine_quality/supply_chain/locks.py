@@ -29,15 +29,15 @@ class Pin:
 
 
 def lock_files() -> list[Path]:
-    """All of them, the test tools' included."""
+    """All lock files, the test tools' included."""
     return sorted(FOLDER.glob("*.txt"))
 
 
 def pins(lock: Path) -> list[Pin]:
-    """What a lock file holds, in its order.
+    """The packages of a lock file, in its order.
 
     Raises:
-        ValueError: a package has no hash.
+        ValueError: a package lacks a hash.
     """
     found: list[Pin] = []
     for line in lock.read_text().splitlines():

@@ -8,12 +8,12 @@ from wine_quality.escaping import ProjectError
 
 # Of one connection only; the one that goes on carries a single request.
 _HOP_BY_HOP = {"connection", "keep-alive", "proxy-connection", "upgrade", "te"}
-# The guard has looked at these; what is behind it listens to nobody else.
+# The guard has checked these; the server behind it is reached only through the guard.
 _CHECKED = {"host", "origin", "sec-fetch-site", "sec-fetch-mode", "sec-fetch-dest"}
 
 
 class MalformedRequestError(ProjectError, ValueError):
-    """It is no HTTP/1 request."""
+    """The bytes are not an HTTP/1 request."""
 
 
 @dataclass(frozen=True)

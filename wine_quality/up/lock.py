@@ -19,10 +19,10 @@ class AlreadyUpError(ProjectError, RuntimeError):
 
 @contextmanager
 def only_one(folders: Iterable[Path]) -> Iterator[Callable[[str], None]]:
-    """Hold the lock of each folder, which the kernel takes back whatever becomes of this process.
+    """Hold the lock of each folder, which the kernel releases when this process ends.
 
     Yields:
-        A function that notes this one's address, for the next to be told.
+        A function that notes this one's address, which a second `make up` prints.
 
     Raises:
         AlreadyUpError: another process holds one of them.

@@ -20,7 +20,7 @@ class Logs:
     """A log file for each process, in one folder.
 
     Args:
-        say: Gets each line that is to be seen.
+        say: Called with each line to show.
         url: Of the Dagster UI.
     """
 
@@ -37,7 +37,7 @@ class Logs:
         """The empty log file of a process, what was there before kept beside it."""
         slug = re.sub(r"[^a-z0-9.]+", "-", name.lower().replace("'s", ""))
         file = self._folder / f"{slug}.log"
-        # Of a process that is started again, what it said last is shown first.
+        # For a process that is started again, its last lines are shown first.
         self.look()
         self._followed = [one for one in self._followed if one.file != file]
         if file.exists():
@@ -57,7 +57,7 @@ class Logs:
             await asyncio.sleep(_POLL_SECONDS)
 
     def look(self) -> None:
-        """What was written since the last look."""
+        """Show the lines written since the last look."""
         for followed in self._followed:
             followed.read(self._say)
 

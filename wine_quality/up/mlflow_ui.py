@@ -1,8 +1,8 @@
 """The MLflow UI of one version over its embedded store: a port that is always open, behind it a
 server that starts with the first request and ends when nobody has asked for a while.
 
-The server listens on a Unix socket in a folder of ours, so that nobody comes to it but by the guard
-here. Each connection carries one request.
+The server listens on a Unix socket in a folder of ours, so that it is reached only through the
+guard here. Each connection carries one request.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _POLL_SECONDS = 0.05
 
 
 class ServerNotStartedError(ProjectError, RuntimeError):
-    """The MLflow server cannot be started; the message says why."""
+    """The MLflow server cannot be started; the message gives the reason."""
 
 
 class MlflowUi:
@@ -93,7 +93,7 @@ class MlflowUi:
         try:
             await self._answer(reader, writer)
         except (OSError, asyncio.IncompleteReadError, asyncio.TimeoutError):
-            pass  # whoever asked has gone
+            pass  # the client has gone
         finally:
             self._open -= 1
             self._last_used = asyncio.get_running_loop().time()
@@ -189,7 +189,7 @@ async def _send(writer: asyncio.StreamWriter, data: bytes) -> None:
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Until the reader's end."""
+    """Copy until the reader's end."""
     while data := await reader.read(_CHUNK):
         writer.write(data)
         await writer.drain()

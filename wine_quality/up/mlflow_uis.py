@@ -46,7 +46,7 @@ class MlflowUis:
 
     @property
     def urls(self) -> dict[str, str]:
-        """Where each is, the first one first."""
+        """URL of each UI by version, the first one first."""
         return {key: ui.url for key, ui in self._uis.items()}
 
     def processes(self) -> list[Process]:

@@ -1,4 +1,4 @@
-"""What `make up` runs: code server, webserver and daemon of Dagster, the MLflow UIs beside them.
+"""The processes of `make up`: Dagster's code server, webserver and daemon, and the MLflow UIs.
 
 The code server is Dagster's own that can load code anew ("Reload" in the UI). The webserver loads
 its libraries meanwhile; the daemon follows.
@@ -74,7 +74,7 @@ class Platform:
             self._logs.bound(self._folder / f"mlflow-{key}.log")
 
     async def run(self) -> int:
-        """Until SIGINT or SIGTERM.
+        """Run until SIGINT or SIGTERM.
 
         Raises:
             ProcessEndedError: a part ended by itself; the others were stopped.
@@ -133,7 +133,7 @@ class Platform:
             await asyncio.sleep(_POLL_SECONDS)
 
     def _restart_code_server(self, variables: dict[str, str]) -> None:
-        """It runs the project's code, which may bring it down; the others wait for it."""
+        """Restart it if it has ended: it runs the project's code. The others wait for it."""
         [code] = [process for process in self._processes if process.name == _CODE_SERVER]
         if not code.has_ended() or self._restarts >= _RESTARTS:
             return
@@ -206,7 +206,7 @@ class Platform:
         print(f"Ready after {seconds:.1f} s. Ctrl-C stops all. Logs: {self._folder}", flush=True)
 
     def _note(self) -> None:
-        """For the watchdog, and for whoever asks what runs."""
+        """Write the state file, for the watchdog and for other commands over this home."""
         processes = [*self._processes, *self._uis.processes()]
         services = {p.name: {"pid": p.pid, "signal": int(signal.SIGINT)} for p in processes}
         state = {

@@ -1,4 +1,4 @@
-"""When a Dagster that has just been started is ready."""
+"""Readiness of a Dagster that has just been started."""
 
 from __future__ import annotations
 

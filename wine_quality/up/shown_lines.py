@@ -28,7 +28,7 @@ _LENGTH = 400
 
 
 class FailuresShown:
-    """When a run's failure was last shown, by whatever process logged it."""
+    """Time when the failure of a run was last shown, from the log of any process."""
 
     def __init__(self) -> None:
         self._at = float("-inf")
@@ -86,7 +86,7 @@ class ShownLines:
         event = _RUN_EVENT.search(record["text"])
         if event is None:
             if _STEP_EVENT.search(record["text"]) or _NEVER_RUN.search(record["text"]):
-                return None  # the run's end says it
+                return None  # shown with the run's end
             return self._warning(record, title, record["text"].rpartition(f"{run} - ")[2])
         if event["kind"] == "START":
             self._started[run] = time.monotonic()
@@ -107,7 +107,7 @@ class ShownLines:
 
     def _notice(self, record: re.Match[str], sensor: str, title: str) -> str | None:
         if "failure" in sensor and self._failures.is_recent():
-            return None  # the run itself has said it
+            return None  # the failure of the run was just shown
         return f"{record['time']} {title[:_LENGTH]}"
 
     def _warning(self, record: re.Match[str], who: str, text: str) -> str | None:
@@ -117,7 +117,7 @@ class ShownLines:
         return f"{record['time']} {said}" if said else None
 
     def _once(self, text: str) -> str | None:
-        """None for what was said a moment ago: a sensor that fails does so every few seconds."""
+        """None for a text shown a moment ago: a sensor that fails does so every few seconds."""
         now = time.monotonic()
         self._said = {key: at for key, at in self._said.items() if now - at < _REPEAT_SECONDS}
         if text in self._said:

@@ -26,7 +26,7 @@ class Inspection(RawWines):
     """Files whose columns keep the contract; no row was read.
 
     Attributes:
-        engine: That inspected them.
+        engine: The engine that inspected them.
         source: What the config names, as it may be shown.
         training_data: newest or accumulated.
         files: None when only what came before is used.
@@ -49,7 +49,7 @@ class Inspection(RawWines):
 
     @property
     def versions(self) -> dict[str, str]:
-        """Of the files, by path."""
+        """Version of each file, by path."""
         return {file.path: file.version for file in self.files}
 
     def conclusion(self) -> str:
@@ -81,13 +81,13 @@ class Inspection(RawWines):
         return {"files_shown": shown, **({"left_out": left_out} if left_out else {})}
 
     def to_stored(self) -> dict[str, Any]:
-        """For JSON."""
+        """The fields, for JSON."""
         left_out = [one._asdict() for one in self.left_out]
         return {**asdict(self), "left_out": left_out}
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> Inspection:
-        """What ``to_stored`` made, perhaps in an older checkout."""
+        """Restore an inspection from ``to_stored``, perhaps of an older checkout."""
         return cls(
             engine=plain["engine"],
             source=plain["source"],

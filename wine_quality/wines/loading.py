@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from wine_quality.history.accepted_files import AcceptedFile
 
 Say = Callable[[str], None]
-"""Gets a line for what people should know."""
+"""Called with a line for the log."""
 
-# What runs say of the default: where it lies on this machine is nobody's lineage.
+# Name of the packaged file in runs: its path on this machine is not part of the lineage.
 PACKAGED_NAME = "wine_quality/datasets/winequality-red.csv"
 _PREVIEWED_ROWS = 5
 
@@ -214,7 +214,7 @@ def load_wines(
 
 
 def _read(config: RawWineCsvConfig, say: Say) -> LoadedWines:
-    """One file."""
+    """Read one file, and check it against the contract."""
     url = config.csv_url or str(PACKAGED_RED_WINE)
     try:
         source = read_source(url, config.limits(), report=say)
@@ -240,7 +240,7 @@ def _merged(
     conflicts: ConflictPolicy,
     history: WineHistory,
 ) -> LoadedWines:
-    """All files that are remembered."""
+    """The wines of all files in the history, merged."""
     files = [file for file, _ in accepted]
     frame, shares = accumulate([frame for _, frame in accepted], conflicts)
     if frame.empty:

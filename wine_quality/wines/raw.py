@@ -1,4 +1,4 @@
-"""What ``raw_wine_csv`` hands on, and what travels from there with the values and the model."""
+"""Output of ``raw_wine_csv``, and the origin that is kept with the values and the model."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FILES_SHOWN = 50
 class DataOrigin:
     """Where wines come from and how they were divided.
 
-    Attributes: None where it does not apply, or where a value of an older checkout does not say.
+    Attributes: None where it does not apply, or where a value of an older checkout lacks it.
         data_sha256: Of all rows.
         source: Address, path or name, as it may be shown.
         training_data: newest or accumulated.
@@ -47,12 +47,12 @@ class DataOrigin:
 
     @classmethod
     def of(cls, plain: Mapping[str, Any]) -> DataOrigin:
-        """What ``to_plain`` made, perhaps in another checkout, which may know other fields."""
+        """Restore from ``to_plain``, perhaps of another checkout; unknown fields are ignored."""
         known = {field.name for field in fields(cls)}
         return cls(**{name: value for name, value in plain.items() if name in known})
 
     def to_plain(self) -> dict[str, Any]:
-        """What is known, for JSON and for a frame's ``attrs``."""
+        """The fields that are not None, for JSON and for a frame's ``attrs``."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
 
@@ -73,7 +73,7 @@ class RawWines(ABC):
     @property
     @abstractmethod
     def origin(self) -> DataOrigin:
-        """Without ``data_sha256`` as long as the rows are still to be read."""
+        """Origin of the wines, without ``data_sha256`` while the rows are still to be read."""
 
     @property
     def accepted(self) -> Sequence[AcceptedFile]:
@@ -81,12 +81,12 @@ class RawWines(ABC):
 
     @property
     def keys(self) -> set[str]:
-        """Of the files that the history is known to hold."""
+        """Keys of the files that the history is known to hold."""
         return set()
 
     @abstractmethod
     def conclusion(self) -> str:
-        """What the contract's check says, in a sentence."""
+        """The result of the contract's check, in a sentence."""
 
     @abstractmethod
     def facts(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""How a run gets its wines: in memory or streamed, which is chosen here alone."""
+"""The reader of a run's wines, in memory or streamed: chosen only here."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class WinesReader(Protocol):
         """The wines that the config names.
 
         Args:
-            say: Gets a line for what is not as one would expect.
+            say: Called with a line for each unexpected thing.
             arrived: When the file arrived, in Unix seconds; None: now.
 
         Raises:

@@ -1,4 +1,4 @@
-"""What assets ask of the wines in two parts, wherever the rows are."""
+"""The interface of wines in two parts, training and test, for assets: in memory or streamed."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from wine_quality.models.elastic_net.sweep_points import Point, PointScore
 
 BY_VALUES, SHUFFLED = "hash", "shuffled"
-"""How wines are divided, as ``DataOrigin.split`` says; splits of older runs say nothing of it."""
+"""How wines are divided: the values of ``DataOrigin.split``, which older runs lack."""
 SCALE = (COLUMNS[TARGET].minimum, COLUMNS[TARGET].maximum)
-"""Within which a prediction of quality makes sense."""
+"""Lowest and highest quality; a prediction outside makes no sense."""
 
 OpenEngine = Callable[[Sequence[str]], "Engine"]
 """Opens files for a second pass over them."""
@@ -33,7 +33,7 @@ OpenEngine = Callable[[Sequence[str]], "Engine"]
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """How a model does on the test part.
+    """Metrics and predictions of a model on the test part.
 
     Attributes:
         metrics: ``rmse`` and ``mae`` in units of quality, and ``r2``.
@@ -66,7 +66,7 @@ class Evaluation:
         actual: np.ndarray,
         predicted: np.ndarray,
     ) -> Evaluation:
-        """Where the rows that are shown are all that were predicted one by one."""
+        """An evaluation that shows all rows that were predicted one by one."""
         within = (predicted >= SCALE[0]) & (predicted <= SCALE[1])
         return cls(
             metrics,
@@ -102,7 +102,7 @@ class Split(ABC):
 
     @abstractmethod
     def count_rows_in_both(self) -> int | None:
-        """Rows that stand in both parts by mistake; None where a wine's own values say its part."""
+        """Number of rows in both parts by mistake; None where a wine's values decide its part."""
 
     @abstractmethod
     def fit(self, alpha: float, l1_ratio: float, random_state: int) -> ElasticNet:
@@ -114,19 +114,19 @@ class Split(ABC):
 
     @abstractmethod
     def evaluate(self, model: LinearModel, open_engine: OpenEngine) -> Evaluation:
-        """How a model does on the test part."""
+        """Metrics and predictions of a model on the test part."""
 
     @abstractmethod
     def rmse(self, model: LinearModel) -> float:
-        """On all rows of the test part."""
+        """RMSE on all rows of the test part, in units of quality."""
 
     @abstractmethod
     def train_rmse(self, model: LinearModel) -> float:
-        """On all rows of the training part."""
+        """RMSE on all rows of the training part, in units of quality."""
 
     @abstractmethod
     def rmse_of(self, predict: Callable[[pd.DataFrame], np.ndarray], known: LinearModel) -> float:
-        """As ``rmse``, of a model that can only be asked; ``known`` is one that is known."""
+        """As ``rmse``, for a model that can only predict; ``known`` has known coefficients."""
 
     @abstractmethod
     def cross_validate(self, points: Sequence[Point], folds: int, seed: int) -> list[PointScore]:
@@ -169,5 +169,5 @@ class PassResult:
 
     @property
     def keys(self) -> set[str]:
-        """Of the files that the history is known to hold."""
+        """Keys of the files that the history is known to hold."""
         return {one.file.key for one in self.accumulated} | {file.key for file in self.accepted}

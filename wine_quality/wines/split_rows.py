@@ -30,7 +30,7 @@ def split_rows(frame: pd.DataFrame, test_fraction: float = 0.25, seed: int = 40)
 def split_by_values(
     frame: pd.DataFrame, test_fraction: float = 0.25, seed: int = 40
 ) -> pd.DataFrame:
-    """As ``split_rows``, but a wine's own values say its part, as with the streaming engines.
+    """As ``split_rows``, but a wine's own values decide its part, as with the streaming engines.
 
     So a wine stays in its part however many others come or go: what a model of earlier data was
     trained on is never held out from a later one. Rows stay in the order of ``frame`` in each part.

@@ -121,7 +121,7 @@ class StreamedSplit(Split):
         return max(self.rmse(known) ** 2 + asked**2 - sampled**2, 0.0) ** 0.5
 
     def cross_validate(self, points: Sequence[Point], folds: int, seed: int) -> list[PointScore]:
-        """On the folds that the pass made; the seed is that of the split.
+        """One score for each point, on the folds that the pass made; the seed is the split's.
 
         Raises:
             ValueError: there are not that many folds.
@@ -135,7 +135,7 @@ class StreamedSplit(Split):
         return cross_validate_moments(self.sums.folds, points)
 
     def to_stored(self) -> dict[str, Any]:
-        """For JSON."""
+        """Origin, sums, sample and files, for JSON."""
         return {
             "data": self.data.to_plain(),
             "sums": self.sums.to_plain(),
@@ -145,10 +145,10 @@ class StreamedSplit(Split):
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> StreamedSplit:
-        """What ``to_stored`` made.
+        """Restore a split from ``to_stored``.
 
         Raises:
-            ValueError: it is nothing of the kind.
+            ValueError: ``plain`` is not a stored split.
         """
         try:
             sums, sample = plain["sums"], plain["sample"]

@@ -99,7 +99,7 @@ def aggregate(
     """Sum up the files that were inspected, and add those that were summed up before.
 
     Args:
-        say: Gets a line now and then: how far the pass is.
+        say: Called with a progress line now and then.
         arrived: When the files arrived, in Unix seconds; None: now.
 
     Raises:
@@ -231,7 +231,7 @@ def _pattern_of(url: str) -> str:
 
 
 def _sha256_of_all(files: Sequence[AcceptedSums]) -> str:
-    """Of the rows of all; of the files' own hashes where an older one has none of its rows."""
+    """Hash over all rows, or over the files' hashes if an older file lacks one of its rows."""
     hashes = [one.rows_hash for one in files if one.rows_hash]
     if len(hashes) == len(files):
         return RowsHash.total(hashes).sha256

@@ -21,7 +21,7 @@ def load_target(name: str) -> DeployTarget:
     """The target of a name.
 
     Raises:
-        ValueError: there is none.
+        ValueError: there is no target of that name.
     """
     known = target_names()
     if name not in known:

@@ -88,7 +88,7 @@ def _predictor(model: ManifestModel, settings: ManifestSettings) -> Document:
 
 
 def _knative_probes() -> Document:
-    """By number: Knative renames the port."""
+    """Probes with the port's number: Knative renames the port."""
     made = probes(HTTP_PORT)
     del made["startupProbe"]
     made["livenessProbe"]["initialDelaySeconds"] = 60

@@ -40,7 +40,7 @@ class SeldonCoreV1(DeployTarget):
         ]
 
     def readiness(self, resource: Mapping[str, Any]) -> Readiness:
-        """By its state: a SeldonDeployment has no condition Ready."""
+        """Readiness by the state: a SeldonDeployment lacks the condition Ready."""
         status = resource.get("status") or {}
         state, stale = status.get("state", ""), is_stale(resource)
         shown = f"state {state}" if state else "no state yet"

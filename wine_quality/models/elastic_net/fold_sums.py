@@ -94,7 +94,7 @@ def rmse_on(part: Moments, train: Moments, coefficients: np.ndarray) -> np.ndarr
 
     Args:
         part: Moments of the rows to predict.
-        train: Moments of those that the models, each with its best intercept, were fitted on.
+        train: Moments of the training rows; each model has its best intercept for them.
         coefficients: Shape (features, models).
 
     Returns:

@@ -1,4 +1,4 @@
-"""How far a linear model is from the rows whose moments are known."""
+"""Errors of a linear model on rows of which only the moments are known."""
 
 from __future__ import annotations
 

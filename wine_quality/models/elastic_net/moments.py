@@ -20,7 +20,7 @@ _EPSILON = 2.0**-52
 
 @dataclass(frozen=True, eq=False)
 class Moments:
-    """Of n rows of m columns, in double precision.
+    """Moments of n rows of m columns, in double precision.
 
     Attributes:
         columns: Their m names; the target is the last.
@@ -29,7 +29,7 @@ class Moments:
         mean: Weighted means, of shape (m,), in the columns' units.
         cross: Weighted sums of the products of deviations from the means, of shape (m, m).
         noise: Bound of the rounding error in the diagonal of ``cross``, of shape (m,); what is not
-            above it cannot be told from a constant column.
+            above it cannot be distinguished from a constant column.
     """
 
     columns: tuple[str, ...]
@@ -41,7 +41,7 @@ class Moments:
 
     @classmethod
     def none(cls, columns: Sequence[str]) -> Moments:
-        """Of no rows: what sums begin with."""
+        """Moments of no rows, to begin a sum with."""
         import numpy as np
 
         m = len(columns)
@@ -51,7 +51,7 @@ class Moments:
     def of_rows(
         cls, columns: Sequence[str], rows: np.ndarray, weights: np.ndarray | None = None
     ) -> Moments:
-        """Of a matrix of shape (n, m) in memory, in two passes.
+        """Moments of a matrix of shape (n, m) in memory, in two passes.
 
         Raises:
             ValueError: the shapes do not fit, a value is not finite, a weight is negative.
@@ -83,7 +83,7 @@ class Moments:
         sums: np.ndarray,
         products: np.ndarray,
     ) -> Moments:
-        """From sums over x - shift and over their products, as an engine makes them in one pass.
+        """Moments from sums of x - shift and of its products, as an engine makes them in one pass.
 
         Args:
             columns: Names, the target last.
@@ -126,7 +126,7 @@ class Moments:
         return cls(tuple(columns), n, weight, mean, (cross + cross.T) / 2, np.abs(noise))
 
     def __add__(self, other: Moments) -> Moments:
-        """Of the rows of both."""
+        """Moments of the rows of both."""
         import numpy as np
 
         self._check_columns(other)
@@ -144,7 +144,7 @@ class Moments:
         return Moments(self.columns, self.n + other.n, weight, mean, cross, noise)
 
     def __sub__(self, other: Moments) -> Moments:
-        """Of the rows of this that are not in the other, which must be among them.
+        """Moments without the rows of the other, which must be among these.
 
         What is left is as exact as the whole was: when little is left of much, add up the parts
         that stay instead.
@@ -188,7 +188,7 @@ class Moments:
 
     @classmethod
     def total(cls, parts: Iterable[Moments]) -> Moments:
-        """Of the rows of all parts, added in pairs; there must be at least one.
+        """Moments of the rows of all parts, added in pairs; there must be at least one.
 
         Raises:
             ValueError: no parts.
@@ -202,7 +202,7 @@ class Moments:
         return level[0]
 
     def to_plain(self) -> dict[str, Any]:
-        """For JSON, which keeps every digit; of ``cross`` the lower triangle by rows."""
+        """The fields for JSON, every digit kept; of ``cross`` the lower triangle by rows."""
         lower = [row[: i + 1] for i, row in enumerate(self.cross.tolist())]
         return {
             "columns": list(self.columns),
@@ -215,10 +215,10 @@ class Moments:
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> Moments:
-        """What ``to_plain`` made.
+        """Restore moments from ``to_plain``.
 
         Raises:
-            ValueError: it is nothing of the kind.
+            ValueError: ``plain`` is not of that form.
         """
         import numpy as np
 

@@ -33,7 +33,7 @@ class Point(NamedTuple):
 
 @dataclass(frozen=True)
 class PointScore:
-    """How one point does: the RMSE on each fold when the others train, in units of quality."""
+    """Score of one point: RMSE on each fold, trained on the others, in units of quality."""
 
     point: Point
     fold_rmse: tuple[float, ...]

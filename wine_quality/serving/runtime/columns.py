@@ -1,4 +1,4 @@
-"""From the tensors of a V2 request to one matrix, or a sentence that says what is wrong."""
+"""From the tensors of a V2 request to one matrix, or an error that names the fault."""
 
 from __future__ import annotations
 
@@ -141,13 +141,13 @@ def _listed(names: Sequence[str], most: int = 5) -> str:
 
 
 def shown(value: Any) -> str:
-    """What was sent, as it stands in a message: some 80 characters at most."""
+    """A short form of a sent value for messages: some 80 characters at most."""
     text = _SHORT.repr(value)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
 def shortened(text: str, most: int) -> str:
-    """On one line, and without its middle when it has more than ``most`` characters."""
+    """The text on one line, without its middle when it has more than ``most`` characters."""
     text = _cut(text, most)
     if text.isprintable():
         return text

@@ -10,7 +10,7 @@ from typing import Any
 
 
 class UnfitModelError(RuntimeError):
-    """The model cannot be served here; the message says why and what to do."""
+    """The model cannot be served here; the message gives the reason and the remedy."""
 
 
 def load_estimator(file: Path, serialization: str, sha256: str, packages: Mapping[str, str]) -> Any:

@@ -14,7 +14,7 @@ from .columns import shortened
 from .limits import most_seconds
 
 MOST_HEAD_BYTES = 64 * 1024
-"""Of a request's first line and headers."""
+"""Most bytes of a request's first line and headers."""
 _MOST_SAID = 1000
 _LINGER_SECONDS = 1.0
 # Starlette takes the request's address apart by it, whatever it holds.
@@ -22,7 +22,7 @@ _HOST = re.compile(rb"(?:[\w.~%!$&'()*+,;=-]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})
 
 
 def error_body(message: str) -> bytes:
-    """``{"error": message}``, cut when it is long, whatever characters it holds."""
+    """``{"error": message}`` as JSON, for a message of any characters; a long one is cut."""
     return orjson.dumps({"error": shortened(message, _MOST_SAID)})
 
 
@@ -31,7 +31,7 @@ class _UnreadableRequestError(Exception):
 
 
 class RequestProtocol(HttpToolsProtocol):
-    """Refuses endless or slow requests, and says in JSON what is wrong with one that is no HTTP."""
+    """Refuses endless or slow requests, and those that are not HTTP, with an error in JSON."""
 
     _refusal: tuple[int, str] | None = None
     _clock: asyncio.TimerHandle | None = None
@@ -129,7 +129,7 @@ class RequestProtocol(HttpToolsProtocol):
         raise _UnreadableRequestError(message)
 
     def _refuse(self, status: int, message: str) -> None:
-        """Say so when what was asked before is answered, and read nothing more."""
+        """Send the error after the answers to earlier requests, and read nothing more."""
         self._refusal = (status, message)
         if self._is_idle() and not self._in_head and self._awaited_since is not None:
             self.transport.close()  # answered already; only its body went on
@@ -155,7 +155,7 @@ class RequestProtocol(HttpToolsProtocol):
             + b"connection: close\r\n\r\n"
             + content
         )
-        # A close with something unread would take the answer away from whoever still sends.
+        # A close with unread bytes would take the answer away from a client that still sends.
         self.transport.write_eof()
         self.loop.call_later(_LINGER_SECONDS, self.transport.close)
 

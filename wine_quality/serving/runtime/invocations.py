@@ -32,7 +32,7 @@ def from_invocation(body: bytes) -> Invocation:
     """The request in the body of a call of ``/invocations``.
 
     Raises:
-        BadRequestError: it is no JSON, or in none of MLflow's formats; the message names what is.
+        BadRequestError: it is not JSON, or in none of MLflow's formats; the message lists them.
     """
     try:
         found = orjson.loads(body)

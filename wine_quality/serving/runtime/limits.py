@@ -10,17 +10,17 @@ SECONDS = "WINE_QUALITY_SERVE_MAX_SECONDS"
 
 
 def most_rows() -> int:
-    """Rows of a request; 100,000 unless told."""
+    """Most rows of a request; 100,000 by default."""
     return _positive(ROWS, 100_000)
 
 
 def most_bytes() -> int:
-    """Bytes of a request's body, unpacked; 32 MiB unless told."""
+    """Most bytes of a request's body, unpacked; 32 MiB by default."""
     return _positive(BYTES, 32 * 1024 * 1024)
 
 
 def most_seconds() -> int:
-    """In which a request over HTTP must have arrived; 60 unless told."""
+    """Seconds in which a request over HTTP must have arrived; 60 by default."""
     return _positive(SECONDS, 60)
 
 

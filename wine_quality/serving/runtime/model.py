@@ -93,7 +93,7 @@ class WineQualityModel(MLModel):
         )
 
     async def metadata(self) -> MetadataModelResponse:
-        """By the protocol ``versions`` are the model's; MLServer would list packages there."""
+        """Metadata with the model's ``versions``, by the protocol; MLServer lists packages."""
         served = self._served
         return MetadataModelResponse(
             name=self.name,

@@ -1,4 +1,4 @@
-"""From what was received to what MLServer's data plane passes on to the model."""
+"""From a received request to the request that MLServer's data plane passes to the model."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .tensors import Received
 
 
 def inference_request(received: Received) -> Any:
-    """Not validated by Pydantic, which has nothing to add."""
+    """MLServer's request, made without Pydantic's validation: ``received`` is checked already."""
     return InferenceRequest.model_construct(
         id=received.id,
         parameters=None,

@@ -1,7 +1,7 @@
 """A connection to PostgreSQL on which nothing takes longer than it is given.
 
 libpq's own connect and read calls can wait without end for a server that hangs or a network that
-swallows packets. Here it is only told to go on when there is something to read or room to write.
+swallows packets. Here it is only called when there is something to read or room to write.
 """
 
 from __future__ import annotations
@@ -45,13 +45,13 @@ class Address:
 
     @classmethod
     def parse(cls, url: str, variable: str) -> Address:
-        """From a URL.
+        """Read the address from a URL.
 
         Args:
-            variable: That it came from, for the message.
+            variable: The variable that it came from, for the message.
 
         Raises:
-            ValueError: it is none of PostgreSQL; the message does not repeat it.
+            ValueError: it is not a PostgreSQL URL; the message does not repeat it.
         """
         found = _URL.fullmatch(url.strip())
         host = (found["ipv6"] or found["host"] or "") if found else ""
@@ -115,7 +115,7 @@ class PostgresConnection:
         return quoted.getquoted().decode()
 
     def run(self, statements: str, until: float) -> None:
-        """All of them in one transaction, or none.
+        """Run statements in one transaction.
 
         Raises:
             psycopg2.Error: what the server has against it; nothing was done, unless the
@@ -131,7 +131,7 @@ class PostgresConnection:
             f"SET LOCAL statement_timeout = {milliseconds}; "
             f"SET LOCAL lock_timeout = {milliseconds}; {statements}"
         )
-        # The server's own refusal says more than a silence does.
+        # Half a second longer: the server's own error is more useful than a time-out here.
         self._wait(until + 0.5)
         cursor.close()
 

@@ -25,16 +25,16 @@ URL_VARIABLE = "WINE_QUALITY_METRICS_URL"
 INPUTS_VARIABLE = "WINE_QUALITY_SERVE_LOG_INPUTS"
 
 MOST_ROWS = 200_000
-"""Rows that wait at most: some 65 MB when each came with a request of its own."""
+"""Most rows in the queue: some 65 MB when each came with a request of its own."""
 _BATCH_ROWS = 5_000
 _PIECE_ROWS = 1_000
-"""A large request is cut into pieces of so many, each dropped or written as a whole."""
+"""Rows of a piece of a large request; a piece is dropped or written as a whole."""
 _LINGER_SECONDS = 1.0
-"""For a batch to fill; a row is in the database about so long after its request."""
+"""Seconds for a batch to fill: the usual time from a request to its rows in the database."""
 _WRITE_SECONDS = 10.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
 _IDLE_SECONDS = 60.0
-"""After so long without a prediction the connection is given back."""
+"""Seconds without a prediction until the connection is closed."""
 
 _MAKE_TABLE = ("42P01", "42703", "3F000")  # no such table, column, schema
 
@@ -61,16 +61,16 @@ class PredictionLog:
         warn: Callable[[str], None] | None = None,
         most_rows: int = MOST_ROWS,
     ) -> None:
-        """Nothing is connected or started before the first prediction.
+        """The log connects to the database and starts its thread at the first prediction.
 
         Args:
             url: ``postgresql://`` or ``postgresql+psycopg2://``; empty: nothing is kept.
             log_inputs: Store the inputs too, not only their hash.
-            warn: Told what is wrong, from whatever thread; by default ``logging`` is.
+            warn: Called with each problem, from any thread; default: a warning by ``logging``.
             most_rows: Rows that wait at most.
 
         Raises:
-            ValueError: the address is none; the message does not repeat it, for the password.
+            ValueError: the address is not valid; the message does not repeat it, for the password.
             ImportError: there is an address, but no psycopg2.
         """
         self._address = Address.parse(url, URL_VARIABLE) if url.strip() else None
@@ -109,7 +109,7 @@ class PredictionLog:
         """``$WINE_QUALITY_METRICS_URL`` (empty: no log) and ``$WINE_QUALITY_SERVE_LOG_INPUTS``.
 
         Raises:
-            ValueError: either cannot be used; the message says what it should be.
+            ValueError: either cannot be used; the message names the valid values.
         """
         wanted = os.environ.get(INPUTS_VARIABLE, "").strip().lower()
         if wanted not in ("", "true", "false"):
@@ -118,12 +118,12 @@ class PredictionLog:
 
     @property
     def is_kept(self) -> bool:
-        """Whether there is an address."""
+        """Whether predictions are logged: there is an address."""
         return self._address is not None
 
     @property
     def counters(self) -> Counters:
-        """For the server's metrics. All are of this process."""
+        """Counts of this process, for the server's metrics."""
         with self._lock:
             return Counters(self._written, self._waiting, self._dropped)
 
@@ -165,7 +165,7 @@ class PredictionLog:
                 np.asarray(predictions, dtype="<f8"),
                 at or datetime.now(timezone.utc),
             )
-        # A prediction is worth more than its row in a table, whatever is wrong with that.
+        # A prediction is worth more than its row in a table: no error of the log may end it.
         except Exception as error:
             self._count_odd(predictions, error)
 
@@ -224,7 +224,7 @@ class PredictionLog:
                 self._thread = thread
             self._queue.extend(pieces)
             self._waiting += rows
-            # What is being written is no longer in the queue, though it waits: it stays.
+            # A batch that is being written has left the queue, so it cannot be dropped here.
             while self._waiting > self._most_rows and self._queue:
                 oldest = self._queue.popleft()
                 self._waiting -= oldest.rows
@@ -287,7 +287,7 @@ class PredictionLog:
         return pieces
 
     def _write(self, batch: Batch) -> bool:
-        """Until it is written; False when the log was closed meanwhile and its time is over."""
+        """Retry until it is written or refused; False when the time to close the log is over."""
         pause, said = _FIRST_PAUSE, False
         while True:
             reused = self._connection is not None
@@ -318,14 +318,14 @@ class PredictionLog:
                 return True
 
     def _send(self, batch: Batch) -> None:
-        """In one transaction. A batch that is there already, its answer lost, is not doubled."""
+        """Write it in one transaction; a batch already there, its answer lost, is not doubled."""
         assert self._address is not None
         if self._connection is None:
             self._connection = PostgresConnection(self._address, self._until())
         self._connection.run(batch.statements(self._connection.literal), self._until())
 
     def _until(self) -> float:
-        """When a write that begins now is given up."""
+        """Deadline of a write that begins now, on the monotonic clock."""
         latest = time.monotonic() + _WRITE_SECONDS
         return latest if self._ends is None else min(latest, self._ends)
 
@@ -338,7 +338,7 @@ class PredictionLog:
             self._connection = None
 
     def _give_up(self, rows: int, error: Exception) -> None:
-        """Rows that can never be written."""
+        """Count rows that can never be written as dropped, with a warning."""
         with self._lock:
             self._waiting -= rows
             self._dropped += rows
@@ -355,7 +355,7 @@ class PredictionLog:
         )
 
     def _say_dropped(self) -> None:
-        """Once when rows begin to be lost, and once when that has ended."""
+        """Warn once when rows begin to be dropped, and once when that has ended."""
         with self._lock:
             lost = self._dropped - self._said_dropped
             relaxed = self._waiting <= self._most_rows / 2
@@ -373,7 +373,7 @@ class PredictionLog:
 
 
 def _may_pass(error: Exception) -> bool:
-    """Whether the same rows may be taken later; if not, they would block all others."""
+    """Whether a retry may write the same rows; if not, they would block all others."""
     import psycopg2
 
     if isinstance(error, (psycopg2.DataError, psycopg2.IntegrityError)):
@@ -382,6 +382,6 @@ def _may_pass(error: Exception) -> bool:
 
 
 def _said(error: Exception) -> str:
-    """In one line, without the statement. The driver names no password."""
+    """The error in one line, without the SQL statement or a password."""
     primary = getattr(getattr(error, "diag", None), "message_primary", None)
     return " ".join((primary or str(error) or repr(error)).split()).rstrip(".")

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 _JSON_ROWS = 100
-"""At once: no request gets on while JSON is written, which takes some microseconds a row."""
+"""Rows per call of ``json.dumps``, which blocks requests for some microseconds a row."""
 _INSERT = (
     "INSERT INTO wine_quality.predictions (time, model_name, model_version, run_id, input_hash,"
     " prediction, inputs, batch, batch_row) SELECT t.time, {model}, {version}, {run_id}, t.hash,"
@@ -84,7 +84,7 @@ class _Group:
         self._inputs = self._json(pieces) if with_inputs else None
 
     def _json(self, pieces: Sequence[Piece]) -> str:
-        """An object for each row; JSON has no word for what is not finite but null."""
+        """A JSON array with an object for each row; values that are not finite become null."""
         matrix = np.frombuffer(b"".join(piece.inputs for piece in pieces), "<f8")
         rows = matrix.reshape(self.rows, -1)
         parts = []

@@ -1,4 +1,4 @@
-"""MLServer's gRPC side, which tells a client's fault from its own."""
+"""MLServer's gRPC side, with separate status codes for client errors and its own."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from .request_size import require_small_message
 from .tensors import from_message
 
 CONNECTION_SECONDS = 10
-"""After so long a client is asked to connect anew, if another process may take over."""
+"""Seconds until a client is asked to connect anew, if another process may take over."""
 _LEAVING_SECONDS = 1.0
 
 
@@ -89,9 +89,10 @@ def _message(answer: Any, raw: bool) -> Any:
 
 
 def add_to_server(servicer: Any, server: Any) -> None:
-    """What gRPC's generated code does, but a request that cannot be read is the client's fault.
+    """Register the servicer as gRPC's generated code does.
 
-    Streams of requests are not among the methods.
+    Unlike there, a request that cannot be read is answered with INVALID_ARGUMENT. Streams of
+    requests are not among the methods.
     """
     methods = pb.DESCRIPTOR.services_by_name["GRPCInferenceService"].methods
     handlers = {
@@ -143,7 +144,7 @@ def _cut(text: str) -> str:
 
 
 class ClosedServicer(Servicer):
-    """Without the calls that load and unload models."""
+    """The servicer without the calls that list, load and unload models."""
 
     async def RepositoryModelLoad(self, request: Any, context: Any) -> Any:
         await _refuse(context)
@@ -189,7 +190,7 @@ class LeavingServer(GRPCServer):
 
 
 def _stop_listening(port: int) -> None:
-    """gRPC has no call that closes its listening socket alone; Linux has."""
+    """Close only gRPC's listening socket on ``port``, by way of Linux: gRPC lacks a call for it."""
     for name in os.listdir("/proc/self/fd"):
         try:
             number = int(name)
@@ -206,7 +207,7 @@ def _stop_listening(port: int) -> None:
 
 
 def prepare(may_load: bool) -> None:
-    """Have MLServer use these; it has no setting for it."""
+    """Replace MLServer's classes by these; it lacks a setting for that."""
     mlserver_grpc.InferenceServicer = Servicer if may_load else ClosedServicer
     mlserver_grpc.add_GRPCInferenceServiceServicer_to_server = add_to_server
     if not may_load:

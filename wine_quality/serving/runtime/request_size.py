@@ -1,4 +1,4 @@
-"""How many parts a request may have, told before it is parsed.
+"""Limits of the number of parts of a request, checked before it is parsed.
 
 Parsing happens in the server's one event loop and holds it: 33 MB of empty lists take 10 s, in
 which nobody, a health check included, gets an answer. Counting takes some hundredths of a second.
@@ -24,7 +24,7 @@ _CONTINUED = bytes(range(128, 256))
 
 
 def require_small_json(body: bytes, most_values: int, most_records: int = 0) -> None:
-    """That JSON is read in less than a second.
+    """Check that JSON is parsed in less than a second.
 
     Args:
         body: Text that may or may not be JSON.
@@ -38,7 +38,7 @@ def require_small_json(body: bytes, most_values: int, most_records: int = 0) -> 
         (b"{", most_records + MOST_OBJECTS, "objects"),
         (b":", _MOST_KEYS + (most_values if most_records else 0), "keys"),
         (b"[", most_values + MOST_OBJECTS, "lists"),
-        # Twice, for the sentence that names the rows to be the one that is read.
+        # Twice as many, so that the error about the number of rows comes first.
         (b",", 2 * most_values + _MOST_KEYS, "values"),
     ):
         if body.count(sign) > most:
@@ -48,7 +48,7 @@ def require_small_json(body: bytes, most_values: int, most_records: int = 0) -> 
 
 
 def require_small_message(content: bytes, most_rows: int) -> None:
-    """That a gRPC ``ModelInferRequest`` is read in less than a second.
+    """Check that a gRPC ``ModelInferRequest`` is parsed in less than a second.
 
     Raises:
         BadRequestError: it has more fields or numbers than a request has.
@@ -70,7 +70,7 @@ def require_small_message(content: bytes, most_rows: int) -> None:
 
 def _fields(content: bytes) -> Iterator[memoryview | None]:
     """Each field of the message, its tensors and their contents; packed integers with their
-    bytes, others as None. What cannot be read ends it: the parser says so."""
+    bytes, others as None. Ends at bytes that cannot be read: the parser reports them."""
     try:
         for number, part in _parts(memoryview(content)):
             yield None

@@ -144,7 +144,7 @@ class RestServer(RESTServer):
 
 
 async def _answered(answer: Awaitable[Response]) -> Response:
-    """The answer, or in its place what the client did wrong."""
+    """The answer, or in its place an error response for a client error."""
     try:
         return await answer
     except RefusedRequestError as error:
@@ -158,7 +158,7 @@ async def _answered(answer: Awaitable[Response]) -> Response:
 
 
 def _unpacked(parts: list[bytes], most: int) -> bytes:
-    """What was packed by gzip, in one piece as clients send it."""
+    """The body unpacked from gzip: one member, of at most ``most`` bytes."""
     unpack = zlib.decompressobj(wbits=31)
     try:
         body = unpack.decompress(b"".join(parts), most + 1)
@@ -214,7 +214,7 @@ async def _mlserver_error(request: Request, error: Exception) -> Response:
 
 
 async def _no_such_body(request: Request, error: Exception) -> Response:
-    """Of MLServer's own routes."""
+    """400 for a body that does not fit one of MLServer's own routes."""
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"])
@@ -222,12 +222,12 @@ async def _no_such_body(request: Request, error: Exception) -> Response:
 
 
 async def _internal_error(request: Request, error: Exception) -> Response:
-    """Starlette logs the trace and shows it to nobody."""
+    """500 without details; Starlette logs the traceback."""
     return _error(500, "internal error; see the server's log")
 
 
 class ClosingConnections:
-    """ASGI middleware that, once told so, has every answer close its connection.
+    """ASGI middleware that, once ``closing`` is set, closes connections after their next answer.
 
     So clients that keep connections open come to the process that took over, none of them in the
     middle of a request.

@@ -19,7 +19,7 @@ from .http_protocol import RequestProtocol
 from .rest import ClosingConnections, RestServer
 
 IDLE_SECONDS = 5
-"""How long a connection may stay open without a request."""
+"""Seconds that a connection may stay open without a request."""
 _DRAIN_SECONDS = 30.0
 
 
@@ -51,7 +51,7 @@ class Server(MLServer):
 
 
 class HandingOver(Server):
-    """Listens privately until told to ``go``, and lets others go on when told to ``drain``.
+    """Listens privately until the command ``go``; hands over to others at the command ``drain``.
 
     The public socket is inherited and shared: connections that wait in its queue are accepted by
     whichever process still listens. gRPC shares its port by SO_REUSEPORT.
@@ -88,7 +88,7 @@ class HandingOver(Server):
         )
 
     async def run(self, models: list[Any]) -> int:
-        """Until told to stop; 1 when a model could not be loaded."""
+        """Serve until stopped. Exit code: 0, or 1 when a model could not be loaded."""
         for model in models:
             try:
                 await self._model_registry.load(model)
@@ -116,7 +116,7 @@ class HandingOver(Server):
             elif command == "drain":
                 await self._drain()
                 return
-        await self.stop()  # whoever started this is gone
+        await self.stop()  # the process that started this is gone
 
     async def _go(self) -> None:
         for side in (

@@ -47,7 +47,7 @@ _CONTENTS = {
 
 
 class Tensor(NamedTuple):
-    """What ``columns.matrix`` takes; ``data`` is as it was sent, or an array if it came raw."""
+    """An input for ``columns.matrix``; ``data`` is as it was sent, or an array if sent raw."""
 
     name: str
     shape: list[int]
@@ -64,7 +64,7 @@ class Output(NamedTuple):
 
 
 class Received(NamedTuple):
-    """A request whose parts are of the right types; nothing is said of the model's columns."""
+    """A request whose parts are of the right types; not yet checked against the model's columns."""
 
     id: str | None
     inputs: list[Tensor]
@@ -75,7 +75,7 @@ def from_json(body: bytes) -> Received:
     """The request in the body of a REST call. Parameters are ignored.
 
     Raises:
-        BadRequestError: it is no JSON, or no V2 request.
+        BadRequestError: it is not JSON, or not a V2 request.
     """
     try:
         found = orjson.loads(body)
@@ -94,7 +94,7 @@ def from_json(body: bytes) -> Received:
 
 
 def _not_finite(body: bytes) -> str | None:
-    """NaN, Infinity and 1e999 are no JSON; many clients write them all the same."""
+    """The message for NaN, Infinity or 1e999, which are not JSON, though some clients send them."""
     try:
         found = json.loads(body) if len(body) <= _MOST_LOOKED_AT else None
         for item in found["inputs"]:  # type: ignore[index]
