@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import importlib.util
+import signal
 import sys
 from types import ModuleType
 from typing import NoReturn
@@ -74,6 +75,8 @@ def command() -> NoReturn:
     """The console script ``wine-quality``; ends the process with the command's exit code."""
     reexec_by_usable_path()
     print_anything()
+    # A shell that starts this in the background has SIGINT ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         code = main()
         startup.end()

@@ -245,8 +245,10 @@ def test_ctrl_c_in_a_build_is_a_sentence(home, tmp_path, name):
     root.mkdir()
     (root / "mlflow-3").symlink_to(Path(sys.prefix))
     log = tmp_path / "log"
+    # SIGINT is ignored, as in a process that a shell has started in the background.
     process = subprocess.Popen(
-        [str(root / "mlflow-3/bin/python"), "-m", "wine_quality", name, "--mlflow", "2.1.1"],
+        ["sh", "-c", 'trap "" INT; exec "$@"', "sh", str(root / "mlflow-3/bin/python")]
+        + ["-m", "wine_quality", name, "--mlflow", "2.1.1"],
         stdout=log.open("wb"),
         stderr=subprocess.STDOUT,
         cwd=PROJECT_ROOT,
