@@ -10,6 +10,11 @@ from pathlib import Path
 from wine_quality.environments.mlflow_versions import MlflowVersion
 from wine_quality.moves.errors import MoveError
 from wine_quality.paths import embedded_store
+from wine_quality.settings.runs import (
+    FROM_MLFLOW_TRACKING_PASSWORD,
+    MLFLOW,
+    TO_MLFLOW_TRACKING_PASSWORD,
+)
 from wine_quality.tracking.servers.addresses import (
     REGISTRY_VARIABLE,
     configured_uri,
@@ -18,8 +23,9 @@ from wine_quality.tracking.servers.addresses import (
 from wine_quality.tracking.servers.embedded_store import ARTIFACTS, embedded_uri
 from wine_quality.upgrades.plan import is_older
 
-OF_SOURCE = "WINE_QUALITY_FROM_"
-OF_TARGET = "WINE_QUALITY_TO_"
+_VARIABLE = "MLFLOW_TRACKING_PASSWORD"
+OF_SOURCE = FROM_MLFLOW_TRACKING_PASSWORD.removesuffix(_VARIABLE)
+OF_TARGET = TO_MLFLOW_TRACKING_PASSWORD.removesuffix(_VARIABLE)
 """Begin the names of variables for one side alone, such as
 ``WINE_QUALITY_FROM_MLFLOW_TRACKING_PASSWORD`` and ``WINE_QUALITY_TO_MLFLOW_TRACKING_PASSWORD``."""
 
@@ -121,8 +127,7 @@ def _variables(prefix: str) -> dict[str, str]:
     kept = {
         name: text
         for name, text in os.environ.items()
-        if name not in _NAME_SERVERS
-        and not name.startswith((OF_SOURCE, OF_TARGET, "WINE_QUALITY_MLFLOW_"))
+        if name not in _NAME_SERVERS and not name.startswith((OF_SOURCE, OF_TARGET, f"{MLFLOW}_"))
     }
     own = {
         name.removeprefix(prefix): text

@@ -16,7 +16,8 @@ ROOM = 8 << 30
 """Bytes that must be free: the tests build environments of 1.2 GB, and keep a few GB besides."""
 
 
-_PREFIX = "wine-quality-tests-"
+# Short: the path of a Unix socket below it may have 107 characters.
+_PREFIX = "wq-"
 
 
 def make_memory_folder() -> Path | None:
@@ -33,9 +34,9 @@ def make_memory_folder() -> Path | None:
     if _free_memory() < ROOM:
         return None
     _remove_those_of_dead_processes()
-    folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=IN_MEMORY))
+    folder = IN_MEMORY / f"{_PREFIX}{os.getpid()}"
     # PostgreSQL's user passes through; what is in it has permissions of its own.
-    folder.chmod(0o711)
+    folder.mkdir(mode=0o711)
     os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
     return folder
 
@@ -47,8 +48,8 @@ def remove_memory_folder(folder: Path) -> None:
 
 def _remove_those_of_dead_processes() -> None:
     """Tests that were killed could not give theirs back."""
-    for folder in IN_MEMORY.glob(f"{_PREFIX}*-*"):
-        process = folder.name.removeprefix(_PREFIX).partition("-")[0]
+    for folder in IN_MEMORY.glob(f"{_PREFIX}*"):
+        process = folder.name.removeprefix(_PREFIX)
         if process.isdigit() and not Path("/proc", process).exists():
             remove_memory_folder(folder)
 
