@@ -17,7 +17,7 @@ from wine_quality.tracking.registry.champion import (
     ChampionRegistry,
 )
 from wine_quality.tracking.registry.promotion_note import note_promotion
-from wine_quality.tracking.registry.provenance import UntrustedModelError
+from wine_quality.tracking.registry.require_version import require_version
 from wine_quality.tracking.resource import MlflowTracker
 from wine_quality.tracking.servers.server_check import server_named
 
@@ -45,16 +45,6 @@ def _registry(plan: ModelPlan, mlflow: MlflowTracker, config: Any) -> ChampionRe
     return mlflow.tracker.registry(plan.registered_name(mlflow.registered_model_name, segment))
 
 
-def _require_version(mlflow: MlflowTracker, registry: ChampionRegistry, version: str) -> None:
-    """Check that it exists and may be served: a champion must be loadable."""
-    if not version.isdigit() or registry.version(version) is None:
-        raise Failure(f"{registry.name} has no version {version!r}.", allow_retries=False)
-    try:
-        mlflow.tracker.require_trusted(registry.name, version)
-    except UntrustedModelError as error:
-        raise Failure(str(error), allow_retries=False) from error
-
-
 def promotion_job(plan: ModelPlan) -> JobDefinition:
     """``<name>_promotion``: makes the challenger, or a version that is named, the champion."""
     config_class: Any = _config_class(plan, "the challenger")
@@ -66,7 +56,7 @@ def promotion_job(plan: ModelPlan) -> JobDefinition:
             version = config.version or registry.holder(CHALLENGER)
             if version is None:
                 raise Failure(f"{registry.name} has no challenger.", allow_retries=False)
-            _require_version(mlflow, registry, version)
+            require_version(mlflow.tracker, registry, version)
             before = registry.adopt(CHAMPION, context.log.info)
             if before != version:
                 registry.crown(version, before)
@@ -100,7 +90,7 @@ def rollback_job(plan: ModelPlan) -> JobDefinition:
                     "to return to in config.version.",
                     allow_retries=False,
                 )
-            _require_version(mlflow, registry, version)
+            require_version(mlflow.tracker, registry, version)
             # Withdrawn first: a run that is deciding just now must not make it champion again.
             registry.tag(current, WITHDRAWN_TAG, f"for {version}")
             registry.give(CHAMPION, version)

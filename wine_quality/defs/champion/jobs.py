@@ -13,7 +13,7 @@ from wine_quality.tracking.registry.champion import (
     ChampionRegistry,
 )
 from wine_quality.tracking.registry.promotion_note import note_promotion
-from wine_quality.tracking.registry.provenance import UntrustedModelError
+from wine_quality.tracking.registry.require_version import require_version
 from wine_quality.tracking.registry.roles import RoleConflictError
 from wine_quality.tracking.resource import MlflowTracker
 from wine_quality.tracking.servers.links import mlflow_link
@@ -44,7 +44,7 @@ def promote_version(
             "in ops.promote_version.config.version.",
             allow_retries=False,
         )
-    _require_version(mlflow, registry, version)
+    require_version(mlflow.tracker, registry, version)
     before = _reigning(context, registry, config.version)
     if before == version:
         context.log.info(f"{registry.name} version {version} is the champion already.")
@@ -77,7 +77,7 @@ def return_to_version(
             "to: make rollback VERSION=…, or ops.return_to_version.config.version.",
             allow_retries=False,
         )
-    _require_version(mlflow, registry, version)
+    require_version(mlflow.tracker, registry, version)
     # Withdrawn first: a run that is deciding just now must not crown it again.
     registry.tag(current, WITHDRAWN_TAG, f"for {version}")
     registry.give(CHAMPION, version)
@@ -104,16 +104,6 @@ def _reigning(context: OpExecutionContext, registry: ChampionRegistry, decided: 
             raise
         context.log.info(f"Version {decided} was named, which decides this: {conflict}")
         return conflict.stage if decided == conflict.alias else conflict.alias
-
-
-def _require_version(mlflow: MlflowTracker, registry: ChampionRegistry, version: str) -> None:
-    """Check that the version exists and may be loaded, as a champion must."""
-    if not version.isdigit() or registry.version(version) is None:
-        raise Failure(f"{registry.name} has no version {version!r}.", allow_retries=False)
-    try:
-        mlflow.tracker.require_trusted(registry.name, version)
-    except UntrustedModelError as error:
-        raise Failure(str(error), allow_retries=False) from error
 
 
 def _report(

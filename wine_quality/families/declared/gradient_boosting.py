@@ -2,22 +2,17 @@
 
 from typing import Any
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
+from wine_quality.families.boosting import BOOSTING_GRID, BoostedTrees
 from wine_quality.families.family import Family
 from wine_quality.families.plots import draw_permutation
 from wine_quality.tables.dataset import Task
 
 
-class Hyperparameters(BaseModel):
+class Hyperparameters(BoostedTrees):
     """Of gradient boosting."""
 
-    iterations: int = Field(default=100, ge=1, le=100_000, description="Number of trees.")
-    learning_rate: float = Field(
-        default=0.1, gt=0, le=10, description="Share of each tree's correction that is taken."
-    )
-    max_leaves: int = Field(default=31, ge=2, le=10_000, description="Most leaves of a tree.")
-    min_leaf: int = Field(default=20, ge=1, le=1_000_000, description="Least rows of a leaf.")
     random_state: int = Field(default=42, ge=0, lt=2**32, description="Seed.")
 
 
@@ -44,7 +39,7 @@ FAMILY = Family(
     tasks=frozenset(Task),
     hyperparameters=Hyperparameters,
     build=build,
-    grid={"learning_rate": (0.05, 0.1), "max_leaves": (7, 31)},
+    grid=BOOSTING_GRID,
     trusted_types=("sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",),
     draw=draw_permutation,
 )
