@@ -16,7 +16,6 @@ from typing import Any
 import pytest
 
 import wine_quality.paths
-from wine_quality.environments.mlflow_versions import MLFLOW_VERSIONS
 from wine_quality.paths import PROJECT_ROOT
 from wine_quality_tests.support.moves import (
     EXPERIMENT,
@@ -28,12 +27,11 @@ from wine_quality_tests.support.moves import (
     seed,
 )
 from wine_quality_tests.support.servers import MlflowServer, await_condition, dying_with_us
+from wine_quality_tests.support.upgrades import NAME, NEW, OLD, config_in, train
 from wine_quality_tests.support.warm_commands import run_command
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
-OLD, NEW = MLFLOW_VERSIONS["1.26"], MLFLOW_VERSIONS["3"]
-NAME = 'O\'Brien "100%" 🍷'
 CHAMPIONS = (
     "SELECT version FROM registered_model_aliases WHERE alias = 'champion' AND name LIKE 'O%'"
 )
@@ -55,17 +53,7 @@ def home(tmp_path, monkeypatch) -> Path:
 
 @pytest.fixture
 def config(tmp_path) -> Path:
-    file = tmp_path / "config.yaml"
-    fields = {"registered_model_name": NAME, "experiment_name": NAME}
-    named = json.dumps(fields, ensure_ascii=False)
-    file.write_text(f"resources: {{mlflow: {{config: {named}}}}}\n")
-    return file
-
-
-def train(config: Path, key: str, alpha: str) -> str:
-    done = run_command("run", "--mlflow", key, "--alpha", alpha, "--config", str(config))
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    return config_in(tmp_path)
 
 
 def move(*arguments: str, code: int = 0) -> str:
