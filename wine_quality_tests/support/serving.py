@@ -88,16 +88,16 @@ class Serve:
                 self.process.wait()
 
     @property
-    def said(self) -> str:
+    def output(self) -> str:
         return self.log.read_text()
 
-    def await_said(self, text: str, seconds: float = READY_SECONDS) -> None:
+    def await_output(self, text: str, seconds: float = READY_SECONDS) -> None:
         await_condition(
-            lambda: text in self.said or self.process.poll() is not None,
-            f"{text!r} in {self.said}",
+            lambda: text in self.output or self.process.poll() is not None,
+            f"{text!r} in {self.output}",
             seconds,
         )
-        assert text in self.said, self.said
+        assert text in self.output, self.output
 
     def await_version(self, version: str, seconds: float = READY_SECONDS) -> None:
         await_condition(
@@ -105,7 +105,7 @@ class Serve:
             f"version {version}",
             seconds,
         )
-        assert self.process.poll() is None, self.said
+        assert self.process.poll() is None, self.output
 
     @property
     def version(self) -> str | None:
