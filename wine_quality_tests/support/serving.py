@@ -62,7 +62,9 @@ class Serve:
     ) -> None:
         self.port, self.grpc_port = free_port(), free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self.folder = home / "serving" / f"mlflow-{version.key}" / NAME
+        given = list(arguments)
+        self.name = given[given.index("--model") + 1] if "--model" in given else NAME
+        self.folder = home / "serving" / f"mlflow-{version.key}" / self.name
         self.log = home / f"serve-{self.port}.log"
         home.mkdir(parents=True, exist_ok=True)
         self.process = subprocess.Popen(
@@ -111,7 +113,7 @@ class Serve:
     def version(self) -> str | None:
         """The version that answers now."""
         try:
-            return self.ask("GET", f"/v2/models/{NAME}")[1]["versions"][0]
+            return self.ask("GET", f"/v2/models/{self.name}")[1]["versions"][0]
         except OSError:
             return None
 
