@@ -127,10 +127,8 @@ def test_a_table_that_is_missing_is_told_and_waited_for(postgres, name, make, wa
     log = make()
     log.record("M", "1", COLUMNS, *rows(3), AT)
     await_condition(lambda: bool(warnings), "the first failure", 20)
-    assert (
-        '"wine_quality.predictions" does not exist. Make the table with: make metrics'
-        in warnings[0]
-    )
+    expected = '"wine_quality.predictions" does not exist. Make the table with: make metrics'
+    assert expected in warnings[0]
     migrate.upgrade(MetricsDatabase(parse_url(postgres.url(name))), print)
     log.record("M", "1", COLUMNS, *rows(3, 3), AT)
     log.close(20)
