@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 import wine_quality.paths
+from wine_quality.environments.mlflow_versions import MlflowVersion
 from wine_quality.paths import PROJECT_ROOT
 from wine_quality_tests.support.moves import (
     EXPERIMENT,
@@ -27,7 +28,7 @@ from wine_quality_tests.support.moves import (
     seed,
 )
 from wine_quality_tests.support.servers import MlflowServer, await_condition, dying_with_us
-from wine_quality_tests.support.upgrades import NAME, NEW, OLD, config_in, train
+from wine_quality_tests.support.upgrades import MIDDLE, NAME, NEW, OLD, config_in, train
 from wine_quality_tests.support.warm_commands import run_command
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -131,12 +132,14 @@ def test_the_embedded_stores_from_1_26_to_3(home: Path, config: Path):
     assert rows(target, CHAMPIONS) == [(2,)]
 
 
-def require_same(database: Path, files: Path, target: Path, target_files: Path) -> None:
+def require_same(
+    database: Path, files: Path, target: Path, target_files: Path, refused: str = REFUSED
+) -> None:
     """All but the model whose name MLflow 3 refuses."""
     before, after = contents(database, files), contents(target, target_files)
     for kind in ("models", "versions"):
-        assert len(before[kind]) - 1 == len(after[kind])
-        before[kind] = [one for one in before[kind] if one[0] != REFUSED]
+        assert len(before[kind]) - bool(refused) == len(after[kind])
+        before[kind] = [one for one in before[kind] if one[0] != refused]
     for kind, wanted in before.items():
         assert after[kind] == wanted, kind
     numbers = [one[1] for one in after["versions"] if one[0] == MODEL]
@@ -145,22 +148,66 @@ def require_same(database: Path, files: Path, target: Path, target_files: Path) 
 
 
 @pytest.fixture
-def servers(tmp_path) -> Iterator[list[MlflowServer]]:
-    """Of MLflow 1.26 and 3."""
+def serve(tmp_path) -> Iterator[Callable[[MlflowVersion], MlflowServer]]:
+    """Starts a server of a version."""
     running: list[MlflowServer] = []
+
+    def start(version: MlflowVersion) -> MlflowServer:
+        running.append(MlflowServer(version, tmp_path / version.key))
+        return running[-1]
+
     try:
-        for version in (OLD, NEW):
-            running.append(MlflowServer(version, tmp_path / version.key))
-        yield running
+        yield start
     finally:
         for server in running:
             server.stop()
 
 
 @needs_old
-def test_servers_and_logged_models(home: Path, config: Path, servers: list[MlflowServer]):
+@pytest.mark.parametrize("by_servers", [False, True], ids=["stores", "servers"])
+@pytest.mark.parametrize(
+    ("source", "target"), [(OLD, MIDDLE), (MIDDLE, NEW)], ids=lambda version: version.key
+)
+def test_by_way_of_2_1_1(home: Path, config: Path, serve, source, target, by_servers: bool):
+    """Copied object by object, the better version champion on both sides, and nothing twice."""
+    files, addresses = [], {}
+    for version in (source, target):
+        if by_servers:
+            server = serve(version)
+            files.append((server.database, server.artifacts))
+            addresses[version.key] = server.uri
+        else:
+            folder = home / f"mlflow-{version.key}"
+            files.append((folder / "mlflow.db", folder / "artifacts"))
+    options = ["--apply"]
+    if by_servers:
+        options += ["--from-uri", addresses[source.key], "--to-uri", addresses[target.key]]
+    place = ["--tracking-uri", addresses[source.key]] if by_servers else []
+    train(config, source.key, "0.5", *place)
+    assert "takes the place of version 1" in train(config, source.key, "0.01", *place)
+    (database, artifacts), _ = files
+    uri = addresses.get(source.key, f"sqlite:///{database}")
+    under_way = seed(source, uri, NAME, "" if by_servers else str(artifacts))
+    ended = f"UPDATE runs SET status = 'FINISHED', end_time = 7 WHERE run_uuid = '{under_way}'"
+    with closing(sqlite3.connect(database, timeout=30)) as connection, connection:
+        connection.execute(ended)
+    refused = REFUSED if target is NEW else ""
+    move(source.key, target.key, *options, code=1 if refused else 0)
+    require_same(*files[0], *files[1], refused=refused)
+    found = report(f"{source.key}-to-{target.key}")
+    assert {"model": NAME, "champion": "2", "challenger": None} in found["roles"]
+    move(source.key, target.key, *options, code=1 if refused else 0)
+    counts = report(f"{source.key}-to-{target.key}")["counts"]
+    assert {one["copied"] for one in counts.values()} == {0}
+    place = ["--tracking-uri", addresses[target.key]] if by_servers else []
+    output = train(config, target.key, "0.7", *place)
+    assert "version 2 (RMSE 0.677856) stays the champion; version 5 (RMSE 0.829892)" in output
+
+
+@needs_old
+def test_servers_and_logged_models(home: Path, config: Path, serve):
     """1.26 → 3 by both servers; then what MLflow 3 alone has, from there to an embedded store."""
-    old, new = servers
+    old, new = serve(OLD), serve(NEW)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("WINE_QUALITY_MLFLOW_URI_1_26", old.uri)
         train(config, "1.26", "0.5")
