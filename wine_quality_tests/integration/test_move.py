@@ -18,6 +18,7 @@ import pytest
 import wine_quality.paths
 from wine_quality.environments.mlflow_versions import MlflowVersion
 from wine_quality.paths import PROJECT_ROOT
+from wine_quality_tests.support.auth_server import ADMIN, ADMIN_PASSWORD, AuthServer
 from wine_quality_tests.support.moves import (
     EXPERIMENT,
     MODEL,
@@ -148,12 +149,12 @@ def require_same(
 
 
 @pytest.fixture
-def serve(tmp_path) -> Iterator[Callable[[MlflowVersion], MlflowServer]]:
-    """Starts a server of a version."""
+def serve(tmp_path) -> Iterator[Callable[..., MlflowServer]]:
+    """Starts a server of a version, of the given kind."""
     running: list[MlflowServer] = []
 
-    def start(version: MlflowVersion) -> MlflowServer:
-        running.append(MlflowServer(version, tmp_path / version.key))
+    def start(version: MlflowVersion, kind: type[MlflowServer] = MlflowServer) -> MlflowServer:
+        running.append(kind(version, tmp_path / version.key))
         return running[-1]
 
     try:
@@ -206,31 +207,51 @@ def test_by_way_of_2_1_1(home: Path, config: Path, serve, source, target, by_ser
 
 @needs_old
 def test_servers_and_logged_models(home: Path, config: Path, serve):
-    """1.26 → 3 by both servers; then what MLflow 3 alone has, from there to an embedded store."""
-    old, new = serve(OLD), serve(NEW)
+    """1.26 → 3 by both servers, of which the second asks for a login; then what MLflow 3 alone has,
+    from there to an embedded store."""
+    old, new = serve(OLD), serve(NEW, AuthServer)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("WINE_QUALITY_MLFLOW_URI_1_26", old.uri)
         train(config, "1.26", "0.5")
         under_way = seed(OLD, old.uri, NAME)
         old.rest("runs/update", run_id=under_way, status="FINISHED", end_time=7)
-        move("1.26", "3", "--to-uri", new.uri, "--apply", code=1)
+        output = move("1.26", "3", "--to-uri", new.uri, "--apply", code=1)
+        wanted = "Set WINE_QUALITY_TO_MLFLOW_TRACKING_USERNAME and WINE_QUALITY_TO_MLFLOW_TRACKING_PASS"
+        assert wanted in output and "answered 401" in output and "Traceback" not in output
+        log_in(patch, "WINE_QUALITY_TO_")
+        output = move("1.26", "3", "--to-uri", new.uri, "--apply", code=1)
+        assert ADMIN_PASSWORD not in output
     require_same(old.database, old.artifacts, new.database, new.artifacts)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("WINE_QUALITY_MLFLOW_URI_3", new.uri)
+        log_in(patch, "")
         assert "takes the place of version 1" in train(config, "3", "0.01")
-    _read_a_model(new)
-    move("3", "3", "--from-uri", new.uri, "--apply")
-    database = home / "mlflow-3" / "mlflow.db"
-    counts = report("3-to-3")["counts"]
-    assert counts["logged models"] == {"source": 1, "there": 0, "copied": 1}
-    assert rows(database, CHAMPIONS) == rows(new.database, CHAMPIONS)
-    for table in ("inputs", "datasets", "logged_model_metrics", "logged_model_params", "metrics"):
-        (wanted,), (found,) = (
-            rows(path, f"SELECT count(*) FROM {table}") for path in (new.database, database)
-        )
-        assert wanted == found and found[0], table
-    move("3", "3", "--from-uri", new.uri, "--apply")
-    assert [one["copied"] for one in report("3-to-3")["counts"].values()] == [0] * 5
+        _read_a_model(new)
+    with pytest.MonkeyPatch.context() as patch:
+        log_in(patch, "WINE_QUALITY_FROM_")
+        move("3", "3", "--from-uri", new.uri, "--apply")
+        database = home / "mlflow-3" / "mlflow.db"
+        counts = report("3-to-3")["counts"]
+        assert counts["logged models"] == {"source": 1, "there": 0, "copied": 1}
+        assert rows(database, CHAMPIONS) == rows(new.database, CHAMPIONS)
+        for table in (
+            "inputs",
+            "datasets",
+            "logged_model_metrics",
+            "logged_model_params",
+            "metrics",
+        ):
+            (wanted,), (found,) = (
+                rows(path, f"SELECT count(*) FROM {table}") for path in (new.database, database)
+            )
+            assert wanted == found and found[0], table
+        move("3", "3", "--from-uri", new.uri, "--apply")
+        assert [one["copied"] for one in report("3-to-3")["counts"].values()] == [0] * 5
+
+
+def log_in(patch: pytest.MonkeyPatch, side: str) -> None:
+    patch.setenv(f"{side}MLFLOW_TRACKING_USERNAME", ADMIN)
+    patch.setenv(f"{side}MLFLOW_TRACKING_PASSWORD", ADMIN_PASSWORD)
 
 
 def _read_a_model(server: MlflowServer) -> None:
