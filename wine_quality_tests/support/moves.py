@@ -15,8 +15,8 @@ EXPERIMENT = "theirs 100% 🍷 it's"
 MODEL = 'Team\'s "best" 5% 🍷'
 REFUSED = "team/wine"  # MLflow 3 takes no such name
 
-# In the environment of MLflow 1.26 or 2.1.1: a parent with children, of which one is deleted, and a model
-# with versions 1, 2 and 5, another one's run deleted, and one that was never a run's.
+# In the environment of MLflow 1.26 or 2.1.1: a parent with children, of which one is deleted, and a
+# model with versions 1, 2 and 5, another one's run deleted, and one that was never a run's.
 _SEED = """
 import os, sys, tempfile
 import mlflow
