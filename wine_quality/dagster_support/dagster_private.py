@@ -44,7 +44,6 @@ from dagster._grpc.impl import core_execute_run
 from dagster._grpc.types import ExecuteStepArgs
 from dagster._serdes import deserialize_value, serialize_value
 from dagster._utils import get_run_crash_explanation
-from dagster._utils.alert import send_email_via_ssl, send_email_via_starttls
 from dagster._utils.error import SerializableErrorInfo, serializable_error_info_from_exc_info
 from dagster._utils.hosted_user_process import recon_job_from_origin
 from dagster._utils.interrupts import capture_interrupts, pop_captured_interrupt
@@ -87,8 +86,6 @@ __all__ = [
     "inprocess_execution_iterator",
     "pop_captured_interrupt",
     "recon_job_from_origin",
-    "send_email_via_ssl",
-    "send_email_via_starttls",
     "serializable_error_info_from_exc_info",
     "serialize_value",
     "workspace_of_files",

@@ -1,7 +1,8 @@
-"""E-mail, through the functions behind Dagster's ``make_email_on_run_failure_sensor``.
+"""E-mail by ``smtplib``, in a process of its own.
 
-They know no time-out, and a thread that hangs in one could never be ended. So they run in a process
-of their own, which can: ``python -m wine_quality.notices.mail`` with the letter as JSON on stdin.
+smtplib has a time-out for each answer, not for the whole: a server that sends a byte now and then
+would hold a thread for ever. A process can be ended: ``python -m wine_quality.notices.mail`` with the
+letter as JSON on stdin. It imports neither Dagster nor MLflow.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import smtplib
-import socket
 import ssl
 import subprocess
 import sys
@@ -38,15 +38,13 @@ class EmailNotifier:
         order = {
             "security": settings.email_security,
             "seconds": settings.seconds,
-            "letter": {
-                "email_from": settings.email_from,
-                "email_password": settings.email_password.get_secret_value(),
-                "email_to": settings.email_to,
-                "message": letter(notice, settings).as_string(),
-                "smtp_host": settings.email_host,
-                "smtp_port": settings.smtp_port,
-                "smtp_user": settings.smtp_user,
-            },
+            "host": settings.email_host,
+            "port": settings.smtp_port,
+            "user": settings.smtp_user,
+            "password": settings.email_password.get_secret_value(),
+            "sender": settings.email_from,
+            "readers": settings.email_to,
+            "letter": letter(notice, settings).as_string(),
         }
         try:
             done = subprocess.run(
@@ -88,18 +86,13 @@ def post(order: dict[str, Any]) -> None:
     Raises:
         NotSentError: with the server's answer.
     """
-    from wine_quality.dagster_support.dagster_private import (
-        send_email_via_ssl,
-        send_email_via_starttls,
-    )
-
-    send = {"ssl": send_email_via_ssl, "starttls": send_email_via_starttls}[order["security"]]
-    socket.setdefaulttimeout(order["seconds"])
     try:
-        send(**order["letter"])
+        with _connect(order) as server:
+            server.login(order["user"], order["password"])
+            server.sendmail(order["sender"], order["readers"], order["letter"])
     except smtplib.SMTPAuthenticationError as error:
         raise NotSentError(
-            f"refused the login of {order['letter']['smtp_user']} ({_answer(error)}); check "
+            f"refused the login of {order['user']} ({_answer(error)}); check "
             "WINE_QUALITY_NOTIFY_EMAIL_USER and _PASSWORD"
         ) from None
     except smtplib.SMTPRecipientsRefused as error:
@@ -119,6 +112,16 @@ def post(order: dict[str, Any]) -> None:
         raise NotSentError(f"speaks no TLS here ({error.reason}); {_CHECK}") from None
     except OSError as error:
         raise NotSentError(f"gives no answer ({error})", passing=True) from None
+
+
+def _connect(order: dict[str, Any]) -> smtplib.SMTP:
+    context = ssl.create_default_context()
+    host, port, seconds = order["host"], order["port"], order["seconds"]
+    if order["security"] == "ssl":
+        return smtplib.SMTP_SSL(host, port, timeout=seconds, context=context)
+    server = smtplib.SMTP(host, port, timeout=seconds)
+    server.starttls(context=context)
+    return server
 
 
 def _answer(error: smtplib.SMTPResponseException) -> str:
