@@ -29,7 +29,7 @@ def backup(options: argparse.Namespace) -> int:
         with platform(options, "running") as services, only_upkeep(services.folder):
             return copy.back_up(services, folder, show)
 
-    again = "interrupted: {folder} is no backup; remove it, then try again"
+    again = "interrupted: {folder} is not a backup; remove it, then try again"
     return copy_data(options, back_up, again)
 
 

@@ -52,7 +52,7 @@ def _image(options: argparse.Namespace, version: MlflowVersion) -> int:
         folder = Path(options.output).resolve() if options.output else default
         folder.parent.mkdir(parents=True, exist_ok=True)
         if options.output and folder.exists() and not (folder / "Dockerfile").exists():
-            raise UnservableModelError(f"{folder} is there already and is no build context")
+            raise UnservableModelError(f"{folder} is there already and is not a build context")
         with tempfile.TemporaryDirectory() as temporary:
             fetched = fetch(tracker, name, number, Path(temporary))
             write_context(fetched.model, fetched.folder, folder)

@@ -17,14 +17,16 @@ def numbers(text: str) -> list[float]:
     try:
         return [float(number) for number in text.split(",")]
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no list of numbers such as 0.1,1") from None
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a list of numbers such as 0.1,1"
+        ) from None
 
 
 def days(text: str) -> float:
     """At least 0, and finite."""
     number = float(text)
     if not 0 <= number < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of days")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of days")
     return number
 
 

@@ -53,7 +53,8 @@ def serve(options: argparse.Namespace) -> int:
             raise ValueError("--every must be more than 0 seconds")
         if options.version is not None and not options.version.isdigit():
             raise ValueError(
-                f"--version {options.version!r} is no version number; leave it out for the champion"
+                f"--version {options.version!r} is not a version number; leave it out for "
+                "the champion"
             )
     except (ValueError, EnvironmentMissingError) as error:
         return fail(error, BAD_USE)

@@ -175,7 +175,7 @@ def _check_above(above: list[str], header_line: int, name: str) -> None:
     other = [line for line in above if not line.lstrip().startswith("#")]
     if other:
         raise DataFormatError(
-            f"{name} names its columns in line {header_line}, below what is no table, such as "
+            f"{name} names its columns in line {header_line}, below what is not a table, such as "
             f"{other[0].strip()[:_SHOWN]!r}. Delete the lines above."
         )
 

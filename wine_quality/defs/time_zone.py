@@ -24,7 +24,7 @@ def time_zone() -> str:
         near = [by_city[city] for city in difflib.get_close_matches(plain, by_city, 3, 0.7)]
         hint = f" Did you mean {' or '.join(near)}?" if near else ""
         raise ValueError(
-            f"{VARIABLE} is {given[:80]!r}, which is no time zone. Use a name of the IANA "
+            f"{VARIABLE} is {given[:80]!r}, which is not a time zone. Use a name of the IANA "
             f"database, such as Europe/Berlin or UTC.{hint}"
         ) from error
 

@@ -42,5 +42,5 @@ def memory_bytes(text: str) -> Decimal:
 def _parsed(text: str, units: tuple[str | None, ...], expected: str) -> Decimal:
     match = _AMOUNT.fullmatch(str(text))
     if match is None or match[2] not in units or not Decimal(match[1]):
-        raise ValueError(f"{text!r} is no amount of {expected}")
+        raise ValueError(f"{text!r} is not an amount of {expected}")
     return Decimal(match[1]) * _FACTORS[match[2]]

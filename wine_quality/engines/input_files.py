@@ -113,7 +113,7 @@ def _against(path: str) -> str:
     except SourceError as error:
         return str(error)
     if not path.startswith("s3://") and not os.path.isfile(path):
-        return f"{escaped(path)} is no regular file, or a link to nothing."
+        return f"{escaped(path)} is not a regular file, or a link to nothing."
     return ""
 
 

@@ -95,7 +95,9 @@ def add_version(
 
 def _check(key: str) -> None:
     if not _VERSION.fullmatch(key):
-        raise AddVersionError(f"{key!r} is no version of MLflow. Give all of it, such as 2.22.5.")
+        raise AddVersionError(
+            f"{key!r} is not a version of MLflow. Give all of it, such as 2.22.5."
+        )
     if key in MLFLOW_VERSIONS:
         raise AddVersionError(f"MLflow {key} is in the table already: make env MLFLOW={key}")
     if _numbers(key) < _OLDEST_EXPLICIT:

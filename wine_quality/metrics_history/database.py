@@ -45,7 +45,7 @@ def parse_url(text: str) -> URL:
     try:
         url = make_url(text)
     except (ArgumentError, ValueError):  # ValueError: the port is not a number
-        raise ValueError(f"the address of the metrics database is no URL. {expected}") from None
+        raise ValueError(f"the address of the metrics database is not a URL. {expected}") from None
     # The rest of a password with an @ that is not written as %40 would be taken for the host.
     if "@" in (url.host or ""):
         raise ValueError(f"the address of the metrics database has more than one @. {expected}")

@@ -92,7 +92,7 @@ class ModelPlan:
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
             raise DeclarationError(
-                f"{self.name!r} is no name of a model: assets begin with it, so it has lower-case "
+                f"{self.name!r} cannot name a model: assets begin with it, so it has lower-case "
                 "letters, digits and underscores, a letter first"
             )
         self.family.require_task(self.dataset.task)

@@ -1,8 +1,8 @@
 """E-mail by ``smtplib``, in a process of its own.
 
-smtplib has a time-out for each answer, not for the whole: a server that sends a byte now and then
-would hold a thread for ever. A process can be ended: ``python -m wine_quality.notices.mail`` with the
-letter as JSON on stdin. It imports neither Dagster nor MLflow.
+smtplib has a time-out for each answer, not for the whole: a server that sends a byte now and
+then would hold a thread for ever. A process can be ended: ``python -m wine_quality.notices.mail``
+with the letter as JSON on stdin. It imports neither Dagster nor MLflow.
 """
 
 from __future__ import annotations

@@ -129,7 +129,7 @@ class NoticeSettings(BaseModel):
         except LocationError:
             found = None
         if found is None or found.has_credentials or found.query or "#" in url:
-            raise ValueError("it is no https:// URL")
+            raise ValueError("it is not an https:// URL")
         return url.rstrip("/") + "/"
 
     @field_validator("email_host")
@@ -167,7 +167,7 @@ class NoticeSettings(BaseModel):
 def _address(text: str) -> str:
     name, address = (getaddresses([text]) or [("", "")])[0]
     if name or address != text or not re.fullmatch(r"[!-~]+@[!-~]+", address):
-        raise ValueError(f"{text!r} is no plain address, such as me@example.org")
+        raise ValueError(f"{text!r} is not a plain address, such as me@example.org")
     return address
 
 

@@ -87,7 +87,8 @@ def read_model(folder: Path, name: str, version: str, run_id: str) -> ServedMode
         sklearn = flavors.get("sklearn")
         if sklearn is None:
             raise UnservableModelError(
-                f"{title} is no scikit-learn model (flavors: {', '.join(flavors)}); only those can "
+                f"{title} is not a scikit-learn model (flavors: {', '.join(flavors)}); only "
+                "those can "
                 "be served"
             )
         file = str(sklearn["pickled_model"])

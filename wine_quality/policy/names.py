@@ -72,7 +72,7 @@ def inside(root: Path, *parts: str) -> Path:
     path = root
     for part in parts:
         if part in ("", ".", "..") or "/" in part or "\0" in part:
-            raise BadNameError(f"{part!r} is no name of a file or folder below {root}.")
+            raise BadNameError(f"{part!r} is not a name of a file or folder below {root}.")
         path = path / part
     top, real = os.path.realpath(root), os.path.realpath(path)
     if os.path.commonpath([top, real]) != top or real == top:

@@ -75,7 +75,7 @@ def check_master(master: str) -> None:
     hosts = master.removeprefix(_STANDALONE).split(",") if master.startswith(_STANDALONE) else []
     if master in listed or (hosts and all(host in listed for host in hosts)):
         return
-    raise forbidden(MASTER_FIELD, master, "it is no master that runs may use", SPARK_MASTERS)
+    raise forbidden(MASTER_FIELD, master, "it is not a master that runs may use", SPARK_MASTERS)
 
 
 def check_options(options: Mapping[str, str]) -> None:
@@ -96,5 +96,8 @@ def check_options(options: Mapping[str, str]) -> None:
             raise forbidden(field, value, "runs may not set this property", SPARK_OPTIONS)
         if not _AMOUNT.fullmatch(value):
             raise forbidden(
-                field, value, "it is no number, size such as 4g, time or true/false", SPARK_OPTIONS
+                field,
+                value,
+                "it is not a number, size such as 4g, time or true/false",
+                SPARK_OPTIONS,
             )

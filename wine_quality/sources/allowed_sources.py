@@ -104,7 +104,7 @@ def check_path(path: str | Path, url: str = "") -> None:
         try:
             real = os.path.realpath(path)
         except ValueError as error:  # a NUL
-            raise SourceError(f"{url or text} is no usable path ({error}).") from error
+            raise SourceError(f"{url or text} is not a usable path ({error}).") from error
         if not any(os.path.commonpath([real, root]) == root for root in roots):
             raise _forbidden(
                 url or text, "it lies in no folder that may be read here, links followed", ROOTS
@@ -161,7 +161,7 @@ def allowed_addresses(host: str, port: int, url: str) -> list[str]:
     allowed = [address for address in addresses if _may_connect(address)]
     if not allowed:
         raise _forbidden(
-            url, f"{host} is at {', '.join(addresses)}, which is no public address", NETWORKS
+            url, f"{host} is at {', '.join(addresses)}, which is not a public address", NETWORKS
         )
     return allowed
 

@@ -179,7 +179,7 @@ def _local(folder: Path, suffix: str, since: float) -> Listing:
     soon = time.time() + _CLOCKS_DIFFER
     try:
         if not folder.is_dir():
-            raise SourceError(f"{folder} is no folder. Make it, or watch another place.")
+            raise SourceError(f"{folder} is not a folder. Make it, or watch another place.")
         # Without the right to search it, it would look as if each file had gone away.
         if not os.access(folder, os.R_OK | os.X_OK, effective_ids=_EFFECTIVE_IDS):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
@@ -188,7 +188,9 @@ def _local(folder: Path, suffix: str, since: float) -> Listing:
                 continue
             try:
                 if not entry.is_file():
-                    names.pass_over(entry.name, "is a folder" if entry.is_dir() else "is no file")
+                    names.pass_over(
+                        entry.name, "is a folder" if entry.is_dir() else "is not a file"
+                    )
                     continue
                 state = entry.stat()
             except OSError:

@@ -105,7 +105,7 @@ def parse_server(text: str, schemes: tuple[str, ...] = ("http", "https")) -> Loc
     found = parse_location(text)
     if found.scheme not in schemes or not found.host:
         wanted = " or ".join(f"{one}://host" for one in schemes)
-        raise LocationError(f"{redacted(text)} is no address such as {wanted}.")
+        raise LocationError(f"{redacted(text)} is not an address such as {wanted}.")
     return found
 
 
@@ -153,9 +153,9 @@ def _refuse_characters(text: str, spaces: bool) -> None:
 
 def _path(text: str) -> Location:
     if "\0" in text:
-        raise LocationError(f"{escaped(text)} is no usable path: it has a NUL.")
+        raise LocationError(f"{escaped(text)} is not a usable path: it has a NUL.")
     if _NO_SLASHES.match(text):
-        raise LocationError(f"{redacted(text)} is no usable URL: two slashes follow the colon.")
+        raise LocationError(f"{redacted(text)} is not a usable URL: two slashes follow the colon.")
     if text[:5].lower() == "file:":
         return Location(text, "file", path=text[5:].partition("?")[0].partition("#")[0])
     return Location(text, path=text)
@@ -178,7 +178,7 @@ def _address(text: str) -> Location:
     found = _URL.fullmatch(text)
     if found is None or int(found["port"] or 1) not in range(1, 65536):
         raise LocationError(
-            f"{redacted(text)} is no usable URL. Check how its host and port are written: ASCII "
+            f"{redacted(text)} is not a usable URL. Check how its host and port are written: ASCII "
             "(other names as xn--…), one @ at most, special characters of a password as %XX."
         )
     scheme, host = found["scheme"].lower(), (found["host"] or "").lower()
@@ -206,4 +206,4 @@ def _ipv6(text: str, url: str) -> str:
     try:
         return str(ipaddress.IPv6Address(text))
     except ValueError:
-        raise LocationError(f"{redacted(url)}: [{escaped(text)}] is no IPv6 address.") from None
+        raise LocationError(f"{redacted(url)}: [{escaped(text)}] is not an IPv6 address.") from None

@@ -59,7 +59,7 @@ def split_url(url: str) -> SplitResult:
     except ValueError as error:
         # Without the library's own message, which repeats a password.
         raise SourceError(
-            f"{redact_url(url)} is no usable URL. Check how its host and port are written."
+            f"{redact_url(url)} is not a usable URL. Check how its host and port are written."
         ) from error
 
 

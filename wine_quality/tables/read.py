@@ -114,9 +114,9 @@ def _parse(dataset: Dataset, content: bytes, name: str, limits: SourceLimits) ->
             low_memory=False,
         )
     except (UnicodeDecodeError, ValueError) as error:  # pandas' ParserError is a ValueError
-        raise DataFormatError(f"{name} is no table of {len(dialect.names)} columns: {error}") from (
-            error
-        )
+        raise DataFormatError(
+            f"{name} is not a table of {len(dialect.names)} columns: {error}"
+        ) from (error)
     # pandas takes the first columns for row labels where rows have more fields than names.
     if not isinstance(frame.index, pd.RangeIndex):
         raise DataFormatError(f"{name} has rows with more fields than its header has names.")

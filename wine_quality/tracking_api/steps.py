@@ -41,7 +41,7 @@ def tracked_step(
     """
     if not inspect.isfunction(function) or inspect.isgeneratorfunction(function):
         raise TypeError(
-            f"{getattr(function, '__name__', function)!r} is no function that returns a value. "
+            f"{getattr(function, '__name__', function)!r} is not a function that returns a value. "
             "Write @dg.asset above @mlflow.trains or @mlflow.continues, and return, not yield."
         )
     signature, run_name = _signature_for_dagster(function)

@@ -104,7 +104,9 @@ class MlflowUi:
             raw = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), _HEAD_SECONDS)
             head = RequestHead.parse(raw)
         except (MalformedRequestError, asyncio.LimitOverrunError):
-            return await _send(writer, answer("400 Bad Request", "This is no request of HTTP/1."))
+            return await _send(
+                writer, answer("400 Bad Request", "This is not a request of HTTP/1.")
+            )
         reason = refusal(head.method, head.path, head.headers, self._hosts)
         if reason:
             return await _send(writer, answer("403 Forbidden", reason))

@@ -54,7 +54,7 @@ def _listen(port: int) -> socket.socket:
         listening.listen(_BACKLOG)
     except OverflowError:
         listening.close()
-        raise OSError(22, "it is no port from 1 to 65535") from None
+        raise OSError(22, "it is not a port from 1 to 65535") from None
     except BaseException:
         listening.close()
         raise

@@ -120,7 +120,7 @@ def sha256_of(path: Path) -> str:
 def object_path(folder: Path, digest: str) -> Path:
     """The place of an object; ``StackError`` for a digest that is not a SHA-256, such as a path."""
     if not _DIGEST.fullmatch(digest):
-        raise StackError(f"{digest[:80]!r} is no SHA-256: the backup's list was changed.")
+        raise StackError(f"{digest[:80]!r} is not a SHA-256: the backup's list was changed.")
     return folder / "objects" / digest[:2] / digest
 
 

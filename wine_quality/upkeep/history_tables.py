@@ -158,7 +158,7 @@ def _load(connection: Any, name: str, copied: dict[str, Any], path: Path) -> Non
     from psycopg2 import sql
 
     if name not in table_names():
-        raise StackError(f"{name[:80]!r} is no table of the metrics history.")
+        raise StackError(f"{name[:80]!r} is not a table of the metrics history.")
     target = sql.Identifier(table.SCHEMA, name)
     with connection.cursor() as cursor, path.open("rb") as file:
         query = sql.SQL("COPY {} ({}) FROM STDIN").format(target, _list(copied["columns"]))

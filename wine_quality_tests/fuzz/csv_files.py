@@ -91,7 +91,7 @@ def expected_rows(content: bytes) -> list[list[float]]:
     """The wines of a file that was accepted, read by another parser, in the contract's order.
 
     Raises:
-        ValueError: it is no table of numbers under the contract's names.
+        ValueError: it is not a table of numbers under the contract's names.
     """
     marked = content.startswith((b"\xff\xfe", b"\xfe\xff"))
     lines = re.split(r"\r\n|\r|\n", content.decode("utf-16" if marked else "utf-8-sig"))

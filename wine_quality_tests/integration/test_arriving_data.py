@@ -125,7 +125,7 @@ def test_a_place_that_goes_away_fails_ticks_and_nothing_else(watched):
         lambda: watched.dagster.ticks(SENSOR)[0]["status"] == "FAILURE", "a failed tick"
     )
     [cause] = watched.dagster.ticks(SENSOR)[0]["error"]["causes"]
-    assert "is no folder. Make it" in cause["message"]
+    assert "is not a folder. Make it" in cause["message"]
     hidden.rename(watched.folder)
     watched.drop("after.csv", ROWS[:450])
     assert watched.statuses("after.csv") == ["SUCCESS"]

@@ -209,7 +209,7 @@ def interrupt_a_backup(stack: Stack, folder: Path) -> None:
     process.send_signal(signal.SIGINT)
     _, output = process.communicate(timeout=60)
     assert process.returncode == 130, output
-    assert f"{folder} is no backup; remove it, then try again" in output
+    assert f"{folder} is not a backup; remove it, then try again" in output
     assert "holds a backup that was interrupted" in do(stack, "backup", str(folder)).stderr
 
 

@@ -128,21 +128,24 @@ BODIES: dict[str, tuple[Any, str]] = {
     "an id that is a number": (GOOD | {"id": 5}, "`id` must be text, not 5"),
     "parameters no object": (GOOD | {"parameters": []}, "parameters of the request must be"),
     "a column's parameters": (alcohol(parameters="pd"), "parameters of column 'alcohol' must be"),
-    "an empty body": (b"", "the body is no JSON"),
-    "blanks": (b" \n ", "the body is no JSON"),
-    "half a body": (json.dumps(GOOD).encode()[:-20], "the body is no JSON"),
-    "two bodies": (json.dumps(GOOD).encode() * 2, "the body is no JSON"),
-    "a comma too many": (b'{"inputs": [],}', "the body is no JSON"),
+    "an empty body": (b"", "the body is not JSON"),
+    "blanks": (b" \n ", "the body is not JSON"),
+    "half a body": (json.dumps(GOOD).encode()[:-20], "the body is not JSON"),
+    "two bodies": (json.dumps(GOOD).encode() * 2, "the body is not JSON"),
+    "a comma too many": (b'{"inputs": [],}', "the body is not JSON"),
     "a list": (b"[]", "the body must be a JSON object"),
     "a long id": (GOOD | {"id": "ä" * 100_000, "inputs": []}, "missing: 'fixed acidity'"),
     "a number": (b"5", "the body must be a JSON object"),
-    "invalid UTF-8": (json.dumps(alcohol(name="@")).encode().replace(b"@", b"\xff\xfe"), "no JSON"),
-    "UTF-16": (json.dumps(GOOD).encode("utf-16"), "the body is no JSON"),
-    "a byte order mark": (b"\xef\xbb\xbf" + json.dumps(GOOD).encode(), "the body is no JSON"),
-    "a lone surrogate": (json.dumps(alcohol(name="\ud800")).encode(), "the body is no JSON"),
-    "brackets nested 10,000 deep": (b"[" * 10_000, "the body is no JSON"),
+    "invalid UTF-8": (
+        json.dumps(alcohol(name="@")).encode().replace(b"@", b"\xff\xfe"),
+        "not JSON",
+    ),
+    "UTF-16": (json.dumps(GOOD).encode("utf-16"), "the body is not JSON"),
+    "a byte order mark": (b"\xef\xbb\xbf" + json.dumps(GOOD).encode(), "the body is not JSON"),
+    "a lone surrogate": (json.dumps(alcohol(name="\ud800")).encode(), "the body is not JSON"),
+    "brackets nested 10,000 deep": (b"[" * 10_000, "the body is not JSON"),
     "brackets nested 500,000 deep": (b"[" * 500_000, "JSON lists"),
-    "a pickle": (b"\x80\x04\x95\x00\x00\x00\x00.", "the body is no JSON"),
+    "a pickle": (b"\x80\x04\x95\x00\x00\x00\x00.", "the body is not JSON"),
 }
 
 
@@ -184,15 +187,15 @@ def test_an_integer_beyond_64_bits_is_a_number(model_server, number):
 
 PACKED = gzip.compress(json.dumps(GOOD).encode())
 ENCODED = {
-    "gzip of nothing": ("gzip", gzip.compress(b""), 400, "the body is no JSON"),
-    "no gzip at all": ("gzip", json.dumps(GOOD).encode(), 400, "the body is no gzip"),
+    "gzip of nothing": ("gzip", gzip.compress(b""), 400, "the body is not JSON"),
+    "no gzip at all": ("gzip", json.dumps(GOOD).encode(), 400, "the body is not gzip"),
     "an empty body as gzip": ("gzip", b"", 400, "ends too early"),
     "a truncated gzip": ("gzip", PACKED[:-5], 400, "ends too early"),
     "a damaged gzip": ("gzip", PACKED[:40] + b"\0\0\0\0" + PACKED[44:], 400, "no gzip"),
-    "a wrong checksum": ("gzip", PACKED[:-8] + b"\0" * 8, 400, "the body is no gzip"),
+    "a wrong checksum": ("gzip", PACKED[:-8] + b"\0" * 8, 400, "the body is not gzip"),
     "two gzips": ("gzip", PACKED + PACKED, 400, "goes on after the end of its gzip"),
     "a gzip bomb": ("gzip", gzip.compress(bytes(200 * MIB)), 413, f"larger than {MIB} bytes"),
-    "gzip that says nothing of it": ("identity", PACKED, 400, "the body is no JSON"),
+    "gzip that says nothing of it": ("identity", PACKED, 400, "the body is not JSON"),
     "gzip twice": ("gzip, gzip", gzip.compress(PACKED), 415, "'gzip, gzip' is unknown"),
     "deflate": ("deflate", PACKED, 415, "content-encoding 'deflate' is unknown"),
     "brotli": ("br", PACKED, 415, "content-encoding 'br' is unknown"),
@@ -218,7 +221,7 @@ VERSION = f"/v2/models/{NAME}/versions"
 CALLS = {
     "an unknown model": ("POST", "/v2/models/Cheese/infer", 404, "Model Cheese not found"),
     "an unknown version": ("POST", f"{VERSION}/7/infer", 404, f"{NAME} with version 7 not found"),
-    "a version that is no number": ("POST", f"{VERSION}/%00/infer", 404, "not found"),
+    "a version that is not a number": ("POST", f"{VERSION}/%00/infer", 404, "not found"),
     "metadata of an unknown model": ("GET", "/v2/models/Cheese", 404, "Model Cheese not found"),
     "metadata of an unknown version": ("GET", f"{VERSION}/7", 404, "version 7 not found"),
     "an unknown model's readiness": ("GET", "/v2/models/Cheese/ready", 404, "Cheese not found"),
@@ -263,7 +266,7 @@ def chunked(*chunks: bytes) -> bytes:
     return b"".join(b"%x\r\n%b\r\n" % (len(chunk), chunk) for chunk in chunks)
 
 
-NO_HTTP = "no HTTP/1.1 request"
+NO_HTTP = "not an HTTP/1.1 request"
 CHUNKED = "Transfer-Encoding: chunked"
 BYTES_LIMIT = f"the body is larger than {MIB} bytes"
 HEAD_LIMIT = "headers are larger than 65536 bytes"
@@ -292,7 +295,7 @@ RAW = {
     "two lengths": (post("Content-Length: 2", "Content-Length: 3", body=b"{}"), 400, NO_HTTP),
     "a length and chunks": (post("Content-Length: 2", CHUNKED, body=b"0\r\n\r\n"), 400, NO_HTTP),
     "a negative length": (post("Content-Length: -1"), 400, NO_HTTP),
-    "a length that is no number": (post("Content-Length: many"), 400, NO_HTTP),
+    "a length that is not a number": (post("Content-Length: many"), 400, NO_HTTP),
     "a length beyond 64 bits": (post(f"Content-Length: {10**30}"), 400, NO_HTTP),
     "a length of 10 GB": (post("Content-Length: 10000000000", body=b"{}"), 413, BYTES_LIMIT),
     "a body above the limit": (
@@ -313,7 +316,7 @@ RAW = {
     "a broken chunk": (post(CHUNKED, body=b"ZZ\r\n{}\r\n0\r\n\r\n"), 400, NO_HTTP),
     "a chunk longer than it says": (post(CHUNKED, body=b"1\r\n{}\r\n0\r\n\r\n"), 400, NO_HTTP),
     "a huge chunk size": (post(CHUNKED, body=b"f" * 40 + b"\r\n"), 400, NO_HTTP),
-    "an empty chunked body": (post(CHUNKED, body=b"0\r\n\r\n"), 400, "the body is no JSON"),
+    "an empty chunked body": (post(CHUNKED, body=b"0\r\n\r\n"), 400, "the body is not JSON"),
     "an expectation": (
         post("Expect: 100-continue", "Content-Length: 2", body=b"{}"),
         400,

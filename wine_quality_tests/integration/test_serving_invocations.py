@@ -79,7 +79,7 @@ def test_whether_it_is_well_is_asked_as_of_mlflow(model_server):
 
 
 BODIES: dict[str, tuple[Any, str]] = {
-    "no JSON": (b"{", "the body is no JSON"),
+    "no JSON": (b"{", "the body is not JSON"),
     "a number": (7, "the body must be a JSON object"),
     "nothing": ({}, "the body has no input"),
     "two formats": ({"inputs": LISTS, "instances": RECORDS}, "has inputs and instances"),

@@ -160,7 +160,7 @@ def test_a_run_for_each_point_and_the_best_challenges(sweep):
 @pytest.mark.parametrize(
     ("options", "code", "words"),
     [
-        (["--alphas", "much"], 2, "'much' is no list of numbers such as 0.1,1"),
+        (["--alphas", "much"], 2, "'much' is not a list of numbers such as 0.1,1"),
         (["--alphas", "-1"], 2, "sweep_points.config.alphas.0 is -1.0; it must be at least 0"),
         (["--folds", "1"], 2, "sweep_points.config.folds is 1; it must be at least 2"),
         (["--csv-url", "/nowhere.csv"], 1, "/nowhere.csv does not exist"),

@@ -176,7 +176,7 @@ REFUSED = (
          "FILE has 20 field(s) in line 2, where the header names 12. If numbers have a decimal "
          "comma, separate the columns by ;."),
     Case("a title above the header", text(["Wines of 2026", "", *PLAIN]), None,
-         "FILE names its columns in line 3, below what is no table, such as 'Wines of 2026'. "
+         "FILE names its columns in line 3, below what is not a table, such as 'Wines of 2026'. "
          "Delete the lines above."),
     Case("no header", text(ROWS), None,
          "FILE begins with numbers. Begin the file with the names of its columns."),

@@ -175,7 +175,7 @@ def _described(predictions: "Inputs") -> list[dict[str, Any]]:
     found = [predictions.description_of(file) for file in predictions.files]
     for file, one in zip(predictions.files, found, strict=True):
         if not {"key", "rows_read"} <= set(one):
-            raise UnreadableFileError(f"{file.name} is no file that {ASSET} has written.")
+            raise UnreadableFileError(f"{file.name} is not a file that {ASSET} has written.")
     return found
 
 

@@ -123,7 +123,7 @@ def _numbers(tensor: Any, name: str, rows: int, first: str) -> np.ndarray:
             (row, value) for row, value in enumerate(values) if type(value) not in _PLAIN
         )
         raise BadRequestError(
-            f"column {shown(name)} holds {shown(value)} in row {row}, which is no number"
+            f"column {shown(name)} holds {shown(value)} in row {row}, which is not a number"
         )
     try:
         return np.array(values, dtype=np.float64)

@@ -62,7 +62,7 @@ class RequestProtocol(HttpToolsProtocol):
         try:
             self._feed(data)
         except httptools.HttpParserError:
-            self._refuse(*(self._refusal or (400, "what was sent is no HTTP/1.1 request")))
+            self._refuse(*(self._refusal or (400, "what was sent is not an HTTP/1.1 request")))
             return
         if steps != self._steps:
             self._head_bytes = 0
@@ -96,11 +96,11 @@ class RequestProtocol(HttpToolsProtocol):
         for name, value in self.headers:
             size += len(name) + len(value)
             if name == b"host" and not _HOST.fullmatch(value):
-                self._unreadable(400, "the Host header is no name or address")
+                self._unreadable(400, "the Host header is not a name or address")
         if size > MOST_HEAD_BYTES:
             self._unreadable(431, _TOO_LONG)
         if self.parser.get_method() == b"CONNECT":
-            self._unreadable(405, "this is no proxy: there is no CONNECT")
+            self._unreadable(405, "this is not a proxy: there is no CONNECT")
         if not self.parser.should_upgrade():
             super().on_headers_complete()
             self._in_head = False

@@ -41,7 +41,7 @@ def from_invocation(body: bytes) -> Invocation:
             raise BadRequestError(
                 "NaN and Infinity are no JSON, and the model takes finite numbers only"
             ) from None
-        raise BadRequestError(f"the body is no JSON: {error}") from None
+        raise BadRequestError(f"the body is not JSON: {error}") from None
     if type(found) is list:
         return Invocation(_received(_of_records(found, "the body")), True)
     if type(found) is not dict:
@@ -123,6 +123,6 @@ def _tensor(name: str, values: Any) -> Tensor:
         )
     if values and type(values[0]) is list:
         raise BadRequestError(
-            f"column {shown(name)} holds {shown(values[0])} in row 0, which is no number"
+            f"column {shown(name)} holds {shown(values[0])} in row 0, which is not a number"
         )
     return Tensor(name, [len(values)], "FP64", values)

@@ -86,7 +86,7 @@ class WineQualityModel(MLModel):
         predictions = self._predict(rows)
         if not np.isfinite(predictions).all():
             row = int(np.argmin(np.isfinite(predictions)))
-            raise InferenceError(f"row {row} is too large: its prediction is no finite number")
+            raise InferenceError(f"row {row} is too large: its prediction is not a finite number")
         if self._log is not None:
             self._log.record(
                 # By the registry, whatever a platform calls them.

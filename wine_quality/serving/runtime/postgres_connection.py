@@ -58,7 +58,7 @@ class Address:
         port = (found["port"] or "") if found else ""
         if not found or found["scheme"] not in _SCHEMES or "@" in host or not _is_port(port):
             raise ValueError(
-                f"${variable} is no address of a PostgreSQL database. Set it to "
+                f"${variable} is not an address of a PostgreSQL database. Set it to "
                 "postgresql://USER:PASSWORD@HOST:5432/DATABASE, special characters of the "
                 "password as %XX; or leave it empty to keep no predictions."
             )

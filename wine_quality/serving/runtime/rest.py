@@ -163,7 +163,7 @@ def _unpacked(parts: list[bytes], most: int) -> bytes:
     try:
         body = unpack.decompress(b"".join(parts), most + 1)
     except zlib.error as error:
-        raise RefusedRequestError(400, f"the body is no gzip: {error}") from None
+        raise RefusedRequestError(400, f"the body is not gzip: {error}") from None
     if len(body) > most:
         raise _too_much(most)
     if not unpack.eof:

@@ -80,7 +80,7 @@ def from_json(body: bytes) -> Received:
     try:
         found = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        raise BadRequestError(_not_finite(body) or f"the body is no JSON: {error}") from None
+        raise BadRequestError(_not_finite(body) or f"the body is not JSON: {error}") from None
     if type(found) is not dict:
         raise BadRequestError("the body must be a JSON object with a list `inputs`")
     number = found.get("id")

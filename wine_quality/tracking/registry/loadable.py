@@ -56,7 +56,8 @@ def require_loadable(
     python = flavors.get("python_function")
     if not isinstance(sklearn, dict) or not isinstance(python, dict):
         raise UntrustedModelError(
-            f"{title} is not loaded: it is no scikit-learn model (flavors: {', '.join(flavors)})."
+            f"{title} is not loaded: it is not a scikit-learn model "
+            f"(flavors: {', '.join(flavors)})."
         )
     names_code = any(part.get("code") for part in (python, sklearn))
     if (

@@ -143,7 +143,7 @@ def _server_major(uri: str, role: ServerRole) -> int | None:
         return None
     if answer.ok:
         raise TrackingServerError(
-            f"{without_password(uri)} ({role.path}) answers, but is no MLflow server."
+            f"{without_password(uri)} ({role.path}) answers, but is not an MLflow server."
         )
     raise _refused(uri, ServerFailure(answer.status_code, "", answer.reason or ""), role)
 

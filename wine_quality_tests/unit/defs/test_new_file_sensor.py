@@ -101,7 +101,7 @@ def test_a_folder(tmp_path: Path):
 @pytest.mark.parametrize(
     ("place", "words"),
     [
-        ("/nowhere/wines", "is no folder. Make it"),
+        ("/nowhere/wines", "is not a folder. Make it"),
         ("ftp://host/wines", "watch a folder, s3://bucket/prefix or an https:// URL"),
     ],
 )
@@ -205,7 +205,7 @@ def test_names_in_upper_case_are_data_and_what_is_passed_over_is_counted(tick, t
 
 
 def test_a_missing_place_fails_the_tick_with_a_reason(tick, tmp_path: Path):
-    with pytest.raises(SourceError, match="is no folder. Make it"):
+    with pytest.raises(SourceError, match="is not a folder. Make it"):
         tick(place=str(tmp_path / "gone"))
 
 

@@ -72,7 +72,7 @@ def test_what_a_models_files_say(tmp_path):
         ({"signature": None}, "has no signature"),
         ({"signature": {"inputs": '[{"name": "region", "type": "string"}]'}}, "only named numeric"),
         ({"signature": {"inputs": '[{"type": "tensor"}]'}}, "only named numeric"),
-        ({"flavors": {"pytorch": {}}}, "is no scikit-learn model"),
+        ({"flavors": {"pytorch": {}}}, "is not a scikit-learn model"),
         ({"flavors": 3}, "cannot be read"),
         ({"flavors": {"sklearn": {}, "python_function": {}}}, "cannot be read"),
         ({"signature": {"inputs": "{"}}, "cannot be read"),

@@ -75,9 +75,9 @@ def test_an_entry_and_three_locks_are_made(checkout, monkeypatch, key):
 @pytest.mark.parametrize(
     ("key", "reason"),
     [
-        ("", "is no version of MLflow. Give all of it, such as 2.22.5"),
-        ("2.22", "is no version"),
-        ("../2.22.5", "is no version"),
+        ("", "is not a version of MLflow. Give all of it, such as 2.22.5"),
+        ("2.22", "is not a version"),
+        ("../2.22.5", "is not a version"),
         ("2.1.1", "in the table already: make env MLFLOW=2.1.1"),
         ("1.30.1", "needs pins by hand"),
     ],

@@ -49,8 +49,8 @@ def test_a_database_is_named_without_user_and_password(text, name):
     [
         (f"mysql://io:{SECRET}@db/metrics", r"begins with mysql://, but .* needs PostgreSQL"),
         (f"sqlite:///{SECRET}.db", "begins with sqlite"),
-        (f"io:{SECRET}@db/metrics", "is no URL"),
-        (f"postgresql://io:{SECRET}@db:port/metrics", "is no URL"),
+        (f"io:{SECRET}@db/metrics", "is not a URL"),
+        (f"postgresql://io:{SECRET}@db:port/metrics", "is not a URL"),
         (f"postgresql://io:p@{SECRET}@db/metrics", "has more than one @"),
     ],
 )

@@ -96,8 +96,14 @@ def test_every_variable_counts(settings_of):
             "WINE_QUALITY_NOTIFY_SLACK_CHANNEL too",
         ),
         (EMAIL | {"EMAIL_TO": " , "}, "set WINE_QUALITY_NOTIFY_EMAIL_TO too"),
-        (EMAIL | {"EMAIL_TO": "ann"}, "WINE_QUALITY_NOTIFY_EMAIL_TO is 'ann': 'ann' is no plain"),
-        (EMAIL | {"EMAIL_FROM": "a@b.org\nBcc: x@y.org"}, "_EMAIL_FROM is .* is no plain address"),
+        (
+            EMAIL | {"EMAIL_TO": "ann"},
+            "WINE_QUALITY_NOTIFY_EMAIL_TO is 'ann': 'ann' is not a plain",
+        ),
+        (
+            EMAIL | {"EMAIL_FROM": "a@b.org\nBcc: x@y.org"},
+            "_EMAIL_FROM is .* is not a plain address",
+        ),
         (EMAIL | {"EMAIL_SECURITY": "none"}, "_EMAIL_SECURITY is 'none': .*'ssl' or 'starttls'"),
         (EMAIL | {"EMAIL_PORT": "mail"}, "WINE_QUALITY_NOTIFY_EMAIL_PORT is 'mail'"),
         ({"SECONDS": "60"}, "WINE_QUALITY_NOTIFY_SECONDS is '60': .*less than or equal to 45"),

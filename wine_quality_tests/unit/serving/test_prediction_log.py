@@ -63,7 +63,9 @@ def test_an_address_is_read_as_sqlalchemy_reads_it(text):
     ],
 )
 def test_what_is_no_address_is_refused_and_not_repeated(text):
-    with pytest.raises(ValueError, match="WINE_QUALITY_METRICS_URL is no address of a") as refused:
+    with pytest.raises(
+        ValueError, match="WINE_QUALITY_METRICS_URL is not an address of a"
+    ) as refused:
         PredictionLog(text)
     assert WORDS not in "".join(traceback.format_exception(refused.value))
 

@@ -74,7 +74,7 @@ def test_addresses_that_are_not_public(web, monkeypatch, host):
     monkeypatch.setenv(allowed_sources.SCHEMES, "http,https")
     port = web.url.rpartition(":")[2]
     message = refused(f"http://{host}:{port}/wines.csv", allowed_sources.NETWORKS)
-    assert "is no public address" in message
+    assert "is not a public address" in message
     assert not web.requests
 
 
