@@ -88,8 +88,7 @@ def read_model(folder: Path, name: str, version: str, run_id: str) -> ServedMode
         if sklearn is None:
             raise UnservableModelError(
                 f"{title} is not a scikit-learn model (flavors: {', '.join(flavors)}); only "
-                "those can "
-                "be served"
+                "those can be served"
             )
         file = str(sklearn["pickled_model"])
         if Path(file).name != file or file == "..":

@@ -82,7 +82,7 @@ def test_run_config_has_the_hyperparameters_of_the_family():
         ({"dataset": "wine_quality:none"}, DeclarationError, "cannot be had"),
         ({"family": "logistic_regression"}, DeclarationError, "classification, not regression"),
         ({"metric": "auc"}, DeclarationError, "one of rmse, mae, r2"),
-        ({"name": "Rents 1"}, DeclarationError, "no name of a model"),
+        ({"name": "Rents 1"}, DeclarationError, "cannot name a model"),
         ({"segment_by": "area"}, DeclarationError, "cannot be divided by 'area'"),
         ({"hyperparameters": {"depth": 1}}, DeclarationError, "has no hyperparameters depth"),
         ({"hyperparameters": {"alpha": -1}}, DeclarationError, "alpha is -1; it must be at least"),
