@@ -123,14 +123,14 @@ class Size:
         in_memory = None
         if "pandas" in self.runs:
             in_memory = self.runs["pandas"][0].found[1]["coefficients"]
-        told = {}
+        accuracy = {}
         for row in with_found:
             found = self.runs[row][0].found[0]
             exact = _solution(moments, found["scales"]) if "scales" in found else in_memory
             if exact is None:
                 exact = _solution(moments, None)
-            told[row] = f"{_error(found['coefficients'], exact):.0e}"
-        return told
+            accuracy[row] = f"{_error(found['coefficients'], exact):.0e}"
+        return accuracy
 
     def _covariances(self) -> Moments:
         import numpy as np

@@ -32,7 +32,7 @@ class Measured:
         seconds: Of the work itself.
         cpu: Processor seconds of the work, in all its processes.
         peak: Bytes, from the process's start to the end of the work.
-        found: What it said when it was done, and what it said after.
+        found: Its reports when it was done, and after.
     """
 
     start: float
@@ -96,9 +96,9 @@ def _answer(process: subprocess.Popen[str], state: str) -> dict[str, Any]:
     assert process.stdout is not None
     for line in process.stdout:
         if line.startswith('{"state": '):
-            said = json.loads(line)
-            assert said["state"] == state, said
-            return said
+            answer = json.loads(line)
+            assert answer["state"] == state, answer
+            return answer
     process.wait()
     raise Skipped
 

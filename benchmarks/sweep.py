@@ -40,12 +40,12 @@ def output(command: list[str], environment: dict[str, str]) -> tuple[str, float]
     return done.stdout, time.perf_counter() - started
 
 
-def step_seconds(home: Path, said: str) -> float:
+def step_seconds(home: Path, printed: str) -> float:
     """How long ``sweep_points`` took in the run that ``make sweep`` reports."""
     from dagster import DagsterEventType, DagsterInstance
 
-    found = re.search(r"Dagster run +(\S+)", said)
-    assert found, said
+    found = re.search(r"Dagster run +(\S+)", printed)
+    assert found, printed
     with DagsterInstance.from_config(str(home / "dagster")) as instance:
         for entry in instance.all_logs(found[1], of_type=DagsterEventType.STEP_SUCCESS):
             if entry.step_key == "sweep_points" and entry.dagster_event is not None:
@@ -63,7 +63,7 @@ def compare(version: MlflowVersion, rounds: int, all_runs: bool, home: Path) -> 
     make = ["make", "--no-print-directory", f"MLFLOW={version.key}"]
     steps, floors, sweeps, runs = [], [], [], []
     for number in range(rounds + 1):
-        said, sweep = output([*make, "sweep"], ours)
+        text, sweep = output([*make, "sweep"], ours)
         floor, _ = output(
             [str(version.python), "-W", "ignore", str(FLOOR_SCRIPT), store, EXPERIMENT],
             floor_variables,
@@ -71,7 +71,7 @@ def compare(version: MlflowVersion, rounds: int, all_runs: bool, home: Path) -> 
         _, run = output([*make, "run"], ours)
         if number == 0:
             continue
-        steps.append(step_seconds(home, said))
+        steps.append(step_seconds(home, text))
         floors.append(float(floor.split()[-1]))
         sweeps.append(sweep)
         runs.append(run)

@@ -29,13 +29,15 @@ def forget(options: argparse.Namespace) -> int:
         if file is None:
             _print_files(history)
             return 0
-        meant = _meant(history, file)
-        if len(meant) == 1:
-            _forget(history, meant[0])
+        matching = _matching_keys(history, file)
+        if len(matching) == 1:
+            _forget(history, matching[0])
             return 0
     except (HistoryError, SourceError) as error:
         return fail(error)
-    found = f"{file!r} is the name of {', '.join(meant)}" if meant else f"there is no {file!r}"
+    found = (
+        f"{file!r} is the name of {', '.join(matching)}" if matching else f"there is no {file!r}"
+    )
     return fail(f"{found}. `make forget` lists what is remembered.", BAD_USE)
 
 
@@ -52,7 +54,7 @@ def _print_files(history: WineHistory) -> None:
     print(f"{len(keys)} file(s) in {history.base}.")
 
 
-def _meant(history: WineHistory, file: str) -> list[str]:
+def _matching_keys(history: WineHistory, file: str) -> list[str]:
     """Keys of the files that a person may mean by a key, a URL, a path or a name."""
     from wine_quality.history.accepted_files import key_of
 

@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 from wine_quality.cli.exits import BAD_USE, fail
-from wine_quality.cli.model_version import in_own_environment, meant
+from wine_quality.cli.model_version import in_own_environment, resolve_version
 from wine_quality.cli.options import add_mlflow, add_servers
 from wine_quality.environments.mlflow_versions import MlflowVersion
 from wine_quality.paths import IS_CHECKOUT, PROJECT_ROOT
@@ -44,7 +44,7 @@ def _image(options: argparse.Namespace, version: MlflowVersion) -> int:
     from wine_quality.tracking.servers.server_check import TrackingServerError
 
     try:
-        tracker, name, number = meant(options, version)
+        tracker, name, number = resolve_version(options, version)
         if number is None:
             raise UnservableModelError(f"{name} has no champion; `make run` makes one")
         beside = PROJECT_ROOT if IS_CHECKOUT else Path.cwd()

@@ -43,7 +43,9 @@ def in_own_environment(options: argparse.Namespace) -> MlflowVersion | None:
     return version
 
 
-def meant(options: argparse.Namespace, version: MlflowVersion) -> tuple[Tracker, str, str | None]:
+def resolve_version(
+    options: argparse.Namespace, version: MlflowVersion
+) -> tuple[Tracker, str, str | None]:
     """The registry, the model's name, and the number of the version; None without a champion.
 
     Raises:

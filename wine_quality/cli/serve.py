@@ -38,6 +38,8 @@ def add_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--grpc-port", type=int, help=text)
     text = "seconds between looks at MLflow (2)"
     command.add_argument("--every", type=float, default=2, help=text)
+    text = "full name of a type that a skops model of a family of your own may hold; repeatable"
+    command.add_argument("--trusted-type", action="append", default=[], help=text)
     add_servers(command)
     add_mlflow(command)
 
@@ -86,7 +88,7 @@ def _serve(options: argparse.Namespace, version: MlflowVersion) -> int:
     show(f"REST {address}/v2/models/{name}/infer, gRPC {options.host}:{grpc}; Ctrl-C ends it")
     if not options.host.startswith(("127.", "localhost", "::1")):
         show("note: whoever reaches this address may ask for predictions; there is no login")
-    registry = Registry(connected, name, options.version)
+    registry = Registry(connected, name, options.version, options.trusted_type)
     _make_table()
     folder = home() / "serving" / f"mlflow-{version.key}" / name
     PromotionFollower(registry, folder, public, grpc, options.every, show).run()

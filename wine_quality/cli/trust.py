@@ -16,7 +16,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from wine_quality.cli.exits import BAD_USE, fail
-from wine_quality.cli.model_version import in_own_environment, meant
+from wine_quality.cli.model_version import in_own_environment, resolve_version
 from wine_quality.cli.options import add_mlflow, add_servers
 from wine_quality.environments.mlflow_versions import MlflowVersion
 
@@ -34,14 +34,14 @@ class Candidate:
     Attributes:
         found: The model version, as the client gives it.
         claims: Those that its signature would hold; None when it is refused.
-        said: Its format, or why it is refused.
+        finding: Its format, or why it is refused.
         run_is_known: Whether the Dagster run that its tags name made its MLflow run; None without
             a Dagster instance.
     """
 
     found: Any
     claims: Claims | None
-    said: str
+    finding: str
     run_is_known: bool | None
 
 
@@ -89,7 +89,7 @@ def _asked_for(
     """
     from wine_quality.tracking.registry.all_versions import versions_of
 
-    tracker, name, number = meant(options, version)
+    tracker, name, number = resolve_version(options, version)
     if options.version == ALL:
         every = sorted(versions_of(tracker.client, name), key=lambda one: int(one.version))
         if not every:
@@ -180,7 +180,7 @@ def _shown(candidate: Candidate) -> str:
     made = datetime.fromtimestamp(found.creation_timestamp / 1000, timezone.utc)
     title = f"{found.name} version {found.version}, registered {made:%Y-%m-%d %H:%M} UTC"
     if claims is None:
-        return f"{title}: refused. {candidate.said}"
+        return f"{title}: refused. {candidate.finding}"
     known = {
         None: "",
         True: ", which made that MLflow run",
@@ -189,7 +189,7 @@ def _shown(candidate: Candidate) -> str:
         "ARGS=--unknown-runs",
     }
     return (
-        f"{title}: {candidate.said}\n"
+        f"{title}: {candidate.finding}\n"
         f"    MLflow run {claims.mlflow_run_id}, files {claims.files}\n"
         f"    Dagster run {claims.dagster_run_id}{known[candidate.run_is_known]}"
     )

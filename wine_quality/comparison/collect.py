@@ -64,7 +64,7 @@ def named_runs(names: Sequence[RunName], stores: Sequence[Store]) -> list[Compar
     )
     found: dict[tuple[str, str], ComparedRun] = {}
     for name in names:
-        mine = [run for run in reading.runs if _is_meant(run, name)]
+        mine = [run for run in reading.runs if _matches(run, name)]
         if not mine:
             of_version = f" of MLflow {name.version}" if name.version else ""
             raise NothingToCompareError(
@@ -195,7 +195,7 @@ def _is_wanted(store: Store, names: Sequence[RunName]) -> bool:
     return any(name.version in (None, store.version) for name in names)
 
 
-def _is_meant(run: ComparedRun, name: RunName) -> bool:
+def _matches(run: ComparedRun, name: RunName) -> bool:
     if name.version not in (None, run.version):
         return False
     if name.mlflow_run:

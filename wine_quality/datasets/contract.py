@@ -86,8 +86,8 @@ def check_column_names(names: list[str], wanted: Sequence[str] = tuple(COLUMNS))
     found = []
     for name in missing:
         near = difflib.get_close_matches(plain_name(name), map(plain_name, extra), n=1, cutoff=0.7)
-        meant = next((found for found in extra if plain_name(found) in near), None)
-        hint = f"; the file has {meant[:80]!r}, did you mean that?" if meant else ""
+        near_name = next((found for found in extra if plain_name(found) in near), None)
+        hint = f"; the file has {near_name[:80]!r}, did you mean that?" if near_name else ""
         found.append(Violation(name, f"is missing{hint}"))
     shown = [Violation(name[:80], "is not in the contract") for name in extra[:ROWS_SHOWN]]
     if len(extra) > ROWS_SHOWN:

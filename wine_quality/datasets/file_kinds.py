@@ -43,11 +43,11 @@ def other_kind(head: bytes) -> str | None:
     Args:
         head: Its first bytes, unpacked where they are gzip.
     """
-    for magic, said in _KINDS:
+    for magic, text in _KINDS:
         if head.startswith(magic):
-            return said
+            return text
     if head.startswith(b"PK\x03\x04"):
-        return next(said for part, said in _ZIPPED if part in head)
+        return next(text for part, text in _ZIPPED if part in head)
     if head[257:262] == b"ustar":
         return "is a tar archive. Unpack it"
     start = head[:4096].lstrip(b"\xef\xbb\xbf \t\r\n").lower()

@@ -29,7 +29,7 @@ def safe_parquet() -> Any:
             return b""
 
         @classmethod
-        def __arrow_ext_deserialize__(cls, holds: Any, _said: bytes) -> AsItIs:
+        def __arrow_ext_deserialize__(cls, holds: Any, _serialized: bytes) -> AsItIs:
             return cls(holds)
 
     with suppress(KeyError):  # newer releases know no such type

@@ -149,12 +149,12 @@ def _broken_rules(
 def _text_problem(column: str, text: str, dialect: Dialect) -> str:
     if text == column:
         return "holds its own name, as where files were joined with their headers"
-    said = f"holds text, such as {text[:_SHOWN]!r}"
+    message = f"holds text, such as {text[:_SHOWN]!r}"
     if dialect.decimal == "." and re.fullmatch(r"[+-]?\d*,\d+", text):
-        return f"{said} (where other numbers have a decimal point)"
+        return f"{message} (where other numbers have a decimal point)"
     if dialect.decimal == "," and re.fullmatch(r"[+-]?\d*\.\d+", text):
-        return f"{said} (where other numbers have a decimal comma)"
-    return said
+        return f"{message} (where other numbers have a decimal comma)"
+    return message
 
 
 def _numbers(fields: Sequence[str], decimal: str) -> tuple[np.ndarray, list[str]]:

@@ -64,21 +64,21 @@ BEATS_MEAN = AssetCheckSpec(
 )
 
 
-def data_contract(passed: bool, said: str) -> AssetCheckResult:
-    return AssetCheckResult(check_name=DATA_CONTRACT.name, passed=passed, description=said)
+def data_contract(passed: bool, text: str) -> AssetCheckResult:
+    return AssetCheckResult(check_name=DATA_CONTRACT.name, passed=passed, description=text)
 
 
 def all_files_read(left_out: Sequence[LeftOut]) -> AssetCheckResult:
     """Passes when no file was left out; else a warning."""
-    said = "Every file of the place."
+    text = "Every file of the place."
     if left_out:
         path, reason = left_out[0]
-        said = f"{len(left_out)} file(s) were left out, such as {path}: {reason}"
+        text = f"{len(left_out)} file(s) were left out, such as {path}: {reason}"
     return AssetCheckResult(
         check_name=ALL_FILES_READ.name,
         passed=not left_out,
         severity=AssetCheckSeverity.WARN,
-        description=said,
+        description=text,
     )
 
 
@@ -92,11 +92,11 @@ def rows_kept_before() -> AssetCheckResult:
 
 def rows_keep_contract(rows: int, files: int) -> AssetCheckResult:
     """The check's result after a pass that found no broken rule."""
-    said = f"{rows:,} row(s) of {files} file(s) keep the contract."
+    text = f"{rows:,} row(s) of {files} file(s) keep the contract."
     return AssetCheckResult(
         check_name=ROWS_KEEP_CONTRACT.name,
         passed=True,
-        description=said if files else "No file arrived; those remembered kept the contract.",
+        description=text if files else "No file arrived; those remembered kept the contract.",
     )
 
 
@@ -107,15 +107,15 @@ def rows_break_contract(reason: str) -> AssetCheckResult:
 def parts_are_apart(split: Split, test_fraction: float) -> AssetCheckResult:
     rows, both = split.train_rows + split.test_rows, split.count_rows_in_both()
     share = split.test_rows / rows
-    apart, said = True, "A wine's own values say its part, so no wine is in both; "
+    apart, text = True, "A wine's own values say its part, so no wine is in both; "
     if both is not None:
         # scikit-learn rounds up to whole rows.
         apart = both == 0 and abs(share - test_fraction) <= 1 / rows
-        said = f"{both} row(s) in both parts; "
+        text = f"{both} row(s) in both parts; "
     return AssetCheckResult(
         check_name=PARTS_APART.name,
         passed=apart,
-        description=f"{said}{share:.4f} of the rows are held out.",
+        description=f"{text}{share:.4f} of the rows are held out.",
     )
 
 
@@ -135,15 +135,15 @@ def drift_against_champion(
 ) -> AssetCheckResult:
     """``stability`` is None when there is no champion, or nothing is known of its data."""
     if stability is None:
-        said = (
+        text = (
             f"Nothing is known of the data of champion version {champion}."
             if champion
             else "There is no champion yet."
         )
-        return AssetCheckResult(check_name=DRIFT.name, passed=True, description=said)
+        return AssetCheckResult(check_name=DRIFT.name, passed=True, description=text)
     drifted = {name: value for name, value in stability.items() if value > threshold}
     worst = max(stability, key=lambda name: stability[name])
-    said = (
+    text = (
         f"{len(drifted)} column(s) above {threshold:g}: {', '.join(drifted)}."
         if drifted
         else f"All columns are within {threshold:g}."
@@ -152,22 +152,22 @@ def drift_against_champion(
         check_name=DRIFT.name,
         passed=not drifted,
         severity=AssetCheckSeverity.WARN,
-        description=f"{said} The most drifted is {worst} with {stability[worst]:.3f}, against "
+        description=f"{text} The most drifted is {worst} with {stability[worst]:.3f}, against "
         f"champion version {champion}.",
         metadata={name: MetadataValue.float(value) for name, value in stability.items()},
     )
 
 
 def predictions_in_scale(evaluation: Evaluation, scale: tuple[float, float]) -> AssetCheckResult:
-    said: dict[str, Any] = {}
+    metadata: dict[str, Any] = {}
     if isfinite(evaluation.lowest) and isfinite(evaluation.highest):
-        said = {"lowest": evaluation.lowest, "highest": evaluation.highest}
+        metadata = {"lowest": evaluation.lowest, "highest": evaluation.highest}
     return AssetCheckResult(
         check_name=IN_SCALE.name,
         passed=evaluation.outside == 0,
         description=f"{evaluation.outside} of {evaluation.predicted_rows} predictions are not "
         f"finite or not within {scale[0]:g} to {scale[1]:g}.",
-        metadata=said,
+        metadata=metadata,
     )
 
 

@@ -121,26 +121,26 @@ class Kubectl:
             raise DeploymentError(self._why(done.stderr.strip() or done.stdout.strip(), arguments))
         return done.stdout
 
-    def _why(self, said: str, arguments: tuple[str, ...]) -> str:
-        if missing := re.search(r'no matches for kind "(\w+)" in version "([\w.]+)/\w+"', said):
+    def _why(self, text: str, arguments: tuple[str, ...]) -> str:
+        if missing := re.search(r'no matches for kind "(\w+)" in version "([\w.]+)/\w+"', text):
             kind, group = missing.groups()
             return (
                 f"the cluster of context {self.context!r} does not know {kind} ({group}): install "
                 f"{self.controller} there, or choose another target"
             )
-        if re.search(r"connection refused|no such host|i/o timeout|Unable to connect", said):
+        if re.search(r"connection refused|no such host|i/o timeout|Unable to connect", text):
             return (
                 f"the cluster of context {self.context!r} cannot be reached; is it up, and this "
-                f"machine allowed to? kubectl said: {_short(said)}"
+                f"machine allowed to? kubectl answered: {_short(text)}"
             )
-        if match := re.search(r'namespaces "([^"]+)" not found', said):
+        if match := re.search(r'namespaces "([^"]+)" not found', text):
             return (
                 f"there is no namespace {match[1]!r} on the cluster of context {self.context!r}: "
                 f"kubectl --context {self.context} create namespace {match[1]}"
             )
-        if "forbidden" in said.lower() or "unauthorized" in said.lower():
-            return f"the user of context {self.context!r} may not do this: {_short(said)}"
-        return f"kubectl {_verb(arguments)} failed: {_short(said)}"
+        if "forbidden" in text.lower() or "unauthorized" in text.lower():
+            return f"the user of context {self.context!r} may not do this: {_short(text)}"
+        return f"kubectl {_verb(arguments)} failed: {_short(text)}"
 
 
 def resource_type(document: Document) -> str:
@@ -158,5 +158,5 @@ def _verb(arguments: tuple[str, ...]) -> str:
     return next((one for one in arguments if one in ("config", "apply", "get")), arguments[0])
 
 
-def _short(said: str) -> str:
-    return " ".join(said.split())[:600]
+def _short(text: str) -> str:
+    return " ".join(text.split())[:600]

@@ -131,12 +131,12 @@ def _doubles(column: pa.Array) -> np.ndarray:
 def short_reason(error: BaseException) -> str:
     """A library's error text about a file, in one line of at most ``_REASON`` characters: some
     repeat the file's lines, at any length."""
-    said = " ".join(
+    text = " ".join(
         line.strip()
         for line in str(error)[:10_000].splitlines()
         if line.strip() and not line.startswith(("Original Line:", "LINE ", "Possible"))
     )
-    return said if len(said) <= _REASON else f"{said[:_REASON]}…"
+    return text if len(text) <= _REASON else f"{text[:_REASON]}…"
 
 
 def row_group_at(rows_of_groups: Sequence[int], row: int) -> int:

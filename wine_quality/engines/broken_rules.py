@@ -61,10 +61,10 @@ class BrokenFilesError(ShownError):
         violations = [rule.violation for rule in broken if rule.violation]
         if len(violations) == len(broken) and len({rule.path for rule in broken}) == 1:
             # In the words of a file that is loaded.
-            said = f"{broken[0].path} breaks the data contract. {summarize(violations)}"
+            text = f"{broken[0].path} breaks the data contract. {summarize(violations)}"
         else:
-            said = f"The data contract is broken. {summarize(list(broken))}"
-        super().__init__(said)
+            text = f"The data contract is broken. {summarize(list(broken))}"
+        super().__init__(text)
 
 
 def check_columns(file: SourceFile) -> list[BrokenRule]:

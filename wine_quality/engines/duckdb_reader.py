@@ -70,7 +70,7 @@ class DuckDBReader:
 
     def _file(self, path: str) -> SourceFile:
         size, version = size_and_version(path, self._store)
-        with self._told_as_ours(path):
+        with self._translate_errors(path):
             if not is_parquet(path):
                 dialect = detect_dialect(first_bytes(path, HEAD_BYTES), path)
                 self._dialects[path] = dialect
@@ -98,7 +98,7 @@ class DuckDBReader:
 
     def read(self, piece: Piece) -> Iterator[Batch]:
         path = self.files[piece.file].path
-        with self._told_as_ours(path):
+        with self._translate_errors(path):
             yield from self._rows(path, piece) if is_parquet(path) else self._csv_rows(path)
 
     def _rows(self, path: str, piece: Piece) -> Iterator[Batch]:
@@ -142,7 +142,7 @@ class DuckDBReader:
         if is_parquet(path):
             groups = self._row_groups[piece.file]
             return [replace(one, row_group=row_group_at(groups, one.first_row)) for one in broken]
-        with self._told_as_ours(path):
+        with self._translate_errors(path):
             found = find_violations(lambda: self._open(path), self._dialects[path], path)
         return [BrokenRule.of_text(path, violation) for violation in found] or broken
 
@@ -174,11 +174,11 @@ class DuckDBReader:
         return self._of_thread.cursor
 
     @staticmethod
-    def _told_as_ours(path: str) -> _ToldAsOurs:
-        return _ToldAsOurs(path)
+    def _translate_errors(path: str) -> _TranslateErrors:
+        return _TranslateErrors(path)
 
 
-class _ToldAsOurs:
+class _TranslateErrors:
     """Raises errors of DuckDB and of the store as ``UnreadableFileError``, with the file's name."""
 
     def __init__(self, path: str) -> None:

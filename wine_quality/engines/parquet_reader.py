@@ -37,7 +37,7 @@ class ParquetReader:
         files = []
         for path in paths:
             size, version = size_and_version(path, self._store)
-            with _told_as_ours(path), self._open(path) as opened:
+            with _translate_errors(path), self._open(path) as opened:
                 meta = opened.metadata
                 groups = [meta.row_group(i).num_rows for i in range(meta.num_row_groups)]
                 names = opened.schema_arrow.names
@@ -58,7 +58,7 @@ class ParquetReader:
 
     def read(self, piece: Piece) -> Iterator[Batch]:
         path, first = self.files[piece.file].path, piece.first_row
-        with _told_as_ours(path):
+        with _translate_errors(path):
             batches = self._of_thread(path).iter_batches(
                 ROWS_PER_READING,
                 row_groups=list(piece.row_groups),
@@ -97,7 +97,7 @@ class ParquetReader:
         return pq.ParquetFile(path)
 
 
-class _told_as_ours:
+class _translate_errors:
     """Raises errors of Arrow and of the store as ``UnreadableFileError``, with the file's name."""
 
     def __init__(self, path: str) -> None:

@@ -49,8 +49,8 @@ class RowsHash:
     @property
     def sha256(self) -> str:
         """SHA-256 of the three numbers, 64 hexadecimal digits."""
-        told = f"wine rows {self.rows} {self.first:016x} {self.second:016x}"
-        return hashlib.sha256(told.encode()).hexdigest()
+        text = f"wine rows {self.rows} {self.first:016x} {self.second:016x}"
+        return hashlib.sha256(text.encode()).hexdigest()
 
     def to_plain(self) -> list[str]:
         """As texts for JSON, whose numbers some readers take for doubles."""

@@ -133,7 +133,7 @@ def _in_tasks(
             failed.append(error)
 
     # In a thread of its own, so that Ctrl-C is heard and progress reported meanwhile.
-    report, told = Report(reader.files, progress), 0
+    report, reported = Report(reader.files, progress), 0
     thread = threading.Thread(target=collect, daemon=True)
     thread.start()
     try:
@@ -141,9 +141,9 @@ def _in_tasks(
             thread.join(_SECONDS_BETWEEN_LOOKS)
             # A task that is tried again may count twice.
             done = int(rows_done.value)
-            if done > told:
-                report.add(done - told)
-                told = done
+            if done > reported:
+                report.add(done - reported)
+                reported = done
     except BaseException:
         context.cancelJobGroup(group)
         raise
@@ -159,10 +159,10 @@ def _in_tasks(
     return [_in_file(found, task) for found, task in zip(results, tasks, strict=True)]
 
 
-def _reason(told: str) -> str:
+def _reason(text: str) -> str:
     """The line with the cause, from a trace that is mostly Java's around Python's: the task's own
     error, else Spark's."""
-    lines = [line.strip() for line in told.splitlines()]
+    lines = [line.strip() for line in text.splitlines()]
     pythons = [line for line in lines if re.match(r"[\w.]*(Error|Exception|Exit|File)\b: ", line)]
     named = [line for line in pythons if not line.startswith(("org.", "java.", "py4j."))]
     found = [*named, *(line for line in lines if "Exception: " in line), *lines]

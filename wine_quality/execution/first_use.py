@@ -54,7 +54,7 @@ class _RunLog:
         self._instance = instance
         self._run_id = run_id
         self._phase = ""
-        self._said = 0.0
+        self._shown_at = 0.0
 
     def __call__(self, phase: str, seconds: float) -> None:
         if pop_captured_interrupt():
@@ -62,11 +62,11 @@ class _RunLog:
             raise DagsterExecutionInterruptedError
         if phase != self._phase:
             self._log.info(f"{self._title()}: {phase} …")
-        elif seconds - self._said >= _STILL_SECONDS:
+        elif seconds - self._shown_at >= _STILL_SECONDS:
             self._log.info(f"{self._title()}: {phase} … {seconds:.0f} s")
         else:
             return
-        self._phase, self._said = phase, seconds
+        self._phase, self._shown_at = phase, seconds
 
     def ready(self) -> None:
         self._log.info(f"The environment of MLflow {self._version.key} is ready.")

@@ -65,8 +65,8 @@ def _worker_of(instance: DagsterInstance, run: DagsterRun) -> int | None:
     """The process that the code server started last for a run."""
     started = instance.all_logs(run.run_id, of_type=DagsterEventType.ENGINE_EVENT)
     for entry in reversed(started):
-        said = entry.dagster_event.message if entry.dagster_event else None
-        found = re.search(r"Started process for run \(pid: (\d+)\)", said or "")
+        text = entry.dagster_event.message if entry.dagster_event else None
+        found = re.search(r"Started process for run \(pid: (\d+)\)", text or "")
         if found:
             return int(found[1])
     return None

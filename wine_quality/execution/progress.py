@@ -32,13 +32,13 @@ def _line(record: logging.LogRecord) -> str | None:
     meta = getattr(record, "dagster_meta", {})
     event, step = meta.get("dagster_event"), meta.get("step_key")
     if event is None:
-        said = meta.get("orig_message", record.getMessage())
+        message = meta.get("orig_message", record.getMessage())
         # Steps that a failure has put an end to need no line each.
-        if record.levelno < logging.INFO or said.startswith("Dependencies for step"):
+        if record.levelno < logging.INFO or message.startswith("Dependencies for step"):
             return None
         # A message of an asset or a resource; its level is shown from WARNING on.
         level = f"{record.levelname.lower()}: " if record.levelno >= logging.WARNING else ""
-        return f"  {step or 'run'}: {level}{said}"
+        return f"  {step or 'run'}: {level}{message}"
     kind = event.event_type_value
     if kind == "STEP_START":
         return f"  {step} …"

@@ -67,13 +67,13 @@ def mlflow_run_closer(context: SensorEvaluationContext) -> SkipReason:
         if uri in unreachable:
             continue
         try:
-            said = close_mlflow_run(instance, run.run_id, STATUS_OF[run.status])
-            context.log.info(f"Dagster run {run.run_id}: {said}")
+            text = close_mlflow_run(instance, run.run_id, STATUS_OF[run.status])
+            context.log.info(f"Dagster run {run.run_id}: {text}")
         except NotClosedError as error:
             unreachable.add(uri)
-            said = f"The MLflow run is still open: {error}. It will be tried again."
-            context.log.warning(f"Dagster run {run.run_id}: {said}")
-        _say_once(instance, run, said)
+            text = f"The MLflow run is still open: {error}. It will be tried again."
+            context.log.warning(f"Dagster run {run.run_id}: {text}")
+        _say_once(instance, run, text)
     return SkipReason(f"{len(left_open)} MLflow run(s) had been left open.")
 
 
@@ -81,9 +81,9 @@ def _since(cursor: str | None, default: datetime.datetime) -> datetime.datetime:
     return datetime.datetime.fromisoformat(cursor) if cursor else default
 
 
-def _say_once(instance: DagsterInstance, run: DagsterRun, said: str) -> None:
+def _say_once(instance: DagsterInstance, run: DagsterRun, text: str) -> None:
     """Log a line in the run, once and not at each tick."""
-    line = f"[mlflow_run_closer] {said}"
+    line = f"[mlflow_run_closer] {text}"
     known = (entry.dagster_event for entry in instance.all_logs(run.run_id))
     if line not in (event.message for event in known if event):
         instance.report_engine_event(line, run)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 from pydantic import BaseModel
 
 from wine_quality.escaping import ShownError
-from wine_quality.tables.dataset import DeclarationError, Task, find_declared
+from wine_quality.tables.dataset import DeclarationError, Task, declared_names, find_declared
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -114,3 +114,9 @@ def find_family(name: str) -> Family:
         DeclarationError: there is none.
     """
     return cast(Family, find_declared(name, DECLARED, "FAMILY", Family))
+
+
+def types_of_families() -> list[str]:
+    """Types that models hold of all families of the package that need no further package."""
+    families = [find_family(name) for name in declared_names(DECLARED)]
+    return [one for family in families if not family.requirements for one in family.trusted_types]

@@ -114,10 +114,12 @@ def list_versions(
     found = []
     for path in store.find(f"{root}/{key}" if key else root):
         folder, _, name = str(path).rpartition("/")
-        said = _VERSION.fullmatch(name)
-        if said:
+        match = _VERSION.fullmatch(name)
+        if match:
             holder = folder.rpartition("/")[2]
-            found.append(FileVersion(int(said[1]), said[4], said[2], said[3], holder, str(path)))
+            found.append(
+                FileVersion(int(match[1]), match[4], match[2], match[3], holder, str(path))
+            )
     return sorted(found)
 
 
@@ -150,9 +152,13 @@ def read_version(
     """
     content = read_object(store, version)
     frame = read_parquet(io.BytesIO(content))
-    said, frame.attrs = frame.attrs, {}
+    attributes, frame.attrs = frame.attrs, {}
     file = AcceptedFile(
-        version.key, said["source"], said["data_sha256"], version.microseconds, len(frame)
+        version.key,
+        attributes["source"],
+        attributes["data_sha256"],
+        version.microseconds,
+        len(frame),
     )
     return file, frame
 

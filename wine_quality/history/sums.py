@@ -25,7 +25,7 @@ from wine_quality.history.accepted_sums import (
     read_sums,
     write_sums,
 )
-from wine_quality.history.wine_history import HistoryError, WineHistory, told_as_damaged
+from wine_quality.history.wine_history import HistoryError, WineHistory, translate_damage
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -84,7 +84,7 @@ def _kept(
     from concurrent.futures import ThreadPoolExecutor
 
     def look(version: FileVersion) -> AcceptedSums | _Missing:
-        with told_as_damaged(version):
+        with translate_damage(version):
             if version.kind == ROWS:
                 return _kept_rows(store, version)
             known = read_sums(store, version)

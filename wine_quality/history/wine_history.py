@@ -192,7 +192,7 @@ class WineHistory(CheckedResource):
 
 
 def _read(store: AbstractFileSystem, version: FileVersion) -> tuple[AcceptedFile, pd.DataFrame]:
-    with told_as_damaged(version):
+    with translate_damage(version):
         return read_version(store, version)
 
 
@@ -201,7 +201,7 @@ def _read_file(store: AbstractFileSystem, version: FileVersion) -> AcceptedFile:
         return _read(store, version)[0]
     from wine_quality.history.accepted_sums import read_sums
 
-    with told_as_damaged(version):
+    with translate_damage(version):
         return read_sums(store, version).file
 
 
@@ -212,7 +212,7 @@ def require_key(key: str) -> None:
 
 
 @contextmanager
-def told_as_damaged(version: FileVersion) -> Iterator[None]:
+def translate_damage(version: FileVersion) -> Iterator[None]:
     """Raise ``HistoryError`` with advice for an object that is damaged."""
     try:
         yield

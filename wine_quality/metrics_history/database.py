@@ -118,9 +118,9 @@ class MetricsDatabase:
         from sqlalchemy.exc import OperationalError
 
         # Nothing is masked: the driver names no password, and a masked common word would reveal it.
-        said = " ".join(str(getattr(error, "orig", None) or error).split())
-        message = f"The metrics database {self.name} cannot be used: {said}"
-        return MetricsHistoryError(message, said, isinstance(error, OperationalError))
+        text = " ".join(str(getattr(error, "orig", None) or error).split())
+        message = f"The metrics database {self.name} cannot be used: {text}"
+        return MetricsHistoryError(message, text, isinstance(error, OperationalError))
 
 
 def patiently(work: Callable[[], _T]) -> _T:

@@ -79,7 +79,7 @@ def _days(name: str, text: str) -> int | None:
     if not text.strip():
         return None
     if not text.strip().isdecimal() or not 1 <= int(text) <= 36_500:
-        raise PolicyError(f"{name} is {text!r}; whole days from 1 to 36500 are meant.")
+        raise PolicyError(f"{name} is {text!r}; use whole days from 1 to 36500.")
     return int(text)
 
 

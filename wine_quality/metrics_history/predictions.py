@@ -104,8 +104,8 @@ def _sample(
 ) -> list[Any]:
     from wine_quality.metrics_history import table
 
-    told = (int(version.version), version.run_id)
-    asked = table.sample(column, model_name, told, since, MOST_ROWS / max(rows, 1))
+    served = (int(version.version), version.run_id)
+    asked = table.sample(column, model_name, served, since, MOST_ROWS / max(rows, 1))
     with database.begin(READ_SECONDS) as connection:
         return list(connection.execute(asked).scalars())
 

@@ -116,8 +116,10 @@ def raw_data(plan: ModelPlan) -> AssetsDefinition:
                 dataset, config.source, config.limits(), is_default, context.log.info
             )
         except (SourceError, DataFormatError, BrokenContractError) as error:
-            said = summarize(error.violations) if isinstance(error, BrokenContractError) else error
-            yield AssetCheckResult(check_name=_CONTRACT, passed=False, description=str(said))
+            message = (
+                summarize(error.violations) if isinstance(error, BrokenContractError) else error
+            )
+            yield AssetCheckResult(check_name=_CONTRACT, passed=False, description=str(message))
             # Raised before the output: a file that breaks the contract replaces nothing.
             raise Failure(str(error), allow_retries=False) from error
         frame = table.frame

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 from dagster import StaticPartitionsDefinition
 
 from wine_quality.environments.mlflow_versions import MLFLOW_VERSIONS
-from wine_quality.families.family import DECLARED, Family, find_family
+from wine_quality.families.family import Family, types_of_families
 from wine_quality.families.metrics import TaskMetric, find_metric
 from wine_quality.policy.names import check_model_name
-from wine_quality.tables.dataset import Dataset, DeclarationError, declared_names
+from wine_quality.tables.dataset import Dataset, DeclarationError
 from wine_quality.tracking_api import Metric, MlflowTracking, PlainIOManager
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ class ModelPlan:
             given.experiment,
             tuple(given.versions),
             given.model_format,
-            tuple(dict.fromkeys([*_types_of_families(), *_own_types(self), *given.trusted_types])),
+            tuple(dict.fromkeys([*types_of_families(), *_own_types(self), *given.trusted_types])),
             tuple(dict.fromkeys([*_own_requirements(self), *given.extra_requirements])),
         )
 
@@ -146,12 +146,6 @@ class ModelPlan:
     def options(self) -> dict[str, Any]:
         """Arguments of each asset in the graph: its group and its partitions."""
         return {"group_name": self.name, "partitions_def": self.partitions}
-
-
-def _types_of_families() -> Sequence[str]:
-    """Types of all families of the package, so that models of all families share one resource."""
-    families = [find_family(name) for name in declared_names(DECLARED)]
-    return [one for family in families if not family.requirements for one in family.trusted_types]
 
 
 def _own_types(plan: ModelPlan) -> Sequence[str]:

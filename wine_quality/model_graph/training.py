@@ -144,10 +144,10 @@ def model_metrics(plan: ModelPlan) -> AssetsDefinition:
             run.log_figure(figure, f"plots/{name}.png")
         logged = run.log_metrics({**found, f"{BASELINE}{metric.name}": theirs})
         is_better = mine > theirs if metric.higher_is_better else mine < theirs
-        said = f"{metric.name} {mine:.6g}; of a model that knows nothing {theirs:.6g}."
+        text = f"{metric.name} {mine:.6g}; of a model that knows nothing {theirs:.6g}."
         return MaterializeResult(
             value=logged,
-            check_results=[AssetCheckResult(check_name=_BEATS, passed=is_better, description=said)],
+            check_results=[AssetCheckResult(check_name=_BEATS, passed=is_better, description=text)],
         )
 
     return metrics

@@ -126,8 +126,8 @@ def report_lines(report: Report, file: Path) -> Iterator[str]:
         listed = ", ".join(f"{number} {name}" for name, number in sorted(report.compared.items()))
         yield _row("compared", f"{listed}: read again, and the same")
     for entry in report.roles[:_SHOWN]:
-        said = f"champion {entry['champion']}, challenger {entry['challenger']}"
-        yield _row("roles", f"{entry['model']}: {said}")
+        message = f"champion {entry['champion']}, challenger {entry['challenger']}"
+        yield _row("roles", f"{entry['model']}: {message}")
     for note in report.notes[:_SHOWN]:
         yield _row("note", note)
     if len(report.notes) > _SHOWN:

@@ -59,7 +59,7 @@ def _sending(make: Callable[[], Notifier], notice: Notice) -> Callable[[threadin
                 if isinstance(error, NotSentError) and not error.passing:
                     raise
                 if attempt > len(PAUSES) or given_up.wait(PAUSES[attempt - 1]):
-                    said = str(error) or type(error).__name__
-                    raise NotSentError(f"{said} ({attempt} tries)") from error
+                    message = str(error) or type(error).__name__
+                    raise NotSentError(f"{message} ({attempt} tries)") from error
 
     return send

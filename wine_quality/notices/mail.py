@@ -64,9 +64,9 @@ class EmailNotifier:
                 f"{settings.seconds:g} s; {_CHECK}"
             ) from None
         if done.returncode != 0:
-            said = (done.stderr.strip() or f"exit code {done.returncode}").splitlines()[-1]
+            output = (done.stderr.strip() or f"exit code {done.returncode}").splitlines()[-1]
             raise NotSentError(
-                f"{settings.email_host}:{settings.smtp_port} {said[:500]}",
+                f"{settings.email_host}:{settings.smtp_port} {output[:500]}",
                 passing=done.returncode == os.EX_TEMPFAIL,
             )
 
@@ -122,8 +122,8 @@ def post(order: dict[str, Any]) -> None:
 
 
 def _answer(error: smtplib.SMTPResponseException) -> str:
-    said = error.smtp_error
-    text = said.decode(errors="replace") if isinstance(said, bytes) else said
+    answer = error.smtp_error
+    text = answer.decode(errors="replace") if isinstance(answer, bytes) else answer
     return f"{error.smtp_code} {' '.join(text.split())}"
 
 

@@ -75,7 +75,7 @@ class NoticeSettings(BaseModel):
             return cls.model_validate({name: text for name, text in given.items() if text})
         except ValidationError as error:
             problems = [
-                _said(str(p["loc"][0]) if p["loc"] else None, p["input"], p["msg"])
+                _sentence(str(p["loc"][0]) if p["loc"] else None, p["input"], p["msg"])
                 for p in error.errors()
             ]
         raise ValueError("; ".join(problems))
@@ -175,7 +175,7 @@ def _variable(name: str) -> str:
     return PREFIX if name == "channels" else f"{PREFIX}_{name.upper()}"
 
 
-def _said(name: str | None, given: object, message: str) -> str:
+def _sentence(name: str | None, given: object, message: str) -> str:
     message = message.removeprefix("Value error, ")
     if name is None:
         return message

@@ -44,7 +44,7 @@ class SlackNotifier:
                 unfurl_media=False,
             )
         except SlackApiError as error:
-            raise _told(error) from None
+            raise _translated(error) from None
         except OSError as error:
             # A URLError: no such host, refused, broken off, timed out, no trusted certificate.
             raise NotSentError(
@@ -52,14 +52,14 @@ class SlackNotifier:
             ) from None
 
 
-def _told(error: SlackApiError) -> NotSentError:
+def _translated(error: SlackApiError) -> NotSentError:
     answer = error.response
-    said = answer.get("error") if isinstance(answer.data, dict) else None
+    code = answer.get("error") if isinstance(answer.data, dict) else None
     status = answer.status_code
-    advice = f"; {_ADVICE[said]}" if said in _ADVICE else ""
+    advice = f"; {_ADVICE[code]}" if code in _ADVICE else ""
     return NotSentError(
-        f"Slack answered {status} {said or 'without JSON'}{advice}",
-        passing=status == 429 or status >= 500 or said in _PASSING,
+        f"Slack answered {status} {code or 'without JSON'}{advice}",
+        passing=status == 429 or status >= 500 or code in _PASSING,
     )
 
 

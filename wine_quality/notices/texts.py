@@ -43,14 +43,14 @@ def promotion_notice(run: DagsterRun, promotion: Promotion, events: Iterable[Any
     key = under_current_names(run.tags).get(MLFLOW_VERSION_TAG)
     of_mlflow = f" (MLflow {key})" if key else ""
     if promotion.withdrawn:
-        title, said = (
+        title, text = (
             f"{name} is back at version {version}{of_mlflow}",
             f"Version {before} is withdrawn.",
         )
     else:
         title = f"{name} version {version} is the champion{of_mlflow}"
-        said = f"It takes the place of version {before}." if before else "It is the first one."
-    lines = [said, *_errors(events), *_source(run), f"Decided by {_job(run)}."]
+        text = f"It takes the place of version {before}." if before else "It is the first one."
+    lines = [text, *_errors(events), *_source(run), f"Decided by {_job(run)}."]
     if not run.is_success:
         lines.append(f"That run ended as {run.status.value} afterwards.")
     version_link = (("Model version", absolute_url(promotion.url)),) if promotion.url else ()

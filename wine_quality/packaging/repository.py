@@ -79,6 +79,7 @@ def served(model: ServedModel, file: Path) -> dict[str, Any]:
         "mlflow_version": model.mlflow_version,
         "file": model.file,
         "serialization": model.serialization,
+        "trusted_types": list(model.trusted_types),
         "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
         "columns": [list(column) for column in model.columns],
         "python": model.python,

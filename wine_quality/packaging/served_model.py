@@ -36,6 +36,8 @@ class ServedModel:
         columns: Name and V2 datatype of each input, in the signature's order.
         packages: Version of each of ``MODEL_PACKAGES`` that it was trained with.
         example: Rows logged with the model, in the order of ``columns``; may be empty.
+        trusted_types: Full names of the types that a skops file holds and skops does not trust by
+            itself, as the model says. Whether they may be loaded is checked before.
     """
 
     name: str
@@ -48,6 +50,7 @@ class ServedModel:
     columns: tuple[tuple[str, str], ...]
     packages: tuple[tuple[str, str], ...]
     example: tuple[tuple[float, ...], ...]
+    trusted_types: tuple[str, ...] = ()
 
     @property
     def names(self) -> list[str]:
@@ -103,6 +106,7 @@ def read_model(folder: Path, name: str, version: str, run_id: str) -> ServedMode
             columns=_columns(described.get("signature"), title),
             packages=_packages(folder / "requirements.txt", title),
             example=_example(folder / _EXAMPLE),
+            trusted_types=tuple(map(str, sklearn.get("skops_trusted_types") or ())),
         )
     except UnservableModelError:
         raise

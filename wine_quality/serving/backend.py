@@ -116,9 +116,9 @@ class Backend:
             with urllib.request.urlopen(request, timeout=_ANSWER_SECONDS) as answer:
                 predicted = json.load(answer)["outputs"][0]["data"]
         except urllib.error.HTTPError as error:
-            said = error.read(2000).decode("utf-8", "replace")
+            message = error.read(2000).decode("utf-8", "replace")
             raise UnservableModelError(
-                f"{self._title} refuses its own input example: {said}"
+                f"{self._title} refuses its own input example: {message}"
             ) from None
         except (OSError, ValueError, LookupError) as error:
             raise UnservableModelError(
@@ -141,17 +141,17 @@ class Backend:
         Raises:
             UnservableModelError: it could not.
         """
-        self._tell("go")
+        self._command("go")
         ready, _, _ = select.select([self._report], [], [], _ANSWER_SECONDS)
-        said = os.read(self._report, 4096).decode() if ready else ""
-        if said.strip() != "listening":
+        text = os.read(self._report, 4096).decode() if ready else ""
+        if text.strip() != "listening":
             raise UnservableModelError(
-                f"{self._title} does not listen: {said or self._last_words()}"
+                f"{self._title} does not listen: {text or self._last_words()}"
             )
 
     def hand_over(self) -> None:
         """Answer what was accepted, then end."""
-        self._tell("drain")
+        self._command("drain")
 
     def end(self) -> None:
         """Have it end, however it takes that."""
@@ -174,7 +174,7 @@ class Backend:
             os.close(self._report)
             self._report = -1
 
-    def _tell(self, command: str) -> None:
+    def _command(self, command: str) -> None:
         assert self.process.stdin is not None
         try:
             self.process.stdin.write(f"{command}\n".encode())
@@ -187,8 +187,8 @@ class Backend:
         return f"{self.name} version {self.version}"
 
     def _last_words(self) -> str:
-        said = self._log.read_bytes()[self._log_before :].decode("utf-8", "replace")
-        lines = said.splitlines()
+        output = self._log.read_bytes()[self._log_before :].decode("utf-8", "replace")
+        lines = output.splitlines()
         errors = [line for line in lines if line.startswith("error: ")]
         return errors[-1].removeprefix("error: ") if errors else f"see {self._log}"
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from wine_quality.families.family import types_of_families
 from wine_quality.packaging.repository import REQUIREMENTS, SERVED, write_repository
 from wine_quality.packaging.requirements import locked
 from wine_quality.packaging.served_model import ServedModel, UnservableModelError, read_model
@@ -33,8 +34,14 @@ class Fetched:
     folder: Path
 
 
-def fetch(tracker: Tracker, name: str, version: str, folder: Path) -> Fetched:
+def fetch(
+    tracker: Tracker, name: str, version: str, folder: Path, trusted_types: Sequence[str] = ()
+) -> Fetched:
     """Write the model repository of a version into ``folder``.
+
+    Args:
+        trusted_types: Full names of types that a skops model may hold besides those of skops and
+            of the package's families.
 
     Raises:
         UnservableModelError: there is no such version, its files are gone, damaged or not what this
@@ -53,7 +60,8 @@ def fetch(tracker: Tracker, name: str, version: str, folder: Path) -> Fetched:
         raise UnservableModelError(str(error)) from error
     with tempfile.TemporaryDirectory() as temporary:
         try:
-            files = tracker.download_version(name, version, Path(temporary))
+            types = (*types_of_families(), *trusted_types)
+            files = tracker.download_version(name, version, Path(temporary), types)
         except FileNotFoundError as error:
             raise UnservableModelError(f"{name} version {version}: {error}") from error
         except (UntrustedModelError, SigningKeyError) as error:

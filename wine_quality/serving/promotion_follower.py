@@ -11,7 +11,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 
@@ -33,11 +33,19 @@ _SETTLED_SECONDS = 60.0
 class Registry:
     """Which version is wanted, and its files. Connects when asked, and again after a failure."""
 
-    def __init__(self, connect: Callable[[], Tracker], name: str, version: str | None) -> None:
+    def __init__(
+        self,
+        connect: Callable[[], Tracker],
+        name: str,
+        version: str | None,
+        trusted_types: Sequence[str] = (),
+    ) -> None:
+        """``trusted_types``: see ``serving.fetch.fetch``."""
         self._connect = connect
         self._tracker: Tracker | None = None
         self.name = name
         self._fixed = version
+        self._trusted_types = trusted_types
 
     def wanted(self) -> str | None:
         """The version picked, else the champion, else None."""
@@ -46,7 +54,8 @@ class Registry:
         return self._connected().registry(self.name).holder(CHAMPION)
 
     def fetch(self, version: str, folder: Path) -> Path:
-        return fetch(self._connected(), self.name, version, folder).folder
+        tracker = self._connected()
+        return fetch(tracker, self.name, version, folder, self._trusted_types).folder
 
     def is_of(self, version: str, folder: Path) -> bool:
         """Whether a model repository is of that version: another server counts alike.

@@ -47,7 +47,7 @@ class PostgresServer:
 
     @property
     def version(self) -> str:
-        return self._says("postgres", "--version").split()[-1]
+        return self._output_of("postgres", "--version").split()[-1]
 
     def services(self) -> list[Service]:
         """The server, and the task that makes databases and roles."""
@@ -178,10 +178,10 @@ class PostgresServer:
         return copy / "bin" if runs else None
 
     def _major(self, folder: Path) -> str:
-        said = self._run([str(folder / "postgres"), "--version"]).stdout
-        return said.split()[2].partition(".")[0]
+        output = self._run([str(folder / "postgres"), "--version"]).stdout
+        return output.split()[2].partition(".")[0]
 
-    def _says(self, program: str, *arguments: str) -> str:
+    def _output_of(self, program: str, *arguments: str) -> str:
         return self._run([str(self.bin / program), *arguments]).stdout.strip()
 
     def _run(self, command: list[str]) -> subprocess.CompletedProcess[str]:

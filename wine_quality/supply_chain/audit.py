@@ -69,14 +69,14 @@ def read_accepted(file: Path = ACCEPTED) -> list[Accepted]:
     return found
 
 
-def judge(lock: str, said: dict[str, Any], accepted: Sequence[Accepted]) -> Result:
+def judge(lock: str, report: dict[str, Any], accepted: Sequence[Accepted]) -> Result:
     """Sort the findings of pip-audit for a lock file.
 
     Args:
-        said: Its report: ``dependencies`` with ``vulns``, or a ``skip_reason``.
+        report: Its report: ``dependencies`` with ``vulns``, or a ``skip_reason``.
     """
     result = Result([], [], [])
-    for package in said["dependencies"]:
+    for package in report["dependencies"]:
         if "skip_reason" in package:
             result.unknown.append(f"{package['name']}: {package['skip_reason']}")
             continue
@@ -104,7 +104,7 @@ def ask(lock: Path) -> dict[str, Any]:
     try:
         return json.loads(done.stdout)
     except ValueError:
-        last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        last = (done.stderr.strip().splitlines() or ["it printed nothing"])[-1]
         raise RuntimeError(f"{lock.name}: pip-audit failed: {last}") from None
 
 

@@ -39,8 +39,8 @@ class Training:
             f"at {self.tracking_uri}" if self.tracking_uri else "",
             f"trained by Dagster run {self.dagster_run_id}" if self.dagster_run_id else "",
         ]
-        said = ", ".join(filter(None, more))
-        return f"MLflow run {self.mlflow_run_id}" + (f" ({said})" if said else "")
+        text = ", ".join(filter(None, more))
+        return f"MLflow run {self.mlflow_run_id}" + (f" ({text})" if text else "")
 
 
 def require_one_training(parts: Mapping[str, Training | None], again: str) -> None:

@@ -52,7 +52,7 @@ class ShownLines:
     def __init__(self, url: str, failures: FailuresShown | None = None) -> None:
         self._url = url
         self._started: dict[str, float] = {}
-        self._said: dict[str, float] = {}
+        self._shown_at: dict[str, float] = {}
         self._failures = failures or FailuresShown()
         self._waiting: tuple[str, str, str] | None = None
 
@@ -113,14 +113,16 @@ class ShownLines:
     def _warning(self, record: re.Match[str], who: str, text: str) -> str | None:
         if record["level"] not in ("WARNING", "ERROR", "CRITICAL"):
             return None
-        said = self._once(f"{record['level'].lower()}: {who}: {text}"[:_LENGTH])
-        return f"{record['time']} {said}" if said else None
+        message = self._once(f"{record['level'].lower()}: {who}: {text}"[:_LENGTH])
+        return f"{record['time']} {message}" if message else None
 
     def _once(self, text: str) -> str | None:
         """None for a text shown a moment ago: a sensor that fails does so every few seconds."""
         now = time.monotonic()
-        self._said = {key: at for key, at in self._said.items() if now - at < _REPEAT_SECONDS}
-        if text in self._said:
+        self._shown_at = {
+            key: at for key, at in self._shown_at.items() if now - at < _REPEAT_SECONDS
+        }
+        if text in self._shown_at:
             return None
-        self._said[text] = now
+        self._shown_at[text] = now
         return text

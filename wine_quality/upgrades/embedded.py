@@ -90,9 +90,9 @@ class EmbeddedStores:
         fresh.unlink(missing_ok=True)
         with self.source_database() as source, closing(sqlite3.connect(fresh)) as copy:
             source.backup(copy)
-            ((said,),) = copy.execute("PRAGMA integrity_check(1)").fetchall()
-        if said != "ok":
-            raise UpgradeError(f"{self._database} is damaged: {said}")
+            ((text,),) = copy.execute("PRAGMA integrity_check(1)").fetchall()
+        if text != "ok":
+            raise UpgradeError(f"{self._database} is damaged: {text}")
         fresh.replace(self.backup)
 
     @contextmanager

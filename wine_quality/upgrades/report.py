@@ -84,10 +84,10 @@ def report_lines(report: Report, file: Path) -> Iterator[str]:
         files = report.files
         yield _row("files", f"{files.files}, {files.bytes / 1e6:.1f} MB, each by its SHA-256")
     for entry in report.roles[:_SHOWN]:
-        said = f"champion {entry['champion']}, challenger {entry['challenger']}"
+        text = f"champion {entry['champion']}, challenger {entry['challenger']}"
         if "error" in entry:
-            said = f"MLflow {report.target} cannot use it: {entry['error']}"
-        yield _row("roles", f"{entry['model']}: {said}")
+            text = f"MLflow {report.target} cannot use it: {entry['error']}"
+        yield _row("roles", f"{entry['model']}: {text}")
         for note in entry["notes"]:
             yield _row("", note)
     same = [one for one in report.versions if one.result == SAME]
@@ -108,8 +108,8 @@ def problem_lines(versions: list[CheckedVersion]) -> Iterator[str]:
     """A line for each version that is not the same as before, with advice."""
     problems = [one for one in versions if one.result != SAME]
     for one in problems[:_SHOWN]:
-        said = f"{one.model} version {one.version}: {one.result}: {ADVICE[one.result]}"
-        yield _row("", f"{said}. {one.reason}")
+        text = f"{one.model} version {one.version}: {one.result}: {ADVICE[one.result]}"
+        yield _row("", f"{text}. {one.reason}")
     if len(problems) > _SHOWN:
         yield _row("", f"… and {len(problems) - _SHOWN} more, see the report")
 

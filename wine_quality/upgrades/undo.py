@@ -46,12 +46,12 @@ def take_back(place: Place, folder: Path, say: Say, with_new_runs: bool) -> None
     if was_finished(place, folder):
         _require_unchanged(place, progress, with_new_runs)
         kept = place.put_aside(datetime.now(timezone.utc).strftime(_STAMP))
-        said = f"The store that the upgrade made is kept in {kept}." if kept else "It was gone."
+        text = f"The store that the upgrade made is kept in {kept}." if kept else "It was gone."
     else:
         place.discard_staged()
-        said = "The copy that was not finished is removed."
+        text = "The copy that was not finished is removed."
     forget_progress(folder)
-    say(f"{said} MLFLOW={place.source.key} goes on with {place.title}, as it is.")
+    say(f"{text} MLFLOW={place.source.key} goes on with {place.title}, as it is.")
 
 
 def _require_unchanged(place: Place, progress: Mapping[str, Any], with_new_runs: bool) -> None:

@@ -65,9 +65,9 @@ class FolderFiles:
     def listed(self) -> Iterator[ArtifactFile]:
         for path in self._folder.rglob("*"):
             if path.is_file() and not path.is_symlink():
-                said = path.stat()
+                status = path.stat()
                 key = path.relative_to(self._folder).as_posix()
-                yield ArtifactFile(key, said.st_size, said.st_mtime)
+                yield ArtifactFile(key, status.st_size, status.st_mtime)
 
     def remove(self, keys: Iterable[str]) -> None:
         for key in keys:

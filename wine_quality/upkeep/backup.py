@@ -59,13 +59,13 @@ def back_up(services: DataServices, folder: Path, say: Callable[[str], None]) ->
         for database, snapshot in snapshots.items():
             path = folder / "databases" / f"{database}.dump"
             _dump(services, database, snapshot, path)
-            dumps[database] = _said_of(path)
+            dumps[database] = _entry_of(path)
             say(f"{database}: {dumps[database]['bytes']} bytes")
         metrics = services.settings["METRICS_POSTGRES_DB"]
         tables = folder / history_tables.FOLDER
         history = history_tables.copy_tables(services, metrics, snapshots[metrics], tables, say)
     for name, copied in history["tables"].items():
-        copied.update(_said_of(tables / f"{name}.copy"))
+        copied.update(_entry_of(tables / f"{name}.copy"))
     signing_key = _keep_signing_key(services, folder)
     number = size = 0
     with (folder / OBJECTS).open("w") as index:
@@ -94,7 +94,7 @@ def back_up(services: DataServices, folder: Path, say: Callable[[str], None]) ->
     return manifest
 
 
-def _said_of(path: Path) -> dict[str, Any]:
+def _entry_of(path: Path) -> dict[str, Any]:
     """The entry of a file in the manifest: its size in bytes and its SHA-256."""
     return {"bytes": path.stat().st_size, "sha256": sha256_of(path)}
 

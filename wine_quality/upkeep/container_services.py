@@ -136,8 +136,8 @@ class ContainerHome:
             timeout=PROGRAM_SECONDS,
         )
         if done.returncode != 0:
-            said = done.stderr.decode(errors="replace").strip()[-800:]
-            raise StackError(f"the home of the code location cannot be reached: {said}")
+            printed = done.stderr.decode(errors="replace").strip()[-800:]
+            raise StackError(f"the home of the code location cannot be reached: {printed}")
 
 
 @contextmanager

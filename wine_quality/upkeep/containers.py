@@ -76,8 +76,8 @@ class Containers:
             [self.engine, *arguments], capture_output=True, text=True, timeout=_SECONDS
         )
         if done.returncode != 0:
-            said = done.stderr.strip()[-800:]
-            raise StackError(f"{self.engine} {arguments[0]} failed: {said}")
+            output = done.stderr.strip()[-800:]
+            raise StackError(f"{self.engine} {arguments[0]} failed: {output}")
         return done.stdout.splitlines()
 
 
@@ -99,9 +99,9 @@ def find_containers(project: str) -> Containers:
             continue
         if found:
             return Containers(engine, project, found)
-    said = "".join(f" ({refusal})" for refusal in refusals)
+    text = "".join(f" ({refusal})" for refusal in refusals)
     raise StackError(
-        f"{' and '.join(engines)} know no containers of the compose project {project}{said}; start "
+        f"{' and '.join(engines)} know no containers of the compose project {project}{text}; start "
         "the platform first (docs/how-to/containers.md), or name another with --project."
     )
 

@@ -84,8 +84,8 @@ class DataServices:
                 timeout=PROGRAM_SECONDS,
             )
         if done.returncode != 0:
-            said = done.stderr.decode(errors="replace").strip()[-800:]
-            raise StackError(f"{what} failed: {said}")
+            printed = done.stderr.decode(errors="replace").strip()[-800:]
+            raise StackError(f"{what} failed: {printed}")
 
     def command(self, program: str) -> list[str]:
         """The command line that starts a client program of PostgreSQL's."""

@@ -64,9 +64,9 @@ class Known:
         known = columns(connection, "model_versions")
         where = "storage_location" if "storage_location" in known else "NULL"
         for run, *places in rows(connection, _VERSIONS.format(where=where)):
-            said = " ".join(filter(None, places))
-            self.held_runs.update(_RUN_ID.findall(said), [run] if run else [])
-            self.held_models.update(_MODEL_ID.findall(said))
+            text = " ".join(filter(None, places))
+            self.held_runs.update(_RUN_ID.findall(text), [run] if run else [])
+            self.held_models.update(_MODEL_ID.findall(text))
         self.held_runs.update(self.models.get(model, "") for model in self.held_models)
 
     def may_lose_files(self, run: str, before: float) -> bool:

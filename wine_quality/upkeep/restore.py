@@ -63,10 +63,10 @@ def verify(folder: Path) -> dict[str, Any]:
             f"{folder} has format {found}; up to {FORMAT} is known here: a newer wine_quality has "
             "made it. Update this one."
         )
-    for name, said in manifest["databases"].items():
-        _require_hash(folder / "databases" / f"{name}.dump", said["sha256"])
-    for name, said in manifest.get("history", {}).get("tables", {}).items():
-        _require_hash(folder / history_tables.FOLDER / f"{name}.copy", said["sha256"])
+    for name, text in manifest["databases"].items():
+        _require_hash(folder / "databases" / f"{name}.dump", text["sha256"])
+    for name, text in manifest.get("history", {}).get("tables", {}).items():
+        _require_hash(folder / history_tables.FOLDER / f"{name}.copy", text["sha256"])
     _require_hash(folder / OBJECTS, manifest["objects"]["sha256"])
     if manifest.get("signing_key"):  # not in backups from before there were signatures
         _require_hash(folder / SIGNING_KEY, manifest["signing_key"])

@@ -151,16 +151,16 @@ def main(work: dict[str, Any]) -> None:
     """End Dagster's runs and note on them how their MLflow runs ended."""
     from dagster import DagsterInstance
 
-    said = f"It was under way when the backup of {work['when']} was made, and its process is gone. "
+    text = f"It was under way when the backup of {work['when']} was made, and its process is gone. "
     with DagsterInstance.get() as instance:
         for run_id, end in work["ends"].items():
             run = instance.get_run_by_id(run_id)
             if run is None or run.is_finished:
                 continue  # a restore that was interrupted had ended it
             if end == "KILLED":
-                instance.report_run_canceled(run, said.rstrip())
+                instance.report_run_canceled(run, text.rstrip())
             else:
-                instance.report_run_failed(run, said + "Re-execute the run from failure.")
+                instance.report_run_failed(run, text + "Re-execute the run from failure.")
         for run_id, state in work["states"].items():
             change_tag(instance, run_id, MLFLOW_STATE_TAG, state)
 

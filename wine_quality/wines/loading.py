@@ -247,8 +247,8 @@ def _merged(
         reason = f"each row of the {len(files)} files contradicts another file's (conflicts: drop)"
         raise WinesRefusedError(f"{redact_url(history.base)}: {reason}.", reason)
     # The same files in the same order, settled alike, are the same data.
-    told = "\n".join([conflicts.value, *(file.sha256 for file in files)])
-    sha256 = hashlib.sha256(told.encode()).hexdigest()
+    text = "\n".join([conflicts.value, *(file.sha256 for file in files)])
+    sha256 = hashlib.sha256(text.encode()).hexdigest()
     frame.attrs = DataOrigin(
         data_sha256=sha256,
         source=redact_url(history.base),

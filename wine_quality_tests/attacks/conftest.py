@@ -31,16 +31,16 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     """What came of each attack, and what was not tried."""
     rows = []
     for report in (one for kind in terminalreporter.stats.values() for one in kind):
-        said = dict(getattr(report, "user_properties", ()))
-        if "attack" in said and report.when == "call":
-            rows.append((said["attack"], said["front"], report.outcome, said.get("said", "")))
+        text = dict(getattr(report, "user_properties", ()))
+        if "attack" in text and report.when == "call":
+            rows.append((text["attack"], text["front"], report.outcome, text.get("message", "")))
     if not rows:
         return
     terminalreporter.section("attacks")
     width = max(len(attack) for attack, *_ in rows)
-    for attack, front, outcome, said in sorted(rows):
+    for attack, front, outcome, text in sorted(rows):
         verdict = {"passed": "held", "failed": "FELL"}.get(outcome, outcome)
-        terminalreporter.write_line(f"{attack:<{width}}  {front:<7} {verdict:<5} {said[:140]}")
+        terminalreporter.write_line(f"{attack:<{width}}  {front:<7} {verdict:<5} {text[:140]}")
     if not ALL:
         line = "a part of them; `make attack` tries all, on the stack and in containers too"
         terminalreporter.write_line(line)

@@ -69,8 +69,8 @@ def test_a_hand_made_champion(stack, world: World, key: str, tmp_path: Path, rec
         assert REFUSED in image.stderr
         serving = {**stack.environment, "MLFLOW_TRACKING_URI": api.uri}
         with Serve(stack.home, version, "--tracking-uri", api.uri, **serving) as server:
-            server.await_said(REFUSED)
+            server.await_output(REFUSED)
     finally:
         make_champion(api, NAME, genuine["version"])
     assert not canary.exists()
-    record_property("said", REFUSED)
+    record_property("message", REFUSED)

@@ -116,7 +116,7 @@ def test_it_is_refused(
         assert came.status in ("FAILURE", "refused"), came.status
         found = re.search(rf".*(?:{attack.refused}).*", came.log)
         assert found, came.log[-5000:]
-        record_property("said", " ".join(found[0].split()))
+        record_property("message", " ".join(found[0].split()))
     assert MARK not in came.log
     assert ANSWER.decode() not in came.log
     assert "\x1b" not in came.log and "\nERROR forged" not in came.log

@@ -59,4 +59,4 @@ def test_it_launches_nothing(request, front: str, name: str, way: str, record_pr
     is_silent = running.auth is not None and "Host" in HEADERS[name] and answer.content == b""
     assert is_silent or answer.status_code in (400, 403, 421), answer.text[:500]
     assert "runId" not in answer.text and "No GraphQL query found" not in answer.text
-    record_property("said", f"{answer.status_code} {' '.join(answer.text[:100].split())}")
+    record_property("message", f"{answer.status_code} {' '.join(answer.text[:100].split())}")

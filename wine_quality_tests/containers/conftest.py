@@ -60,21 +60,21 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     asked = subprocess.run([name, "--version"], capture_output=True, text=True)
     terminalreporter.write_line(f"{asked.stdout.strip()} on {machine.platform()}")
     for report in (one for kind in terminalreporter.stats.values() for one in kind):
-        said = dict(getattr(report, "user_properties", ()))
-        if "check" in said and report.when == "call":
+        message = dict(getattr(report, "user_properties", ()))
+        if "check" in message and report.when == "call":
             verdict = {"passed": "held", "failed": "FELL"}.get(report.outcome, report.outcome)
-            seen = f"{said.get('seen', '')} ({report.duration:.0f} s)"
-            terminalreporter.write_line(f"{said['check']:<48}  {verdict}  {seen}")
+            seen = f"{message.get('seen', '')} ({report.duration:.0f} s)"
+            terminalreporter.write_line(f"{message['check']:<48}  {verdict}  {seen}")
 
 
 @pytest.fixture
 def see(request):
     """Says in the table what a test checks, and what it saw."""
 
-    def said(check: str, seen: object) -> None:
+    def note(check: str, seen: object) -> None:
         request.node.user_properties += [("check", check), ("seen", str(seen))]
 
-    return said
+    return note
 
 
 @pytest.fixture(scope="package")

@@ -155,16 +155,16 @@ def main() -> int:
     try:
         stack.up()
         chaos = Chaos(stack, options.seed)
-        said = chaos.run(60 * options.minutes)
+        output = chaos.run(60 * options.minutes)
     finally:
         stack.down()
     print(f"killed: {dict(chaos.killed)}")
     print(f"runs: {dict(chaos.ended)}, {chaos.parts} of them of some assets only")
     print(f"{chaos.refused} launches could not be made at that moment")
-    for line in said:
+    for line in output:
         print(f"BROKEN: {line}")
-    print("every invariant holds" if not said else f"{len(said)} invariant(s) broken")
-    return 1 if said else 0
+    print("every invariant holds" if not output else f"{len(output)} invariant(s) broken")
+    return 1 if output else 0
 
 
 if __name__ == "__main__":

@@ -128,12 +128,12 @@ class Outcome:
     """What a cell showed.
 
     Attributes:
-        said: In a few words.
+        result: In a few words.
         seconds: From recovery until both stores agreed; None when the cell failed or was skipped.
     """
 
     cell: Cell
-    said: str
+    result: str
     seconds: float | None
 
 
@@ -146,7 +146,7 @@ def outcomes_of(reports: Iterable[Any]) -> list[Outcome]:
             continue
         cell = Cell(*noted["fault"])
         if report.passed:
-            found.append(Outcome(cell, noted["fault-said"], noted["fault-seconds"]))
+            found.append(Outcome(cell, noted["fault-result"], noted["fault-seconds"]))
         elif report.skipped:
             reason = report.longrepr[2].removeprefix("Skipped: ")
             found.append(Outcome(cell, f"not possible: {reason}", None))
@@ -160,7 +160,7 @@ def keep(outcomes: Iterable[Outcome], folder: Path, commit: str) -> None:
     file = folder / "fault-matrix.json"
     known = json.loads(file.read_text()) if file.exists() else {}
     for outcome in outcomes:
-        known[str(outcome.cell)] = [outcome.said, outcome.seconds, commit]
+        known[str(outcome.cell)] = [outcome.result, outcome.seconds, commit]
     file.write_text(json.dumps(known, indent=1, sort_keys=True) + "\n")
     there = [cell for cell in CELLS if str(cell) in known]
     commits = sorted({known[str(cell)][2] for cell in there})
@@ -222,17 +222,17 @@ def table(outcomes: Iterable[Outcome]) -> str:
 
 
 def _together(outcomes: list[Outcome]) -> str:
-    """The versions of one cell; those that said the same share it."""
+    """The versions of one cell; those of one result share it."""
     if not outcomes:
         return "not run"
     outcomes.sort(key=lambda outcome: VERSIONS.index(outcome.cell.version))
     by_words: dict[str, list[Outcome]] = {}
     for outcome in outcomes:
-        by_words.setdefault(outcome.said, []).append(outcome)
+        by_words.setdefault(outcome.result, []).append(outcome)
     parts = []
-    for said, alike in by_words.items():
+    for text, alike in by_words.items():
         keys = ", ".join(outcome.cell.version for outcome in alike)
         seconds = [outcome.seconds for outcome in alike if outcome.seconds is not None]
         after = f" ({max(seconds):.0f} s)" if seconds else ""
-        parts.append(f"{keys}: {said}{after}")
+        parts.append(f"{keys}: {text}{after}")
     return "; ".join(parts)

@@ -102,39 +102,39 @@ def _rows_if_there(stack: Stack) -> list[tuple[Any, ...]]:
 
 def disagreements(now: Stored) -> list[str]:
     """Runs that have not ended, or not alike in both."""
-    said = [
+    text = [
         f"Dagster run {run} is {status}"
         for run, (_, status, _) in now.dagster.items()
         if status not in (*ENDED_AS, NEVER_LAUNCHED)
     ]
-    said += [
+    text += [
         f"Dagster run {run} has ended, and its MLflow run counts as open"
         for run, (_, status, is_open) in now.dagster.items()
         if is_open and status in ENDED_AS
     ]
     for (key, run), (status, dagster_run, _) in now.mlflow.items():
         if status == "RUNNING":
-            said.append(f"MLflow {key} run {run} is RUNNING")
+            text.append(f"MLflow {key} run {run} is RUNNING")
         elif dagster_run is not None:
             _, of_dagster, _ = now.dagster.get(dagster_run, ("", "unknown", False))
             if ENDED_AS.get(of_dagster) != status:
-                said.append(f"MLflow {key} run {run} is {status}, Dagster's {of_dagster}")
-    return said
+                text.append(f"MLflow {key} run {run} is {status}, Dagster's {of_dagster}")
+    return text
 
 
 def duplicates(now: Stored) -> list[str]:
     """MLflow runs made twice for a Dagster run and its retries; versions made twice for a run."""
     runs = Counter((key, root) for (key, _), (_, _, root) in now.mlflow.items() if root)
-    said = [
+    text = [
         f"{count} MLflow {key} runs belong to Dagster run {root}"
         for (key, root), count in runs.items()
         if count > 1
     ]
     made = Counter((key, run) for (key, _, _), (run, _) in now.versions.items())
-    said += [
+    text += [
         f"{n} versions belong to MLflow {key} run {run}" for (key, run), n in made.items() if n > 1
     ]
-    return said
+    return text
 
 
 def missing_results(now: Stored) -> list[str]:
@@ -150,20 +150,20 @@ def missing_results(now: Stored) -> list[str]:
 def incomplete_versions(stack: Stack, now: Stored) -> list[str]:
     """Registered versions with a file missing that their MLmodel names, or none of that."""
     client = stack.s3("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
-    said = []
+    messages = []
     for (key, name, number), (_, place) in now.versions.items():
         folder = place.removeprefix("mlflow-artifacts:/").strip("/")
         if not now.artifacts.get(f"{folder}/MLmodel"):
-            said.append(f"MLflow {key} {name} version {number} has no MLmodel in {folder}")
+            messages.append(f"MLflow {key} {name} version {number} has no MLmodel in {folder}")
             continue
         bucket = stack.settings["MLFLOW_BUCKET"]
         body = client.get_object(Bucket=bucket, Key=f"{folder}/MLmodel")["Body"].read()
-        said += [
+        messages += [
             f"MLflow {key} {name} version {number} lacks {file}"
             for file in _files_of(yaml.safe_load(body))
             if not now.artifacts.get(f"{folder}/{file}")
         ]
-    return said
+    return messages
 
 
 def _files_of(mlmodel: dict[str, Any]) -> set[str]:
@@ -178,22 +178,22 @@ def _files_of(mlmodel: dict[str, Any]) -> set[str]:
 
 def losses(before: Stored, now: Stored) -> list[str]:
     """What was there before a fault, ended and committed, and is not there any more."""
-    said = []
+    messages = []
     for run, (job, status, _) in before.dagster.items():
         if status in ENDED_AS and now.dagster.get(run, ("", "", False))[:2] != (job, status):
-            said.append(f"Dagster run {run} was {status}, is {now.dagster.get(run)}")
+            messages.append(f"Dagster run {run} was {status}, is {now.dagster.get(run)}")
     for run, (status, *_) in before.mlflow.items():
         if status == "FINISHED" and now.mlflow.get(run, ("",))[0] != status:
-            said.append(f"MLflow run {run} was FINISHED, is {now.mlflow.get(run)}")
-    said += [
+            messages.append(f"MLflow run {run} was FINISHED, is {now.mlflow.get(run)}")
+    messages += [
         f"{version} is gone or changed"
         for version, what in before.versions.items()
         if now.versions.get(version) != what
     ]
     for was, are in ((before.artifacts, now.artifacts), (before.assets, now.assets)):
-        said += [f"object {key} is gone" for key, n in was.items() if n and are.get(key) != n]
-    said += [f"metrics row {row} is gone" for row in before.metrics - now.metrics]
-    return said
+        messages += [f"object {key} is gone" for key, n in was.items() if n and are.get(key) != n]
+    messages += [f"metrics row {row} is gone" for row in before.metrics - now.metrics]
+    return messages
 
 
 def broken(stack: Stack, before: Stored) -> list[str]:
@@ -222,7 +222,7 @@ def unloadable_versions(stack: Stack, now: Stored) -> list[str]:
     """Registered versions that their own MLflow cannot load and ask; one process a version."""
     from wine_quality.datasets.contract import FEATURES
 
-    said = []
+    messages = []
     for key in stack.versions:
         names = [f"{name}/{number}" for k, name, number in now.versions if k == key]
         version = get_version(key)
@@ -241,5 +241,5 @@ def unloadable_versions(stack: Stack, now: Stored) -> list[str]:
         )
         if sorted(done.stdout.split()) != sorted(names):
             missing = sorted(set(names) - set(done.stdout.split()))
-            said.append(f"MLflow {key} cannot load {missing[:3]}: {done.stderr[-800:]}")
-    return said
+            messages.append(f"MLflow {key} cannot load {missing[:3]}: {done.stderr[-800:]}")
+    return messages

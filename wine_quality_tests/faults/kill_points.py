@@ -35,25 +35,25 @@ def settle(project: WarmProject, run_id: str) -> None:
 def broken(project: WarmProject, name: str, run_id: str) -> list[str]:
     """What does not hold of a run that has ended, in Dagster, MLflow and the registry."""
     status, runs = project.status(run_id), project.mlflow_runs(name)
-    said = [] if status in ENDED_AS else [f"Dagster run is {status}"]
+    messages = [] if status in ENDED_AS else [f"Dagster run is {status}"]
     if len(runs) > 1:
-        said.append(f"{len(runs)} MLflow runs")
-    said += [
+        messages.append(f"{len(runs)} MLflow runs")
+    messages += [
         f"Dagster says {status}, MLflow {run['info']['status']}"
         for run in runs
         if run["info"]["status"] != ENDED_AS.get(status)
     ]
     versions = project.versions(name)
     if len(versions) > 1:
-        said.append(f"{len(versions)} versions")
+        messages.append(f"{len(versions)} versions")
     known = {run["info"]["run_id"] for run in runs}
-    said += [f"version of run {v['run_id']}" for v in versions if v["run_id"] not in known]
+    messages += [f"version of run {v['run_id']}" for v in versions if v["run_id"] not in known]
     if status == "SUCCESS" and not (runs and versions):
-        said.append(f"SUCCESS with {len(runs)} MLflow runs and {len(versions)} versions")
+        messages.append(f"SUCCESS with {len(runs)} MLflow runs and {len(versions)} versions")
     run = project.instance.get_run_by_id(run_id)
     if run is not None and is_done(project.instance, run) != (status == "SUCCESS"):
-        said.append(f"all steps succeeded, and it is {status}")
-    return said
+        messages.append(f"all steps succeeded, and it is {status}")
+    return messages
 
 
 def kill_at(project: WarmProject, who: str, when: str, name: str) -> dict[str, Any]:
@@ -63,16 +63,16 @@ def kill_at(project: WarmProject, who: str, when: str, name: str) -> dict[str, A
     killed = Path(os.environ[FOLDER], run_id).exists()
     last = events_of(project, run_id)[-1]
     settle(project, run_id)
-    said = broken(project, name, run_id)
+    text = broken(project, name, run_id)
     ended, again = project.status(run_id), ""
     if ended == "FAILURE":
         again_id = project.reexecute(name, run_id)
         again = project.status(again_id)
         project.tick()
-        said += [f"re-executed: {line}" for line in broken(project, name, again_id)]
+        text += [f"re-executed: {line}" for line in broken(project, name, again_id)]
         if again != "SUCCESS":
-            said.append(f"the re-execution is {again}")
-    return {"killed": killed, "last": last, "ended": ended, "again": again, "broken": said}
+            text.append(f"the re-execution is {again}")
+    return {"killed": killed, "last": last, "ended": ended, "again": again, "broken": text}
 
 
 def main(folder: Path, key: str, uri: str, who: str, wanted: list[str]) -> None:

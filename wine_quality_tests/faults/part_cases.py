@@ -52,9 +52,9 @@ def of_a_forged_value(orders: Orders, base: Path) -> None:
         value = json.loads(file.read_text())
         file.write_text(json.dumps({**value, "model_sha256": "0" * 64}))
     _, _, came = orders.materialize(folder, state, ("registered",))
-    said = came["failed"].get("registered_model", "it was registered")
-    right = "is not what was trained here" in said
-    say(case="forged value", broken=[] if right else [said])
+    answer = came["failed"].get("registered_model", "it was registered")
+    right = "is not what was trained here" in answer
+    say(case="forged value", broken=[] if right else [answer])
 
 
 def of_a_sweep(project: WarmProject) -> None:
@@ -84,10 +84,10 @@ def of_a_sweep(project: WarmProject) -> None:
     forked(again, project.log)
     part = project.newest("sweep again")
     came = outcome(project, "sweep", part, {})
-    said = [f"the sweep is {project.status(whole)}"] * (project.status(whole) != "SUCCESS")
+    text = [f"the sweep is {project.status(whole)}"] * (project.status(whole) != "SUCCESS")
     if "offer_best" not in came["failed"]:
-        said.append(f"the part is {project.status(part)}, of other wines than were swept")
-    say(case="sweep", failed=came["failed"], broken=[*came["broken"], *said])
+        text.append(f"the part is {project.status(part)}, of other wines than were swept")
+    say(case="sweep", failed=came["failed"], broken=[*came["broken"], *text])
 
 
 def of_a_deployment(project: WarmProject, orders: Orders) -> None:
@@ -103,13 +103,13 @@ def of_a_deployment(project: WarmProject, orders: Orders) -> None:
     forked(deploy, project.log)
     run_id = project.newest("deployment")
     stored = list((project.folder / "assets" / "model_deployment").glob(f"{run_id}.json"))
-    said = [f"the deployment is {project.status(run_id)}"] * (not stored)
+    text = [f"the deployment is {project.status(run_id)}"] * (not stored)
     for file in stored:
         value = json.loads(file.read_text())
         of = {v["version"]: v["run_id"] for v in project.versions(orders.name)}
         if value["training"]["mlflow_run_id"] != of[value["version"]]:
-            said.append(f"{value} of {of}")
-    say(case="deployment", broken=said)
+            text.append(f"{value} of {of}")
+    say(case="deployment", broken=text)
 
 
 def of_forged_tags(project: WarmProject, orders: Orders) -> None:
@@ -129,10 +129,10 @@ def of_forged_tags(project: WarmProject, orders: Orders) -> None:
     before = project.rest(f"runs/get?run_id={mine}")
     forked(again, project.log)
     status = project.status(project.newest("forged again"))
-    said = [] if status == "SUCCESS" else [f"the re-execution is {status}"]
+    messages = [] if status == "SUCCESS" else [f"the re-execution is {status}"]
     if project.rest(f"runs/get?run_id={mine}") != before:
-        said.append("it went on with the MLflow run of a registered version")
-    say(case="forged tags", broken=said)
+        messages.append("it went on with the MLflow run of a registered version")
+    say(case="forged tags", broken=messages)
 
 
 def of_a_deleted_run(project: WarmProject, orders: Orders) -> None:
@@ -141,9 +141,9 @@ def of_a_deleted_run(project: WarmProject, orders: Orders) -> None:
     assets = ["evaluation_metrics"]
     config = only(config_of(project, orders.name, "A", "in_memory"), assets)
     run_id, _ = project.execute("deleted", config, assets)
-    said = outcome(project, orders.name, run_id, {})["failed"].get("evaluation_metrics", "")
-    right = "was deleted. Restore it" in said
-    say(case="deleted run", said=said, broken=[] if right else [said])
+    answer = outcome(project, orders.name, run_id, {})["failed"].get("evaluation_metrics", "")
+    right = "was deleted. Restore it" in answer
+    say(case="deleted run", result=answer, broken=[] if right else [answer])
 
 
 def main(folder: Path, key: str, uri: str) -> None:

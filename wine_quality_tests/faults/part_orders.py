@@ -60,21 +60,21 @@ def outcome(project: WarmProject, name: str, run_id: str, made: dict[str, bool])
             failed[event.step_key] = error.message
         elif event is not None and event.is_step_success:
             done.add(event.step_key)
-    said = []
+    messages = []
     for part, wanted in made.items():
         if (PARTS[part] in done) != wanted:
-            said.append(f"{part} was {'' if PARTS[part] in done else 'not '}made")
+            messages.append(f"{part} was {'' if PARTS[part] in done else 'not '}made")
     for step, message in failed.items():
         if not MIXED.search(message) or "Materialize " not in message:
-            said.append(f"{step} says: {message}")
+            messages.append(f"{step} says: {message}")
     if made.get("champion") and PARTS["champion"] in done:
-        said += crowned_by_another(project, name)
-    said += [
+        messages += crowned_by_another(project, name)
+    messages += [
         f"MLflow run is {run['info']['status']}"
         for run in project.mlflow_runs(name)
         if run["info"]["status"] not in ("FINISHED", "FAILED")
     ]
-    return {"failed": failed, "broken": said}
+    return {"failed": failed, "broken": messages}
 
 
 def crowned_by_another(project: WarmProject, name: str) -> list[str]:

@@ -165,8 +165,8 @@ def test_a_run_that_lost_its_worker_is_ended_and_no_other(monkeypatch, living):
             alive: started,
             done: DagsterRunStatus.SUCCESS,
         }
-        [said] = instance.all_logs(dead, of_type=DagsterEventType.RUN_FAILURE)
-        assert "Re-execute the run from failure" in said.message
+        [text] = instance.all_logs(dead, of_type=DagsterEventType.RUN_FAILURE)
+        assert "Re-execute the run from failure" in text.message
         assert end_lost_runs(instance) == []
 
 

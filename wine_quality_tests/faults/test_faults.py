@@ -78,7 +78,7 @@ def test_cell(stack_of, cell: Cell, record_property):
     if not _is_here(cell.version):
         pytest.skip(f"no environment of MLflow {cell.version}")
     outcome = Case(stack_of, cell).execute()
-    record_property("fault-said", outcome.said)
+    record_property("fault-result", outcome.result)
     record_property("fault-seconds", outcome.seconds)
 
 

@@ -47,10 +47,10 @@ def test_orders_of_parts(home, mlflow_version, mlflow_server, tmp_path: Path):
     given = (mlflow_version.key, uri, "in_memory", *orders)
     came = warm_process(mlflow_version, "part_orders", tmp_path / mlflow_version.key, *given)
     assert_by_the_rule(came, orders)
-    said = came[0]["failed"]["champion_model"]
-    assert "registered_model and elasticnet_model are of two trainings" in said
-    assert said.count("MLflow run ") == 2
-    assert "Materialize evaluation_metrics and registered_model again" in said
+    text = came[0]["failed"]["champion_model"]
+    assert "registered_model and elasticnet_model are of two trainings" in text
+    assert text.count("MLflow run ") == 2
+    assert "Materialize evaluation_metrics and registered_model again" in text
 
 
 @pytest.mark.parametrize("way", ["streamed", "in_memory-accumulated", "streamed-accumulated"])

@@ -52,8 +52,8 @@ def main() -> int:
                 )
         number += 1
     for name, outcomes in counts.items():
-        told = ", ".join(f"{count} {word}" for word, count in outcomes.most_common())
-        print(f"{name:<16} {sum(outcomes.values()):>6} inputs: {told}")
+        text = ", ".join(f"{count} {word}" for word, count in outcomes.most_common())
+        print(f"{name:<16} {sum(outcomes.values()):>6} inputs: {text}")
     total = sum(sum(outcomes.values()) for outcomes in counts.values())
     print(f"{total} inputs up to seed {number - 1}, {len(findings)} finding(s)")
     return 1 if findings else 0

@@ -163,12 +163,12 @@ def check_variables(variables: dict[str, str], folder: Path) -> str:
         try:
             watch = WatchedSource.from_environment()
         except ValueError as error:
-            said = str(error)
-            said.encode()
-            assert any(f"{name} is" in said for name in named), said
+            message = str(error)
+            message.encode()
+            assert any(f"{name} is" in message for name in named), message
             elsewhere = any("hunter2" in variables[field] for field in {*variables} - {"PLACE"})
-            assert elsewhere or "hunter2" not in said, said
-            assert len(said) < 3000, len(said)
+            assert elsewhere or "hunter2" not in message, message
+            assert len(message) < 3000, len(message)
             return "refused"
     sensor = watching_sensor(watch)
     assert "hunter2" not in (sensor.description or "")

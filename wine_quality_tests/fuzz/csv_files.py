@@ -87,7 +87,7 @@ def shaped(draw: st.DrawFn) -> bytes:
 FILES = shaped() | damaged(GOOD) | st.binary(max_size=200)
 
 
-def meant(content: bytes) -> list[list[float]]:
+def expected_rows(content: bytes) -> list[list[float]]:
     """The wines of a file that was accepted, read by another parser, in the contract's order.
 
     Raises:
@@ -123,7 +123,7 @@ def require_contract(wines: list[list[float]]) -> None:
 
 def require_same(found: Any, content: bytes) -> None:
     """A frame is the file's, number for number."""
-    wines = meant(content)
+    wines = expected_rows(content)
     assert found.to_numpy(dtype=float).tolist() == wines, "not the numbers of the file"
     require_contract(wines)
 

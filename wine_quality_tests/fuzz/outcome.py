@@ -35,12 +35,12 @@ class Target(NamedTuple):
 
 def require_clear(error: BaseException, *named: str) -> None:
     """One of ours, of bounded length, that names what is wrong."""
-    said = str(error)
-    said.encode()  # logs, tags and the event log are UTF-8
-    assert 10 <= len(said) <= LONGEST, f"{len(said)} characters: {said[:200]}"
-    assert "Traceback (most" not in said and " object at 0x" not in said, said
+    message = str(error)
+    message.encode()  # logs, tags and the event log are UTF-8
+    assert 10 <= len(message) <= LONGEST, f"{len(message)} characters: {message[:200]}"
+    assert "Traceback (most" not in message and " object at 0x" not in message, message
     for word in named:
-        assert word in said, f"{word!r} is not named: {said[:500]}"
+        assert word in message, f"{word!r} is not named: {message[:500]}"
 
 
 def kept(history: WineHistory) -> int:

@@ -124,9 +124,9 @@ def check_config(config: dict[str, Any], folder: Path) -> str:
         assert all(problem["loc"] for problem in error.errors()), error
         return "refused by its bounds"
     except ValueError as error:
-        said = str(error)
-        assert any(name in said for fields in FIELDS.values() for name in fields), (
-            f"{type(error).__name__} names no field: {said}"
+        message = str(error)
+        assert any(name in message for fields in FIELDS.values() for name in fields), (
+            f"{type(error).__name__} names no field: {message}"
         )
         return "refused by us"
     return "accepted"

@@ -54,7 +54,7 @@ def stream(path: str, history_folder: str) -> dict[str, Any]:
     except WinesRefusedError as error:
         require_clear(error, path)
         require_nothing_kept(history)
-        return {"outcome": "refused", "said": str(error), "arrow": arrow is not None}
+        return {"outcome": "refused", "message": str(error), "arrow": arrow is not None}
     except ValueError as error:
         # The wines are good, and too few to be divided.
         assert "none is in the" in str(error), f"{type(error).__name__}: {error}"
@@ -92,7 +92,7 @@ def main() -> None:
         try:
             answer = stream(asked["path"], asked["history"])
         except Exception:
-            answer = {"outcome": "finding", "said": traceback.format_exc()}
+            answer = {"outcome": "finding", "message": traceback.format_exc()}
         answer["mib"] = peak_mib()
         print(json.dumps(answer), flush=True)
 
@@ -121,13 +121,13 @@ class Streaming:
         line = process.stdout.readline() if ready else ""
         if not line:
             process.kill()
-            said = process.stderr.read()[-1500:]
+            output = process.stderr.read()[-1500:]
             self._process = None
-            how = f"ended the process ({process.wait()}): {said}" if ready else "hung"
+            how = f"ended the process ({process.wait()}): {output}" if ready else "hung"
             raise AssertionError(f"{path.name} {how}")
         answer = json.loads(line)
         assert answer["mib"] < MOST_MIB, f"{answer['mib']} MiB"
-        assert answer["outcome"] != "finding", answer["said"]
+        assert answer["outcome"] != "finding", answer["message"]
         return answer
 
 

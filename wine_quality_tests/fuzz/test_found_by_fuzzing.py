@@ -89,8 +89,10 @@ def test_a_number_of_400_digits_is_infinite(other):
     rows = [first + ROWS[0][ROWS[0].index(";") :] for first in ("9" * 400, "-" + "9" * 400, other)]
     with pytest.raises(BrokenContractError) as broken:
         parse_wine_csv("\n".join([HEADER, *rows]).encode(), "wines.csv")
-    said = str(broken.value)
-    assert "'fixed acidity'" in said and ("infinite" in said or "holds text" in said), said
+    message = str(broken.value)
+    assert "'fixed acidity'" in message and ("infinite" in message or "holds text" in message), (
+        message
+    )
 
 
 def test_lines_that_end_with_carriage_returns_are_read():

@@ -70,8 +70,8 @@ def test_from_the_command_line(home, mlflow_version, tmp_path, monkeypatch):
     monkeypatch.setenv("DAGSTER_HOME", str(home / "dagster"))
     with DagsterInstance.get() as instance:
         event = instance.get_latest_materialization_event(AssetKey("raw_wine_csv"))
-        told = {key: entry.value for key, entry in event.asset_materialization.metadata.items()}
-        assert (told["dagster/row_count"], told["files"], told["duplicate_rows"]) == (1599, 2, 100)
+        text = {key: entry.value for key, entry in event.asset_materialization.metadata.items()}
+        assert (text["dagster/row_count"], text["files"], text["duplicate_rows"]) == (1599, 2, 100)
         keys = instance.get_dynamic_partitions("wine_files")
     assert sorted(key.rpartition("-")[0] for key in keys) == ["first.csv", "second.csv"]
 
@@ -105,17 +105,17 @@ def _arrive(watched: Watched) -> None:
 
     [run] = watched.runs_of("corrected.csv")
     raw = asset(watched, "raw_wine_csv")
-    [told] = [metadata(m) for m in raw["assetMaterializations"] if m["runId"] == run["runId"]]
+    [text] = [metadata(m) for m in raw["assetMaterializations"] if m["runId"] == run["runId"]]
     in_both = sum((red & white).values())
     delivered = 800 + 899 + 4898 + 6
     duplicates = 100 + in_both + 2
-    assert told["files"] == 4
-    assert told["duplicate_rows"] == duplicates
-    assert told["conflicting_rows"] == 6  # what was there, and what contradicts it
-    assert told["rows_left_out"] == 3
-    assert told["dagster/row_count"] == delivered - duplicates - 3
-    assert told["dagster/row_count"] == sum((red | white).values()) - 3 + 4
-    shares = {Path(share["source"]).name: share for share in told["put_together_from"]}
+    assert text["files"] == 4
+    assert text["duplicate_rows"] == duplicates
+    assert text["conflicting_rows"] == 6  # what was there, and what contradicts it
+    assert text["rows_left_out"] == 3
+    assert text["dagster/row_count"] == delivered - duplicates - 3
+    assert text["dagster/row_count"] == sum((red | white).values()) - 3 + 4
+    shares = {Path(share["source"]).name: share for share in text["put_together_from"]}
     assert list(shares) == ["corrected.csv", "white.csv", "2.csv", "1.csv"]  # the newest first
     counts = ("rows", "new", "duplicates", "conflicting", "used")
     found = {name: tuple(share[count] for count in counts) for name, share in shares.items()}
@@ -129,9 +129,9 @@ def _arrive(watched: Watched) -> None:
 
     _, params = watched.tracked(run["runId"])
     assert (params["training_data"], params["data_files"]) == ("accumulated", "4")
-    assert params["data_sha256"] == run["tags"][DATA_HASH_TAG] == told["data_sha256"]
-    assert run["tags"][FILE_HASH_TAG] != told["data_sha256"]
-    assert int(params["train_rows"]) / told["dagster/row_count"] == pytest.approx(0.75, abs=0.02)
+    assert params["data_sha256"] == run["tags"][DATA_HASH_TAG] == text["data_sha256"]
+    assert run["tags"][FILE_HASH_TAG] != text["data_sha256"]
+    assert int(params["train_rows"]) / text["dagster/row_count"] == pytest.approx(0.75, abs=0.02)
     assert params["split"] == "hash"
     assert raw["staleStatus"] == "FRESH"
 
@@ -147,6 +147,6 @@ def _arrive(watched: Watched) -> None:
     watched.drop("white again.csv", WHITE_ROWS)
     assert watched.statuses("white again.csv") == ["SUCCESS"]
     newest = metadata(asset(watched, "raw_wine_csv")["assetMaterializations"][0])
-    assert newest["dagster/row_count"] == told["dagster/row_count"]
+    assert newest["dagster/row_count"] == text["dagster/row_count"]
     assert newest["duplicate_rows"] == duplicates + 4898
     assert len(asset(watched, "wine_files")["partitionKeys"]) == 5

@@ -207,9 +207,9 @@ def interrupt_a_backup(stack: Stack, folder: Path) -> None:
     )
     await_condition(lambda: (folder / "databases" / "dagster.dump").exists(), "the first dump", 60)
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
-    assert process.returncode == 130, said
-    assert f"{folder} is no backup; remove it, then try again" in said
+    _, output = process.communicate(timeout=60)
+    assert process.returncode == 130, output
+    assert f"{folder} is no backup; remove it, then try again" in output
     assert "holds a backup that was interrupted" in do(stack, "backup", str(folder)).stderr
 
 

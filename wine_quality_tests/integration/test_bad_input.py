@@ -83,9 +83,9 @@ def test_a_bad_file(fails, tmp_path: Path, fault):
     content, words = FILES[fault]
     file = tmp_path / f"{fault}.csv"
     file.write_text(content)
-    said = fails("--csv-url", str(file), tracked=True)
-    assert words in said
-    assert str(file) in said or fault == "one-wine"
+    output = fails("--csv-url", str(file), tracked=True)
+    assert words in output
+    assert str(file) in output or fault == "one-wine"
 
 
 @pytest.mark.parametrize(
@@ -106,9 +106,9 @@ def test_a_bad_web_server(fails, web, tmp_path: Path, path, words):
         "ops: {raw_wine_csv: {config: "
         f"{{timeout_seconds: {seconds}, attempts: 2, max_megabytes: {megabytes}}}}}}}\n"
     )
-    said = fails("--csv-url", f"{web.url}/{path}", "--config", str(config), tracked=True)
-    assert words in said
-    assert f"{web.url}/{path}" in said
+    output = fails("--csv-url", f"{web.url}/{path}", "--config", str(config), tracked=True)
+    assert words in output
+    assert f"{web.url}/{path}" in output
 
 
 @pytest.mark.parametrize(

@@ -68,8 +68,8 @@ def test_two_users_with_other_permissions(server, mlflow_version, command, name)
     EDIT, which includes no deleting."""
     first, second = f"{name}-first", f"{name}-second"
     anna, bert = server.add_user(first), server.add_user(second)
-    said = command(anna, "run", "--alpha", POOR)
-    assert "first champion" in said
+    output = command(anna, "run", "--alpha", POOR)
+    assert "first champion" in output
     assert server.statuses(name) == ["FINISHED"]
     assert holder(server, mlflow_version, name) == "1"
 
@@ -87,8 +87,8 @@ def test_two_users_with_other_permissions(server, mlflow_version, command, name)
     assert [version["version"] for version in server.versions(name)] == ["1"]
 
     server.grant(second, "registered_model", name, "EDIT")
-    said = command(bert, "run", "--alpha", BETTER)
-    assert "takes the place of version 1" in said
+    output = command(bert, "run", "--alpha", BETTER)
+    assert "takes the place of version 1" in output
     assert holder(server, mlflow_version, name) == "2"
     command(bert, "rollback")
     assert holder(server, mlflow_version, name) == "1"

@@ -52,8 +52,8 @@ def test_the_champion_scores_files_in_its_own_environment(
     command(server, name, "run", key=key)
     out = tmp_path / "out.parquet"
     # No version is named: that of the champion is taken.
-    said = command(server, name, "predict", str(PACKAGED_RED_WINE), "--out", str(out))
-    assert f"Scoring rows with MLflow {key}, the version of champion_model" in said
+    output = command(server, name, "predict", str(PACKAGED_RED_WINE), "--out", str(out))
+    assert f"Scoring rows with MLflow {key}, the version of champion_model" in output
     found = pd.read_parquet(out)
     assert list(found["row"]) == list(range(1, 1600))
     expected = predictions(mlflow_version, server.uri, name, "1", tmp_path)
@@ -62,7 +62,7 @@ def test_the_champion_scores_files_in_its_own_environment(
     [version] = server.versions(name)
     assert described["mlflow_run_id"] == version["run_id"]
     assert (described["version"], described["mlflow_version"]) == ("1", key)
-    assert f"inputs         sha256 {described['inputs_sha256']}" in said
+    assert f"inputs         sha256 {described['inputs_sha256']}" in output
     assert len(server.runs(name)) == 1  # no MLflow run of its own
 
 
@@ -82,11 +82,11 @@ def test_labels_that_arrive_later_and_what_is_refused(
     wines.loc[17, "pH"] = np.nan
     wines[[*FEATURES, "id"]].to_parquet(tmp_path / "rows.parquet")
     place = (str(tmp_path / "rows.parquet"), "--key", "id")
-    said = command(server, name, "predict", *place, fails=True)
-    assert "rows.parquet: row 18: column 'pH' is empty or NaN" in said
+    output = command(server, name, "predict", *place, fails=True)
+    assert "rows.parquet: row 18: column 'pH' is empty or NaN" in output
     assert not list((home / "predictions").rglob("*.parquet"))
-    said = command(server, name, "predict", *place, "--reject-bad-rows")
-    assert "rows           4999, 1 put aside, mean 5." in said
+    output = command(server, name, "predict", *place, "--reject-bad-rows")
+    assert "rows           4999, 1 put aside, mean 5." in output
 
     monkeypatch.setenv("DAGSTER_HOME", str(home / "dagster"))
     mlflow = {"registered_model_name": name, "tracking_uri": server.uri, "version": "3"}
@@ -124,6 +124,6 @@ def test_labels_that_arrive_later_and_what_is_refused(
 
     # Nobody loads a version that carries no signature.
     server.rest("model-versions/delete-tag", "DELETE", name=name, version="1", key=SIGNATURE_TAG)
-    said = command(server, name, "predict", *place, "--reject-bad-rows", fails=True)
-    assert f"{name} version 1 is not loaded: it carries no signature" in said
+    output = command(server, name, "predict", *place, "--reject-bad-rows", fails=True)
+    assert f"{name} version 1 is not loaded: it carries no signature" in output
     assert len(list((home / "predictions").rglob("*.parquet"))) == 2

@@ -62,10 +62,10 @@ def test_ctrl_c_cancels(home, mlflow_version, mlflow_server, proxy, tmp_path, mo
         assert process.wait(60) == 130, log.read_text()
     finally:
         process.kill()
-    said = log.read_text()
-    assert "is CANCELED, MLflow run" in said
-    assert "is KILLED" in said
-    assert "Traceback" not in said
+    output = log.read_text()
+    assert "is CANCELED, MLflow run" in output
+    assert "is KILLED" in output
+    assert "Traceback" not in output
     server = mlflow_server(mlflow_version)
     assert server.statuses(name) == ["KILLED"]
     gone = [Path(f"/proc/{child}") for child in children]
@@ -257,9 +257,9 @@ def test_ctrl_c_in_a_build_is_a_sentence(home, tmp_path, name):
     await_condition(lambda: "Building" in log.read_text(), "the build")
     process.send_signal(signal.SIGINT)
     assert process.wait(60) == 130, log.read_text()
-    said = [line for line in log.read_text().splitlines() if line]
-    assert said[-1].startswith("Interrupted")
-    assert len(said) <= 3, said
+    output = [line for line in log.read_text().splitlines() if line]
+    assert output[-1].startswith("Interrupted")
+    assert len(output) <= 3, output
 
 
 def test_a_broken_environment_is_named(home, tmp_path, monkeypatch):

@@ -79,15 +79,15 @@ def test_the_best_finished_run_of_each_version(tracked, home, monkeypatch):
         tracked[key].run(0.1, status="FAILED")
         tracked[key].run("NaN")  # as REST has it
     tracked["3"].leave_record(best["3"])
-    said = compare("--json", "--experiment", os.environ["EXPERIMENT"])
-    assert {run["version"]: run["run_id"] for run in said["runs"]} == best
-    new, old = said["runs"]
+    output = compare("--json", "--experiment", os.environ["EXPERIMENT"])
+    assert {run["version"]: run["run_id"] for run in output["runs"]} == best
+    new, old = output["runs"]
     assert (new["metrics"], old["metrics"]) == ({"rmse": 0.7}, {"rmse": 0.75})
     assert new["coefficients"] == {"intercept": 2.0, "alcohol": 0.25}
     assert old["coefficients"] == {}
-    assert said["differs"]["metrics"] == ["rmse"] and said["differs"]["params"] == ["alpha"]
+    assert output["differs"]["metrics"] == ["rmse"] and output["differs"]["params"] == ["alpha"]
     page = (home / "compare.html").read_text(encoding="utf-8")
-    assert said["page"] == str(home / "compare.html")
+    assert output["page"] == str(home / "compare.html")
     assert all(text in page for text in (*best.values(), "0.7 *", "0.75", "O&#x27;Brien"))
 
 
@@ -109,8 +109,8 @@ def test_runs_by_each_of_their_names(tracked, tmp_path):
 def test_what_is_not_found_is_said_with_what_was_searched(tracked, monkeypatch):
     away = f"http://127.0.0.1:{free_port()}"
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    said = compare(f"3:{'0' * 32}", "--tracking-uri", away, code=1)
-    assert f"The run 3:{'0' * 32} was found in no store of MLflow 3. Searched: " in said
-    assert f"{away} (MLflow 3) – not read: " in said
-    assert "(MLflow 1.26)" not in said
+    output = compare(f"3:{'0' * 32}", "--tracking-uri", away, code=1)
+    assert f"The run 3:{'0' * 32} was found in no store of MLflow 3. Searched: " in output
+    assert f"{away} (MLflow 3) – not read: " in output
+    assert "(MLflow 1.26)" not in output
     assert "names no run" in compare("yesterday's", code=2)

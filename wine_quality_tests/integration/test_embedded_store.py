@@ -81,12 +81,12 @@ def clients(version: MlflowVersion, home: Path, number: int) -> list[str]:
         )
         for _ in range(number)
     ]
-    said = []
+    messages = []
     for process in started:
         output, errors = process.communicate(timeout=150)
         assert process.returncode == 0, errors
-        said.append(output.splitlines()[-1])
-    return said
+        messages.append(output.splitlines()[-1])
+    return messages
 
 
 def tables(database: Path) -> set[str]:

@@ -56,8 +56,8 @@ def test_a_retried_registration_makes_one_version(instance, mlflow_version, mlfl
             assert result.success
     finally:
         proxy.stop()
-    said = [entry.user_message for entry in instance.all_logs(result.run_id)]
-    assert len([line for line in said if line.endswith("ended as FINISHED.")]) == 1
+    message = [entry.user_message for entry in instance.all_logs(result.run_id)]
+    assert len([line for line in message if line.endswith("ended as FINISHED.")]) == 1
     logs = instance.all_logs(result.run_id, of_type=DagsterEventType.STEP_RESTARTED)
     assert [entry.step_key for entry in logs] == ["registered_model"]
     assert server.statuses(name) == ["FINISHED"]
@@ -98,9 +98,9 @@ def test_a_process_per_step_says_what_to_use_for_another_version(instance, mlflo
     )
     assert not result.success
     failures = instance.all_logs(result.run_id, of_type=DagsterEventType.STEP_FAILURE)
-    said = " ".join(str(entry.dagster_event.event_specific_data.error) for entry in failures)
-    assert "this run is to use MLflow 2.1.1, but its process holds MLflow 3." in said
-    assert "mlflow_environment_executor does, Dagster's multiprocess and Kubernetes" in said
+    text = " ".join(str(entry.dagster_event.event_specific_data.error) for entry in failures)
+    assert "this run is to use MLflow 2.1.1, but its process holds MLflow 3." in text
+    assert "mlflow_environment_executor does, Dagster's multiprocess and Kubernetes" in text
 
 
 def test_a_reexecution_by_the_python_api_goes_on_with_the_mlflow_run(instance, mlflow_server):

@@ -79,9 +79,9 @@ def test_the_history_goes_between_servers_with_the_extension_and_without(
     # What others have in the database comes along.
     old.query("CREATE VIEW public.seen AS SELECT model_name FROM wine_quality.evaluation_metrics")
     assert hypertables(old) == (HYPERTABLES if source != "plain" else set())
-    said: list[str] = []
-    back_up(old, tmp_path / "backup", said.append)
-    assert not [line for line in said if "NOT in the backup" in line]
+    messages: list[str] = []
+    back_up(old, tmp_path / "backup", messages.append)
+    assert not [line for line in messages if "NOT in the backup" in line]
     rename_databases(tmp_path / "backup", old, new)
     restore(new, tmp_path / "backup", verify(tmp_path / "backup"), False, print)
     assert new.query(ROWS) == old.query(ROWS)
@@ -212,9 +212,9 @@ def test_what_is_left_out_is_said(make, tmp_path):
     old = make("plain")
     old.fill(1)
     old.query("CREATE TABLE wine_quality.mine (number int)")
-    said: list[str] = []
-    back_up(old, tmp_path / "backup", said.append)
-    assert any(line.startswith("NOT in the backup: wine_quality.mine in") for line in said)
+    messages: list[str] = []
+    back_up(old, tmp_path / "backup", messages.append)
+    assert any(line.startswith("NOT in the backup: wine_quality.mine in") for line in messages)
 
 
 def test_a_history_of_a_newer_revision_is_not_backed_up(make, tmp_path):

@@ -81,14 +81,14 @@ def test_ten_thousand_versions(registry, proxy, grown):
     alone = len(proxy.requests)
     grown(NUMBER)
     proxy.requests.clear()
-    said = registry.train(BEST, uri=proxy.uri)
-    assert f"version {NUMBER + 1} (RMSE 0.730900) takes the place of version 1" in said
+    output = registry.train(BEST, uri=proxy.uri)
+    assert f"version {NUMBER + 1} (RMSE 0.730900) takes the place of version 1" in output
     # Where MLflow cannot list the newest, the neighbours are asked one by one.
     assert len(proxy.requests) <= alone + 2 * NEIGHBOURS + 10
     proxy.requests.clear()
     assert f"version 1 (before: {NUMBER + 1})" in registry.do("rollback", uri=proxy.uri)
-    said = registry.do("promote", "--version", str(NUMBER // 2), uri=proxy.uri)
-    assert f"version {NUMBER // 2} (before: 1)" in said
+    output = registry.do("promote", "--version", str(NUMBER // 2), uri=proxy.uri)
+    assert f"version {NUMBER // 2} (before: 1)" in output
     assert f"version 1 (before: {NUMBER // 2})" in registry.do("rollback", uri=proxy.uri)
     # Alias, stage and the note of both, thrice: as many with one version as with ten thousand.
     assert len(proxy.requests) <= 60
@@ -104,9 +104,9 @@ def test_more_versions_than_mlflow_1_gives_at_once(registry, proxy, grown):
         database.execute("DELETE FROM model_version_tags WHERE name = ? AND version = ?", gone)
         database.execute("DELETE FROM model_versions WHERE name = ? AND version = ?", gone)
     age(registry.server, registry.name)
-    said = registry.do("retention", uri=proxy.uri)
-    assert f"1000 of {number} versions of {registry.name} are looked at" in said
-    assert re.search(rf"^versions +{number - 2} \(1 stay\)", said, re.MULTILINE), said
+    output = registry.do("retention", uri=proxy.uri)
+    assert f"1000 of {number} versions of {registry.name} are looked at" in output
+    assert re.search(rf"^versions +{number - 2} \(1 stay\)", output, re.MULTILINE), output
     searched = [path for _, path in proxy.requests if "model-versions/search" in path]
     assert not any(registry.name in path for path in searched), searched
 
@@ -120,8 +120,8 @@ def test_a_champion_whose_files_cannot_be_had_stays_and_one_whose_files_are_gone
     assert registry.champion == "1"
     [champion] = [run for run in registry.server.runs(registry.name) if is_finished(run)]
     shutil.rmtree(registry.server.artifacts / champion["info"]["experiment_id"])
-    said = registry.train(POOR)
-    assert "takes the place of version 1, which cannot be loaded any more" in said
+    output = registry.train(POOR)
+    assert "takes the place of version 1, which cannot be loaded any more" in output
     assert registry.champion == "2"
     assert "champion       version 1 (before: 2)" in registry.do("rollback")
 

@@ -231,8 +231,8 @@ def test_a_killed_part_is_closed_in_the_experiment_of_its_training(dagster, trac
     [mlflow_run] = tracked.server.runs(tracked.name)
     assert tags[MLFLOW_EXPERIMENT_TAG] == tracked.name
     assert tags[MLFLOW_RUN_TAG] == mlflow_run["info"]["run_id"]
-    said = f"[mlflow_run_closer] MLflow run {tags[MLFLOW_RUN_TAG]} (experiment {tracked.name})"
-    await_condition(lambda: any(said in m for m in dagster.messages(part)), "the run's log", 10)
+    text = f"[mlflow_run_closer] MLflow run {tags[MLFLOW_RUN_TAG]} (experiment {tracked.name})"
+    await_condition(lambda: any(text in m for m in dagster.messages(part)), "the run's log", 10)
     assert tracked.server.runs(elsewhere) == []
     tracked.proxy.release()
     again = dagster.reexecute_from_failure(part)

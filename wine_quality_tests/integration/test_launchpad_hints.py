@@ -110,8 +110,8 @@ def test_the_hint_stands_before_dagsters_sentence(graphql, query, config, hint):
     found = _ask(graphql, query, config)
     assert found["__typename"] == "RunConfigValidationInvalid", found
     [error] = found["errors"]
-    said, _, sentence = error["message"].partition("\n")
-    assert said == hint
+    text, _, sentence = error["message"].partition("\n")
+    assert text == hint
     assert sentence.startswith(("Invalid scalar ", "Received unexpected config entr"))
 
 

@@ -46,21 +46,21 @@ def database(postgres: PostgresServer, name: str) -> MetricsDatabase:
 
 
 @pytest.fixture
-def said() -> list[str]:
+def warnings() -> list[str]:
     return []
 
 
-def test_a_retry_writes_no_second_row(postgres, name, database, said):
+def test_a_retry_writes_no_second_row(postgres, name, database, warnings):
     assert store.newest(database, "M", "rmse", 50) == []
-    store.write(database, [evaluation(1)], said.append)
-    assert said == [f"The metrics database {database.name} is at revision 0002 (was: None)."]
-    store.write(database, [evaluation(1)], said.append)
+    store.write(database, [evaluation(1)], warnings.append)
+    assert warnings == [f"The metrics database {database.name} is at revision 0002 (was: None)."]
+    store.write(database, [evaluation(1)], warnings.append)
     mine = (START + timedelta(hours=1), "M", 1, "3.17.2", "run-1")
     assert postgres.execute(ALL, name) == [(*mine, "mae", 0.6, "abc"), (*mine, "rmse", 1.7, "abc")]
     # Evaluated anew, MLflow's run has the new value; so has the history.
-    store.write(database, [evaluation(1, rmse=0.5)], said.append)
+    store.write(database, [evaluation(1, rmse=0.5)], warnings.append)
     assert [row[6] for row in postgres.execute(ALL, name)] == [0.6, 0.5]
-    assert len(said) == 1
+    assert len(warnings) == 1
 
 
 def test_the_newest_values_of_one_model_in_order(database):
@@ -72,15 +72,15 @@ def test_the_newest_values_of_one_model_in_order(database):
     assert found[0].value == 2.7
 
 
-def test_many_that_write_at_once_migrate_once(postgres, name, database, said):
+def test_many_that_write_at_once_migrate_once(postgres, name, database, warnings):
     with ThreadPoolExecutor(8) as pool:
         writing = [
-            pool.submit(store.write, database, [evaluation(n)], said.append) for n in range(8)
+            pool.submit(store.write, database, [evaluation(n)], warnings.append) for n in range(8)
         ]
         for one in writing:
             one.result()
     assert len(postgres.execute(ALL, name)) == 16
-    assert len(said) == 1
+    assert len(warnings) == 1
     versions = postgres.execute(f"SELECT * FROM wine_quality.{table.VERSION_TABLE}", name)
     assert versions == [(table.HEAD,)]
 
@@ -98,7 +98,7 @@ def test_the_table_is_the_one_that_the_code_knows(database):
 
 
 def test_a_database_from_before_the_predictions_gets_their_table(
-    postgres, name, database, said, tmp_path: Path
+    postgres, name, database, warnings, tmp_path: Path
 ):
     before = tmp_path / "before"
     shutil.copytree(migrate.MIGRATIONS, before)
@@ -108,8 +108,8 @@ def test_a_database_from_before_the_predictions_gets_their_table(
         connection.execute(table.upsert(), evaluation(1).rows())
     with pytest.raises(MetricsHistoryError, match="no table of predictions yet. Make it with"):
         predictions.served(database, "M", START)
-    store.write(database, [evaluation(2)], said.append)
-    assert said == [f"The metrics database {database.name} is at revision 0002 (was: 0001)."]
+    store.write(database, [evaluation(2)], warnings.append)
+    assert warnings == [f"The metrics database {database.name} is at revision 0002 (was: 0001)."]
     assert len(postgres.execute(ALL, name)) == 4
     assert predictions.served(database, "M", START) == []
 
@@ -128,7 +128,7 @@ def upgrade() -> None:
 
 
 def test_an_older_revision_is_upgraded_and_a_newer_one_refused(
-    postgres, name, database, said, tmp_path: Path
+    postgres, name, database, warnings, tmp_path: Path
 ):
     """A wine_quality of tomorrow has one revision more."""
     store.write(database, [evaluation(1)], print)
@@ -136,8 +136,8 @@ def test_an_older_revision_is_upgraded_and_a_newer_one_refused(
     shutil.copytree(migrate.MIGRATIONS, tomorrow)
     (tomorrow / "versions" / "0003_note.py").write_text(LATER)
     for _ in range(2):
-        migrate.upgrade(database, said.append, folder=tomorrow)
-    assert said == [f"The metrics database {database.name} is at revision 0003 (was: 0002)."]
+        migrate.upgrade(database, warnings.append, folder=tomorrow)
+    assert warnings == [f"The metrics database {database.name} is at revision 0003 (was: 0002)."]
     assert [row[-1] for row in postgres.execute(ALL, name)] == ["none", "none"]
     with pytest.raises(MetricsHistoryError, match="a newer one has migrated it. Update this one"):
         store.write(database, [evaluation(2)], print)

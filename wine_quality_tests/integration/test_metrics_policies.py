@@ -54,12 +54,12 @@ def test_old_rows_of_plain_tables_are_deleted(postgres):
     database = MetricsDatabase(parse_url(postgres.url(name)))
     migrate.upgrade(database, print)
     fill(postgres, name)
-    said: list[str] = []
-    apply_policies(database, Policies(keep_predictions=30, compress_after=7), said.append)
+    messages: list[str] = []
+    apply_policies(database, Policies(keep_predictions=30, compress_after=7), messages.append)
     assert left(postgres, name, "predictions") == [1]
     assert left(postgres, name, "evaluation_metrics") == list(AGES)
     note = "(nothing is compressed: a plain table)"
-    assert said == [
+    assert messages == [
         f"predictions: a plain table; 2 rows older than 30 days are deleted {note}",
         f"evaluation_metrics: a plain table; all is kept {note}",
     ]

@@ -40,9 +40,9 @@ def start(home: Path, url: str, *arguments: str) -> subprocess.Popen[str]:
 def do(home: Path, url: str, *arguments: str, code: int = 0) -> str:
     environment = {"WINE_QUALITY_HOME": str(home), "WINE_QUALITY_METRICS_URL": url}
     done = run_command(*arguments, env={**os.environ, **environment})
-    said = done.stdout + done.stderr
-    assert done.returncode == code, said
-    return said
+    output = done.stdout + done.stderr
+    assert done.returncode == code, output
+    return output
 
 
 @pytest.fixture
@@ -83,10 +83,10 @@ def test_two_runs_at_once_and_a_backfill(home, mlflow_version, mlflow_server, po
     at = ["--mlflow", mlflow_version.key, "--tracking-uri", server.uri]
     homes = [home / "one", home / "two"]
     running = [start(own, url, "run", *at, *options) for own in homes]
-    said = [process.communicate(timeout=250)[0] for process in running]
-    assert [process.returncode for process in running] == [0, 0], said
-    assert "not in the history" not in "".join(said)
-    assert sum("is at revision" in text for text in said) == 1
+    output = [process.communicate(timeout=250)[0] for process in running]
+    assert [process.returncode for process in running] == [0, 0], output
+    assert "not in the history" not in "".join(output)
+    assert sum("is at revision" in text for text in output) == 1
 
     kept = postgres.execute(ALL, database)
     assert len(kept) == 6
@@ -102,7 +102,7 @@ def test_two_runs_at_once_and_a_backfill(home, mlflow_version, mlflow_server, po
         assert metadata["rmse_trend_plot"].value.startswith(png)
         assert metadata["metrics_history"].value == f"127.0.0.1:{postgres.port}/{database}"
         for secret in (PASSWORD, QUOTED):
-            assert secret not in everything + "".join(said)
+            assert secret not in everything + "".join(output)
 
     # Lost rows come back from MLflow's registry; those that are there stay as they are.
     postgres.execute(
@@ -134,12 +134,12 @@ def test_a_database_that_is_down_costs_rows_and_no_model(home, mlflow_server, po
     name, options = config
     url = postgres.url("metrics").replace(str(postgres.port), str(free_port()))
     at = ["--mlflow", "3", "--tracking-uri", server.uri]
-    said = do(home, url, "run", *at, *options)
-    assert "evaluation_metrics: warning: There is no plot of the RMSE over time." in said
-    assert f"warning: {name} version 1 is registered, but its metrics are not in the" in said
-    assert "/metrics cannot be used: connection to server at" in said
-    assert "write what is missing: make metrics DO=backfill MLFLOW=3" in said
-    assert QUOTED not in said and PASSWORD not in said
+    output = do(home, url, "run", *at, *options)
+    assert "evaluation_metrics: warning: There is no plot of the RMSE over time." in output
+    assert f"warning: {name} version 1 is registered, but its metrics are not in the" in output
+    assert "/metrics cannot be used: connection to server at" in output
+    assert "write what is missing: make metrics DO=backfill MLFLOW=3" in output
+    assert QUOTED not in output and PASSWORD not in output
     metadata, everything = _materialized(home)
     assert "rmse_trend" not in metadata
     assert "is registered, but its metrics are not" in metadata["metrics_history"].value
@@ -165,10 +165,10 @@ def test_a_database_that_is_down_costs_rows_and_no_model(home, mlflow_server, po
 def test_an_address_that_is_none_is_refused_before_anything_is_done(home, mlflow_server, config):
     _, options = config
     url = "mysql://io:s3cret-word@db/metrics"
-    said = do(home, url, "run", *options, code=1)
-    assert "begins with mysql://, but the metrics history needs PostgreSQL" in said
-    assert "raw_wine_csv" not in said
-    assert "s3cret" not in said
+    output = do(home, url, "run", *options, code=1)
+    assert "begins with mysql://, but the metrics history needs PostgreSQL" in output
+    assert "raw_wine_csv" not in output
+    assert "s3cret" not in output
 
 
 @pytest.mark.parametrize(
@@ -180,10 +180,10 @@ def test_an_address_that_is_none_is_refused_before_anything_is_done(home, mlflow
     ],
 )
 def test_the_command_names_what_is_wrong(home, url, code, words):
-    said = do(home, url, "metrics", "status", code=code)
-    assert words in said
-    assert "Traceback" not in said
-    assert "s3cret" not in said
+    output = do(home, url, "metrics", "status", code=code)
+    assert words in output
+    assert "Traceback" not in output
+    assert "s3cret" not in output
 
 
 def test_the_command_upgrades_and_tells(home, postgres):

@@ -87,9 +87,9 @@ def test_the_embedded_stores_from_1_26_to_3(home: Path, config: Path):
     train(config, "1.26", "0.5")
     assert "takes the place of version 1" in train(config, "1.26", "0.01")
     under_way = seed(OLD, f"sqlite:///{database}", NAME, str(source / "artifacts"))
-    said = move("1.26", "3", code=1)
-    assert f"1 run is under way ({under_way} of Default)" in said
-    assert "versions       8 " in said and not target.exists()
+    output = move("1.26", "3", code=1)
+    assert f"1 run is under way ({under_way} of Default)" in output
+    assert "versions       8 " in output and not target.exists()
     with closing(sqlite3.connect(database)) as connection, connection:
         ended = "UPDATE runs SET status = 'FINISHED', end_time = 7 WHERE run_uuid = ?"
         connection.execute(ended, (under_way,))
@@ -101,8 +101,8 @@ def test_the_embedded_stores_from_1_26_to_3(home: Path, config: Path):
     kill_when(has(complete, 2))
     assert not rows(target, "SELECT * FROM model_versions")
     kill_when(has("SELECT * FROM model_versions", 1))
-    said = move("1.26", "3", "--apply", code=1)
-    assert f"not carried    model {REFUSED}: " in said
+    output = move("1.26", "3", "--apply", code=1)
+    assert f"not carried    model {REFUSED}: " in output
     found = report("1.26-to-3")
     left = [(one["kind"], one["name"]) for one in found["not_carried"]]
     assert left == [("model", REFUSED), ("version", f"{REFUSED} version 1")]
@@ -126,8 +126,8 @@ def test_the_embedded_stores_from_1_26_to_3(home: Path, config: Path):
     assert len(set(runs) & {one for (one,) in rows(target, "SELECT run_uuid FROM runs")}) == 8
     require_same(database, source / "artifacts", target, home / "mlflow-3" / "artifacts")
 
-    said = train(config, "3", "0.7")
-    assert "version 2 (RMSE 0.677856) stays the champion; version 5 (RMSE 0.829892)" in said
+    output = train(config, "3", "0.7")
+    assert "version 2 (RMSE 0.677856) stays the champion; version 5 (RMSE 0.829892)" in output
     assert rows(target, CHAMPIONS) == [(2,)]
 
 

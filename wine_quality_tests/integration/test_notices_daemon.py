@@ -1,4 +1,4 @@
-"""Notices of a real daemon: what is told, once, and what hangs or is wrong stops nothing else.
+"""Notices of a real daemon: each event once, and what hangs or is wrong stops nothing else.
 
 Slack itself cannot be had here: a stand-in answers its API, to Slack's own client. The mail server
 is a real one, with TLS and a login.
@@ -32,7 +32,7 @@ AGAIN = "undelivered_notice"
 MODEL = "TalkedAbout"
 
 
-class Told:
+class NoticePlatform:
     """A platform with a mail server and a Slack, and a host that hangs."""
 
     def __init__(self, folder: Path, server: MlflowServer) -> None:
@@ -86,7 +86,7 @@ class Told:
         done = run_command("rollback", "--config", str(config), env=self.dagster.variables)
         assert done.returncode == 0, done.stderr
 
-    def await_told(self, mails: int, posts: int) -> None:
+    def await_sent(self, mails: int, posts: int) -> None:
         await_condition(
             lambda: len(self.mail.letters) >= mails and len(self.slack.messages) >= posts,
             f"{mails} letters and {posts} posts",
@@ -97,8 +97,8 @@ class Told:
         def failed() -> bool:
             latest = self.dagster.ticks(sensor)[0]
             error = latest["error"] or {"message": "", "causes": []}
-            said = [error["message"], *(cause["message"] for cause in error["causes"])]
-            return latest["status"] == "FAILURE" and words in "\n".join(said)
+            text = [error["message"], *(cause["message"] for cause in error["causes"])]
+            return latest["status"] == "FAILURE" and words in "\n".join(text)
 
         await_condition(failed, f"a tick of {sensor} that fails with {words!r}", 120)
 
@@ -122,26 +122,28 @@ def plain(letter: EmailMessage) -> str:
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory, mlflow_server) -> Iterator[Told]:
-    told = Told(tmp_path_factory.mktemp("told"), mlflow_server(MLFLOW_VERSIONS["3"]))
-    yield told
-    told.stop()
+def notices(tmp_path_factory, mlflow_server) -> Iterator[NoticePlatform]:
+    notices = NoticePlatform(
+        tmp_path_factory.mktemp("notices"), mlflow_server(MLFLOW_VERSIONS["3"])
+    )
+    yield notices
+    notices.stop()
 
 
-def test_what_happens_is_told_once_by_each_channel(told):
-    canceled = told.dagster.launch({})
-    told.dagster.terminate(canceled)
-    failed = told.fail("missing.csv")
-    told.train(0.5)
-    told.train(0.1)
-    told.rollback()  # from a terminal, so by no run of the code location
-    assert told.dagster.wait(canceled) == "CANCELED"
-    told.await_told(mails=4, posts=4)
+def test_what_happens_is_told_once_by_each_channel(notices):
+    canceled = notices.dagster.launch({})
+    notices.dagster.terminate(canceled)
+    failed = notices.fail("missing.csv")
+    notices.train(0.5)
+    notices.train(0.1)
+    notices.rollback()  # from a terminal, so by no run of the code location
+    assert notices.dagster.wait(canceled) == "CANCELED"
+    notices.await_sent(mails=4, posts=4)
 
-    letters = {letter["Subject"]: plain(letter) for letter in told.mail.letters}
+    letters = {letter["Subject"]: plain(letter) for letter in notices.mail.letters}
     link = f"https://dagster.example.org/runs/{failed}"
     text = letters["wine_quality_model failed"]
-    assert f"raw_wine_csv: {told.folder}/missing.csv does not exist" in text
+    assert f"raw_wine_csv: {notices.folder}/missing.csv does not exist" in text
     assert f"Dagster run: {link}" in text
     assert "Traceback" not in text and "line 1" not in text
     assert "It is the first one." in letters[f"{MODEL} version 1 is the champion (MLflow 3)"]
@@ -151,67 +153,71 @@ def test_what_happens_is_told_once_by_each_channel(told):
         "RMSE on the same rows: version 2 0.730900, version 1 0.793164.",
         "Decided by wine_quality_model.",
     ]
-    assert f"Model version: {told.server.uri}/#/models/{MODEL}/versions/2" in text
+    assert f"Model version: {notices.server.uri}/#/models/{MODEL}/versions/2" in text
     assert "Version 2 is withdrawn." in letters[f"{MODEL} is back at version 1"]
 
-    posts = {message["text"].partition("\n")[0]: message["text"] for message in told.slack.messages}
+    posts = {
+        message["text"].partition("\n")[0]: message["text"] for message in notices.slack.messages
+    }
     assert posts.keys() == {f"*{subject}*" for subject in letters}
     post = posts["*wine_quality_model failed*"]
-    assert f"\nraw_wine_csv: {told.folder}/missing.csv does not exist" in post
+    assert f"\nraw_wine_csv: {notices.folder}/missing.csv does not exist" in post
     assert f"<{link}|Dagster run>" in post
 
     for sensor in (FAILURES, PROMOTIONS):
-        told.await_tick(sensor, "SKIPPED")
-    assert (len(told.mail.letters), len(told.slack.messages)) == (4, 4)
+        notices.await_tick(sensor, "SKIPPED")
+    assert (len(notices.mail.letters), len(notices.slack.messages)) == (4, 4)
 
 
-def test_what_is_wrong_or_hangs_stops_nothing_else(told):
-    mails, posts = len(told.mail.letters), len(told.slack.messages)
-    told.restart_daemon(WINE_QUALITY_NOTIFY="pigeon")
+def test_what_is_wrong_or_hangs_stops_nothing_else(notices):
+    mails, posts = len(notices.mail.letters), len(notices.slack.messages)
+    notices.restart_daemon(WINE_QUALITY_NOTIFY="pigeon")
     for sensor in (FAILURES, PROMOTIONS):
-        told.await_failed_tick(sensor, "WINE_QUALITY_NOTIFY is 'pigeon': 'pigeon' is neither log")
-    told.fail("meanwhile.csv")
-    told.train(0.05)
+        notices.await_failed_tick(
+            sensor, "WINE_QUALITY_NOTIFY is 'pigeon': 'pigeon' is neither log"
+        )
+    notices.fail("meanwhile.csv")
+    notices.train(0.05)
 
-    # Put right again, but for the mail server: what happened meanwhile is told by Slack.
-    told.restart_daemon(
+    # Put right again, but for the mail server: what happened meanwhile comes by Slack.
+    notices.restart_daemon(
         WINE_QUALITY_NOTIFY="email,slack",
-        WINE_QUALITY_NOTIFY_EMAIL_PORT=str(told.hanging.port),
+        WINE_QUALITY_NOTIFY_EMAIL_PORT=str(notices.hanging.port),
         WINE_QUALITY_NOTIFY_SECONDS="5",
     )
-    reason = f"not sent by email: 127.0.0.1:{told.hanging.port} gave no answer within 5 s; check"
-    told.await_failed_tick(FAILURES, f'"wine_quality_model failed" was {reason}')
-    told.await_failed_tick(
+    reason = f"not sent by email: 127.0.0.1:{notices.hanging.port} gave no answer within 5 s; check"
+    notices.await_failed_tick(FAILURES, f'"wine_quality_model failed" was {reason}')
+    notices.await_failed_tick(
         PROMOTIONS, f'"{MODEL} version 3 is the champion (MLflow 3)" was {reason}'
     )
-    texts = sorted(message["text"] for message in told.slack.messages[posts:])
+    texts = sorted(message["text"] for message in notices.slack.messages[posts:])
     assert (
         f"*{MODEL} version 3 is the champion (MLflow 3)*\nIt takes the place of version 1."
         in texts[0]
     )
     assert "meanwhile.csv does not exist" in texts[1]
     for sensor in (FAILURES, PROMOTIONS, OTHER):
-        told.await_tick(sensor, "SKIPPED")
-    assert len(told.slack.messages) == posts + 2
-    assert len(told.mail.letters) == mails
-    assert told.hanging.connections
+        notices.await_tick(sensor, "SKIPPED")
+    assert len(notices.slack.messages) == posts + 2
+    assert len(notices.mail.letters) == mails
+    assert notices.hanging.connections
 
     # The mail server is back: its letters come, to a daemon that did not see them fail.
-    told.restart_daemon(**told.mail.variables())
-    told.await_told(mails=mails + 2, posts=posts + 2)
-    subjects = {letter["Subject"] for letter in told.mail.letters[mails:]}
+    notices.restart_daemon(**notices.mail.variables())
+    notices.await_sent(mails=mails + 2, posts=posts + 2)
+    subjects = {letter["Subject"] for letter in notices.mail.letters[mails:]}
     assert subjects == {
         "wine_quality_model failed",
         f"{MODEL} version 3 is the champion (MLflow 3)",
     }
-    told.await_tick(AGAIN, "SKIPPED")
-    assert len(told.mail.letters) == mails + 2
-    assert len(told.slack.messages) == posts + 2
+    notices.await_tick(AGAIN, "SKIPPED")
+    assert len(notices.mail.letters) == mails + 2
+    assert len(notices.slack.messages) == posts + 2
 
 
-def test_no_secret_was_written_anywhere(told):
-    told.dagster.stop()
-    files = [file for file in told.folder.rglob("*") if file.is_file()]
+def test_no_secret_was_written_anywhere(notices):
+    notices.dagster.stop()
+    files = [file for file in notices.folder.rglob("*") if file.is_file()]
     assert any(file.name == "daemon.log" for file in files)
     secrets = [PASSWORD.encode(), SLACK_TOKEN.encode()]
     assert not [f for f in files if any(secret in f.read_bytes() for secret in secrets)]

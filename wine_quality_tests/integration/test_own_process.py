@@ -56,42 +56,42 @@ def tags_of(run: dict[str, Any]) -> dict[str, str]:
 def test_a_part_joins_the_run_that_trained_unless_the_split_is_another(own, postgres):
     """The part registers again: no second version, and no second row in the metrics history."""
     name, database = f"part-{uuid.uuid4().hex[:8]}", postgres.create_database()
-    said = own("whole_then_part", name, WINE_QUALITY_METRICS_URL=postgres.url(database))
-    assert said["success"] == [True, True, False]
-    assert said["metrics"]["rmse"] == pytest.approx(0.7931640229276851, abs=1e-12)
-    assert "trained on another split" in said["refusal"]
-    assert "split_seed" in said["refusal"]
+    output = own("whole_then_part", name, WINE_QUALITY_METRICS_URL=postgres.url(database))
+    assert output["success"] == [True, True, False]
+    assert output["metrics"]["rmse"] == pytest.approx(0.7931640229276851, abs=1e-12)
+    assert "trained on another split" in output["refusal"]
+    assert "split_seed" in output["refusal"]
     [run] = own.server.runs(name)
     # The part's run took it up last, and ended it again; the refused one never touched it.
     assert run["info"]["status"] == "FINISHED"
-    assert tags_of(run)["dagster.run_id"] == said["dagster_runs"][1]
+    assert tags_of(run)["dagster.run_id"] == output["dagster_runs"][1]
     assert len(own.server.versions(name)) == 1
     kept = "SELECT metric, model_version, value FROM wine_quality.evaluation_metrics"
-    rows = [(metric, 1, value) for metric, value in said["metrics"].items()]
+    rows = [(metric, 1, value) for metric, value in output["metrics"].items()]
     assert sorted(postgres.execute(kept, database)) == sorted(rows)
 
 
 def test_a_part_follows_the_version_of_the_model_it_loads(own):
     """Run config names none, and the resource was built with another."""
     name, key = f"follows-{uuid.uuid4().hex[:8]}", own.version.key
-    said = own("part_follows", name)
-    assert said["success"] == {"whole": True, "metrics": True, "registered": True}
-    [sentence] = said["said"]
+    output = own("part_follows", name)
+    assert output["success"] == {"whole": True, "metrics": True, "registered": True}
+    [sentence] = output["messages"]
     assert f"goes on with MLflow {key}, the version of elasticnet_model" in sentence
     [run] = own.server.runs(name)
     assert run["info"]["status"] == "FINISHED"
-    assert tags_of(run)["dagster.run_id"] == said["dagster_runs"][2]
+    assert tags_of(run)["dagster.run_id"] == output["dagster_runs"][2]
     assert len(own.server.versions(name)) == 1
     # Named, another version is refused as ever.
-    assert len(said["other"]) == 1
+    assert len(output["other"]) == 1
 
 
 def test_a_deleted_experiment_is_restored_and_long_values_are_cut(own):
     name = f"long-{uuid.uuid4().hex[:8]}"
     made = own.server.rest("experiments/create", name=name)["experiment_id"]
     own.server.rest("experiments/delete", experiment_id=made)
-    said = own("long_values", name, GIT_COMMIT="c" * 6000)
-    assert said["success"]
+    output = own("long_values", name, GIT_COMMIT="c" * 6000)
+    assert output["success"]
     limit = PARAM_LIMITS[own.version.key]
     [run] = own.server.runs(name)
     assert run["info"]["experiment_id"] == made
@@ -102,4 +102,4 @@ def test_a_deleted_experiment_is_restored_and_long_values_are_cut(own):
     assert params["short"] == "s"
     assert len(tags_of(run)["long"]) == 5000
     assert len(tags_of(run)["mlflow.source.git.commit"]) == 5000
-    assert f"parameter 'long' has 10000 characters; cut to MLflow's {limit}." in said["warnings"]
+    assert f"parameter 'long' has 10000 characters; cut to MLflow's {limit}." in output["warnings"]

@@ -7,6 +7,7 @@ import re
 import sys
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from dagster_shared.serdes import serialize_value
 from wine_quality.environments.mlflow_versions import get_version
 from wine_quality.paths import PROJECT_ROOT
 from wine_quality_tests.support.servers import MlflowServer
+from wine_quality_tests.support.serving import Serve
 
 pytestmark = pytest.mark.slow
 
@@ -90,6 +92,29 @@ class Project:
         return found
 
 
+def served(project: Project, home: Path, key: str, row: dict[str, float]) -> dict[str, Any]:
+    """Outputs for a row by the champion on a real server, by name, and the model's metadata."""
+    tensors = [
+        {"name": name, "shape": [1], "datatype": "FP64", "data": [value]}
+        for name, value in row.items()
+    ]
+    uri, path = project.server.uri, f"/v2/models/{project.name}"
+    with Serve(home, get_version(key), "--model", project.name, "--tracking-uri", uri) as serve:
+        holder = project.server.holder(project.name, "champion")
+        assert holder is not None
+        serve.await_version(holder)
+        status, answer = serve.ask("POST", f"{path}/infer", {"inputs": tensors})
+        assert status == 200, answer
+        one, plain = serve.ask("POST", "/invocations", {"dataframe_records": [row]})
+        assert one == 200, plain
+        _, metadata = serve.ask("GET", path)
+        assert "warn" not in (serve.folder / "server.log").read_text().lower()
+    found = {one["name"]: one for one in answer["outputs"]}
+    assert plain == {"predictions": found["predict"]["data"]}
+    assert [one["name"] for one in metadata["inputs"]] == list(row)
+    return {**found, "metadata": metadata}
+
+
 def _keys(names: list[str]) -> Any:
     from dagster import AssetKey
 
@@ -126,7 +151,7 @@ def seen_by_adopter(project: Project, runs: list[DagsterRun]) -> str:
 
 
 def test_churn_is_trained_measured_registered_and_challenges(
-    instance, mlflow_version, mlflow_server
+    instance, mlflow_version, mlflow_server, home
 ):
     server = mlflow_server(mlflow_version)
     key, project = mlflow_version.key, Project(instance, server, "churn")
@@ -145,6 +170,13 @@ def test_churn_is_trained_measured_registered_and_challenges(
     found = OF_WINE.search(text := seen_by_adopter(project, [poor, good]))
     assert found is None, text[found.start() - 100 : found.end() + 100]
 
+    # A random forest that classifies: its class, and the probability of each.
+    answer = served(project, home, key, {"months": 2.0, "price": 80.0, "tickets": 4.0})
+    [stays, leaves] = answer["probabilities"]["data"]
+    assert answer["probabilities"]["shape"] == [1, 2] and stays + leaves == pytest.approx(1)
+    assert leaves > 0.5 and answer["predict"]["data"] == [1.0]
+    assert answer["metadata"]["parameters"]["classes"] == "0.0 1.0"
+
     if key == "2.1.1":
         # No version in run config: what follows goes on with the model's version, and its run.
         part = project.run(assets=FOLLOWING)
@@ -154,7 +186,7 @@ def test_churn_is_trained_measured_registered_and_challenges(
 
 
 def test_a_model_by_yaml_is_searched_for_below_the_run_of_its_training(
-    instance, mlflow_version, mlflow_server
+    instance, mlflow_version, mlflow_server, home
 ):
     """``examples/diabetes`` has no Python of its own. The points of the grid are nested runs by
     MLflow's own calls: in the experiment of their parent, and ended."""
@@ -170,8 +202,6 @@ def test_a_model_by_yaml_is_searched_for_below_the_run_of_its_training(
     assert metrics(parent)["cv_rmse"] == min(errors) < max(errors)
     assert set(server.statuses(project.name)) == {"FINISHED"}
     assert server.holder(project.name, "champion") == "1"
-    if key != "3":
-        return
     worse = project.run(key, {"diabetes_model": {"alpha": 1e5}})
     found = OF_WINE.search(text := seen_by_adopter(project, [run, worse]))
     assert found is None, text[found.start() - 100 : found.end() + 100]
@@ -180,6 +210,11 @@ def test_a_model_by_yaml_is_searched_for_below_the_run_of_its_training(
     assert server.holder(project.name, "champion") == "2"
     project.run(key, job="diabetes_rollback")
     assert server.holder(project.name, "champion") == "1"
+    names = ("age", "sex", "bmi", "bp", "s1", "s2", "s3", "s4", "s5", "s6")
+    patient = (59, 2, 32.1, 101, 157, 93.2, 38, 4, 4.8598, 87)
+    answer = served(project, home, key, dict(zip(names, map(float, patient), strict=True)))
+    assert set(answer) == {"predict", "metadata"}
+    assert 100 < answer["predict"]["data"][0] < 300
 
 
 def test_each_segment_has_a_registered_model_of_its_own(instance, mlflow_server):

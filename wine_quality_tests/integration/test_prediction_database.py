@@ -42,13 +42,13 @@ def table(postgres: PostgresServer, name: str) -> None:
 
 
 @pytest.fixture
-def said() -> list[str]:
+def warnings() -> list[str]:
     return []
 
 
 @pytest.fixture
 def make(
-    postgres: PostgresServer, name: str, said: list[str], monkeypatch
+    postgres: PostgresServer, name: str, warnings: list[str], monkeypatch
 ) -> Iterator[Callable[..., PredictionLog]]:
     """Logs in a hurry."""
     monkeypatch.setattr(prediction_log, "_LINGER_SECONDS", 0.02)
@@ -56,7 +56,7 @@ def make(
     made: list[PredictionLog] = []
 
     def log(url: str = "", **options) -> PredictionLog:
-        made.append(PredictionLog(url or postgres.url(name), warn=said.append, **options))
+        made.append(PredictionLog(url or postgres.url(name), warn=warnings.append, **options))
         return made[-1]
 
     yield log
@@ -69,7 +69,7 @@ def numbers(postgres: PostgresServer, name: str) -> list[int]:
     return [round(row[0] * 3) for row in postgres.execute(NUMBERS, name)]
 
 
-def test_a_row_says_when_what_which_and_how(postgres, name, table, make, said):
+def test_a_row_says_when_what_which_and_how(postgres, name, table, make, warnings):
     log = make()
     predictions = np.array([np.nan, 5.25])
     log.record('it\'s "M"', "12", COLUMNS, rows(2)[0], predictions, AT, "run-7")
@@ -82,7 +82,7 @@ def test_a_row_says_when_what_which_and_how(postgres, name, table, make, said):
     assert (second[5], second[8]) == (5.25, 1)
     assert first[7] == second[7]
     assert log.counters == Counters(written=2, waiting=0, dropped=0)
-    assert said == []
+    assert warnings == []
     assert postgres.execute(BACKENDS) == []
 
 
@@ -99,7 +99,7 @@ def test_inputs_are_stored_by_column_when_that_is_wanted(postgres, name, table, 
     assert {"fixed acidity": 1.5, "pH": None, "a'\"{}%s": -0.1} in stored
 
 
-def test_many_threads_and_large_requests_each_row_once(postgres, name, table, make, said):
+def test_many_threads_and_large_requests_each_row_once(postgres, name, table, make, warnings):
     log = make()
     pieces = [
         (start, 12_000) if start == 0 else (start, 40) for start in [0, *range(12_000, 20_000, 40)]
@@ -116,27 +116,28 @@ def test_many_threads_and_large_requests_each_row_once(postgres, name, table, ma
         thread.join()
     await_condition(lambda: log.counters.written == 20_000, "all rows", 30)
     assert numbers(postgres, name) == list(range(20_000))
-    assert said == []
+    assert warnings == []
     wrong = "SELECT count(*) FROM wine_quality.predictions WHERE model_version <> 1 + {} % 3"
     start = "(CASE WHEN round(prediction * 3) < 12000 THEN 0 ELSE"
     start += " 40 * floor(round(prediction * 3) / 40) END)::int"
     assert postgres.execute(wrong.format(start), name) == [(0,)]
 
 
-def test_a_table_that_is_missing_is_told_and_waited_for(postgres, name, make, said):
+def test_a_table_that_is_missing_is_told_and_waited_for(postgres, name, make, warnings):
     log = make()
     log.record("M", "1", COLUMNS, *rows(3), AT)
-    await_condition(lambda: bool(said), "the first failure", 20)
-    assert '"wine_quality.predictions" does not exist. Make the table with: make metrics' in said[0]
+    await_condition(lambda: bool(warnings), "the first failure", 20)
+    expected = '"wine_quality.predictions" does not exist. Make the table with: make metrics'
+    assert expected in warnings[0]
     migrate.upgrade(MetricsDatabase(parse_url(postgres.url(name))), print)
     log.record("M", "1", COLUMNS, *rows(3, 3), AT)
     log.close(20)
     assert numbers(postgres, name) == list(range(6))
-    assert len(said) == 2 and "are written to 127.0.0.1:" in said[1]
+    assert len(warnings) == 2 and "are written to 127.0.0.1:" in warnings[1]
 
 
 def test_a_server_that_is_killed_and_one_that_is_down_lose_nothing(
-    postgres, name, table, make, said
+    postgres, name, table, make, warnings
 ):
     log, number, stop = make(), 0, threading.Event()
     log.record("M", "1", COLUMNS, *rows(1), AT)
@@ -158,10 +159,10 @@ def test_a_server_that_is_killed_and_one_that_is_down_lose_nothing(
         os.kill(pid, signal.SIGKILL)
         written = log.counters.written
         await_condition(lambda: log.counters.written > written + 100, "rows after the crash", 30)
-        outages = len(said)
+        outages = len(warnings)
         postgres.stop()
         try:
-            await_condition(lambda: len(said) > outages, "the outage", 20)
+            await_condition(lambda: len(warnings) > outages, "the outage", 20)
             held = number
             await_condition(lambda: number > held + 200, "more requests")
         finally:
@@ -174,36 +175,36 @@ def test_a_server_that_is_killed_and_one_that_is_down_lose_nothing(
     log.close(20)
     assert numbers(postgres, name) == list(range(number + 1))
     assert log.counters == Counters(written=number + 1, waiting=0, dropped=0)
-    down = [text for text in said if "cannot be written" in text]
-    assert len(down) <= 2, said
-    assert PASSWORD not in "".join(said)
+    down = [text for text in warnings if "cannot be written" in text]
+    assert len(down) <= 2, warnings
+    assert PASSWORD not in "".join(warnings)
 
 
-def test_a_batch_whose_answer_was_lost_is_not_doubled(postgres, name, table, make, said):
+def test_a_batch_whose_answer_was_lost_is_not_doubled(postgres, name, table, make, warnings):
     proxy = LostAnswers(postgres.port, b"INSERT INTO wine_quality.predictions")
     try:
         log = make(postgres.url(name).replace(f":{postgres.port}/", f":{proxy.port}/"))
         log.record("M", "1", COLUMNS, *rows(2_500), AT)
         await_condition(lambda: log.counters.written == 2_500, "the batch", 30)
         assert proxy.lost == 1
-        assert len(said) == 2, said  # that it could not be written, and that it was
+        assert len(warnings) == 2, warnings  # that it could not be written, and that it was
     finally:
         proxy.close()
     assert numbers(postgres, name) == list(range(2_500))
 
 
-def test_rows_that_can_never_be_written_do_not_block_others(postgres, name, table, make, said):
+def test_rows_that_can_never_be_written_do_not_block_others(postgres, name, table, make, warnings):
     log = make()
     log.record("M\0", "1", COLUMNS, *rows(2), AT)
     await_condition(lambda: log.counters.dropped == 2, "that it is given up", 20)
     log.record("M", "1", COLUMNS, *rows(2), AT)
     log.close(10)
     assert numbers(postgres, name) == [0, 1]
-    assert len(said) == 1 and "2 prediction(s) cannot be written to 127.0.0.1" in said[0]
+    assert len(warnings) == 1 and "2 prediction(s) cannot be written to 127.0.0.1" in warnings[0]
 
 
 def test_a_lock_that_is_held_is_given_up_and_tried_again(
-    postgres, name, table, make, said, monkeypatch
+    postgres, name, table, make, warnings, monkeypatch
 ):
     import psycopg2
 
@@ -214,30 +215,30 @@ def test_a_lock_that_is_held_is_given_up_and_tried_again(
         holder.cursor().execute("LOCK TABLE wine_quality.predictions")
         log = make()
         log.record("M", "1", COLUMNS, *rows(2), AT)
-        await_condition(lambda: bool(said), "the first failure", 20)
-        assert "timeout" in said[0]
+        await_condition(lambda: bool(warnings), "the first failure", 20)
+        assert "timeout" in warnings[0]
     finally:
         holder.close()
     log.close(20)
     assert numbers(postgres, name) == [0, 1]
 
 
-def test_a_role_that_may_only_insert_is_enough(postgres, name, table, make, said):
+def test_a_role_that_may_only_insert_is_enough(postgres, name, table, make, warnings):
     role = f"server_{name}"
     postgres.execute(f"CREATE ROLE {role} LOGIN PASSWORD 's3cret'", name)
     log = make(postgres.url(name, role, "s3cret"))
     log.record("M", "1", COLUMNS, *rows(2), AT)
-    await_condition(lambda: bool(said), "the refusal", 20)
-    assert "permission denied" in said[0]
+    await_condition(lambda: bool(warnings), "the refusal", 20)
+    assert "permission denied" in warnings[0]
     postgres.execute(f"GRANT USAGE ON SCHEMA wine_quality TO {role}", name)
     postgres.execute(f"GRANT INSERT ON wine_quality.predictions TO {role}", name)
     log.close(20)
     assert numbers(postgres, name) == [0, 1]
     wrong = make(postgres.url(name, role, "wrong-s3cret"))
     wrong.record("M", "1", COLUMNS, *rows(2), AT)
-    await_condition(lambda: len(said) == 3, "another refusal", 20)
-    assert "password authentication failed" in said[2]
-    assert "s3cret" not in "".join(said)
+    await_condition(lambda: len(warnings) == 3, "another refusal", 20)
+    assert "password authentication failed" in warnings[2]
+    assert "s3cret" not in "".join(warnings)
 
 
 FORKS = """
@@ -245,7 +246,7 @@ import os, sys
 from wine_quality.serving.runtime.prediction_log import PredictionLog
 from wine_quality_tests.unit.serving.test_prediction_log import COLUMNS, rows
 
-log = PredictionLog(sys.argv[1], warn=lambda said: sys.exit(said))
+log = PredictionLog(sys.argv[1], warn=lambda warnings: sys.exit(warnings))
 log.record("M", 1, COLUMNS, *rows(100))
 for _ in range(10_000):
     if log.counters.written:

@@ -113,8 +113,8 @@ def test_a_deleted_champion_is_replaced(registry):
 @STAGES_AND_ALIASES
 def test_a_model_that_is_no_model_is_not_registered(registry):
     registry.train(POOR)
-    said = registry.train("1000", ok=False)
-    assert "beats_predicting_the_mean" in said
+    output = registry.train("1000", ok=False)
+    assert "beats_predicting_the_mean" in output
     assert len(registry.server.versions(registry.name)) == 1
     assert registry.champion == "1"
     assert sorted(registry.server.statuses(registry.name)) == ["FAILED", "FINISHED"]

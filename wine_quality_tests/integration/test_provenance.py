@@ -102,9 +102,9 @@ def test_a_version_from_before_is_refused_until_somebody_vouches_for_it(registry
     done = image(registry, tmp_path, "1")
     assert done.returncode == 1
     assert "make trust VERSION=1" in done.stderr
-    said = registry.train(BEST)
-    assert "version 1 stays the champion, for nobody can compare with it" in said
-    assert "make trust VERSION=1" in said
+    output = registry.train(BEST)
+    assert "version 1 stays the champion, for nobody can compare with it" in output
+    assert "make trust VERSION=1" in output
     assert (registry.champion, registry.challenger) == ("1", "2")
     registry.do("promote")
     assert "make trust VERSION=1" in registry.do("rollback", ok=False)
@@ -155,14 +155,14 @@ def test_a_hand_made_champion_is_nowhere_loaded(registry, tmp_path):
     make_champion(registry.server, registry.name, version)
     assert refusal in registry.do("deploy", ok=False)
     forget_record(registry)
-    said = registry.train(POOR)
-    assert f"version {version} stays the champion, for nobody can compare with it" in said
-    assert refusal in said
+    output = registry.train(POOR)
+    assert f"version {version} stays the champion, for nobody can compare with it" in output
+    assert refusal in output
     assert registry.champion == version
     assert refusal in registry.do("promote", "--version", version, ok=False)
     with serving(registry) as server:
-        server.await_said(refusal)
-        assert "serving " not in server.said
+        server.await_output(refusal)
+        assert "serving " not in server.output
     # Its run has the tags of a genuine one, but Dagster's run knows which one it made.
     done = command(registry, "trust", "--version", version, "--yes")
     assert done.returncode == 1, done.stdout
@@ -233,11 +233,11 @@ def test_a_tampered_model_is_neither_compared_nor_served(registry, tmp_path):
     done = image(registry, tmp_path, "1")
     assert done.returncode == 1
     assert refused in done.stderr
-    said = registry.do("deploy", "--version", "1", ok=False)
-    assert refused in said
+    output = registry.do("deploy", "--version", "1", ok=False)
+    assert refused in output
     forget_record(registry)
-    said = registry.train(POOR)
-    assert "version 1 stays the champion, for nobody can compare with it" in said
+    output = registry.train(POOR)
+    assert "version 1 stays the champion, for nobody can compare with it" in output
     assert registry.champion == "1"
     forget_tag(registry, "1", SIGNATURE_TAG)
     assert command(registry, "trust", "--version", "1", "--yes").returncode == 1

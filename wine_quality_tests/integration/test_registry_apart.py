@@ -72,14 +72,14 @@ def test_all_that_is_done_with_a_version(
     """By the option, and by MLflow's own variable."""
     registry = registries(mlflow_version)
     there = ("--registry-uri", registry.uri)
-    said = command(mlflow_version, "run", "--alpha", POOR, *there)
-    assert "first champion" in said
+    output = command(mlflow_version, "run", "--alpha", POOR, *there)
+    assert "first champion" in output
     assert server.statuses(experiment(name)) == ["FINISHED"]
     assert registry.runs(experiment(name)) == []
 
     monkeypatch.setenv("MLFLOW_REGISTRY_URI", registry.uri)
-    said = command(mlflow_version, "run", "--alpha", BETTER)
-    assert "takes the place of version 1" in said
+    output = command(mlflow_version, "run", "--alpha", BETTER)
+    assert "takes the place of version 1" in output
     assert registry.holder(name, "champion") == "2"
     command(mlflow_version, "rollback")
     assert registry.holder(name, "champion") == "1"
@@ -101,9 +101,9 @@ def test_all_that_is_done_with_a_version(
 @pytest.mark.parametrize("mlflow_version", ["3"], indirect=True)
 def test_a_registry_that_does_not_fit_or_answer(command, mlflow_version, registries):
     other = registries(MLFLOW_VERSIONS["1.26"])
-    said = command(mlflow_version, "run", "--registry-uri", other.uri, ok=False)
-    assert f"the MLflow model registry {other.uri} runs MLflow 1.x" in said
-    assert "another registry_uri" in said
-    said = command(mlflow_version, "run", "--registry-uri", "http://127.0.0.1:9", ok=False)
-    assert "http://127.0.0.1:9 (resources.mlflow.config.registry_uri) cannot be used" in said
-    assert "Start it, or correct registry_uri" in said
+    output = command(mlflow_version, "run", "--registry-uri", other.uri, ok=False)
+    assert f"the MLflow model registry {other.uri} runs MLflow 1.x" in output
+    assert "another registry_uri" in output
+    output = command(mlflow_version, "run", "--registry-uri", "http://127.0.0.1:9", ok=False)
+    assert "http://127.0.0.1:9 (resources.mlflow.config.registry_uri) cannot be used" in output
+    assert "Start it, or correct registry_uri" in output

@@ -68,7 +68,7 @@ def keys() -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("body", "expected"),
     [
         (tensors, "more than 1000 JSON objects"),
         (lambda: repeated(b"[]"), "JSON lists"),
@@ -77,10 +77,10 @@ def keys() -> bytes:
     ],
     ids=["tensors", "lists", "values", "keys"],
 )
-def test_a_request_of_too_many_parts(server, body: Callable[[], bytes], said: str):
+def test_a_request_of_too_many_parts(server, body: Callable[[], bytes], expected: str):
     content = body()
     with HealthChecks(server) as checks:
-        assert_refused(server.infer(content), 400, said)
+        assert_refused(server.infer(content), 400, expected)
     assert checks.number and checks.longest < LONGEST_SECONDS
     server.assert_well()
 
@@ -94,7 +94,7 @@ def field(number: int, content: bytes) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("message", "said"),
+    ("message", "expected"),
     [
         (lambda: field(5, b"") * (MOST // 2), "more than 1000 fields"),
         (lambda: field(5, field(4, b"") * (MOST // 2)), "more than 1000 fields"),
@@ -104,10 +104,10 @@ def field(number: int, content: bytes) -> bytes:
     ],
     ids=["tensors", "parameters", "unpacked", "shape", "integers"],
 )
-def test_a_message_of_too_many_parts(server, message: Callable[[], bytes], said: str):
+def test_a_message_of_too_many_parts(server, message: Callable[[], bytes], expected: str):
     content = message()[: MOST + 32]
     with HealthChecks(server) as checks:
-        assert_refused(server.call("ModelInfer", content), "INVALID_ARGUMENT", said)
+        assert_refused(server.call("ModelInfer", content), "INVALID_ARGUMENT", expected)
     assert checks.number and checks.longest < LONGEST_SECONDS
     server.assert_well()
 

@@ -97,8 +97,8 @@ def test_only_what_is_old_and_never_served_goes(registry):
     assert left(registry) == everything
 
     # 5 goes from the model, its run stays for the other one.
-    said = registry.do("retention", "--delete")
-    assert "2 runs and 1 versions are removed" in said
+    output = registry.do("retention", "--delete")
+    assert "2 runs and 1 versions are removed" in output
     assert numbers(registry) == [1, 2, 3, 5, 6, 7, 8, 9, 10, 11]
     assert left(registry) == everything - {refused, failed}
     assert (registry.champion, registry.challenger) == ("1", "3")
@@ -183,10 +183,10 @@ def test_a_run_goes_with_those_below_it_also_after_an_interruption(newest):
         assert proxy.held.wait(120)
         process.send_signal(signal.SIGINT)
         proxy.release()
-        said, _ = process.communicate(timeout=120)
+        output, _ = process.communicate(timeout=120)
     finally:
         proxy.stop()
-    assert process.returncode == 130, said
+    assert process.returncode == 130, output
     # The version first, the parent last: what is left can be found again.
     assert numbers(newest) == [2]
     assert parent in left(newest) and not children <= left(newest) | left(newest, apart)

@@ -67,15 +67,15 @@ def test_the_champion_of_an_upgraded_server(tmp_path: Path):
     registry.server = server
     try:
         new = by(NEW, registry)
-        said = new.train("0.7")
-        assert "version 2 is the champion by its stage Production: it gets the alias" in said
-        assert "stays the champion; version 3 (RMSE 0.829" in said, said
+        output = new.train("0.7")
+        assert "version 2 is the champion by its stage Production: it gets the alias" in output
+        assert "stays the champion; version 3 (RMSE 0.829" in output, output
         assert holders(server, registry.name, CHAMPION) == ("2", "2")
         assert holders(server, registry.name, CHALLENGER) == ("3", "3")
         for client in (new, by(MIDDLE, registry)):
-            said = client.do("promote", "--version", "2")
-            assert "version 2 is the champion already" in said
-            assert "gets the alias" not in said
+            output = client.do("promote", "--version", "2")
+            assert "version 2 is the champion already" in output
+            assert "gets the alias" not in output
         assert "champion       version 1 (before: 2)" in by(MIDDLE, registry).do("rollback")
         assert holders(server, registry.name, CHAMPION) == ("1", "1")
     finally:
@@ -102,8 +102,8 @@ def test_two_versions_take_turns_on_one_server(mlflow_server: Callable, tmp_path
         (new, "promote", "2"),
     ):
         named = ["--version", version] if command == "promote" else []
-        said = client.do(command, *named)
-        assert f"champion       version {version} (before: {before})" in said
+        output = client.do(command, *named)
+        assert f"champion       version {version} (before: {before})" in output
         assert holders(server, name, CHAMPION) == (version, version)
         assert holders(server, name, CHALLENGER)[0] == holders(server, name, CHALLENGER)[1]
         before = version
@@ -121,12 +121,12 @@ def test_two_champions_end_in_one_sentence_and_a_person_decides(
     transition = {"name": new.name, "version": "3", "stage": "Production"}
     new.server.rest("model-versions/transition-stage", **transition)
     for command in ("run", "rollback"):
-        said = new.do(command, ok=False)
-        assert "version 2 has the alias champion" in said, said
-        assert "make promote VERSION=2 (or 3)." in said, said
+        output = new.do(command, ok=False)
+        assert "version 2 has the alias champion" in output, output
+        assert "make promote VERSION=2 (or 3)." in output, output
     assert holders(new.server, new.name, CHAMPION) == ("2", "3")
-    said = new.do("promote", "--version", "3")
-    assert "champion       version 3 (before: 2)" in said
+    output = new.do("promote", "--version", "3")
+    assert "champion       version 3 (before: 2)" in output
     assert holders(new.server, new.name, CHAMPION) == ("3", "3")
 
 

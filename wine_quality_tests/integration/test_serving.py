@@ -141,16 +141,16 @@ def test_promotion_and_rollback_under_load(registry, home, tmp_path):
                 await_count(load, before + 300)
             await_count(load, 5000)
         done.write_text("done")
-        grpc_said = json.loads(grpc.communicate(timeout=60)[0])
+        over_grpc = json.loads(grpc.communicate(timeout=60)[0])
         registry.give(CHAMPION, "1")
         serve.await_version("1")
         expected["1"] = serve.predict([WINE])[0]
-    print(f"{load.count} over REST, {grpc_said['answers']} over gRPC")
+    print(f"{load.count} over REST, {over_grpc['answers']} over gRPC")
     assert load.failures == []
     assert load.count >= 5000
     assert set(load.answers) == set(expected.items())
-    assert grpc_said["failures"] == []
-    assert grpc_said["answers"] > 500
+    assert over_grpc["failures"] == []
+    assert over_grpc["answers"] > 500
     assert expected["1"] != expected["2"]
 
 
@@ -179,13 +179,13 @@ print(json.dumps({{"failures": failures, "answers": answers}}))
 
 def test_killed_and_started_again(registry, home):
     with Serve(home, MLFLOW_VERSIONS["3"]) as serve:
-        serve.await_said("serving ElasticnetWineModel version 2")
+        serve.await_output("serving ElasticnetWineModel version 2")
         before, pid = serve.predict([WINE]), serve.server_pid
         os.kill(pid, signal.SIGKILL)
         await_condition(lambda: serve.server_pid != pid, "another server")
         # A connection that was made while there was none waits for it.
         assert serve.predict([WINE]) == before
-        assert "died (exit code -9)" in serve.said
+        assert "died (exit code -9)" in serve.output
 
         pid = serve.server_pid
         serve.process.kill()
@@ -208,11 +208,13 @@ def test_a_champion_that_cannot_be_served(registry, home):
         estimator.write_bytes(whole[: len(whole) // 2])
         with Load(serve.port, WINE, threads=1) as load:
             registry.give(CHAMPION, "2")
-            serve.await_said("ElasticnetWineModel version 2 is not loaded: its files have the SHA")
-            assert "Version 1 goes on serving." in serve.said
+            serve.await_output(
+                "ElasticnetWineModel version 2 is not loaded: its files have the SHA"
+            )
+            assert "Version 1 goes on serving." in serve.output
             estimator.unlink()
             registry._client.delete_registered_model(NAME)
-            serve.await_said("has no champion")
+            serve.await_output("has no champion")
             await_count(load, load.count + 200)
         assert load.failures == []
         assert {version for version, _ in load.answers} == {"1"}
@@ -236,13 +238,13 @@ def test_a_model_that_predicts_something_else(registry, home):
     with Serve(home, MLFLOW_VERSIONS["3"]) as serve:
         serve.await_version("1")
         registry.give(CHAMPION, "2")
-        serve.await_said("version 2 predicts")
+        serve.await_output("version 2 predicts")
         assert serve.version == "1"
 
 
 def test_no_champion_yet(home):
     with Serve(home, MLFLOW_VERSIONS["3"]) as serve:
-        serve.await_said("has no champion; waiting for one")
+        serve.await_output("has no champion; waiting for one")
         run_job(home, MLFLOW_VERSIONS["3"])
         serve.await_version("1")
         assert serve.infer(request_of([WINE]))[0] == 200
@@ -259,7 +261,7 @@ def test_another_environment_and_a_registry_that_is_away(home, tmp_path, monkeyp
     try:
         run_job(home, MLFLOW_VERSIONS["3"], "--tracking-uri", server.uri)
         with Serve(home, MLFLOW_VERSIONS["3"], "--tracking-uri", server.uri) as serve:
-            serve.await_said("serving ElasticnetWineModel version 1")
+            serve.await_output("serving ElasticnetWineModel version 1")
             old = serve.server_pid
             run_job(home, MLFLOW_VERSIONS["2.1.1"], "--tracking-uri", server.uri, "--alpha", "0.1")
             client = MlflowClient(server.uri)
@@ -273,11 +275,11 @@ def test_another_environment_and_a_registry_that_is_away(home, tmp_path, monkeyp
             assert "numpy==1.26" in parameters["packages"]
             before = serve.predict([WINE])
             server.stop()
-            serve.await_said("error: ")
+            serve.await_output("error: ")
             await_condition(lambda: not alive(old), "the one before to end")
             assert serve.predict([WINE]) == before
         with Serve(home, MLFLOW_VERSIONS["3"], "--tracking-uri", server.uri) as serve:
-            serve.await_said("serving what was served")
+            serve.await_output("serving what was served")
             serve.await_version("2")
             assert serve.predict([WINE]) == before
     finally:
@@ -295,7 +297,7 @@ def test_the_server_holds_no_credentials(registry, home):
         "PGPASSFILE": "/canary",
     }
     with Serve(home, MLFLOW_VERSIONS["3"], **secrets) as serve:
-        serve.await_said("serving ElasticnetWineModel version 2")
+        serve.await_output("serving ElasticnetWineModel version 2")
         environment = Path(f"/proc/{serve.server_pid}/environ").read_text()
     assert "PYTHONPATH" in environment
     assert "canary" not in environment
@@ -380,14 +382,14 @@ def test_the_examples_of_the_documentation(registry, home):
             assert done.returncode == 0, done.stderr
             return done.stdout
 
-        said = run(["bash", "-c"], one_wine)
+        output = run(["bash", "-c"], one_wine)
         shown = "".join(shown.split())
         (prefix, number) = re.fullmatch(r'(.*"id":")….*"data":\[([\d.]+)…\]\}\]\}', shown).groups()
-        assert said.startswith(prefix)
-        assert f"[{number}" in said
+        assert output.startswith(prefix)
+        assert f"[{number}" in output
         assert f"[{number}" in run(["bash", "-c"], as_mlflow)
         assert re.search(r"count +1599", run([sys.executable, "-c"], batch))
-        said = run(["bash", "-c"], metadata)
-    assert '"versions":["1"]' in said
-    assert said.count("HTTP/1.1 200 OK") == 2
-    assert 'model_infer_request_success_total{model="ElasticnetWineModel"' in said
+        output = run(["bash", "-c"], metadata)
+    assert '"versions":["1"]' in output
+    assert output.count("HTTP/1.1 200 OK") == 2
+    assert 'model_infer_request_success_total{model="ElasticnetWineModel"' in output

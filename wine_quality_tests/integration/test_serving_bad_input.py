@@ -363,12 +363,12 @@ def test_good_requests_before_garbage_are_answered(model_server):
     good = post(f"Content-Length: {len(body)}", body=body).replace(b"Connection: close\r\n", b"")
     with model_server.connect() as connection:
         connection.sendall(good * 3 + b"\0\1\2\r\n\r\n")
-        said = bytearray()
+        output = bytearray()
         while received := connection.recv(1 << 16):
-            said += received
-    assert said.count(b"HTTP/1.1 200 ") == 3
-    assert said.count(b"HTTP/1.1 400 ") == 1
-    assert_refused(last_answer(bytes(said)), 400, NO_HTTP)
+            output += received
+    assert output.count(b"HTTP/1.1 200 ") == 3
+    assert output.count(b"HTTP/1.1 400 ") == 1
+    assert_refused(last_answer(bytes(output)), 400, NO_HTTP)
 
 
 def test_a_thousand_offers_in_one_packet(model_server):
@@ -395,9 +395,9 @@ def test_half_a_request(model_server, case):
             connection.sendall(SLOW[case])
         assert model_server.still_predicts()
         for connection in waiting:
-            said = connection.recv(1 << 16)
-            assert b"HTTP/1.1 408 " in said
-            assert b'{"error":"the request did not arrive within 2 s"}' in said
+            answer = connection.recv(1 << 16)
+            assert b"HTTP/1.1 408 " in answer
+            assert b'{"error":"the request did not arrive within 2 s"}' in answer
     finally:
         for connection in waiting:
             connection.close()
@@ -410,11 +410,11 @@ def test_bytes_that_come_one_by_one(model_server):
         for byte in post("Content-Length: 100000", body=b"[" * 1000):
             try:
                 connection.sendall(bytes([byte]))
-                said = connection.recv(1000)
+                answer = connection.recv(1000)
             except TimeoutError:
                 continue
             break
-        assert said.startswith(b"HTTP/1.1 408 ")
+        assert answer.startswith(b"HTTP/1.1 408 ")
 
 
 def test_a_kept_connection_is_not_cut_off(model_server):
@@ -424,10 +424,10 @@ def test_a_kept_connection_is_not_cut_off(model_server):
         time.sleep(0.9)
 
 
-@pytest.mark.parametrize("said_first", [0, 10, 200, 1000])
-def test_a_client_that_goes_away(model_server, said_first):
+@pytest.mark.parametrize("sent_first", [0, 10, 200, 1000])
+def test_a_client_that_goes_away(model_server, sent_first):
     body = json.dumps(GOOD).encode()
-    content = post(f"Content-Length: {len(body)}", body=body)[:said_first]
+    content = post(f"Content-Length: {len(body)}", body=body)[:sent_first]
     for _ in range(30):
         connection = model_server.connect()
         # Reset, not closed.

@@ -90,9 +90,9 @@ def test_the_same_as_duckdb(tmp_path):
         write_wines(tmp_path / f"wines {number}.parquet", 50_000 * number, seed=number)
     place = str(tmp_path / "*.parquet")
     assert_the_same(spark_engine(place), DuckDBEngine([place]))
-    told: list[tuple[int, int | None]] = []
-    spark_engine(place).sum_files(Membership(), lambda done, of: told.append((done, of)))
-    assert told and told[-1] == (150_000, 150_000)
+    messages: list[tuple[int, int | None]] = []
+    spark_engine(place).sum_files(Membership(), lambda done, of: messages.append((done, of)))
+    assert messages and messages[-1] == (150_000, 150_000)
 
 
 def test_csv_and_wines_in_s3(tmp_path):

@@ -83,9 +83,9 @@ def stack() -> Iterator[Stack]:
         secret = {**canaries(), **FOREIGN, **WEBHOOK}
         found = Stack(home, versions, DAGSTER_PORT=str(taken.getsockname()[1]), **secret)
         try:
-            said = found.up()
-            assert "ready after" in said
-            assert f"{found.state['ports']['dagster-webserver']}" in said
+            output = found.up()
+            assert "ready after" in output
+            assert f"{found.state['ports']['dagster-webserver']}" in output
             assert found.state["ports"]["dagster-webserver"] != taken.getsockname()[1]
             yield found
         finally:

@@ -128,11 +128,11 @@ def test_a_sweep_over_sums(home, mlflow_server, tmp_path, wines):
     sweep = Sweep(version, mlflow_server(version), tmp_path)
     options = ("--training-engine", "duckdb", "--csv-url", f"{wines}/")
     try:
-        said = do(sweep.arguments(*options, "--folds", "4"))
+        output = do(sweep.arguments(*options, "--folds", "4"))
         parent, children = sweep.runs()
     finally:
         sweep.proxy.stop()
-    assert "best           alpha 0.001, l1_ratio" in said
+    assert "best           alpha 0.001, l1_ratio" in output
     rows = rows_of(*wines.iterdir())
     groups = groups_of(rows, Membership(folds=4))
     errors = []
@@ -214,14 +214,14 @@ def test_files_that_arrive_are_read_once(tmp_path, mlflow_server):
             write_wines(made, 5000 * (number + 1), seed=number)
             made.rename(watched.folder / made.name)
             assert watched.statuses(made.name) == ["SUCCESS"]
-        told = metadata(asset(watched, "train_test_split")["assetMaterializations"][0])
-        assert (told["rows_read"], told["dagster/row_count"]) == (10_000, 15_000)
-        assert (told["data_files"], told["training_engine"]) == (2, "duckdb")
+        text = metadata(asset(watched, "train_test_split")["assetMaterializations"][0])
+        assert (text["rows_read"], text["dagster/row_count"]) == (10_000, 15_000)
+        assert (text["data_files"], text["training_engine"]) == (2, "duckdb")
         files = asset(watched, "wine_files")
         named = sorted(key.rpartition("-")[0] for key in files["partitionKeys"])
         assert named == ["0.parquet", "1.parquet"]
         [run] = watched.runs_of("1.parquet")
         _, params = watched.tracked(run["runId"])
-        assert params["data_sha256"] == run["tags"][DATA_HASH_TAG] == told["data_sha256"]
+        assert params["data_sha256"] == run["tags"][DATA_HASH_TAG] == text["data_sha256"]
     finally:
         watched.dagster.stop()

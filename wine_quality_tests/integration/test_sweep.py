@@ -119,9 +119,9 @@ def do(arguments: list[str], code: int = 0) -> str:
 
 
 def test_a_run_for_each_point_and_the_best_challenges(sweep):
-    said = do(sweep.arguments())
-    assert "best           alpha 0.001, l1_ratio 0.2" in said
-    assert "is the first champion" in said
+    output = do(sweep.arguments())
+    assert "best           alpha 0.001, l1_ratio 0.2" in output
+    assert "is the first champion" in output
     parent, children = sweep.runs()
     assert parent["info"]["status"] == "FINISHED"
     assert [child["info"]["status"] for child in children] == ["FINISHED"] * POINTS
@@ -172,11 +172,11 @@ def test_bad_input_is_named(home, mlflow_server, tmp_path, options, code, words)
     version = MLFLOW_VERSIONS["3"]
     sweep = Sweep(version, mlflow_server(version), tmp_path)
     try:
-        said = do(sweep.arguments(*options), code)
+        output = do(sweep.arguments(*options), code)
     finally:
         sweep.proxy.stop()
-    assert words in said
-    assert "Traceback" not in said
+    assert words in output
+    assert "Traceback" not in output
     assert sweep.server.versions(sweep.name) == []
     assert "RUNNING" not in sweep.server.statuses(sweep.name)
 

@@ -37,12 +37,12 @@ def database(postgres: PostgresServer, name: str) -> MetricsDatabase:
 
 def test_the_first_to_write_makes_the_extension_and_the_hypertable(postgres, name, database):
     timescale_stand_in.offer(postgres, name)
-    said: list[str] = []
+    messages: list[str] = []
     for number in (1, 1, 2):
-        store.write(database, [evaluation(number)], said.append)
+        store.write(database, [evaluation(number)], messages.append)
     assert postgres.execute(timescale_stand_in.RECORD, name) == HYPERTABLES
     assert len(postgres.execute(ALL, name)) == 4
-    assert said[1:] == [f"The metrics in {database.name} are kept in hypertables."]
+    assert messages[1:] == [f"The metrics in {database.name} are kept in hypertables."]
 
 
 def test_an_extension_that_is_there_is_used_wherever_its_functions_are(postgres, name, database):
@@ -61,10 +61,10 @@ def test_an_extension_that_comes_later_takes_the_rows_over(postgres, name, datab
     store.write(database, [evaluation(2)], print)
     with database.begin() as connection:
         assert not timescale.hypertables(connection)
-    said: list[str] = []
+    messages: list[str] = []
     for _ in range(2):
-        migrate.upgrade(database, said.append)
-    assert said == [f"The metrics in {database.name} are kept in hypertables."]
+        migrate.upgrade(database, messages.append)
+    assert messages == [f"The metrics in {database.name} are kept in hypertables."]
     assert postgres.execute(timescale_stand_in.RECORD, name) == HYPERTABLES
     assert len(postgres.execute(ALL, name)) == 4
 
@@ -72,20 +72,20 @@ def test_an_extension_that_comes_later_takes_the_rows_over(postgres, name, datab
 def test_an_extension_that_cannot_be_made_leaves_a_plain_table(postgres, name, database):
     """The server ends the connection, as TimescaleDB does when it is not preloaded."""
     timescale_stand_in.offer(postgres, name, preloaded=False)
-    said: list[str] = []
-    store.write(database, [evaluation(1)], said.append)
-    assert "are kept in plain tables: its server offers TimescaleDB, but it cannot" in said[1]
-    assert "closed the connection" in said[1] or "terminating connection" in said[1]
+    messages: list[str] = []
+    store.write(database, [evaluation(1)], messages.append)
+    assert "are kept in plain tables: its server offers TimescaleDB, but it cannot" in messages[1]
+    assert "closed the connection" in messages[1] or "terminating connection" in messages[1]
     assert len(postgres.execute(ALL, name)) == 2
-    store.write(database, [evaluation(1)], said.append)
-    assert len(said) == 2
+    store.write(database, [evaluation(1)], messages.append)
+    assert len(messages) == 2
 
 
 def test_an_objection_to_the_hypertable_leaves_a_plain_table(postgres, name, database):
     timescale_stand_in.offer(postgres, name)
     postgres.execute("CREATE EXTENSION timescaledb", name)
     postgres.execute("REVOKE EXECUTE ON FUNCTION create_hypertable FROM PUBLIC", name)
-    said: list[str] = []
-    store.write(database, [evaluation(1)], said.append)
-    assert "permission denied for function create_hypertable" in said[1]
+    messages: list[str] = []
+    store.write(database, [evaluation(1)], messages.append)
+    assert "permission denied for function create_hypertable" in messages[1]
     assert len(postgres.execute(ALL, name)) == 2

@@ -49,8 +49,8 @@ def test_train_register_promote_and_roll_back(
 
     assert "is the first champion" in command("run", "--alpha", "0.5")
     assert catalog.behind.holder(MODEL, "champion") == "1"
-    said = command("run", "--alpha", "0.1")
-    assert "takes the place of version 1" in said
+    output = command("run", "--alpha", "0.1")
+    assert "takes the place of version 1" in output
     assert catalog.behind.holder(MODEL, "champion") == "2"
     command("rollback")
     assert catalog.behind.holder(MODEL, "champion") == "1"

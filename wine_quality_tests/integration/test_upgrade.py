@@ -113,11 +113,11 @@ def test_from_1_26_to_3(store: Path, config: Path, monkeypatch):
     assert done.returncode == 0, done.stderr
     under_way = done.stdout.splitlines()[-1]
 
-    said = upgrade("1.26", "3", code=1)
-    assert f"1 run is under way (theirs 100% 🍷: {under_way})" in said
-    assert "runs           5 (3 FINISHED, 1 FINISHED, deleted, 1 RUNNING)" in said
-    assert "versions       5 (1 Archived, 1 deleted, 1 no stage, 2 Production)" in said
-    assert f"{NAME} version 2: stage Production" in said and "(s3) stay as they are" in said
+    output = upgrade("1.26", "3", code=1)
+    assert f"1 run is under way (theirs 100% 🍷: {under_way})" in output
+    assert "runs           5 (3 FINISHED, 1 FINISHED, deleted, 1 RUNNING)" in output
+    assert "versions       5 (1 Archived, 1 deleted, 1 no stage, 2 Production)" in output
+    assert f"{NAME} version 2: stage Production" in output and "(s3) stay as they are" in output
     assert upgrade("1.26", "3", "--apply", code=1).endswith("nothing was changed, see above\n")
     query(database, f"UPDATE runs SET status = 'FINISHED' WHERE run_uuid = '{under_way}'")
     assert "older than 3, and MLflow cannot make a store older" in upgrade("3", "1.26", code=2)
@@ -128,11 +128,11 @@ def test_from_1_26_to_3(store: Path, config: Path, monkeypatch):
     for step in STEPS:
         kill_at(step)
         assert not target.exists()
-    said = upgrade("1.26", "3", "--apply")
-    assert "going on with an upgrade that was interrupted" in said
-    assert f"{NAME}: champion 2, challenger None" in said
-    assert "2 of 4 predict the same as before" in said
-    assert f"{THEIRS}: MLflow 3 cannot use it" in said, said
+    output = upgrade("1.26", "3", "--apply")
+    assert "going on with an upgrade that was interrupted" in output
+    assert f"{NAME}: champion 2, challenger None" in output
+    assert "2 of 4 predict the same as before" in output
+    assert f"{THEIRS}: MLflow 3 cannot use it" in output, output
     assert database.read_bytes() == before
     assert "MLflow 3 has a store here that is not empty" in upgrade("1.26", "3", code=1)
     assert "It was done before" in upgrade("1.26", "3", "--apply")
@@ -144,8 +144,8 @@ def test_from_1_26_to_3(store: Path, config: Path, monkeypatch):
         assert (home / "mlflow-3" / "artifacts") in Path(place).parents
         assert Path(place, "MLmodel").exists()
 
-    said = train(config, "3", "0.7")
-    assert "version 2 (RMSE 0.677856) stays the champion; version 3 (RMSE 0.829892)" in said
+    output = train(config, "3", "0.7")
+    assert "version 2 (RMSE 0.677856) stays the champion; version 3 (RMSE 0.829892)" in output
     aliases = query(target, "SELECT alias, version FROM registered_model_aliases ORDER BY alias")
     assert aliases == [("challenger", 3), ("champion", 2)]
     # A pickle is served only where it is allowed, as the report says.
@@ -153,10 +153,10 @@ def test_from_1_26_to_3(store: Path, config: Path, monkeypatch):
     rolled = run_command("rollback", "--mlflow", "3", "--config", str(config))
     assert "champion       version 1 (before: 2)" in rolled.stdout, rolled.stdout + rolled.stderr
 
-    said = upgrade("1.26", "3", "--undo", code=1)
-    assert "runs: 5 rows, now 6" in said and "1 run is only there" in said
-    said = upgrade("1.26", "3", "--undo", "--with-new-runs")
-    assert "MLFLOW=1.26 goes on" in said and not target.exists()
+    output = upgrade("1.26", "3", "--undo", code=1)
+    assert "runs: 5 rows, now 6" in output and "1 run is only there" in output
+    output = upgrade("1.26", "3", "--undo", "--with-new-runs")
+    assert "MLFLOW=1.26 goes on" in output and not target.exists()
     (aside,) = home.glob("mlflow-3.undone-*")
     assert query(aside / "mlflow.db", "SELECT count(*) FROM runs") == [(6,)]
     assert database.read_bytes() == before
@@ -172,13 +172,13 @@ def test_step_by_step_by_way_of_2_1_1(store: Path):
     kill_before_the_last_note()
     assert "It was done before" in upgrade("1.26", "2.1.1", "--apply")
     assert "MLFLOW=1.26 goes on" in upgrade("1.26", "2.1.1", "--undo")
-    said = upgrade("1.26", "2.1.1", "--apply")
-    assert f"{NAME}: champion 2, challenger None" in said and "pickles" not in said
+    output = upgrade("1.26", "2.1.1", "--apply")
+    assert f"{NAME}: champion 2, challenger None" in output and "pickles" not in output
     if (store / "mlflow-3").exists():
         (store / "mlflow-3").rename(store / "away")
-    said = upgrade("2.1.1", "3", "--apply")
-    assert "version 2 is the champion by its stage Production: it gets the alias" in said
-    assert "2 of 2 predict the same as before" in said or "2 of 4 predict" in said
+    output = upgrade("2.1.1", "3", "--apply")
+    assert "version 2 is the champion by its stage Production: it gets the alias" in output
+    assert "2 of 2 predict the same as before" in output or "2 of 4 predict" in output
     newest = query(store / "mlflow-3" / "mlflow.db", "SELECT version_num FROM alembic_version")
     (store / "mlflow-2.1.1").rename(store / "away-too")
     old = store / "mlflow-1.26" / "mlflow.db"
@@ -218,16 +218,16 @@ def test_a_disk_that_is_full_and_has_room_again(store: Path, disk: Path, monkeyp
         code = main(["upgrade", "1.26", "3", "--apply"])
         return code, "".join(capsys.readouterr())
 
-    code, said = upgraded(1.5)
-    assert code == 1 and "MB free, and about" in said  # it looks before it begins
+    code, output = upgraded(1.5)
+    assert code == 1 and "MB free, and about" in output  # it looks before it begins
     # As if another program had taken the room since.
     monkeypatch.setattr(embedded, "_SPARE_BYTES", -(1 << 40))
-    code, said = upgraded(1.5)
-    assert code == 1 and "No space left on device" in said and "goes on from here" in said
-    code, said = upgraded(3)
-    assert code == 1 and "database or disk is full" in said and "goes on from here" in said
+    code, output = upgraded(1.5)
+    assert code == 1 and "No space left on device" in output and "goes on from here" in output
+    code, output = upgraded(3)
+    assert code == 1 and "database or disk is full" in output and "goes on from here" in output
     assert database.read_bytes() == before and not (disk / "mlflow-3" / "mlflow.db").exists()
-    code, said = upgraded(60)
-    assert code == 0 and "going on with an upgrade that was interrupted" in said
-    assert f"{NAME}: champion 2, challenger None" in said
+    code, output = upgraded(60)
+    assert code == 0 and "going on with an upgrade that was interrupted" in output
+    assert f"{NAME}: champion 2, challenger None" in output
     assert database.read_bytes() == before

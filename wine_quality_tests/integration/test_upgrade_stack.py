@@ -68,10 +68,10 @@ def test_the_databases_of_the_stack(stack_home: Path, config: Path):
         assert "the stack is up; stop it" in upgrade(*STACK, "--apply", code=1)
     assert "there is no embedded store of MLflow 1.26" in upgrade("1.26", "3", code=1)
     kill_at("upgrading the copy", "--store", "stack")
-    said = upgrade(*STACK, "--apply")
-    assert "going on with an upgrade that was interrupted" in said
-    assert f"{NAME}: champion 1, challenger None" in said
-    assert "1 of 1 predict the same as before" in said
+    output = upgrade(*STACK, "--apply")
+    assert "going on with an upgrade that was interrupted" in output
+    assert f"{NAME}: champion 1, challenger None" in output
+    assert "1 of 1 predict the same as before" in output
     assert "is not empty" in upgrade(*STACK, code=1)
     with data_services.stopped(print) as services:
         place = StackDatabases(OLD, NEW, stack_home / "work", services, is_up=False)

@@ -227,8 +227,8 @@ def test_a_broken_warm_process_costs_time_and_no_run(tmp_path, monkeypatch):
         (stack.dagster_home / "warm").write_text("in the way")
         run = stack.launch(config())
         assert stack.wait(run) == "SUCCESS", stack.messages(run)
-        [said] = [line for line in stack.messages(run) if "starts more slowly" in line]
-        assert "warm" in said
+        [text] = [line for line in stack.messages(run) if "starts more slowly" in line]
+        assert "warm" in text
     finally:
         stack.stop()
 

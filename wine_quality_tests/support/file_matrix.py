@@ -275,9 +275,9 @@ def table() -> str:
         os.environ.setdefault("WINE_QUALITY_ALLOWED_ROOTS", tempfile.gettempdir())
         for number, case in enumerate(CASES):
             path = write(case, Path(folder), number)
-            rows, said = outcome_in_memory(path)
-            told = said.replace("|", "\\|") if rows is None else "is read"
-            lines.append(f"| {case.title.replace('|', chr(92) + '|')} | {told} |")
+            rows, message = outcome_in_memory(path)
+            message = message.replace("|", "\\|") if rows is None else "is read"
+            lines.append(f"| {case.title.replace('|', chr(92) + '|')} | {message} |")
     return "\n".join([*lines, ""])
 
 

@@ -104,14 +104,14 @@ def retire_many(registry: Registry, number: int) -> Retired:
     many(registry, number)
     young = make_run(registry)
     began = time.monotonic()
-    said = registry.do("retention")
+    output = registry.do("retention")
     shown = time.monotonic() - began
-    assert re.search(rf"^runs +{number + 2} and 0 below them", said, re.MULTILINE), said
-    assert "versions       2 (0 stay)" in said
+    assert re.search(rf"^runs +{number + 2} and 0 below them", output, re.MULTILINE), output
+    assert "versions       2 (0 stay)" in output
     began = time.monotonic()
-    said = registry.do("retention", "--delete", seconds=7200)
+    output = registry.do("retention", "--delete", seconds=7200)
     removed = time.monotonic() - began
-    assert f"{number + 2} runs and 2 versions are removed" in said
+    assert f"{number + 2} runs and 2 versions are removed" in output
     assert [run["info"]["run_id"] for run in registry.server.runs(registry.name)] == [young]
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
     return Retired(shown, removed, peak)

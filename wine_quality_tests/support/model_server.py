@@ -70,18 +70,18 @@ REFUSALS = (
 
 def assert_refused(answer: Answer, status: int | str | None = None, *words: str) -> None:
     """A client's fault, told in a sentence that holds these words and nothing of the server."""
-    said = (answer.status, answer.body[:2000])
+    reply = (answer.status, answer.body[:2000])
     if status is not None:
-        assert answer.status == status, said
+        assert answer.status == status, reply
     elif isinstance(answer.status, int):
-        assert 400 <= answer.status < 500, said
+        assert 400 <= answer.status < 500, reply
     else:
-        assert answer.status in REFUSALS, said
+        assert answer.status in REFUSALS, reply
     sentence = answer.error
-    assert sentence and len(sentence) <= 2001, said
-    assert not _TELLTALES.search(sentence), said
+    assert sentence and len(sentence) <= 2001, reply
+    assert not _TELLTALES.search(sentence), reply
     for word in words:
-        assert word in sentence, (word, said)
+        assert word in sentence, (word, reply)
 
 
 class Regressor:
@@ -137,7 +137,7 @@ def _requirements() -> list[str]:
 
 
 def _all_of(connection: socket.socket) -> bytes:
-    said = bytearray()
+    output = bytearray()
     while True:
         try:
             received = connection.recv(1 << 16)
@@ -149,24 +149,24 @@ def _all_of(connection: socket.socket) -> bytes:
                 pass  # closed meanwhile; what it said can still be read
             continue
         except ConnectionError:
-            return bytes(said)
+            return bytes(output)
         if not received:
-            return bytes(said)
-        said += received
+            return bytes(output)
+        output += received
 
 
-def last_answer(said: bytes) -> Answer | None:
+def last_answer(answer: bytes) -> Answer | None:
     """Of what a server said on a connection, such as ``100 Continue`` and then an answer."""
     last = None
-    while said:
-        head, blank, rest = said.partition(b"\r\n\r\n")
+    while answer:
+        head, blank, rest = answer.partition(b"\r\n\r\n")
         first, *lines = head.decode("latin-1").split("\r\n")
         found = re.fullmatch(r"HTTP/1\.[01] (\d{3}) .*", first)
-        assert found and blank, said[:500]
+        assert found and blank, answer[:500]
         headers = dict(line.lower().split(": ", 1) for line in lines)
         size = int(headers.get("content-length", 0))
         last = Answer(int(found[1]), rest[:size], headers.get("content-type", ""))
-        said = rest[size:]
+        answer = rest[size:]
     return last
 
 
@@ -333,8 +333,8 @@ class ModelServer:
             return Answer("OK", ask(content, timeout=ANSWER_SECONDS, **options))
         except grpc.RpcError as error:
             status = error.code().name  # type: ignore[attr-defined]
-            said = error.details() or ""  # type: ignore[attr-defined]
-            return Answer(status, json.dumps({"error": said}).encode())
+            message = error.details() or ""  # type: ignore[attr-defined]
+            return Answer(status, json.dumps({"error": message}).encode())
 
     def call_stream(self, method: str, requests: list[bytes], service: str = SERVICE) -> Answer:
         """A call that streams both ways; the last answer."""
@@ -346,8 +346,8 @@ class ModelServer:
             return Answer("OK", answers[-1] if answers else b"")
         except grpc.RpcError as error:
             status = error.code().name  # type: ignore[attr-defined]
-            said = error.details() or ""  # type: ignore[attr-defined]
-            return Answer(status, json.dumps({"error": said}).encode())
+            message = error.details() or ""  # type: ignore[attr-defined]
+            return Answer(status, json.dumps({"error": message}).encode())
 
     def predicted(self, answer: Answer) -> list[float]:
         """The numbers of a ModelInfer answer, given as contents or raw."""

@@ -109,7 +109,7 @@ def part_follows(instance: DagsterInstance, given: dict[str, Any]) -> dict[str, 
     return {
         "success": {name: done.success for name, done in runs.items()},
         "dagster_runs": [done.run_id for done in runs.values()],
-        "said": [message for message in messages if "goes on with" in message],
+        "messages": [message for message in messages if "goes on with" in message],
         "other": reasons_of(other.all_events),
     }
 

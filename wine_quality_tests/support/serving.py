@@ -62,7 +62,9 @@ class Serve:
     ) -> None:
         self.port, self.grpc_port = free_port(), free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self.folder = home / "serving" / f"mlflow-{version.key}" / NAME
+        given = list(arguments)
+        self.name = given[given.index("--model") + 1] if "--model" in given else NAME
+        self.folder = home / "serving" / f"mlflow-{version.key}" / self.name
         self.log = home / f"serve-{self.port}.log"
         home.mkdir(parents=True, exist_ok=True)
         self.process = subprocess.Popen(
@@ -88,16 +90,16 @@ class Serve:
                 self.process.wait()
 
     @property
-    def said(self) -> str:
+    def output(self) -> str:
         return self.log.read_text()
 
-    def await_said(self, text: str, seconds: float = READY_SECONDS) -> None:
+    def await_output(self, text: str, seconds: float = READY_SECONDS) -> None:
         await_condition(
-            lambda: text in self.said or self.process.poll() is not None,
-            f"{text!r} in {self.said}",
+            lambda: text in self.output or self.process.poll() is not None,
+            f"{text!r} in {self.output}",
             seconds,
         )
-        assert text in self.said, self.said
+        assert text in self.output, self.output
 
     def await_version(self, version: str, seconds: float = READY_SECONDS) -> None:
         await_condition(
@@ -105,13 +107,13 @@ class Serve:
             f"version {version}",
             seconds,
         )
-        assert self.process.poll() is None, self.said
+        assert self.process.poll() is None, self.output
 
     @property
     def version(self) -> str | None:
         """The version that answers now."""
         try:
-            return self.ask("GET", f"/v2/models/{NAME}")[1]["versions"][0]
+            return self.ask("GET", f"/v2/models/{self.name}")[1]["versions"][0]
         except OSError:
             return None
 

@@ -92,8 +92,8 @@ def _request(server: str, path: str, body: bytes | None = None) -> dict[str, Any
         with urllib.request.urlopen(request, timeout=10) as answer:
             return json.load(answer)
     except urllib.error.HTTPError as error:
-        said = json.load(error)
-        sys.exit(f"Error from server ({said['reason']}): {said['message']}")
+        reply = json.load(error)
+        sys.exit(f"Error from server ({reply['reason']}): {reply['message']}")
     except urllib.error.URLError:
         sys.exit(f"Unable to connect to the server: dial tcp {server}: connect: connection refused")
 

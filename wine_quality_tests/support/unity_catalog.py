@@ -147,8 +147,8 @@ class UnityCatalog:
             with urllib.request.urlopen(asked, timeout=20) as answer:
                 return json.loads(answer.read() or b"{}")
         except urllib.error.HTTPError as error:
-            said = json.loads(error.read())
-            raise RefusedError(error.code, said["error_code"], said["message"]) from None
+            message = json.loads(error.read())
+            raise RefusedError(error.code, message["error_code"], message["message"]) from None
 
     def _refusal(
         self, message: str, status: int = 400, code: str = "INVALID_PARAMETER_VALUE"

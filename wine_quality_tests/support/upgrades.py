@@ -53,7 +53,7 @@ def kill_at(step: str, *options: str) -> None:
     )
     assert process.stdout is not None
     with process.stdout:
-        said = next((line for line in process.stdout if line.startswith(step)), None)
+        output = next((line for line in process.stdout if line.startswith(step)), None)
         process.send_signal(signal.SIGKILL)
     assert process.wait(60) == -signal.SIGKILL
-    assert said is not None, step
+    assert output is not None, step

@@ -54,17 +54,17 @@ def warm_process(
         )
     late = threading.Timer(seconds, process.kill)
     late.start()
-    said: list[dict[str, Any]] = []
+    messages: list[dict[str, Any]] = []
     try:
         assert process.stdout is not None
         for line in process.stdout:
             if line.startswith("{"):
-                said.append(json.loads(line))
+                messages.append(json.loads(line))
                 if each is not None:
-                    each(said)
+                    each(messages)
         assert process.wait() == 0, log.read_text()[-5000:]
     finally:
         late.cancel()
         process.kill()
         process.wait()
-    return said
+    return messages

@@ -149,8 +149,10 @@ class WarmProject:
                 answer.write_text(json.dumps(vars(closing.main(*command[-5:]))))
 
             code = forked(work, self.log)
-            said = answer.read_text() if code == 0 else ""
-            return SimpleNamespace(returncode=code, stdout=said, stderr=self.log.read_text()[-500:])
+            reply = answer.read_text() if code == 0 else ""
+            return SimpleNamespace(
+                returncode=code, stdout=reply, stderr=self.log.read_text()[-500:]
+            )
 
         closing.subprocess = SimpleNamespace(  # type: ignore[attr-defined]
             run=run, TimeoutExpired=TimeoutError

@@ -54,8 +54,8 @@ def test_a_version_that_is_not_built_is_built_by_the_run(page, up, screenshot):
             "jobName": "wine_quality_model",
         }
         config = {"resources": {"mlflow": {"config": {"version": key}}}}
-        said = ask(up, LAUNCH, run={"selector": selector, "runConfigData": config})
-        launched[key] = said["launchRun"]["run"]["runId"]
+        answer = ask(up, LAUNCH, run={"selector": selector, "runConfigData": config})
+        launched[key] = answer["launchRun"]["run"]["runId"]
     for key, run in launched.items():
         building = f"Building the environment of MLflow {key}"
         await_condition(lambda run=run, text=building: text in log_of(up, run), building, 300)

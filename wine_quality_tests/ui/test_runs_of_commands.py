@@ -62,8 +62,8 @@ def sweeps(up) -> dict[str, str]:
             "repositoryName": "__repository__",
             "jobName": "wine_quality_sweep",
         }
-        said = ask(up, LAUNCH, run={"selector": selector, "runConfigData": config})
-        assert "run" in said["launchRun"], said
+        answer = ask(up, LAUNCH, run={"selector": selector, "runConfigData": config})
+        assert "run" in answer["launchRun"], answer
 
     def ended() -> bool:
         return [run["status"] for run in runs_of(up, "wine_quality_sweep")] == ["SUCCESS"] * len(

@@ -114,18 +114,18 @@ def test_the_page_of_make_compare_leads_to_each_mlflow(up, page, screenshot, fig
     variables = {**os.environ, "WINE_QUALITY_HOME": str(up.home)}
     done = run_command("compare", "--json", env=variables, timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr
-    said = json.loads(done.stdout)
-    assert [run["version"] for run in said["runs"]] == list(ALPHAS)
-    assert {"alpha"} == set(said["differs"]["params"])
-    page.goto(f"file://{said['page']}")
+    output = json.loads(done.stdout)
+    assert [run["version"] for run in output["runs"]] == list(ALPHAS)
+    assert {"alpha"} == set(output["differs"]["params"])
+    page.goto(f"file://{output['page']}")
     assert page.locator("svg rect").count() > 2 * len(ALPHAS)
-    for run in said["runs"]:
+    for run in output["runs"]:
         rmse = figures[run["version"]]["rmse"]
         assert run["metrics"]["rmse"] == rmse
         page.get_by_text(f"{rmse:.9g}").first.wait_for()
     screenshot("compare")
     page.get_by_role("link", name="MLflow 2.1.1").click()
-    page.get_by_text(re.compile(f"^{said['runs'][1]['name']}")).first.wait_for()
+    page.get_by_text(re.compile(f"^{output['runs'][1]['name']}")).first.wait_for()
 
 
 def _open(page, url: str, key: str, what: str):

@@ -21,7 +21,7 @@ from wine_quality.tracking.servers.server_check import server_named
 
 
 class VersionConfig(CheckedConfig):
-    """Which version is meant."""
+    """The version to promote or to go back to."""
 
     version: str = Field(
         default="",
@@ -92,7 +92,7 @@ def _reigning(context: OpExecutionContext, registry: ChampionRegistry, decided: 
     """The champion before; alias and stage agree on it afterwards.
 
     Args:
-        decided: The version that a person named, or empty. It settles which of two is meant.
+        decided: The version that a person named, or empty. It settles which of two is the champion.
 
     Raises:
         RoleConflictError: alias and stage name two, and nobody has decided.

@@ -122,7 +122,7 @@ class WatchedSource(BaseModel):
         """
         given = {name: os.environ.get(f"{_PREFIX}{name.upper()}") for name in cls.model_fields}
         try:
-            return cls.model_validate({name: _text(said) for name, said in given.items() if said})
+            return cls.model_validate({name: _text(text) for name, text in given.items() if text})
         except ValidationError as error:
             problems = [
                 f"{_PREFIX}{str(problem['loc'][0]).upper()} is "

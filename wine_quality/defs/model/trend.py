@@ -112,11 +112,11 @@ def keep(
     try:
         history.write([evaluation], log.info)
     except MetricsHistoryError as error:
-        said = (
+        text = (
             f"{name} version {version} is registered, but its metrics are not in the history. "
             f"{error} When it can be used again, write what is missing: make metrics DO=backfill "
             f"MLFLOW={mlflow.version.value}"
         )
-        log.warning(said)
-        return {"metrics_history": said}
+        log.warning(text)
+        return {"metrics_history": text}
     return {"metrics_history": history.database_name}

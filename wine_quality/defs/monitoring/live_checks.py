@@ -75,10 +75,10 @@ def _result(
     try:
         return compare(config, mlflow, history)
     except NothingToCompareError as nothing:
-        passed, said = True, str(nothing)
+        passed, text = True, str(nothing)
     except MetricsHistoryError as error:
-        passed, said = False, str(error)
-    return AssetCheckResult(passed=passed, severity=AssetCheckSeverity.WARN, description=said)
+        passed, text = False, str(error)
+    return AssetCheckResult(passed=passed, severity=AssetCheckSeverity.WARN, description=text)
 
 
 def _compare_predictions(
@@ -94,10 +94,10 @@ def _compare_predictions(
     reference = served.record.get("predictions")
     if reference is None:
         raise NothingToCompareError(
-            f"{served.said} is from before predictions for the training data were recorded. The "
+            f"{served.title} is from before predictions for the training data were recorded. The "
             "next version can be compared."
         )
-    _require_rows(rows, config, f"prediction(s) by {served.said}")
+    _require_rows(rows, config, f"prediction(s) by {served.title}")
     values = predicted(history.database, served.name, served.version, served.since)
     shift = shift_of(np.asarray(values, dtype=float), reference)
     span = timedelta(hours=config.hours)
@@ -119,10 +119,10 @@ def _compare_inputs(
     rows, profile = served.version.with_inputs, served.record["profile"]
     if not rows:
         raise NothingToCompareError(
-            f"The inputs of {served.said} are not logged; its server logs them with "
+            f"The inputs of {served.title} are not logged; its server logs them with "
             "WINE_QUALITY_SERVE_LOG_INPUTS=true."
         )
-    _require_rows(rows, config, f"logged input(s) of {served.said}")
+    _require_rows(rows, config, f"logged input(s) of {served.title}")
     sent = inputs(history.database, served.name, served.version, served.since)
     shifts = {}
     for name in FEATURES:  # the profile has the target too, which nobody sends
@@ -131,7 +131,7 @@ def _compare_inputs(
             shifts[name] = shift_of(np.asarray(values, dtype=float), profile[name])
     if not shifts:
         raise NothingToCompareError(
-            f"The logged inputs of {served.said} have none of the columns it was trained on."
+            f"The logged inputs of {served.title} have none of the columns it was trained on."
         )
     return compared(served, shifts, rows, config.threshold, columns_table(shifts))
 

@@ -50,7 +50,7 @@ def compared(
         severity=AssetCheckSeverity.WARN,
         description=f"Stability index {worst.stability:.3f}{of_column}; up to {threshold:g} is no "
         f"warning. Compared: {sampled}{rows} row(s) of the last {served.hours:g} hours by "
-        f"{served.said}.",
+        f"{served.title}.",
         metadata={
             **{name: MetadataValue.float(shift.stability) for name, shift in shifts.items()},
             "above_the_threshold": ", ".join(above) or "none",

@@ -32,7 +32,7 @@ class Served:
         hours: The span that is compared.
         since: Its beginning.
         record: See ``Tracker.load_training_record``.
-        said: The version in words.
+        title: The version in words.
         url: The version in MLflow.
     """
 
@@ -41,7 +41,7 @@ class Served:
     hours: float
     since: datetime
     record: Mapping[str, Any]
-    said: str
+    title: str
     url: str
 
 
@@ -76,17 +76,17 @@ def find_served(mlflow: MlflowTracker, history: MetricsHistory, hours: float) ->
             continue  # of another MLflow, with version numbers of its own
         champion = registry.holder(CHAMPION)
         aside = "" if champion == version.version else f" (the champion is {champion or 'nobody'})"
-        said = f"{name} version {version.version}{aside}"
+        text = f"{name} version {version.version}{aside}"
         try:
             record = mlflow.tracker.load_training_record(found)
         except UntrustedModelError as error:
             raise NothingToCompareError(f"Nothing is compared: {error}") from error
         if record is None:
-            raise NothingToCompareError(f"Nothing is known of the training of {said}.")
+            raise NothingToCompareError(f"Nothing is known of the training of {text}.")
         url = mlflow.tracker.model_version_url(name, version.version)
-        return Served(name, version, hours, since, record, said, url)
-    told = ", ".join(sorted({version.version for version in candidates}, key=int))
+        return Served(name, version, hours, since, record, text, url)
+    versions = ", ".join(sorted({version.version for version in candidates}, key=int))
     raise NothingToCompareError(
-        f"What {name} predicted {span} came from version(s) {told}, which this MLflow does not "
+        f"What {name} predicted {span} came from version(s) {versions}, which this MLflow does not "
         "have. Pick theirs in resources.mlflow.config."
     )

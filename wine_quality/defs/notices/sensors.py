@@ -105,12 +105,12 @@ def _promotions(settings: NoticeSettings) -> SensorDefinition:
         description=f"Sends a notice of each new champion, by {', '.join(settings.channels)}.",
     )
     def promotion_notice(context: SensorEvaluationContext) -> SkipReason:
-        return tell_promotions(context, settings)
+        return notify_promotions(context, settings)
 
     return promotion_notice
 
 
-def tell_promotions(context: SensorEvaluationContext, settings: NoticeSettings) -> SkipReason:
+def notify_promotions(context: SensorEvaluationContext, settings: NoticeSettings) -> SkipReason:
     """Send the notice of the oldest promotion that has none yet.
 
     Raises:
@@ -125,14 +125,14 @@ def tell_promotions(context: SensorEvaluationContext, settings: NoticeSettings) 
         statuses=_ENDED,
         updated_after=datetime.datetime.now(datetime.timezone.utc) - week,
     )
-    untold = [run for run in reversed(ended) if Promotion.of(run)]
-    if not untold:
-        return SkipReason("No new champion that nobody was told of.")
-    run = untold[0]
+    waiting = [run for run in reversed(ended) if Promotion.of(run)]
+    if not waiting:
+        return SkipReason("No new champion without a notice.")
+    run = waiting[0]
     title = _deliver_first(instance, PROMOTION, run, settings, context.log)
     change_tag(instance, run.run_id, PROMOTION_NOTICE_TAG, SENT)
-    left = f"; {len(untold) - 1} more to tell" if untold[1:] else ""
-    return SkipReason(f"Told that {title}{left}.")
+    left = f"; {len(waiting) - 1} more to report" if waiting[1:] else ""
+    return SkipReason(f"Reported that {title}{left}.")
 
 
 def _undelivered(settings: NoticeSettings) -> SensorDefinition:

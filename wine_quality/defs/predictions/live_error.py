@@ -186,17 +186,17 @@ def _judged(
     shown: dict[str, Any],
 ) -> AssetCheckResult:
     """The newest period against what each version had on its test rows."""
-    said, passed = [], True
+    messages, passed = [], True
     for one in newest:
         known = _rmse_at_training(mlflow, one.version)
         text = f"version {one.version}: RMSE {one.rmse:.4f} on {one.rows} rows"
         if known is None:
-            said.append(f"{text}, and nothing is known of its test rows")
+            messages.append(f"{text}, and nothing is known of its test rows")
             continue
         limit = known * (1 + config.tolerance)
         passed = passed and one.rmse <= limit
-        said.append(f"{text}; {known:.4f} on its test rows, up to {limit:.4f} is tolerated")
-    return _concluded(passed, f"Since {newest[0].begins}: {'; '.join(said)}.", shown)
+        messages.append(f"{text}; {known:.4f} on its test rows, up to {limit:.4f} is tolerated")
+    return _concluded(passed, f"Since {newest[0].begins}: {'; '.join(messages)}.", shown)
 
 
 def _rmse_at_training(mlflow: MlflowTracker, version: str) -> float | None:

@@ -243,13 +243,13 @@ def offer_best(
 def _require(context: OpExecutionContext, *results: AssetCheckResult) -> None:
     """Report checks as an asset would; one that is more than a warning stops the sweep."""
     for result in results:
-        said = f"{result.check_name}: {result.description}"
+        message = f"{result.check_name}: {result.description}"
         if result.passed:
-            context.log.info(said)
+            context.log.info(message)
         elif result.severity == AssetCheckSeverity.WARN:
-            context.log.warning(said)
+            context.log.warning(message)
         else:
-            raise Failure(f"Nothing is registered. {said}", allow_retries=False)
+            raise Failure(f"Nothing is registered. {message}", allow_retries=False)
 
 
 @graph

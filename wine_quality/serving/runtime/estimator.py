@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,13 @@ class UnfitModelError(RuntimeError):
     """The model cannot be served here; the message gives the reason and the remedy."""
 
 
-def load_estimator(file: Path, serialization: str, sha256: str, packages: Mapping[str, str]) -> Any:
+def load_estimator(
+    file: Path,
+    serialization: str,
+    sha256: str,
+    packages: Mapping[str, str],
+    trusted_types: Collection[str] = (),
+) -> Any:
     """The estimator, checked before it is unpacked.
 
     Args:
@@ -21,6 +27,7 @@ def load_estimator(file: Path, serialization: str, sha256: str, packages: Mappin
         serialization: ``skops``, ``cloudpickle`` or ``pickle``.
         sha256: What the file must hash to: what was fetched from the registry.
         packages: Name and version of what it was trained with.
+        trusted_types: Full names of the types that a skops file may hold besides those of skops.
 
     Raises:
         UnfitModelError: the file is gone or damaged, holds what skops does not trust, or another
@@ -37,25 +44,28 @@ def load_estimator(file: Path, serialization: str, sha256: str, packages: Mappin
             "fetched from the registry. Deploy the version again."
         )
     try:
-        estimator = _unpack(content, serialization)
+        estimator = _unpack(content, serialization, trusted_types)
     except UnfitModelError:
         raise
     except Exception as error:
         raise UnfitModelError(f"{file.name} cannot be loaded: {error}") from error
-    # Rows come as a matrix whose order was checked; scikit-learn would warn at each of them.
-    if hasattr(estimator, "feature_names_in_"):
-        del estimator.feature_names_in_
+    # Rows come as a matrix whose order was checked; scikit-learn would warn at each of them. A
+    # pipeline has no names of its own: its steps have.
+    for part in (estimator, *(step for _, step in getattr(estimator, "steps", ()))):
+        getattr(part, "__dict__", {}).pop("feature_names_in_", None)
     return estimator
 
 
-def _unpack(content: bytes, serialization: str) -> Any:
+def _unpack(content: bytes, serialization: str, trusted_types: Collection[str]) -> Any:
     if serialization == "skops":
         from skops.io import get_untrusted_types, loads
 
-        untrusted = get_untrusted_types(data=content)
+        untrusted = [
+            name for name in get_untrusted_types(data=content) if name not in trusted_types
+        ]
         if untrusted:
             raise UnfitModelError(f"the model holds types that skops does not trust: {untrusted}")
-        return loads(content)
+        return loads(content, trusted=list(trusted_types))
     import pickle
 
     return pickle.loads(content)

@@ -26,13 +26,17 @@ from .estimator import UnfitModelError, load_estimator
 from .limits import most_rows
 from .prediction_log import PredictionLog
 
-OUTPUT = "predict"
+OUTPUT, PROBABILITIES = "predict", "probabilities"
 SERVED = "served-model.json"
 _FLUSH_SECONDS = 5.0
 
 
 class WineQualityModel(MLModel):
-    """A scikit-learn regressor, served by its signature.
+    """A scikit-learn model, served by its signature.
+
+    The output ``predict`` has a number for each row: of a classifier its class. A classifier with
+    ``predict_proba`` has the output ``probabilities`` too, of shape [rows, classes]; the model's
+    metadata lists the classes in their order.
 
     What it needs stands in ``served-model.json`` beside ``model-settings.json``.
     """
@@ -53,13 +57,22 @@ class WineQualityModel(MLModel):
             served["serialization"],
             served["sha256"],
             served["packages"],
+            served.get("trusted_types", ()),  # not in a model repository of an older checkout
         )
+        estimates = hasattr(self._estimator, "predict_proba")
+        self._classes = list(self._estimator.classes_) if estimates else []
         self.inputs = [
             MetadataTensor(name=name, datatype=datatype, shape=[-1])
             for name, datatype in served["columns"]
         ]
         self.outputs = [MetadataTensor(name=OUTPUT, datatype="FP64", shape=[-1])]
-        self._predict(np.zeros((1, len(self._columns))))  # whatever is loaded late is loaded now
+        if self._classes:
+            shape = [-1, len(self._classes)]
+            self.outputs.append(MetadataTensor(name=PROBABILITIES, datatype="FP64", shape=shape))
+        zeros = np.zeros((1, len(self._columns)))
+        self._predict(zeros)  # whatever is loaded late is loaded now
+        if self._classes:
+            self._estimator.predict_proba(zeros)
         log = PredictionLog.from_environment(logger.warning)
         self._log = log if log.is_kept else None
         return True
@@ -67,7 +80,7 @@ class WineQualityModel(MLModel):
     async def predict(self, payload: InferenceRequest) -> InferenceResponse:
         try:
             rows = matrix(payload.inputs, self._columns, self._most_rows)
-            _check_outputs(payload)
+            wanted = self._wanted(payload)
         except BadRequestError as error:
             raise InferenceError(str(error)) from None
         predictions = self._predict(rows)
@@ -85,12 +98,22 @@ class WineQualityModel(MLModel):
                 at=datetime.now(timezone.utc),
                 run_id=self._served["run_id"],
             )
-        output = ResponseOutput.model_construct(
-            name=OUTPUT, shape=[len(rows)], datatype="FP64", data=predictions.tolist()
-        )
+        outputs = [_tensor(OUTPUT, predictions)] if OUTPUT in wanted else []
+        if PROBABILITIES in wanted:
+            outputs.append(_tensor(PROBABILITIES, self._estimator.predict_proba(rows)))
         return InferenceResponse.model_construct(
-            model_name=self.name, model_version=self.version, id=payload.id, outputs=[output]
+            model_name=self.name, model_version=self.version, id=payload.id, outputs=outputs
         )
+
+    def _wanted(self, payload: InferenceRequest) -> list[str]:
+        """Names of the outputs that the request asks for: all, if it names none."""
+        known = [output.name for output in self.outputs or ()]
+        named = [output.name for output in payload.outputs or []]
+        for name in named:
+            if name not in known:
+                listed = " and ".join(repr(one) for one in known)
+                raise BadRequestError(f"there is no output {shown(name)}; the model has {listed}")
+        return named or known
 
     async def metadata(self) -> MetadataModelResponse:
         """Metadata with the model's ``versions``, by the protocol; MLServer lists packages."""
@@ -105,6 +128,7 @@ class WineQualityModel(MLModel):
                 mlflow_version=served["mlflow_version"],
                 mlflow_run_id=served["run_id"],
                 packages=" ".join(f"{name}=={pin}" for name, pin in served["packages"].items()),
+                **({"classes": " ".join(map(str, self._classes))} if self._classes else {}),
             ),
         )
 
@@ -130,9 +154,7 @@ def _read(file: Path) -> dict[str, Any]:
         raise UnfitModelError(f"{file.name} cannot be read: {error}") from error
 
 
-def _check_outputs(payload: InferenceRequest) -> None:
-    for output in payload.outputs or []:
-        if output.name != OUTPUT:
-            raise BadRequestError(
-                f"there is no output {shown(output.name)}; the model has {OUTPUT!r}"
-            )
+def _tensor(name: str, values: np.ndarray) -> ResponseOutput:
+    return ResponseOutput.model_construct(
+        name=name, shape=list(values.shape), datatype="FP64", data=values.ravel().tolist()
+    )

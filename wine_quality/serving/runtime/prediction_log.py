@@ -94,7 +94,7 @@ class PredictionLog:
         self._lock = threading.Lock()
         self._queue: deque[Piece] = deque()
         self._written = self._waiting = self._dropped = 0
-        self._said_dropped = 0
+        self._reported_dropped = 0
         self._odd = self._losing = False
         self._some, self._enough = threading.Event(), threading.Event()
         self._closing = threading.Event()
@@ -153,14 +153,14 @@ class PredictionLog:
         if self._address is None:
             return
         try:
-            told = ServedVersion(model, int(version), run_id, tuple(columns))
+            served = ServedVersion(model, int(version), run_id, tuple(columns))
             last = self._model  # once: another thread may change it between two looks
-            if told == last:
-                told = last
+            if served == last:
+                served = last
             else:
-                self._model = told
+                self._model = served
             self._enqueue(
-                told,
+                served,
                 np.asarray(inputs, dtype="<f8"),
                 np.asarray(predictions, dtype="<f8"),
                 at or datetime.now(timezone.utc),
@@ -240,7 +240,7 @@ class PredictionLog:
         rows = np.size(predictions) if isinstance(predictions, np.ndarray) else 1
         with self._lock:
             self._dropped += rows
-            self._said_dropped += rows
+            self._reported_dropped += rows
             first, self._odd = not self._odd, True
         if first:
             self._warn(f"Prediction(s) that cannot be logged are dropped, the first: {error!r}")
@@ -267,7 +267,7 @@ class PredictionLog:
                 continue
             if not self._write(batch):
                 return
-            self._say_dropped()
+            self._report_dropped()
 
     def _take(self) -> list[Piece]:
         """The next batch, the oldest rows first; they are still waiting."""
@@ -288,7 +288,7 @@ class PredictionLog:
 
     def _write(self, batch: Batch) -> bool:
         """Retry until it is written or refused; False when the time to close the log is over."""
-        pause, said = _FIRST_PAUSE, False
+        pause, warned = _FIRST_PAUSE, False
         while True:
             reused = self._connection is not None
             try:
@@ -302,10 +302,10 @@ class PredictionLog:
                     return False
                 if reused:
                     continue  # the connection may have died long ago, with nobody looking
-                if not said:
+                if not warned:
                     self._warn(self._complaint(error))
-                    said = True
-                self._say_dropped()
+                    warned = True
+                self._report_dropped()
                 if self._closing.wait(pause):
                     time.sleep(_FIRST_PAUSE)  # little time is left: no long pauses any more
                 pause = min(2 * pause, _LONGEST_PAUSE)
@@ -313,7 +313,7 @@ class PredictionLog:
                 with self._lock:
                     self._written += batch.rows
                     self._waiting -= batch.rows
-                if said:
+                if warned:
                     self._warn(f"Predictions are written to {self._name} again.")
                 return True
 
@@ -342,27 +342,27 @@ class PredictionLog:
         with self._lock:
             self._waiting -= rows
             self._dropped += rows
-            self._said_dropped += rows
-        self._warn(f"{rows} prediction(s) cannot be written to {self._name}: {_said(error)}")
+            self._reported_dropped += rows
+        self._warn(f"{rows} prediction(s) cannot be written to {self._name}: {_reason(error)}")
 
     def _complaint(self, error: Exception) -> str:
         advice = ""
         if getattr(error, "pgcode", None) in _MAKE_TABLE:
             advice = " Make the table with: make metrics DO=upgrade."
         return (
-            f"Predictions cannot be written to {self._name}: {_said(error)}.{advice} Up to "
+            f"Predictions cannot be written to {self._name}: {_reason(error)}.{advice} Up to "
             f"{self._most_rows} rows wait in memory, and it is tried again."
         )
 
-    def _say_dropped(self) -> None:
+    def _report_dropped(self) -> None:
         """Warn once when rows begin to be dropped, and once when that has ended."""
         with self._lock:
-            lost = self._dropped - self._said_dropped
+            lost = self._dropped - self._reported_dropped
             relaxed = self._waiting <= self._most_rows / 2
             begun, ended = bool(lost) and not self._losing, self._losing and relaxed
             self._losing = (self._losing or begun) and not ended
             if ended:
-                self._said_dropped = self._dropped
+                self._reported_dropped = self._dropped
         if ended:
             self._warn(f"{lost} prediction(s) were dropped; now all are written again.")
         elif begun:
@@ -381,7 +381,7 @@ def _may_pass(error: Exception) -> bool:
     return isinstance(error, (psycopg2.Error, TooLateError, OSError))
 
 
-def _said(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     """The error in one line, without the SQL statement or a password."""
     primary = getattr(getattr(error, "diag", None), "message_primary", None)
     return " ".join((primary or str(error) or repr(error)).split()).rstrip(".")

@@ -118,8 +118,8 @@ def _answering(method: Callable[[Any, Any], Awaitable[Any]], wanted: Any) -> Any
         except BadRequestError as error:
             return await context.abort(grpc.StatusCode.INVALID_ARGUMENT, _cut(str(error)))
         except DecodeError:
-            code, said = grpc.StatusCode.INVALID_ARGUMENT, f"the message is no {wanted.name}"
-            return await context.abort(code, said)
+            code, text = grpc.StatusCode.INVALID_ARGUMENT, f"the message is no {wanted.name}"
+            return await context.abort(code, text)
         try:
             return await method(request, context)
         except BadRequestError as error:
@@ -132,8 +132,8 @@ def _answering(method: Callable[[Any, Any], Awaitable[Any]], wanted: Any) -> Any
         # Its text may hold anything, such as a path of this machine.
         except Exception:
             logger.exception("internal error")
-            said = "internal error; see the server's log"
-            await context.abort(grpc.StatusCode.INTERNAL, said)
+            text = "internal error; see the server's log"
+            await context.abort(grpc.StatusCode.INTERNAL, text)
 
     return answer
 

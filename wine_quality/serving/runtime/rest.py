@@ -113,7 +113,7 @@ class RestServer(RESTServer):
         require_small_json(body, await self._most_values(name, version), self._most_rows)
         asked = from_invocation(body)
         answer = await self._data_plane.infer(inference_request(asked.received), name, version)
-        [output] = answer.outputs
+        output = answer.outputs[0]  # as `mlflow models serve`: a classifier's classes
         predictions = getattr(output.data, "root", output.data)
         content = predictions if asked.is_mlflow_1 else {"predictions": predictions}
         return Response(orjson.dumps(content), media_type="application/json")

@@ -29,7 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="wine_quality_runtime.server", description=__doc__)
     parser.add_argument("repository", help="folder with a model-settings.json per model")
     parser.add_argument(
-        "--private-fd", type=int, help="listen on this socket only, until told `go` on stdin"
+        "--private-fd", type=int, help="listen on this socket only, until `go` comes on stdin"
     )
     parser.add_argument("--public-fd", type=int, help="the socket to listen on from then on")
     parser.add_argument("--report-fd", type=int, help="where to write `listening` after `go`")

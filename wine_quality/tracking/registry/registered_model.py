@@ -227,4 +227,4 @@ def _no_such_call(error: Exception) -> bool:
     A model or version that is not there is reported with another code.
     """
     text = str(error)
-    return any(said in text for said in _NO_SUCH_CALL)
+    return any(phrase in text for phrase in _NO_SUCH_CALL)

@@ -50,7 +50,7 @@ def role_holder(name: str, role: str, state: RegisteredState) -> str | None:
     Raises:
         RoleConflictError: alias and stage differ, and neither was the last to be changed.
     """
-    alias, stage, agreed = _said(state, role)
+    alias, stage, agreed = _described(state, role)
     if state.aliases is None:
         return stage
     if alias is None:
@@ -86,7 +86,7 @@ class Roles:
             note: Gets a sentence about each that had to be changed.
         """
         state, version = self._settled(role)
-        alias, stage, agreed = _said(state, role)
+        alias, stage, agreed = _described(state, role)
         if version is None:
             if stage is not None and self._model.set_stage(stage, _NO_STAGE):
                 note(
@@ -116,7 +116,7 @@ class Roles:
 
     def take(self, role: str, version: str) -> None:
         """Take the role from this version."""
-        alias, stage, _ = _said(self._read(), role)
+        alias, stage, _ = _described(self._read(), role)
         if alias == version:
             self._model.delete_alias(role)
         if stage == version:
@@ -155,7 +155,7 @@ class Roles:
         if not self._model.knows_aliases:
             return
         for _ in range(_TRIES):
-            alias, stage, agreed = _said(self._read(), role)
+            alias, stage, agreed = _described(self._read(), role)
             if alias is None or stage is None:
                 return  # nobody's any more, or a registry that knows one of them only
             if alias == stage:
@@ -181,7 +181,7 @@ class Roles:
         return RegisteredState(aliases, state.stages, state.tags)
 
 
-def _said(state: RegisteredState, role: str) -> tuple[str | None, str | None, str | None]:
+def _described(state: RegisteredState, role: str) -> tuple[str | None, str | None, str | None]:
     """The versions by alias, by stage, and on which both agreed last."""
     return (
         (state.aliases or {}).get(role),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -89,9 +90,14 @@ class ModelVersions(TrainingRecords):
             files = self.download_version(name, version, Path(folder))
             return mlflow.pyfunc.load_model(str(files)).predict(features)
 
-    def download_version(self, name: str, version: str, folder: Path) -> Path:
+    def download_version(
+        self, name: str, version: str, folder: Path, trusted_types: Sequence[str] = ()
+    ) -> Path:
         """A registered version's files, below ``folder``: where ``MLmodel`` lies. They may be
         loaded: they are what was registered.
+
+        Args:
+            trusted_types: Full names of further types that a skops model may hold.
 
         Raises:
             UntrustedModelError: they are not what this pipeline registered.
@@ -103,7 +109,7 @@ class ModelVersions(TrainingRecords):
         require_own_run(self.client, found)
         files = self._download(found, folder)
         require_files(found, files, claims.files)
-        self.require_loadable(f"{name} version {version}", files)
+        self.require_loadable(f"{name} version {version}", files, trusted_types)
         return files
 
     def require_trusted(self, name: str, version: str) -> Claims:
@@ -119,8 +125,10 @@ class ModelVersions(TrainingRecords):
         """Of model files, see ``tracking.loadable``."""
         return loadable_formats(self.settings.version, self.settings.model_format)
 
-    def require_loadable(self, title: str, files: Path) -> str:
-        return require_loadable(title, files, self.loadable_formats, self.settings.trusted_types)
+    def require_loadable(self, title: str, files: Path, more: Sequence[str] = ()) -> str:
+        """See ``loadable.require_loadable``; ``more`` are types to trust besides the settings'."""
+        trusted = (*self.settings.trusted_types, *more)
+        return require_loadable(title, files, self.loadable_formats, trusted)
 
     def claims_of(self, found: Any) -> tuple[Claims, str]:
         """The claims to sign for a version, from its files and its run as they are now; the model

@@ -1,1 +1,1 @@
-"""Which MLflow server is meant: addresses, embedded stores, links, the check before a run."""
+"""The MLflow servers of a run: addresses, embedded stores, links, the check before a run."""

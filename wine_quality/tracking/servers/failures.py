@@ -46,8 +46,8 @@ class ServerFailure:
         """The HTTP status or the network's error, without the names of libraries in between."""
         if self.status is not None:
             return f"it answered {self.status}"
-        said = _NETWORK.search(self.text)
-        return said[0] if said else "it gave no answer"
+        match = _NETWORK.search(self.text)
+        return match[0] if match else "it gave no answer"
 
 
 def failure_of(error: BaseException) -> ServerFailure | None:
@@ -138,9 +138,10 @@ def _lacking(failure: ServerFailure, subjects: Subjects | None) -> str:
     """A sentence on the permission that the user lacks, its object, and who can grant it."""
     who = "Whoever MLFLOW_TRACKING_USERNAME or MLFLOW_TRACKING_TOKEN names"
     if not failure.endpoint:
-        said = f" (it says: {failure.text[:300]})" if failure.text else ""
+        message = f" (it says: {failure.text[:300]})" if failure.text else ""
         return (
-            f"{who} lacks a permission there{said}. An administrator of that server can grant it."
+            f"{who} lacks a permission there{message}. An administrator of that server can "
+            "grant it."
         )
     of_model = failure.is_of_registry
     needs = _OF_MODELS if of_model else _OF_EXPERIMENTS

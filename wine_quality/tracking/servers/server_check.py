@@ -101,8 +101,8 @@ def server_named(tries_again: bool = False) -> Iterator[None]:
             raise
         role = _role_of(failure)
         what = _what_failed(failure, role)
-        said = advice(failure, tracked_under.get(), _IN_MID_RUN, role.field)
-        raised = TrackingServerError(f"{what} {said}")
+        reason = advice(failure, tracked_under.get(), _IN_MID_RUN, role.field)
+        raised = TrackingServerError(f"{what} {reason}")
         if tries_again and failure.is_passing:
             from wine_quality.tracking.servers.step_retry import retry_request
 

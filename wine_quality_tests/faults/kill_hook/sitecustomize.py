@@ -57,8 +57,8 @@ def _kill_if_due(instance, event):
     if when.isdigit():
         due = len(instance.all_logs(run.run_id)) == int(when)
     else:
-        said = describe(event)
-        due = all(word in said for word in when.split())
+        text = describe(event)
+        due = all(word in text for word in when.split())
     if due and (victim := _pid_of(who)) is not None:
         Path(os.environ[FOLDER], run.run_id).touch()
         os.kill(victim, signal.SIGKILL)

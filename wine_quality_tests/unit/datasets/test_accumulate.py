@@ -89,10 +89,10 @@ def test_the_policies_as_plain_python_says(files):
         expected: Counter = Counter()
         conflicting = 0
         for (wine, quality), count in most.items():
-            said = [names[wine] for names in named if wine in names]
-            conflict = any(one != said[0] for one in said)
+            text = [names[wine] for names in named if wine in names]
+            conflict = any(one != text[0] for one in text)
             conflicting += count * conflict
-            if policy == KEEP or not conflict or (policy == NEWEST and quality in said[-1]):
+            if policy == KEEP or not conflict or (policy == NEWEST and quality in text[-1]):
                 expected[(wine, quality)] = count
         result, shares = accumulate([frame_of(file) for file in files], policy)
         assert counted(result) == counted(frame_of(list(expected.elements())))

@@ -29,11 +29,11 @@ DOCUMENT = Path(__file__).parents[3] / "docs" / "file-matrix.md"
 
 
 def require(case: Case, found: tuple[list[list[float]] | None, str]) -> None:
-    rows, said = found
+    rows, text = found
     if case.rows is None:
-        assert (rows, said) == (None, case.sentence)
+        assert (rows, text) == (None, case.sentence)
     else:
-        assert said == ""
+        assert text == ""
         assert rows == NUMBERS[: case.rows]
 
 

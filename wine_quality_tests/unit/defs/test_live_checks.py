@@ -185,11 +185,11 @@ def describe(checks: Mapping[str, Any]) -> list[tuple[bool, str]]:
     return [(checks[name].passed, checks[name].description) for name in (PREDICTIONS, INPUTS)]
 
 
-def told(checks: Mapping[str, Any], passed: bool, words: str) -> None:
+def assert_check(checks: Mapping[str, Any], passed: bool, words: str) -> None:
     """Both checks say it."""
-    for is_passed, said in describe(checks):
-        assert is_passed == passed, said
-        assert words in said
+    for is_passed, text in describe(checks):
+        assert is_passed == passed, text
+        assert words in text
 
 
 @pytest.mark.slow
@@ -227,18 +227,26 @@ def test_live_wines_like_those_of_the_training_pass_and_others_are_a_warning(pla
 @pytest.mark.slow
 @pytest.mark.parametrize("platform", ["3"], indirect=True)
 def test_what_stands_in_the_way_is_said(platform, red, monkeypatch):
-    told(platform.check(history=""), True, "No metrics database is configured ($WINE_QUALITY_")
-    told(platform.check(), False, "has no table of predictions yet. Make it with: make metrics")
+    assert_check(
+        platform.check(history=""), True, "No metrics database is configured ($WINE_QUALITY_"
+    )
+    assert_check(
+        platform.check(), False, "has no table of predictions yet. Make it with: make metrics"
+    )
     down = platform.url.replace(str(platform.postgres.port), str(free_port()))
-    told(platform.check(history=down), False, "/" + platform.database + " cannot be used: ")
+    assert_check(platform.check(history=down), False, "/" + platform.database + " cannot be used: ")
 
     assert platform.run("main_job").success
-    told(platform.check(), True, f"{platform.name} predicted nothing in the last 24 hours that is")
+    assert_check(
+        platform.check(), True, f"{platform.name} predicted nothing in the last 24 hours that is"
+    )
 
     # Another MLflow's version 1, and a version that this one does not have.
     platform.serve(red[:300], True, run="f" * 32)
     platform.serve(red[:300], True, version="7")
-    told(platform.check(), True, "came from version(s) 1, 7, which this MLflow does not have.")
+    assert_check(
+        platform.check(), True, "came from version(s) 1, 7, which this MLflow does not have."
+    )
 
     platform.serve(red[:150], False)
     (passed, predictions), (_, inputs) = describe(platform.check())
@@ -251,7 +259,7 @@ def test_what_stands_in_the_way_is_said(platform, red, monkeypatch):
     assert not checks[PREDICTIONS].passed and checks[INPUTS].passed
     assert checks[PREDICTIONS].metadata["above_the_threshold"].value == "predictions"
     assert platform.check(threshold=50.0)[PREDICTIONS].passed
-    told(platform.check(hours=1e-6), True, "predicted nothing in the last 1e-06 hours")
+    assert_check(platform.check(hours=1e-6), True, "predicted nothing in the last 1e-06 hours")
 
     # Of many rows a sample is read.
     monkeypatch.setattr("wine_quality.metrics_history.predictions.MOST_ROWS", 300)
@@ -260,16 +268,18 @@ def test_what_stands_in_the_way_is_said(platform, red, monkeypatch):
     # The champion may be another than what is served.
     model = {"name": platform.name, "alias": "champion"}
     platform.server.rest("registered-models/alias", "DELETE", **model)
-    said = platform.check()[PREDICTIONS].description
-    assert "version 1 (the champion is nobody)." in said
+    message = platform.check()[PREDICTIONS].description
+    assert "version 1 (the champion is nobody)." in message
 
     # Registered before predictions were recorded.
     path = platform.record()
     old = json.loads(path.read_text())
     del old["predictions"]
     path.write_text(json.dumps(old))
-    told(platform.check(), True, "is not the one that was there when it was registered")
+    assert_check(platform.check(), True, "is not the one that was there when it was registered")
     platform.sign(record=hashlib.sha256(path.read_bytes()).hexdigest())
     assert "from before predictions for the training data were" in describe(platform.check())[0][1]
     path.unlink()
-    told(platform.check(), True, f"Nothing is known of the training of {platform.name} version 1")
+    assert_check(
+        platform.check(), True, f"Nothing is known of the training of {platform.name} version 1"
+    )

@@ -196,12 +196,12 @@ def test_names_in_upper_case_are_data_and_what_is_passed_over_is_counted(tick, t
     first = tick(suffix=".csv, .csv.gz")
     names = {Path(request.tags[SOURCE_TAG]).name for request in first.run_requests}
     assert names == {"UPPER.CSV", "lower.csv", "Packed.Csv.GZ"}
-    said = tick(first.cursor, suffix=".csv, .csv.gz").skip_message
-    assert said.startswith(f"Nothing new among 3 file(s) in {tmp_path}. Passed over: ")
-    assert ".hidden.csv is hidden" in said
-    assert "half.csv.part has a name of what is still written" in said
-    assert "folder.csv is a folder" in said
-    assert "2 such as " in said and "each does not end in .csv or .csv.gz" in said
+    message = tick(first.cursor, suffix=".csv, .csv.gz").skip_message
+    assert message.startswith(f"Nothing new among 3 file(s) in {tmp_path}. Passed over: ")
+    assert ".hidden.csv is hidden" in message
+    assert "half.csv.part has a name of what is still written" in message
+    assert "folder.csv is a folder" in message
+    assert "2 such as " in message and "each does not end in .csv or .csv.gz" in message
 
 
 def test_a_missing_place_fails_the_tick_with_a_reason(tick, tmp_path: Path):

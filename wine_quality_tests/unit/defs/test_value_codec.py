@@ -132,8 +132,8 @@ def test_a_value_that_lacks_what_is_needed_is_named(tmp_path):
 
     done = run(tmp_path, trained, asset(_typed))
     [failure] = done.get_step_failure_events()
-    said = failure.step_failure_data.error.to_string()
-    assert "holds no value that this checkout can read. Materialize its asset again." in said
+    message = failure.step_failure_data.error.to_string()
+    assert "holds no value that this checkout can read. Materialize its asset again." in message
 
 
 def _typed(trained: TrainedModel) -> str:

@@ -549,8 +549,8 @@ def make_buckets(services, folder: Path, **changed: str) -> tuple[str, list[str]
 
 
 def test_buckets_and_the_assets_user_are_made(services, tmp_path):
-    said, calls = make_buckets(services, tmp_path)
-    assert said == ""
+    text, calls = make_buckets(services, tmp_path)
+    assert text == ""
     assert calls == [
         "mc mb --ignore-existing --region us-east-1 mlflow/mlflowbucket",
         "mc mb --ignore-existing --region us-east-1 root/assetsbucket",
@@ -580,18 +580,18 @@ def test_no_secret_is_an_argument(services, tmp_path):
 
 
 def test_a_store_of_ones_own_gets_buckets_and_no_users(services, tmp_path):
-    said, calls = make_buckets(services, tmp_path, AWS_ENDPOINT_URL="https://s3.example.org")
-    assert said == ""
+    text, calls = make_buckets(services, tmp_path, AWS_ENDPOINT_URL="https://s3.example.org")
+    assert text == ""
     assert [call.split()[-1] for call in calls] == ["mlflow/mlflowbucket", "assets/assetsbucket"]
 
 
 @pytest.mark.parametrize("address", ["0.0.0.0", "192.168.1.5", "[::]", ""])
 def test_demo_secrets_stay_on_this_machine(services, tmp_path, address):
-    said, calls = make_buckets(services, tmp_path, BIND_ADDRESS=address)
-    assert "make stack-env" in said and calls == []
+    text, calls = make_buckets(services, tmp_path, BIND_ADDRESS=address)
+    assert "make stack-env" in text and calls == []
     drawn = {"MINIO_ROOT_PASSWORD": "a1b2", "WINE_QUALITY_ASSETS_SECRET": "c3d4"}
-    said, calls = make_buckets(services, tmp_path, BIND_ADDRESS=address, **drawn)
-    assert said == "" and calls
+    text, calls = make_buckets(services, tmp_path, BIND_ADDRESS=address, **drawn)
+    assert text == "" and calls
 
 
 def test_nothing_is_published_before_the_buckets_are_made(services):

@@ -86,7 +86,7 @@ def test_a_database_that_is_not_there(monkeypatch, capsys, script):
             monkeypatch.setenv(f"DAGSTER_POSTGRES_{name}", value)
         monkeypatch.setattr(sys, "argv", ["health", "database"])
         assert health() == 1
-        said = capsys.readouterr().err
+        output = capsys.readouterr().err
     else:
         mlflow = {f"MLFLOW_POSTGRES_{name}": given[name] for name in ("DB", "USER", "PASSWORD")}
         postgres = {f"POSTGRES_{name}": given[name] for name in ("HOST", "PORT")}
@@ -98,8 +98,8 @@ def test_a_database_that_is_not_there(monkeypatch, capsys, script):
             timeout=60,
         )
         assert done.returncode == 1
-        said = done.stderr.strip().rpartition("\n")[2]
-    assert "s3cret" not in said and said.count("\n") <= 1
+        output = done.stderr.strip().rpartition("\n")[2]
+    assert "s3cret" not in output and output.count("\n") <= 1
 
 
 def test_the_store_may_start_later(tmp_path):

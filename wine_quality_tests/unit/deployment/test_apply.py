@@ -104,10 +104,10 @@ def test_it_applies_and_waits_until_the_model_answers(api, kubectl, target):
     served = load_target(target).served_as(MODEL, SETTINGS)
     version = "/versions/7" if served.version else ""
     path = f"/seldon/x/v2/models/{served.name}{version}/ready"
-    server, told = ModelServer(path, before=2, host="wine.example.org"), []
+    server, text = ModelServer(path, before=2, host="wine.example.org"), []
     endpoint = Endpoint(f"{server.url}/seldon/x/", {"Host": "wine.example.org"})
     try:
-        apply_to(kubectl, target, endpoint=endpoint, report=told.append)
+        apply_to(kubectl, target, endpoint=endpoint, report=text.append)
     finally:
         server.stop()
     assert server.asked == [path] * 3
@@ -120,7 +120,7 @@ def test_it_applies_and_waits_until_the_model_answers(api, kubectl, target):
     patches = [address for method, address in api.requests if method == "PATCH"]
     assert len(patches) == len(documents)
     assert all("fieldManager=wine-quality" in one and "force=true" in one for one in patches)
-    assert told[0].startswith("applied ") and told[-1] == f"{endpoint.ready_url(served)} answers"
+    assert text[0].startswith("applied ") and text[-1] == f"{endpoint.ready_url(served)} answers"
 
 
 def test_a_status_from_before_is_not_taken_for_the_new_one(api, kubectl):
@@ -207,15 +207,17 @@ def test_a_kubectl_that_hangs(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("said", "message"),
+    ("answered", "message"),
     [
         ('namespaces "wine-quality" not found', "kubectl --context kind create namespace wine-q"),
         ("models.mlops.seldon.io is forbidden: User x", "the user of context 'kind' may not"),
         ("admission webhook denied: [cpu] is not\n a metric", "kubectl apply failed: .*cpu. is n"),
     ],
 )
-def test_refusals_are_told(tmp_path, said, message):
-    script = f"case $1 in config) echo kind;; *) cat >/dev/null; echo '{said}' >&2; exit 1;; esac"
+def test_refusals_are_told(tmp_path, answered, message):
+    script = (
+        f"case $1 in config) echo kind;; *) cat >/dev/null; echo '{answered}' >&2; exit 1;; esac"
+    )
     with pytest.raises(DeploymentError, match=message):
         apply_to(Kubectl("kind", program=_program(tmp_path, script)))
 
@@ -244,7 +246,7 @@ def test_a_moment_without_the_clusters_api_is_lived_through(api, kubectl, tmp_pa
 
 
 @pytest.mark.parametrize(
-    ("resource", "ready", "said"),
+    ("resource", "ready", "answered"),
     [
         ({}, False, "no conditions yet"),
         ({"status": None}, False, "no conditions yet"),
@@ -265,11 +267,11 @@ def test_a_moment_without_the_clusters_api_is_lived_through(api, kubectl, tmp_pa
         ),
     ],
 )
-def test_readiness(resource, ready, said):
+def test_readiness(resource, ready, answered):
     seldon_v1 = resource.get("kind") == "SeldonDeployment"
     found = load_target("seldon-core-v1" if seldon_v1 else "kserve").readiness(resource)
     assert found.ready is ready
-    assert said in found.status
+    assert answered in found.status
 
 
 def test_the_address_of_readiness_is_quoted():

@@ -67,7 +67,7 @@ def test_what_a_models_files_say(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("changed", "said"),
+    ("changed", "expected"),
     [
         ({"signature": None}, "has no signature"),
         ({"signature": {"inputs": '[{"name": "region", "type": "string"}]'}}, "only named numeric"),
@@ -90,9 +90,9 @@ def test_what_a_models_files_say(tmp_path):
         ),
     ],
 )
-def test_a_model_that_cannot_be_served(tmp_path, changed, said):
+def test_a_model_that_cannot_be_served(tmp_path, changed, expected):
     folder = logged(tmp_path / "model", **changed)
-    with pytest.raises(UnservableModelError, match=said):
+    with pytest.raises(UnservableModelError, match=expected):
         read_model(folder, NAME, "7", "run")
 
 

@@ -76,23 +76,23 @@ def run() -> Iterator[tuple[DagsterInstance, str, list[str]]]:
 
 
 def require(version: MlflowVersion, run: tuple[DagsterInstance, str, list[str]]) -> None:
-    instance, run_id, said = run
+    instance, run_id, text = run
     log = logging.getLogger("test_first_use")
     log.setLevel(logging.INFO)
     log.handlers = [handler := logging.Handler()]
-    handler.emit = lambda record: said.append(record.getMessage())  # type: ignore[method-assign]
+    handler.emit = lambda record: text.append(record.getMessage())  # type: ignore[method-assign]
     require_environment(version, log, instance, run_id)  # type: ignore[arg-type]
 
 
 def test_it_is_built_and_the_log_tells_of_it(root, version, run):
     require(version, run)
     assert build.is_complete(version)
-    said = run[2]
-    assert all("MLflow 2.1.1" in line for line in said)
-    assert said[-1] == "The environment of MLflow 2.1.1 is ready."
-    said.clear()
+    text = run[2]
+    assert all("MLflow 2.1.1" in line for line in text)
+    assert text[-1] == "The environment of MLflow 2.1.1 is ready."
+    text.clear()
     require(version, run)
-    assert said == []
+    assert text == []
 
 
 def test_a_setting_turns_it_off(root, version, run, monkeypatch):
@@ -177,15 +177,15 @@ def test_a_serving_environment_is_built_by_the_same(root, tmp_path):
     from wine_quality.packaging.served_model import UnservableModelError
     from wine_quality.serving.environment import environment_name, serving_python
 
-    said: list[str] = []
+    messages: list[str] = []
     requirements = "mlserver==1.0 --hash=sha256:00\n"
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
-    assert serving_python(requirements, python, said.append).exists()
-    assert len(said) == 2
+    assert serving_python(requirements, python, messages.append).exists()
+    assert len(messages) == 2
     name = environment_name(requirements, python)
     assert (root / name / "requirements.txt").read_text() == requirements
     uv_that(tmp_path, "echo 'error: no route' >&2; exit 1")
     with pytest.raises(
         UnservableModelError, match=r"could not be built: no route\. The whole output"
     ):
-        serving_python("other==1.0\n", python, said.append)
+        serving_python("other==1.0\n", python, messages.append)

@@ -193,9 +193,9 @@ def test_a_key_is_plain_whatever_the_name(name):
 
 
 def loaded(history: WineHistory, *, arrived: float | None = None, **config):
-    said: list[str] = []
-    wines = load_wines(RawWineCsvConfig(**config), said.append, history, arrived)
-    return wines, said
+    messages: list[str] = []
+    wines = load_wines(RawWineCsvConfig(**config), messages.append, history, arrived)
+    return wines, messages
 
 
 def write(path: Path, rows: list[str]) -> str:
@@ -206,7 +206,7 @@ def write(path: Path, rows: list[str]) -> str:
 def test_the_packaged_wines_are_not_kept_there(tmp_path):
     history = WineHistory(base_path=str(tmp_path / "history"))
     for choice in TrainingData:
-        wines, said = loaded(history, training_data=choice)
+        wines, text = loaded(history, training_data=choice)
         assert wines.frame.attrs == {
             "data_sha256": wines.file_sha256,
             "source": "wine_quality/datasets/winequality-red.csv",
@@ -215,7 +215,7 @@ def test_the_packaged_wines_are_not_kept_there(tmp_path):
         }
         assert len(wines.frame) == 1599
         assert wines.accepted_file is None
-    assert said == [
+    assert text == [
         f"No file is remembered in {history.base} yet: this run trains on "
         "wine_quality/datasets/winequality-red.csv."
     ]
@@ -276,9 +276,9 @@ def test_a_file_that_arrived_before_its_present_version_changes_nothing(tmp_path
     file = write(tmp_path / "1.csv", ROWS[:20])
     loaded(history, csv_url=file, arrived=20)
     write(tmp_path / "1.csv", ROWS[:10])
-    late, said = loaded(history, csv_url=file, arrived=10, training_data=TrainingData.accumulated)
+    late, text = loaded(history, csv_url=file, arrived=10, training_data=TrainingData.accumulated)
     assert len(late.frame) == 20
-    assert said == [f"The history holds a version of {file} that arrived later; that one counts."]
+    assert text == [f"The history holds a version of {file} that arrived later; that one counts."]
 
 
 def test_the_tags_of_a_run_say_when_its_file_arrived():
@@ -308,9 +308,9 @@ def test_forgetting_a_file(home, tmp_path, capsys):
         with DagsterInstance.get() as instance:
             note_files(instance, keys)
             assert main(["forget"]) == 0
-            said = capsys.readouterr().out
-            assert all(f"{key}  20" in said for key in keys)
-            assert f"9 rows  {names[0]}" in said
+            output = capsys.readouterr().out
+            assert all(f"{key}  20" in output for key in keys)
+            assert f"9 rows  {names[0]}" in output
             assert main(["forget", "1.csv"]) == 2
             assert "'1.csv' is the name of 1.csv-" in capsys.readouterr().err
             assert main(["forget", "3.csv"]) == 2

@@ -106,12 +106,12 @@ def test_patience_is_for_what_may_pass_and_ends(monkeypatch):
 def test_a_row_is_told_by_its_key_and_the_key_holds_the_time():
     from sqlalchemy.dialects import postgresql
 
-    said = str(table.upsert().compile(dialect=postgresql.dialect()))
+    text = str(table.upsert().compile(dialect=postgresql.dialect()))
     assert (
         "ON CONFLICT (model_name, metric, time, run_id, model_version) DO UPDATE SET "
         "mlflow_version = excluded.mlflow_version, value = excluded.value, "
         "data_sha256 = excluded.data_sha256"
-    ) in said
+    ) in text
     # TimescaleDB refuses unique indexes without the column that it divides by.
     assert "time" in [column.name for column in table.metrics.primary_key]
 
@@ -177,8 +177,8 @@ def test_the_trend_ends_with_this_run():
     labels = [label.get_text() for label in axes.get_xticklabels()]
     assert labels[0] == "v50\n2026-04-19"
     assert len(labels) <= 6
-    told = [text.get_text() for text in axes.get_legend().get_texts()]
-    assert told == ["MLflow 0", "MLflow 1", "this run", "champion", "other data"]
+    message = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert message == ["MLflow 0", "MLflow 1", "this run", "champion", "other data"]
     drawn = {line.get_label(): line for line in axes.get_lines()}
     assert list(drawn["this run"].get_xdata()) == [49]
     assert list(drawn["champion"].get_xdata()) == [20]

@@ -75,7 +75,7 @@ def test_run_config_has_the_hyperparameters_of_the_family():
 
 
 @pytest.mark.parametrize(
-    ("given", "error", "said"),
+    ("given", "error", "expected"),
     [
         ({"family": "forest"}, DeclarationError, "there is no family 'forest'"),
         ({"dataset": "rents"}, DeclarationError, "there is no dataset 'rents'"),
@@ -91,9 +91,9 @@ def test_run_config_has_the_hyperparameters_of_the_family():
         ({"mlflow": MlflowSettings(versions=("4",))}, ValueError, "4"),
     ],
 )
-def test_what_does_not_go_together_is_refused_when_it_is_loaded(given, error, said):
+def test_what_does_not_go_together_is_refused_when_it_is_loaded(given, error, expected):
     whole = {"name": "rents", "dataset": RENTS, "family": "ridge", **given}
-    with pytest.raises(error, match=said):
+    with pytest.raises(error, match=expected):
         model_definitions(**whole)
 
 

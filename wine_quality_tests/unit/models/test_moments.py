@@ -88,7 +88,7 @@ def test_any_rows_give_scikit_learns_coefficients(problem, alpha, l1_ratio, part
     features, target = rows[:, :-1], rows[:, -1]
     options = {"tol": 1e-12, "max_iter": 20_000}
     model = ElasticNet(alpha=alpha, l1_ratio=l1_ratio, **options)
-    with warnings.catch_warnings(record=True) as told:
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         expected = model.fit(features, target, sample_weight=weights)
     with warnings.catch_warnings():
@@ -101,7 +101,7 @@ def test_any_rows_give_scikit_learns_coefficients(problem, alpha, l1_ratio, part
     error = np.abs((got.coef_ - expected.coef_) * spread).max()
     size = max(np.abs(expected.coef_ * spread).max(), 1e-6 * max(target.std(), 1e-9))
     # Where scikit-learn itself stopped short, what it has got to is not the solution.
-    assert error <= (1e-4 if told else 1e-6) * size
+    assert error <= (1e-4 if caught else 1e-6) * size
     centre = np.average(features, axis=0, weights=weights)
     assert got.predict([centre])[0] == pytest.approx(
         expected.predict([centre])[0], rel=1e-9, abs=1e-6 * size

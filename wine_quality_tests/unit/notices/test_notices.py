@@ -156,8 +156,8 @@ def test_a_failed_run_says_step_reason_file_and_link(monkeypatch, tmp_path: Path
 def test_reasons_are_short_and_their_urls_carry_no_secret():
     from wine_quality.notices.texts import _short
 
-    said = _short("get https://me:pw@host/a?token=t failed:\n\n  so\nand a stack")
-    assert said == "get https://host/a?… failed: so …"
+    text = _short("get https://me:pw@host/a?token=t failed:\n\n  so\nand a stack")
+    assert text == "get https://host/a?… failed: so …"
     assert len(_short("x" * 10_000)) < 500
 
 
@@ -181,17 +181,17 @@ def test_slack_is_told_without_mentions():
 def test_an_address_in_slack_ends_where_it_should():
     """The name of a model or an experiment may stand in it."""
     url = "http://h/#/models/x|click> <!channel> <http://evil.example.org|here\n>"
-    said = in_mrkdwn(Notice("promoted", (), (("Model version", url),)))
-    assert said.count("<") == said.count(">") == said.count("|") == 1
-    assert said.endswith("|Model version>")
-    assert "<http://h/#/models/x%7Cclick%3E%20%3C!channel%3E" in said
+    text = in_mrkdwn(Notice("promoted", (), (("Model version", url),)))
+    assert text.count("<") == text.count(">") == text.count("|") == 1
+    assert text.endswith("|Model version>")
+    assert "<http://h/#/models/x%7Cclick%3E%20%3C!channel%3E" in text
 
 
 # Delivery
 
 
 class Counting:
-    """Fails as often as told, then takes it."""
+    """Fails as often as asked, then takes it."""
 
     def __init__(self, *errors: Exception) -> None:
         self.errors, self.calls, self.got = list(errors), 0, []
@@ -245,7 +245,7 @@ def test_each_channel_gets_it_whatever_the_others_do(caplog, short_pauses):
         '"A title" was not sent by hanging: given up after 1 s; bad: no (3 tries); '
         "refused: wrong password ***"
     )
-    # What was to be told is not lost.
+    # What was to be sent is not lost.
     assert NOTICE.text() in caplog.text and "hunter2" not in caplog.text
 
 
@@ -302,7 +302,7 @@ def test_a_letter_arrives(mail):
 
 @pytest.mark.slow
 def test_what_a_mail_server_refuses_is_said(mail, settings_of, monkeypatch):
-    def said(passing: bool = False, **changes: str) -> str:
+    def refusal(passing: bool = False, **changes: str) -> str:
         with pytest.raises(NotSentError) as raised:
             EmailNotifier(settings_of(**changes)).send(NOTICE)
         assert raised.value.passing == passing
@@ -310,18 +310,18 @@ def test_what_a_mail_server_refuses_is_said(mail, settings_of, monkeypatch):
         return str(raised.value)
 
     mail.refusal = "451 later"
-    assert f"127.0.0.1:{mail.port} refused (451 later)" in said(passing=True)
+    assert f"127.0.0.1:{mail.port} refused (451 later)" in refusal(passing=True)
     mail.refusal = "554 no"
-    assert "refused (554 no)" in said()
-    login = said(EMAIL_PASSWORD="canary wrong")
+    assert "refused (554 no)" in refusal()
+    login = refusal(EMAIL_PASSWORD="canary wrong")
     assert "refused the login of wine@example.org (535" in login
     assert "check WINE_QUALITY_NOTIFY_EMAIL_USER and _PASSWORD" in login
     settings_of(EMAIL_PASSWORD=PASSWORD)
     other = {"ssl": "starttls", "starttls": "ssl"}[mail.security]
-    assert "_EMAIL_PORT and _EMAIL_SECURITY" in said(EMAIL_SECURITY=other, SECONDS="3")
+    assert "_EMAIL_PORT and _EMAIL_SECURITY" in refusal(EMAIL_SECURITY=other, SECONDS="3")
     monkeypatch.delenv("SSL_CERT_FILE")
-    assert "no trusted certificate" in said(EMAIL_SECURITY=mail.security, SECONDS="8")
-    assert "gives no answer (" in said(passing=True, EMAIL_PORT=str(free_port()))
+    assert "no trusted certificate" in refusal(EMAIL_SECURITY=mail.security, SECONDS="8")
+    assert "gives no answer (" in refusal(passing=True, EMAIL_PORT=str(free_port()))
 
 
 @pytest.mark.slow
@@ -402,7 +402,7 @@ def nothing():
 
 
 def decide(instance: DagsterInstance, tags: dict[str, str] | None = None, **how) -> DagsterRun:
-    """A run that crowns a version when told how, and fails afterwards when told so."""
+    """A run that crowns a version when its tags ask for it, and fails afterwards when they do."""
     fails = how.pop("fails", False)
 
     @op
@@ -434,19 +434,19 @@ def test_wrong_settings_fail_these_ticks_and_nothing_else(tick, monkeypatch, nam
 def test_a_promotion_is_told_once(tick, monkeypatch):
     monkeypatch.setenv("WINE_QUALITY_NOTIFY", f"{__name__}:Kept")
     instance = tick.instance
-    assert tick("promotion_notice").skip_message == "No new champion that nobody was told of."
+    assert tick("promotion_notice").skip_message == "No new champion without a notice."
     first = decide(instance, version="1", before=None)
     decide(instance)
     again = decide(instance, tags=dict(first.tags))  # what a re-execution is given
     assert Promotion.of(again) is None
     decide(instance, tags={SOURCE_TAG: "a.csv"}, version="2", before="1", fails=True)
     decide(instance, tags={MLFLOW_VERSION_TAG: "1.26"}, version="1", before="2", withdrawn=True)
-    said = [tick("promotion_notice").skip_message for _ in range(4)]
-    assert said == [
-        "Told that Wines version 1 is the champion; 2 more to tell.",
-        "Told that Wines version 2 is the champion; 1 more to tell.",
-        "Told that Wines is back at version 1 (MLflow 1.26).",
-        "No new champion that nobody was told of.",
+    message = [tick("promotion_notice").skip_message for _ in range(4)]
+    assert message == [
+        "Reported that Wines version 1 is the champion; 2 more to report.",
+        "Reported that Wines version 2 is the champion; 1 more to report.",
+        "Reported that Wines is back at version 1 (MLflow 1.26).",
+        "No new champion without a notice.",
     ]
     texts = [notice.text().splitlines() for notice in Kept.got]
     assert texts[0] == [
@@ -477,7 +477,7 @@ def test_a_promotion_that_cannot_be_told_fails_its_tick_and_holds_up_no_other(ti
         with pytest.raises(NotSentError, match=f'"Wines version {version} .* no.such:Thing cannot'):
             tick("promotion_notice")
     assert len(Kept.got) == 2
-    assert tick("promotion_notice").skip_message == "No new champion that nobody was told of."
+    assert tick("promotion_notice").skip_message == "No new champion without a notice."
 
 
 class Flaky:
@@ -527,13 +527,13 @@ def test_what_a_channel_did_not_take_comes_later_once_by_that_channel_alone(
     # As after a restart of the daemon: all that is known stands at the run.
     monkeypatch.setattr(Flaky, "down", False)
     for _ in range(2):
-        said = deliver_again(instance, flaky, LOG, now + 60).skip_message
-        assert said.startswith(f"Sent now by {__name__}:Flaky: ")
+        message = deliver_again(instance, flaky, LOG, now + 60).skip_message
+        assert message.startswith(f"Sent now by {__name__}:Flaky: ")
     assert {notice.title for notice in Flaky.got} == titles and len(Flaky.got) == 2
-    said = deliver_again(instance, flaky, LOG, now + 9e4).skip_message
-    assert said == "0 notices to send again, none of them yet."
+    message = deliver_again(instance, flaky, LOG, now + 9e4).skip_message
+    assert message == "0 notices to send again, none of them yet."
     assert (len(Kept.got), len(Flaky.got)) == (2, 2)
-    assert tick("promotion_notice").skip_message == "No new champion that nobody was told of."
+    assert tick("promotion_notice").skip_message == "No new champion without a notice."
 
 
 def test_after_a_day_a_notice_is_given_up_with_one_line(tick, flaky):
@@ -565,14 +565,14 @@ def test_a_failed_run_is_told_once_and_a_cancelled_one_not(tick, monkeypatch):
     canceled = tick.instance.create_run_for_job(nothing)
     tick.instance.report_run_canceled(canceled)
     failed = [decide(tick.instance, fails=True) for _ in range(2)]
-    told = []
+    messages = []
     for _ in failed:  # one a tick
         reported = tick("run_failure_notice", cursor)
         cursor = reported.cursor
         [reaction] = reported.dagster_run_reactions
         assert reaction.error is None
-        told.append(reaction.dagster_run.run_id)
-    assert told == [run.run_id for run in failed]
+        messages.append(reaction.dagster_run.run_id)
+    assert messages == [run.run_id for run in failed]
     assert [(notice.title, notice.lines) for notice in Kept.got] == [
         ("deciding failed", ("decision: RuntimeError: afterwards",))
     ] * 2

@@ -171,9 +171,9 @@ def test_what_run_config_may_not_name(monkeypatch, field, value, named):
     monkeypatch.setenv(databases.VARIABLE, "postgresql://db:5432/metrics")
     with pytest.raises(ForbiddenConfigError) as refused:
         check_fields(nested(field, value))
-    said = str(refused.value)
-    assert named in said and field in said
-    assert said.isprintable()
+    message = str(refused.value)
+    assert named in message and field in message
+    assert message.isprintable()
 
 
 @pytest.mark.parametrize(
@@ -364,7 +364,7 @@ def test_a_run_fails_before_it_begins_and_says_why(mlflow_version: MlflowVersion
     victim.mkdir()
     (victim / "kept").touch()
     up = "../" * 20
-    for field, value, said in (
+    for field, value, text in (
         (
             f"{ENGINE}.spark_options",
             {"spark.driver.extraJavaOptions": COPY},
@@ -380,7 +380,7 @@ def test_a_run_fails_before_it_begins_and_says_why(mlflow_version: MlflowVersion
             done = execute_job(reconstructable(main_job), instance, run_config=config)
             assert not done.success
             logs = str(instance.all_logs(done.run_id))
-        assert said in logs and field in logs
+        assert text in logs and field in logs
         assert "STEP_START" not in logs
     assert (victim / "kept").exists()
 

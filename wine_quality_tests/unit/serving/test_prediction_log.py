@@ -83,30 +83,30 @@ def test_without_an_address_nothing_is_kept_and_nothing_started(monkeypatch):
 
 
 @pytest.fixture
-def said() -> list[str]:
+def warnings() -> list[str]:
     return []
 
 
 @pytest.fixture
-def nowhere(said):
+def nowhere(warnings):
     """A log whose database is not there, with little room and no patience."""
     url = f"postgresql://io:{SECRET}@127.0.0.1:{free_port()}/metrics"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(prediction_log, "_LINGER_SECONDS", 0.01)
         patch.setattr(prediction_log, "_FIRST_PAUSE", 0.01)
         patch.setattr(prediction_log, "_LONGEST_PAUSE", 0.01)
-        log = PredictionLog(url, warn=said.append, most_rows=3_000)
+        log = PredictionLog(url, warn=warnings.append, most_rows=3_000)
         yield log
         log.close(0)
 
 
-def test_when_the_queue_is_full_the_oldest_go_and_that_is_said_once(nowhere, said):
+def test_when_the_queue_is_full_the_oldest_go_and_that_is_said_once(nowhere, warnings):
     log = nowhere
     for start in range(0, 3_000, 500):
         log.record("M", "1", COLUMNS, *rows(500, start), AT)
-    await_condition(lambda: len(said) == 1, "the first failure")
+    await_condition(lambda: len(warnings) == 1, "the first failure")
     assert log.counters == Counters(written=0, waiting=3_000, dropped=0)
-    assert "cannot be written to 127.0.0.1:" in said[0] and "Connection refused" in said[0]
+    assert "cannot be written to 127.0.0.1:" in warnings[0] and "Connection refused" in warnings[0]
     for start in range(3_000, 12_000, 500):
         log.record("M", "1", COLUMNS, *rows(500, start), AT)
     counted = log.counters
@@ -115,16 +115,18 @@ def test_when_the_queue_is_full_the_oldest_go_and_that_is_said_once(nowhere, sai
     kept = [np.frombuffer(piece.predictions, "<f8")[0] * 3 for piece in log._queue]
     assert kept == sorted(kept)
     assert not kept or kept[-1] == 11_500
-    await_condition(lambda: len(said) == 2, "that some are dropped")
-    assert "the oldest are dropped" in said[1]
+    await_condition(lambda: len(warnings) == 2, "that some are dropped")
+    assert "the oldest are dropped" in warnings[1]
     # Many more attempts, and no more words.
     log.close(0.3)
-    assert len(said) == 3
-    assert "were not written to 127.0.0.1:" in said[2] and "before the server ended" in said[2]
+    assert len(warnings) == 3
+    assert (
+        "were not written to 127.0.0.1:" in warnings[2] and "before the server ended" in warnings[2]
+    )
     assert log.counters == Counters(written=0, waiting=0, dropped=12_000)
     log.record("M", "1", COLUMNS, *rows(1), AT)
     assert log.counters.dropped == 12_001
-    assert WORDS not in "".join(said)
+    assert WORDS not in "".join(warnings)
 
 
 def test_more_rows_than_there_is_room_for_are_kept_as_far_as_they_fit(nowhere):
@@ -132,7 +134,7 @@ def test_more_rows_than_there_is_room_for_are_kept_as_far_as_they_fit(nowhere):
     assert nowhere.counters == Counters(written=0, waiting=3_000, dropped=7_000)
 
 
-def test_odd_numbers_never_raise_and_are_told_once(nowhere, said):
+def test_odd_numbers_never_raise_and_are_told_once(nowhere, warnings):
     inputs, predictions = rows(3)
     for odd in (
         ("M", "one", COLUMNS, inputs, predictions),
@@ -144,7 +146,7 @@ def test_odd_numbers_never_raise_and_are_told_once(nowhere, said):
         nowhere.record(*odd, AT)
     assert nowhere.counters.waiting == 0
     assert nowhere.counters.dropped == 13
-    assert len(said) == 1 and "the first: ValueError" in said[0]
+    assert len(warnings) == 1 and "the first: ValueError" in warnings[0]
 
 
 def test_a_row_is_hashed_as_its_float64_bytes_in_the_order_of_the_signature():
@@ -176,18 +178,20 @@ def test_what_json_cannot_say_is_null():
     assert json.loads(group._inputs) == [{"a": 1.5, "b": None}, {"a": None, "b": 0.1}]
 
 
-def test_a_database_that_says_nothing_holds_neither_requests_nor_the_end_up(monkeypatch, said):
+def test_a_database_that_says_nothing_holds_neither_requests_nor_the_end_up(monkeypatch, warnings):
     monkeypatch.setattr(prediction_log, "_LINGER_SECONDS", 0.01)
     monkeypatch.setattr(postgres_connection, "CONNECT_SECONDS", 0.3)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
-        log = PredictionLog(f"postgresql://io:{SECRET}@127.0.0.1:{port}/metrics", warn=said.append)
+        log = PredictionLog(
+            f"postgresql://io:{SECRET}@127.0.0.1:{port}/metrics", warn=warnings.append
+        )
         log.record("M", "1", COLUMNS, *rows(1), AT)
-        await_condition(lambda: bool(said), "the first failure", 10)
-        assert "did not answer in time" in said[0]
+        await_condition(lambda: bool(warnings), "the first failure", 10)
+        assert "did not answer in time" in warnings[0]
         started = time.monotonic()
         log.record("M", "1", COLUMNS, *rows(1), AT)
         assert time.monotonic() - started < 1
         log.close(0.5)
         assert time.monotonic() - started < 3
-    assert "2 prediction(s) were not written" in said[-1]
+    assert "2 prediction(s) were not written" in warnings[-1]

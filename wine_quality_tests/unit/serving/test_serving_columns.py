@@ -119,11 +119,11 @@ def test_what_is_shown_is_short(value):
 
 @given(st.text(st.characters(), max_size=700))
 def test_what_is_said_is_one_short_line_that_can_be_sent(text):
-    said = shortened(f"Model {text} not found", 300)
-    assert len(said) <= 300
-    assert said.isprintable()
-    assert said.encode()
-    assert said.startswith("Model ") and said.endswith(" not found")
+    message = shortened(f"Model {text} not found", 300)
+    assert len(message) <= 300
+    assert message.isprintable()
+    assert message.encode()
+    assert message.startswith("Model ") and message.endswith(" not found")
 
 
 def test_what_is_short_and_printable_is_said_as_it_is():

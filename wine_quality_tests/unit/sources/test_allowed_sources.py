@@ -73,8 +73,8 @@ def refused(url: str, variable: str) -> str:
 def test_addresses_that_are_not_public(web, monkeypatch, host):
     monkeypatch.setenv(allowed_sources.SCHEMES, "http,https")
     port = web.url.rpartition(":")[2]
-    said = refused(f"http://{host}:{port}/wines.csv", allowed_sources.NETWORKS)
-    assert "is no public address" in said
+    message = refused(f"http://{host}:{port}/wines.csv", allowed_sources.NETWORKS)
+    assert "is no public address" in message
     assert not web.requests
 
 
@@ -129,8 +129,8 @@ def test_each_hop_of_a_redirect_is_checked(web, names, monkeypatch, path):
     names["inside.test"], names["public.test"] = [["127.0.0.2"]], [["127.0.0.1"]]
     monkeypatch.setenv(allowed_sources.NETWORKS, "127.0.0.1")
     web.target = f"http://inside.test:{port}/wines.csv"
-    said = refused(f"http://public.test:{port}/{path}", allowed_sources.NETWORKS)
-    assert "inside.test is at 127.0.0.2" in said
+    message = refused(f"http://public.test:{port}/{path}", allowed_sources.NETWORKS)
+    assert "inside.test is at 127.0.0.2" in message
     assert web.requests[path] == 1
     assert not web.requests["wines"]
     monkeypatch.setenv(allowed_sources.NETWORKS, "127.0.0.0/8")

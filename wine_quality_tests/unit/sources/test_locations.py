@@ -216,9 +216,9 @@ def test_no_client_sends_credentials_to_a_host_that_only_it_reads(
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    said = run(_ASK)
-    assert "resources.mlflow.config.tracking_uri" in said and "backslash" in said
-    assert "hunter2" not in said and not canary.headers
+    output = run(_ASK)
+    assert "resources.mlflow.config.tracking_uri" in output and "backslash" in output
+    assert "hunter2" not in output and not canary.headers
     if sys.platform == "linux" and not allowed:
         run(_UNGUARDED)
         assert canary.headers and "Authorization" in canary.headers[0]

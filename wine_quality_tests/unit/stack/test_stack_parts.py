@@ -112,18 +112,18 @@ def test_a_minio_binary_is_used_where_there_is_one(monkeypatch, tmp_path):
 
 def test_a_service_that_keeps_dying_is_given_up(monkeypatch, tmp_path):
     monkeypatch.setattr(supervisor, "RESTARTS", 1)
-    said: list[str] = []
+    messages: list[str] = []
     code = "print('no such table'); raise SystemExit(3)"
     service = Service(
         "broken", (sys.executable, "-c", code), dict(os.environ), tmp_path, lambda: False
     )
-    watched = Supervisor([service], tmp_path, said.append, {})
+    watched = Supervisor([service], tmp_path, messages.append, {})
     try:
         with pytest.raises(StackError, match=r"(?s)broken does not stay up.*no such table"):
             watched.start()
     finally:
         watched.stop()
-    assert said == [
+    assert messages == [
         "broken exited with 3; it is started again in 0.5 s",
         f"broken exited with 3; it died 2 times and is given up. See {watched.log_of('broken')}",
     ]

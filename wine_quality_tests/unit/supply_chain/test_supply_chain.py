@@ -81,17 +81,17 @@ def test_findings_are_accepted_for_their_locks_and_packages_only():
         "server-2.1.1",
     }
 
-    def said(package: str, *ids: str) -> dict:
+    def report(package: str, *ids: str) -> dict:
         finding = {"id": ids[0], "aliases": list(ids[1:]), "fix_versions": ["2.2.1"]}
         return {"dependencies": [{"name": package, "version": "2.1.1", "vulns": [finding]}]}
 
-    known = said("mlflow", "GHSA-xg73-94fp-g449", "CVE-2023-1177")
+    known = report("mlflow", "GHSA-xg73-94fp-g449", "CVE-2023-1177")
     assert judge("mlflow-2.1.1", known, accepted).findings == []
     assert len(judge("mlflow-2.1.1", known, accepted).accepted) == 1
     for lock, found in (
         ("mlflow-3", known),
-        ("mlflow-2.1.1", said("flask", "CVE-2023-1177")),
-        ("mlflow-2.1.1", said("mlflow", "CVE-2099-1")),
+        ("mlflow-2.1.1", report("flask", "CVE-2023-1177")),
+        ("mlflow-2.1.1", report("mlflow", "CVE-2099-1")),
     ):
         [line] = judge(lock, found, accepted).findings
         assert "fixed in 2.2.1" in line

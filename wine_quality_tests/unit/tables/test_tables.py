@@ -67,7 +67,7 @@ def test_a_file_is_read_as_it_is_written(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("rows", "said"),
+    ("rows", "expected"),
     [
         ("city,rooms,area,rent\nBern,2,51.5,-1\n", r"'rent': lies outside 0 to inf .*line\(s\)"),
         ("city,rooms,area,rent\nBern,2.5,51.5,1\n", "'rooms': is not a whole number"),
@@ -78,8 +78,8 @@ def test_a_file_is_read_as_it_is_written(tmp_path):
         ("city,rooms,area,rent\nBern,two,51.5,1\n", "'rooms': holds text, such as 'two'"),
     ],
 )
-def test_rows_against_the_contract_are_refused(tmp_path, rows, said):
-    with pytest.raises(BrokenContractError, match=said):
+def test_rows_against_the_contract_are_refused(tmp_path, rows, expected):
+    with pytest.raises(BrokenContractError, match=expected):
         read(tmp_path, rows)
 
 
@@ -129,14 +129,14 @@ def test_parts_are_apart_and_have_the_classes():
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "expected"),
     [
         ({"target": "price"}, "no column 'price'"),
         ({"task": Task.classification}, "must be of type int"),
         ({"columns": (*RENTS.columns, Column("rent"))}, "named twice"),
     ],
 )
-def test_a_declaration_that_cannot_be_is_refused(change, said):
+def test_a_declaration_that_cannot_be_is_refused(change, expected):
     given = {
         "name": "rents",
         "columns": RENTS.columns,
@@ -144,7 +144,7 @@ def test_a_declaration_that_cannot_be_is_refused(change, said):
         "task": Task.regression,
         **change,
     }
-    with pytest.raises(DeclarationError, match=said):
+    with pytest.raises(DeclarationError, match=expected):
         Dataset(**given)
     with pytest.raises(DeclarationError, match="cannot be divided by 'rooms'"):
         RENTS.segments("rooms")

@@ -85,8 +85,8 @@ def contest(values: dict[str, float], champion: str | None, rivals: list[str] | 
 )
 def test_a_version_challenges_the_champion(values, champion, rivals, winner, reason):
     found, promoted = contest(values, champion, rivals), []
-    said = found.decide(lambda best, before: promoted.append((best, before)))
-    assert found.champion == winner and reason in said
+    text = found.decide(lambda best, before: promoted.append((best, before)))
+    assert found.champion == winner and reason in text
     assert promoted == ([] if winner == champion else [(winner, champion)])
 
 

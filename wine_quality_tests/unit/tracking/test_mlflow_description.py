@@ -62,8 +62,8 @@ def test_run_and_model_say_where_they_come_from(
         "of the job wine_quality_model"
     )
     model = f"registered-models/get?name={name}"
-    said = server.get(model)["registered_model"]["description"]
-    assert "](http://dagster.example/assets/champion_model)" in said
+    answer = server.get(model)["registered_model"]["description"]
+    assert "](http://dagster.example/assets/champion_model)" in answer
     # A person's own stays.
     server.rest("registered-models/update", "PATCH", name=name, description="Ours.")
     run()

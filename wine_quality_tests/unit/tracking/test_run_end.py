@@ -81,8 +81,8 @@ def test_a_run_whose_steps_all_succeeded_counts_as_done(instance):
     assert sorted(done) == sorted([died, stopped])
     assert {status(instance, run) for run in done} == {DagsterRunStatus.SUCCESS}
     assert {status(instance, run) for run in (failed, never)} == {DagsterRunStatus.FAILURE}
-    said = instance.all_logs(died, of_type=DagsterEventType.RUN_SUCCESS)[-1]
-    assert "All steps had succeeded" in said.dagster_event.message
+    text = instance.all_logs(died, of_type=DagsterEventType.RUN_SUCCESS)[-1]
+    assert "All steps had succeeded" in text.dagster_event.message
     # What is old is not looked at again, what may just have been stored is.
     assert LONG_AGO < reached < datetime.now(timezone.utc)
     assert count_done_runs(instance, reached)[0] == []
@@ -121,8 +121,8 @@ def test_nobody_is_told_that_a_run_failed_which_was_done(instance, monkeypatch):
     from wine_quality.defs.notices import sensors
     from wine_quality.notices.settings import NoticeSettings
 
-    told: list[str] = []
-    monkeypatch.setattr(sensors, "_deliver", lambda notice, *_: told.append(notice.title))
+    messages: list[str] = []
+    monkeypatch.setattr(sensors, "_deliver", lambda notice, *_: messages.append(notice.title))
     sensor = sensors._failures(NoticeSettings.from_environment())
     for of in (well, ill):
         run = instance.get_run_by_id(run_of(instance, of))
@@ -131,7 +131,7 @@ def test_nobody_is_told_that_a_run_failed_which_was_done(instance, monkeypatch):
             sensors.FAILURE_SENSOR, event, instance, run
         ).for_run_failure()
         sensor(context)
-    assert len(told) == 1 and "ill" in told[0]
+    assert len(messages) == 1 and "ill" in messages[0]
 
 
 @pytest.fixture

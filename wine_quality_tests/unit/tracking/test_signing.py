@@ -59,9 +59,9 @@ def test_many_that_start_at_once_make_one_key(home):
         )
         for _ in range(8)
     ]
-    said = {process.communicate(timeout=60)[0].strip() for process in started}
-    assert said == {key_file().read_text().strip()}
-    assert len(said.pop()) == 64
+    output = {process.communicate(timeout=60)[0].strip() for process in started}
+    assert output == {key_file().read_text().strip()}
+    assert len(output.pop()) == 64
     assert stat.S_IMODE(key_file().stat().st_mode) == 0o600
     assert [path.name for path in home.iterdir()] == ["signing.key"]
 

@@ -76,10 +76,10 @@ def test_what_is_refused_fails_at_once():
 
 
 def test_the_opening_of_the_run_outside_of_steps():
-    said: list[str] = []
-    step_retry.again_while_away(failing(AWAY, 3), said.append)
-    assert len(said) == 3
+    messages: list[str] = []
+    step_retry.again_while_away(failing(AWAY, 3), messages.append)
+    assert len(messages) == 3
     with pytest.raises(Exception, match="403"):
-        step_retry.again_while_away(failing(FORBIDDEN, 1), said.append)
+        step_retry.again_while_away(failing(FORBIDDEN, 1), messages.append)
     with pytest.raises(Exception, match="111"):
         step_retry.again_while_away(failing(AWAY, 99), lambda _: None)

@@ -103,8 +103,8 @@ def test_warnings_and_errors_are_shown_once():
 
 def test_a_log_is_followed_line_by_line_and_stays_small(tmp_path: Path, monkeypatch):
     monkeypatch.setattr(logs, "LARGEST", 1000)
-    said: list[str] = []
-    kept = Logs(tmp_path, "http://localhost:5000", said.append)
+    messages: list[str] = []
+    kept = Logs(tmp_path, "http://localhost:5000", messages.append)
     file = kept.file_for("Dagster's daemon")
     assert file == tmp_path / "dagster-daemon.log"
     error = f"{AT}dagster.daemon - ERROR - number "
@@ -118,7 +118,7 @@ def test_a_log_is_followed_line_by_line_and_stays_small(tmp_path: Path, monkeypa
         assert file.stat().st_size == 0
         process.write(f"{error}3\n".encode())
         kept.look()
-    assert [line[-1] for line in said] == ["1", "2", "3"]
+    assert [line[-1] for line in messages] == ["1", "2", "3"]
     assert b"number 1" in (tmp_path / "dagster-daemon.log.1").read_bytes()
     assert file.read_text() == f"{error}3\n"
     # The next `make up` begins a new one.
@@ -126,4 +126,4 @@ def test_a_log_is_followed_line_by_line_and_stays_small(tmp_path: Path, monkeypa
     assert (tmp_path / "dagster-daemon.log.1").read_text() == f"{error}3\n"
     file.write_text(f"{error}4\n")
     kept.look()
-    assert said[-1][-1] == "4" and len(said) == 4  # each line once
+    assert messages[-1][-1] == "4" and len(messages) == 4  # each line once

@@ -58,9 +58,9 @@ def test_a_port_asked_for_is_refused_when_it_is_taken(taken):
 
 
 def test_else_a_free_one_is_taken_and_named(taken):
-    listening, said = listen(taken, given=False, what="Dagster UI")
+    listening, text = listen(taken, given=False, what="Dagster UI")
     with listening:
-        assert said == f"Port {taken} is taken: the Dagster UI is on {port_of(listening)}."
+        assert text == f"Port {taken} is taken: the Dagster UI is on {port_of(listening)}."
         assert port_of(listening) != taken
 
 

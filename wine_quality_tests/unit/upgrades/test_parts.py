@@ -138,8 +138,8 @@ def test_whoever_has_a_file_open_is_named(tmp_path):
     with subprocess.Popen(command, stdin=pipe, stdout=pipe) as reader:
         assert reader.stdout is not None
         reader.stdout.readline()
-        (said,) = opened_by(file)
-        assert said.startswith(f"process {reader.pid} (") and "import sys" in said
+        (text,) = opened_by(file)
+        assert text.startswith(f"process {reader.pid} (") and "import sys" in text
         reader.communicate()
     assert opened_by(file) == []
 

@@ -54,18 +54,18 @@ def upgraded(stores: EmbeddedStores, folder: Path, *steps: str) -> None:
 
 @pytest.mark.parametrize("steps", [("placed",), ()], ids=["finished", "killed before its note"])
 def test_the_new_store_is_put_aside_and_the_old_one_stays(stores, tmp_path, steps):
-    said: list[str] = []
+    messages: list[str] = []
     old = (embedded_store("1.26") / "mlflow.db").read_bytes()
     new = (embedded_store("3") / "mlflow.db").read_bytes()
     upgraded(stores, tmp_path / "work", *steps)
-    undo.take_back(stores, tmp_path / "work", said.append, with_new_runs=False)
+    undo.take_back(stores, tmp_path / "work", messages.append, with_new_runs=False)
     assert not embedded_store("3").exists()
     assert (embedded_store("1.26") / "mlflow.db").read_bytes() == old
     (aside,) = tmp_path.glob("mlflow-3.undone-*")
-    assert (aside / "mlflow.db").read_bytes() == new and str(aside) in said[0]
+    assert (aside / "mlflow.db").read_bytes() == new and str(aside) in messages[0]
     assert read_progress(tmp_path / "work") == {}
     with pytest.raises(UpgradeError, match="there is nothing to undo"):
-        undo.take_back(stores, tmp_path / "work", said.append, with_new_runs=True)
+        undo.take_back(stores, tmp_path / "work", messages.append, with_new_runs=True)
 
 
 @pytest.mark.parametrize(

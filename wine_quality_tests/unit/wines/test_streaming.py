@@ -69,11 +69,11 @@ def streamed(
     arrived: float | None = None,
 ) -> tuple[PassResult, list[str]]:
     config = RawWineCsvConfig(csv_url=csv_url, training_data=training_data)
-    said: list[str] = []
+    messages: list[str] = []
     inspection = Inspection.from_record(
         json.loads(json.dumps(inspect_files(config, DUCKDB, history).to_stored()))
     )
-    return aggregate(inspection, membership, DUCKDB, history, said.append, arrived), said
+    return aggregate(inspection, membership, DUCKDB, history, messages.append, arrived), messages
 
 
 def assert_trains_on(split: StreamedSplit, wines: np.ndarray) -> None:
@@ -144,8 +144,8 @@ def test_only_the_new_file_is_read_and_a_bad_one_is_taken_away(place, tmp_path):
     alone, _ = streamed(history, f"{below}1.parquet")
     assert_trains_on(alone.split, first)
     second = put(below, "2.parquet", 20_000, 2, tmp_path)
-    both, said = streamed(history, f"{below}2.parquet", ACCUMULATED)
-    assert [one.file.rows for one in both.read] == [20_000] and said == []
+    both, text = streamed(history, f"{below}2.parquet", ACCUMULATED)
+    assert [one.file.rows for one in both.read] == [20_000] and text == []
     assert [one.file.rows for one in both.accumulated] == [30_000, 20_000]
     assert both.split.read == {}
     assert both.split.data.source == history.base
@@ -167,9 +167,9 @@ def test_a_new_version_of_a_file_takes_the_place_of_the_old_one(place, tmp_path)
     done, _ = streamed(history, f"{below}1.parquet", ACCUMULATED, arrived=200.0)
     assert_trains_on(done.split, newer)
     put(below, "1.parquet", 7000, 3, tmp_path)
-    late, said = streamed(history, f"{below}1.parquet", ACCUMULATED, arrived=150.0)
+    late, text = streamed(history, f"{below}1.parquet", ACCUMULATED, arrived=150.0)
     assert_trains_on(late.split, newer)
-    assert said == [
+    assert text == [
         f"The history holds a version of {below}1.parquet that arrived later; that one counts."
     ]
 
@@ -180,12 +180,12 @@ def test_files_that_were_loaded_are_added_and_keep_their_sums(place, tmp_path):
     shutil.copy(PACKAGED_RED_WINE, red)
     loaded = load_wines(RawWineCsvConfig(csv_url=red), history=history)
     new = put(below, "2.parquet", 5000, 2, tmp_path)
-    done, said = streamed(history, f"{below}2.parquet", ACCUMULATED)
-    assert said == ["1 remembered file(s) were not divided like this yet: reading them."]
+    done, text = streamed(history, f"{below}2.parquet", ACCUMULATED)
+    assert text == ["1 remembered file(s) were not divided like this yet: reading them."]
     whole = np.concatenate([loaded.frame[[*FEATURES, TARGET]].to_numpy(dtype=float), new])
     assert_trains_on(done.split, whole)
-    _, said = streamed(history, training_data=ACCUMULATED)
-    assert said == []
+    _, text = streamed(history, training_data=ACCUMULATED)
+    assert text == []
     # And in memory the rows are still there, while of the other only the sums are.
     assert [file.rows for file, _ in history.load()] == [1599]
     assert history.count_sums() == 1
@@ -196,8 +196,8 @@ def test_another_division_reads_what_is_still_there(place, tmp_path):
     first = put(below, "1.parquet", 5000, 1, tmp_path)
     streamed(history, f"{below}1.parquet")
     other = Membership(test_fraction=0.5, seed=7, folds=3)
-    done, said = streamed(history, training_data=ACCUMULATED, membership=other)
-    assert said == ["1 remembered file(s) were not divided like this yet: reading them."]
+    done, text = streamed(history, training_data=ACCUMULATED, membership=other)
+    assert text == ["1 remembered file(s) were not divided like this yet: reading them."]
     assert_trains_on(done.split, first)
     put(below, "1.parquet", 5000, 2, tmp_path)
     with pytest.raises(HistoryError, match="make forget FILE=1.parquet-"):
@@ -315,10 +315,10 @@ def test_a_model_of_other_hands_is_compared_on_the_sample(tmp_path):
 def test_a_long_pass_says_how_far_it_is(monkeypatch):
     clock = iter([0.0, 1.0, 6.0, 6.0, 7.0, 20.0, 20.0])
     monkeypatch.setattr("wine_quality.wines.streaming.time.monotonic", lambda: next(clock))
-    said: list[str] = []
-    report = progress_lines(said.append, "Summed up")
+    messages: list[str] = []
+    report = progress_lines(messages.append, "Summed up")
     report(10, 1000)
     report(2_500_000, 10_000_000)
     report(2_600_000, 10_000_000)
     report(5, None)
-    assert said == ["Summed up 2,500,000 of 10,000,000 (25%) rows …", "Summed up 5 rows …"]
+    assert messages == ["Summed up 2,500,000 of 10,000,000 (25%) rows …", "Summed up 5 rows …"]
