@@ -18,8 +18,11 @@ def yaml_text(documents: Iterable[Document], note: str = "") -> str:
     import yaml
 
     comment = "".join(f"# {line}".rstrip() + "\n" for line in note.splitlines())
+    made = list(documents)
+    # PyYAML writes a next-line character (U+0085) as it is, and reads it as a line break.
+    as_it_is = "\\x85" not in repr(made)
     return comment + yaml.safe_dump_all(
-        documents, sort_keys=False, allow_unicode=True, width=100, explicit_start=True
+        made, sort_keys=False, allow_unicode=as_it_is, width=100, explicit_start=True
     )
 
 

@@ -105,6 +105,12 @@ some_settings = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.parametrize("text", ["a\x85b", "a\u2028b", "ç 🍷", "a\\x85b", "\ufeffx"])
+def test_line_breaks_of_unicode_are_kept(text):
+    documents = [{"name": text}]
+    assert list(yaml.safe_load_all(yaml_text(documents))) == documents
+
+
 @settings(max_examples=15, deadline=None)
 @given(
     given_settings=some_settings,
