@@ -65,7 +65,7 @@ class Conversation:
                 yield answer
                 continue
             if answer[END]:
-                raise QuestionFailedError(answer[END])
+                raise QuestionFailedError(self._of_side(answer[END]))
             return
         raise self._ended()
 
@@ -91,6 +91,11 @@ class Conversation:
             self._process.stdin.flush()
         except OSError:
             raise self._ended() from None
+
+    def _of_side(self, text: str) -> str:
+        """An error with the variables of this side, of which a run would have others."""
+        text = text.replace(", where Dagster's code runs.", ".")
+        return text.replace("MLFLOW_TRACKING_", f"{self._side.prefix}MLFLOW_TRACKING_")
 
     def _ended(self) -> MoveError:
         self._process.wait()

@@ -40,11 +40,13 @@ class Side:
     Attributes:
         uri: For MLflow's client.
         variables: Its process's whole environment, but for those of the version's Python.
+        prefix: Of the names of variables for this side alone.
     """
 
     version: MlflowVersion
     uri: str = field(repr=False)
     variables: Mapping[str, str] = field(default_factory=dict, repr=False)
+    prefix: str = ""
 
     @property
     def database(self) -> Path | None:
@@ -119,7 +121,7 @@ def _side(version: MlflowVersion, given: str | None, prefix: str, option: str) -
             f"{option} is {without_password(uri)}: a server is named by http:// or https://, and a "
             "store on this machine by sqlite:///. Of a database behind a server, name the server."
         )
-    return Side(version, uri.rstrip("/"), _variables(prefix))
+    return Side(version, uri.rstrip("/"), _variables(prefix), prefix)
 
 
 def _variables(prefix: str) -> dict[str, str]:

@@ -5,6 +5,7 @@ In the environment of the side's version.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -123,14 +124,17 @@ def _logged_models(client: Any, experiment_id: str) -> Iterator[dict[str, Any]]:
 
 
 def _traces(client: Any, experiment_id: str) -> Iterator[dict[str, Any]]:
-    """An entry for an experiment with traces; none before MLflow 3, or if the search fails."""
+    """An entry for an experiment with traces; none before MLflow 2.14, or if the search fails."""
     from mlflow.exceptions import MlflowException
 
-    if not hasattr(client, "search_logged_models"):
+    ask = getattr(client, "search_traces", None)
+    if ask is None:
         return
+    accepted = inspect.signature(ask).parameters
+    place = "locations" if "locations" in accepted else "experiment_ids"  # by the client's release
+    wanted = {place: [experiment_id], "max_results": 1, "include_spans": False}
     try:
-        arguments = {"locations": [experiment_id], "include_spans": False, "max_results": 1}
-        has_some = bool(client.search_traces(**arguments))
+        has_some = bool(ask(**{name: value for name, value in wanted.items() if name in accepted}))
     except MlflowException:
         return
     if has_some:

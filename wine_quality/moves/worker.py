@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from wine_quality.escaping import ShownError
 from wine_quality.moves import reading, survey, writing, writing_models
 from wine_quality.moves.conversation import END
 from wine_quality.upgrades.probe import answer, end_with_parent
@@ -42,7 +43,13 @@ ACTIONS: dict[str, Action] = {
 def main() -> None:
     end_with_parent()
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    tracker = _connect(json.loads(sys.stdin.readline()))
+    side = json.loads(sys.stdin.readline())
+    try:
+        tracker = _connect(side)
+    except Exception as error:
+        sys.stdin.readline()
+        answer({END: _in_words(error)})
+        return
     for line in sys.stdin:
         question = json.loads(line)
         try:
@@ -50,7 +57,7 @@ def main() -> None:
                 answer(found)
             answer({END: ""})
         except Exception as error:
-            answer({END: f"{type(error).__name__}: {error}"})
+            answer({END: _in_words(error)})
 
 
 def _connect(side: dict[str, str]) -> Tracker:
@@ -60,6 +67,10 @@ def _connect(side: dict[str, str]) -> Tracker:
     version = get_version(side["version"])
     settings = tracking_settings(version, side["uri"])
     return connect(version, settings, lambda text: print(text, file=sys.stderr))
+
+
+def _in_words(error: Exception) -> str:
+    return str(error) if isinstance(error, ShownError) else f"{type(error).__name__}: {error}"
 
 
 if __name__ == "__main__":

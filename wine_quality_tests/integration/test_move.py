@@ -16,7 +16,9 @@ from typing import Any
 import pytest
 
 import wine_quality.paths
+from wine_quality.environments.mlflow_versions import MlflowVersion
 from wine_quality.paths import PROJECT_ROOT
+from wine_quality_tests.support.auth_server import ADMIN, ADMIN_PASSWORD, AuthServer
 from wine_quality_tests.support.moves import (
     EXPERIMENT,
     MODEL,
@@ -27,7 +29,7 @@ from wine_quality_tests.support.moves import (
     seed,
 )
 from wine_quality_tests.support.servers import MlflowServer, await_condition, dying_with_us
-from wine_quality_tests.support.upgrades import NAME, NEW, OLD, config_in, train
+from wine_quality_tests.support.upgrades import MIDDLE, NAME, NEW, OLD, config_in, train
 from wine_quality_tests.support.warm_commands import run_command
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -131,12 +133,14 @@ def test_the_embedded_stores_from_1_26_to_3(home: Path, config: Path):
     assert rows(target, CHAMPIONS) == [(2,)]
 
 
-def require_same(database: Path, files: Path, target: Path, target_files: Path) -> None:
+def require_same(
+    database: Path, files: Path, target: Path, target_files: Path, refused: str = REFUSED
+) -> None:
     """All but the model whose name MLflow 3 refuses."""
     before, after = contents(database, files), contents(target, target_files)
     for kind in ("models", "versions"):
-        assert len(before[kind]) - 1 == len(after[kind])
-        before[kind] = [one for one in before[kind] if one[0] != REFUSED]
+        assert len(before[kind]) - bool(refused) == len(after[kind])
+        before[kind] = [one for one in before[kind] if one[0] != refused]
     for kind, wanted in before.items():
         assert after[kind] == wanted, kind
     numbers = [one[1] for one in after["versions"] if one[0] == MODEL]
@@ -145,45 +149,109 @@ def require_same(database: Path, files: Path, target: Path, target_files: Path) 
 
 
 @pytest.fixture
-def servers(tmp_path) -> Iterator[list[MlflowServer]]:
-    """Of MLflow 1.26 and 3."""
+def serve(tmp_path) -> Iterator[Callable[..., MlflowServer]]:
+    """Starts a server of a version, of the given kind."""
     running: list[MlflowServer] = []
+
+    def start(version: MlflowVersion, kind: type[MlflowServer] = MlflowServer) -> MlflowServer:
+        running.append(kind(version, tmp_path / version.key))
+        return running[-1]
+
     try:
-        for version in (OLD, NEW):
-            running.append(MlflowServer(version, tmp_path / version.key))
-        yield running
+        yield start
     finally:
         for server in running:
             server.stop()
 
 
 @needs_old
-def test_servers_and_logged_models(home: Path, config: Path, servers: list[MlflowServer]):
-    """1.26 → 3 by both servers; then what MLflow 3 alone has, from there to an embedded store."""
-    old, new = servers
+@pytest.mark.parametrize("by_servers", [False, True], ids=["stores", "servers"])
+@pytest.mark.parametrize(
+    ("source", "target"), [(OLD, MIDDLE), (MIDDLE, NEW)], ids=lambda version: version.key
+)
+def test_by_way_of_2_1_1(home: Path, config: Path, serve, source, target, by_servers: bool):
+    """Copied object by object, the better version champion on both sides, and nothing twice."""
+    files, addresses = [], {}
+    for version in (source, target):
+        if by_servers:
+            server = serve(version)
+            files.append((server.database, server.artifacts))
+            addresses[version.key] = server.uri
+        else:
+            folder = home / f"mlflow-{version.key}"
+            files.append((folder / "mlflow.db", folder / "artifacts"))
+    options = ["--apply"]
+    if by_servers:
+        options += ["--from-uri", addresses[source.key], "--to-uri", addresses[target.key]]
+    place = ["--tracking-uri", addresses[source.key]] if by_servers else []
+    train(config, source.key, "0.5", *place)
+    assert "takes the place of version 1" in train(config, source.key, "0.01", *place)
+    (database, artifacts), _ = files
+    uri = addresses.get(source.key, f"sqlite:///{database}")
+    under_way = seed(source, uri, NAME, "" if by_servers else str(artifacts))
+    ended = f"UPDATE runs SET status = 'FINISHED', end_time = 7 WHERE run_uuid = '{under_way}'"
+    with closing(sqlite3.connect(database, timeout=30)) as connection, connection:
+        connection.execute(ended)
+    refused = REFUSED if target is NEW else ""
+    move(source.key, target.key, *options, code=1 if refused else 0)
+    require_same(*files[0], *files[1], refused=refused)
+    found = report(f"{source.key}-to-{target.key}")
+    assert {"model": NAME, "champion": "2", "challenger": None} in found["roles"]
+    move(source.key, target.key, *options, code=1 if refused else 0)
+    counts = report(f"{source.key}-to-{target.key}")["counts"]
+    assert {one["copied"] for one in counts.values()} == {0}
+    place = ["--tracking-uri", addresses[target.key]] if by_servers else []
+    output = train(config, target.key, "0.7", *place)
+    assert "version 2 (RMSE 0.677856) stays the champion; version 5 (RMSE 0.829892)" in output
+
+
+@needs_old
+def test_servers_and_logged_models(home: Path, config: Path, serve):
+    """1.26 → 3 by both servers, of which the second asks for a login; then what MLflow 3 alone has,
+    from there to an embedded store."""
+    old, new = serve(OLD), serve(NEW, AuthServer)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("WINE_QUALITY_MLFLOW_URI_1_26", old.uri)
         train(config, "1.26", "0.5")
         under_way = seed(OLD, old.uri, NAME)
         old.rest("runs/update", run_id=under_way, status="FINISHED", end_time=7)
-        move("1.26", "3", "--to-uri", new.uri, "--apply", code=1)
+        output = move("1.26", "3", "--to-uri", new.uri, "--apply", code=1)
+        wanted = "Set WINE_QUALITY_TO_MLFLOW_TRACKING_USERNAME and WINE_QUALITY_TO_MLFLOW_"
+        assert wanted in output and "answered 401" in output and "Traceback" not in output
+        log_in(patch, "WINE_QUALITY_TO_")
+        output = move("1.26", "3", "--to-uri", new.uri, "--apply", code=1)
+        assert ADMIN_PASSWORD not in output
     require_same(old.database, old.artifacts, new.database, new.artifacts)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("WINE_QUALITY_MLFLOW_URI_3", new.uri)
+        log_in(patch, "")
         assert "takes the place of version 1" in train(config, "3", "0.01")
-    _read_a_model(new)
-    move("3", "3", "--from-uri", new.uri, "--apply")
-    database = home / "mlflow-3" / "mlflow.db"
-    counts = report("3-to-3")["counts"]
-    assert counts["logged models"] == {"source": 1, "there": 0, "copied": 1}
-    assert rows(database, CHAMPIONS) == rows(new.database, CHAMPIONS)
-    for table in ("inputs", "datasets", "logged_model_metrics", "logged_model_params", "metrics"):
-        (wanted,), (found,) = (
-            rows(path, f"SELECT count(*) FROM {table}") for path in (new.database, database)
-        )
-        assert wanted == found and found[0], table
-    move("3", "3", "--from-uri", new.uri, "--apply")
-    assert [one["copied"] for one in report("3-to-3")["counts"].values()] == [0] * 5
+        _read_a_model(new)
+    with pytest.MonkeyPatch.context() as patch:
+        log_in(patch, "WINE_QUALITY_FROM_")
+        move("3", "3", "--from-uri", new.uri, "--apply")
+        database = home / "mlflow-3" / "mlflow.db"
+        counts = report("3-to-3")["counts"]
+        assert counts["logged models"] == {"source": 1, "there": 0, "copied": 1}
+        assert rows(database, CHAMPIONS) == rows(new.database, CHAMPIONS)
+        for table in (
+            "inputs",
+            "datasets",
+            "logged_model_metrics",
+            "logged_model_params",
+            "metrics",
+        ):
+            (wanted,), (found,) = (
+                rows(path, f"SELECT count(*) FROM {table}") for path in (new.database, database)
+            )
+            assert wanted == found and found[0], table
+        move("3", "3", "--from-uri", new.uri, "--apply")
+        assert [one["copied"] for one in report("3-to-3")["counts"].values()] == [0] * 5
+
+
+def log_in(patch: pytest.MonkeyPatch, side: str) -> None:
+    patch.setenv(f"{side}MLFLOW_TRACKING_USERNAME", ADMIN)
+    patch.setenv(f"{side}MLFLOW_TRACKING_PASSWORD", ADMIN_PASSWORD)
 
 
 def _read_a_model(server: MlflowServer) -> None:

@@ -15,8 +15,8 @@ EXPERIMENT = "theirs 100% 🍷 it's"
 MODEL = 'Team\'s "best" 5% 🍷'
 REFUSED = "team/wine"  # MLflow 3 takes no such name
 
-# In the environment of MLflow 1.26: a parent with children, of which one is deleted, and a model
-# with versions 1, 2 and 5, another one's run deleted, and one that was never a run's.
+# In the environment of MLflow 1.26 or 2.1.1: a parent with children, of which one is deleted, and a
+# model with versions 1, 2 and 5, another one's run deleted, and one that was never a run's.
 _SEED = """
 import os, sys, tempfile
 import mlflow
@@ -81,7 +81,7 @@ client.create_model_version(model, run.artifact_uri + "/model", run.run_id)
 
 
 def seed(version: MlflowVersion, uri: str, own: str, files: str = "") -> str:
-    """Fill a server or store of MLflow 1.26.
+    """Fill a server or store of MLflow 1.26 or 2.1.1.
 
     Args:
         own: A model of which it has version 1.

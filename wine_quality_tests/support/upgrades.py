@@ -28,8 +28,8 @@ def config_in(folder: Path) -> Path:
     return file
 
 
-def train(config: Path, key: str, alpha: str) -> str:
-    done = run_command("run", "--mlflow", key, "--alpha", alpha, "--config", str(config))
+def train(config: Path, key: str, alpha: str, *more: str) -> str:
+    done = run_command("run", "--mlflow", key, "--alpha", alpha, "--config", str(config), *more)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

@@ -27,6 +27,7 @@ DATABASE = "mlflow.db"
 ARTIFACTS = "artifacts"
 _LEFT_OVER = r"_alembic_tmp_"
 _BUSY_SECONDS = 30
+_ROOT_FOR_NOW = "s3://none"  # no folder is made for it
 
 
 def embedded_uri(key: str) -> str:
@@ -81,8 +82,13 @@ def _make(database: Path) -> None:
     fresh = database.with_suffix(".new")
     for left in (fresh, Path(f"{fresh}-journal")):
         left.unlink(missing_ok=True)
-    store = SqlAlchemyStore(f"sqlite:///{fresh}", str(database.parent / ARTIFACTS))
+    # MLflow 1.26 writes the root into SQL as it is, where an apostrophe ends the text.
+    store = SqlAlchemyStore(f"sqlite:///{fresh}", _ROOT_FOR_NOW)
     store.engine.dispose()
+    root = database.parent / ARTIFACTS
+    with closing(sqlite3.connect(fresh)) as connection, connection:
+        connection.execute("UPDATE experiments SET artifact_location = ?", (f"{root}/0",))
+    root.mkdir(exist_ok=True)  # as MLflow does for a root that is a folder
     fresh.rename(database)
 
 
