@@ -73,8 +73,12 @@ def mlflow_server(tmp_path_factory) -> Iterator[Callable[[MlflowVersion], Mlflow
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
-    """A running PostgreSQL; each test makes a database of its own in it."""
-    server = PostgresServer()
+    """A running PostgreSQL; each test makes a database of its own in it.
+
+    ``WINE_QUALITY_TEST_POSTGRES_BIN=…/bin`` names another than the wheel's: 15, 16 or 17, say.
+    """
+    other = os.environ.get("WINE_QUALITY_TEST_POSTGRES_BIN")
+    server = PostgresServer(Path(other).parent if other else None)
     yield server
     server.remove()
 

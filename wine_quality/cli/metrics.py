@@ -75,7 +75,7 @@ def _apply_policies(database: MetricsDatabase) -> None:
 
 
 def _print_status(database: MetricsDatabase) -> None:
-    from wine_quality.metrics_history import migrate, table, timescale
+    from wine_quality.metrics_history import aggregates, migrate, table, timescale
 
     with database.begin() as connection:
         revision = migrate.revision(connection)
@@ -84,7 +84,10 @@ def _print_status(database: MetricsDatabase) -> None:
             counted = connection.execute(table.summary()).one()
         if revision is not None and revision >= _PREDICTIONS_REVISION:
             day_ago = datetime.now(timezone.utc) - timedelta(days=1)
-            served = connection.execute(table.predictions_summary(day_ago)).one()
+            hourly = aggregates.hours(connection, day_ago)
+            served = connection.execute(aggregates.summary(hourly)).one()
+            newest_prediction = connection.execute(table.newest_prediction()).scalar()
+            by_hour = aggregates.is_usable(connection)
         else:
             served = None
     print(f"database       {database.name}")
@@ -100,7 +103,8 @@ def _print_status(database: MetricsDatabase) -> None:
     if served is not None:
         _print_table(table.PREDICTIONS, hypertables)
         print(f"last 24 hours  {served.rows} rows, of {served.versions} model versions")
-        _print_newest(served.newest)
+        _print_newest(newest_prediction)
+        print(f"by the hour    {'a continuous aggregate' if by_hour else 'counted by plain SQL'}")
 
 
 def _print_table(name: str, hypertables: set[str]) -> None:

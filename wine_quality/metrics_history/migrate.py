@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wine_quality.metrics_history import table, timescale
+from wine_quality.metrics_history import aggregates, table, timescale
 from wine_quality.metrics_history.database import MetricsDatabase
 from wine_quality.metrics_history.evaluation import MetricsHistoryError
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 MIGRATIONS = Path(__file__).with_name("migrations")
 SECONDS = 30.0
-"""For each of the four parts at most."""
+"""For each of the parts at most."""
 
 _LOCK = 0x77696E65  # of this project; any number that others do not use
 _VERSION_TABLE = f"{table.SCHEMA}.{table.VERSION_TABLE}"
@@ -89,11 +89,15 @@ def _alone(database: MetricsDatabase, seconds: float) -> Iterator[None]:
 def _run_revisions(connection: Connection, folder: Path, name: str, wanted: str = "head") -> None:
     from alembic import command
     from alembic.config import Config
+    from alembic.script import ScriptDirectory
     from alembic.util import CommandError
 
     # Asked for first: CREATE SCHEMA IF NOT EXISTS wants the right to create one all the same.
     if not connection.exec_driver_sql(f"SELECT to_regnamespace('{table.SCHEMA}')").scalar():
         connection.exec_driver_sql(f"CREATE SCHEMA {table.SCHEMA}")
+    if revision(connection) not in (None, ScriptDirectory(folder).get_current_head()):
+        # What an aggregate reads cannot be changed under it. The upgrade makes it again.
+        aggregates.drop(connection)
     config = Config()
     config.set_main_option("script_location", str(folder).replace("%", "%%"))
     config.attributes["connection"] = connection
@@ -112,7 +116,9 @@ def _use_timescale(
     """Make hypertables where the server has TimescaleDB and the role may use it."""
     with database.begin() as connection:
         if timescale.hypertables(connection) == set(timescale.CHUNKS):
-            return
+            done = aggregates.exist(connection) or not timescale.is_community(connection)
+            if done:
+                return
         installed = timescale.is_installed(connection)
         if not installed and not timescale.is_available(connection):
             return
@@ -131,3 +137,24 @@ def _use_timescale(
         )
         return
     report(f"The metrics in {database.name} are kept in hypertables.")
+    _use_aggregates(database, report, seconds)
+
+
+def _use_aggregates(
+    database: MetricsDatabase, report: Callable[[str], None], seconds: float
+) -> None:
+    """Have TimescaleDB count the predictions by the hour, where its edition can."""
+    counted = "predictions by the hour are counted by plain SQL"
+    try:
+        with database.begin(seconds) as connection:
+            if not timescale.is_community(connection):
+                report(
+                    f"The TimescaleDB of {database.name} is of the Apache edition, which has "
+                    f"neither continuous aggregates nor policies: {counted}."
+                )
+                return
+            aggregates.make(connection)
+    except MetricsHistoryError as error:
+        report(f"In {database.name} {counted}: no continuous aggregate ({error.reason}).")
+        return
+    report(f"In {database.name} predictions by the hour are kept in a continuous aggregate.")

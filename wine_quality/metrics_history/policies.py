@@ -1,7 +1,8 @@
 """How long rows are kept, and when they are compressed: by TimescaleDB itself, or by a DELETE.
 
 TimescaleDB drops and compresses whole chunks (``timescale.CHUNKS``), by jobs of its own; a row may
-stay as much longer as a chunk is long. In plain tables rows are deleted when this is called.
+stay as much longer as a chunk is long. In plain tables, and in hypertables of the Apache
+edition, rows are deleted when this is called.
 """
 
 from __future__ import annotations
@@ -93,13 +94,18 @@ def apply_policies(
     with database.begin(SECONDS) as connection:
         schema = timescale.extension_schema(connection)
         hypertables = timescale.hypertables(connection)
+        by_jobs = timescale.is_community(connection)
         for table, kept in policies.kept().items():
-            if table in hypertables and schema is not None:
+            if table in hypertables and schema is not None and by_jobs:
                 _retain(connection, schema, table, kept)
                 _compress(connection, schema, table, policies.compress_after)
                 report(f"{table}: TimescaleDB {_in_words(kept, policies.compress_after)}")
             else:
-                report(f"{table}: {_deleted(connection, table, kept, policies.compress_after)}")
+                kind = "a plain table"
+                if table in hypertables:
+                    kind = "a hypertable of the Apache edition, which has no policies"
+                done = _deleted(connection, kind, table, kept, policies.compress_after)
+                report(f"{table}: {done}")
 
 
 def _in_words(kept: int | None, compressed: int | None) -> str:
@@ -137,11 +143,13 @@ def _compress(connection: Connection, schema: str, table: str, days: int | None)
     )
 
 
-def _deleted(connection: Connection, table: str, days: int | None, compressed: int | None) -> str:
-    note = " (nothing is compressed: a plain table)" if compressed is not None else ""
+def _deleted(
+    connection: Connection, kind: str, table: str, days: int | None, compressed: int | None
+) -> str:
+    note = "; nothing is compressed" if compressed is not None else ""
     if days is None:
-        return f"a plain table; all is kept{note}"
+        return f"{kind}; all is kept{note}"
     done = connection.exec_driver_sql(
         f"DELETE FROM {SCHEMA}.{table} WHERE time < now() - INTERVAL '{days} days'"
     )
-    return f"a plain table; {done.rowcount} rows older than {days} days are deleted{note}"
+    return f"{kind}; {done.rowcount} rows older than {days} days are deleted{note}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from wine_quality.metrics_history.evaluation import MetricsHistoryError
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from wine_quality.metrics_history.database import MetricsDatabase
 
 READ_SECONDS = 60.0
+HOURLY_UP_TO = timedelta(hours=48)
 MOST_ROWS = 50_000
 """Of more, a random sample of about so many is read: distributions need no more."""
 
@@ -39,12 +40,38 @@ def served(database: MetricsDatabase, model_name: str, since: datetime) -> list[
     Raises:
         MetricsHistoryError: it could not be read, or there is no table yet.
     """
-    from wine_quality.metrics_history import table
+    from wine_quality.metrics_history import aggregates
 
     with database.begin(READ_SECONDS) as connection:
         _require_table(connection, database.name)
-        found = connection.execute(table.served(model_name, since)).all()
+        hourly = aggregates.hours(connection, since)
+        found = connection.execute(aggregates.served(hourly, model_name)).all()
     return [ServedVersion(str(row[0]), *row[1:]) for row in found]
+
+
+class Period(NamedTuple):
+    """The predictions of one version in an hour or a day of UTC that begins at ``begin``."""
+
+    begin: datetime
+    rows: int
+    mean: float
+    lowest: float
+    highest: float
+
+
+def over_time(
+    database: MetricsDatabase, model_name: str, version: ServedVersion, span: timedelta
+) -> list[Period]:
+    """A version's predictions of the last ``span`` by the hour, of more than two days by the day,
+    oldest first; periods without any are left out. Errors as of ``served``."""
+    from wine_quality.metrics_history import aggregates
+
+    step = "hour" if span <= HOURLY_UP_TO else "day"
+    key = (int(version.version), version.run_id)
+    with database.begin(READ_SECONDS) as connection:
+        hourly = aggregates.hours(connection, datetime.now(timezone.utc) - span)
+        found = connection.execute(aggregates.over_time(hourly, model_name, key, step)).all()
+    return [Period(*row) for row in found]
 
 
 def predicted(

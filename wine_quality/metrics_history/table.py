@@ -87,25 +87,6 @@ def summary() -> Any:
     ).select_from(metrics)
 
 
-def served(model_name: str, since: Any) -> Any:
-    """The query of ``predictions.served``: a row for each version with predictions since then,
-    the most recently used first."""
-    column = predictions.columns
-    newest = func.max(column.time)
-    return (
-        select(
-            column.model_version,
-            column.run_id,
-            func.count().label("rows"),
-            func.count(column.inputs).label("with_inputs"),
-            newest.label("newest"),
-        )
-        .where(column.model_name == model_name, column.time >= since)
-        .group_by(column.model_version, column.run_id)
-        .order_by(newest.desc())
-    )
-
-
 def sample(value: Any, model_name: str, version: tuple[int, str], since: Any, share: float) -> Any:
     """Values of one column that are not null, from a random share of a version's rows."""
     column = predictions.columns
@@ -120,17 +101,6 @@ def sample(value: Any, model_name: str, version: tuple[int, str], since: Any, sh
     return asked.where(func.random() < share) if share < 1 else asked
 
 
-def predictions_summary(since: Any) -> Any:
-    """Summary of the rows since then: all rows would be too many to count."""
-    column = predictions.columns
-    version = tuple_(column.model_name, column.run_id, column.model_version)
-    newest = select(func.max(predictions.alias().columns.time)).scalar_subquery()
-    return (
-        select(
-            func.count().label("rows"),
-            func.count(version.distinct()).label("versions"),
-            newest.label("newest"),
-        )
-        .select_from(predictions)
-        .where(column.time >= since)
-    )
+def newest_prediction() -> Any:
+    """The time of the newest prediction of all."""
+    return select(func.max(predictions.columns.time))

@@ -45,6 +45,12 @@ def extension_schema(connection: Connection) -> str | None:
     return found
 
 
+def is_community(connection: Connection) -> bool:
+    """Whether it is the edition with policies and continuous aggregates; Apache's has neither."""
+    edition = connection.exec_driver_sql("SELECT current_setting('timescaledb.license', TRUE)")
+    return edition.scalar() == "timescale"
+
+
 def hypertables(connection: Connection) -> set[str]:
     """Names of the tables that are hypertables now."""
     if not is_installed(connection):

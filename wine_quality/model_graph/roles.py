@@ -8,16 +8,13 @@ from pydantic import Field, create_model
 from wine_quality.dagster_support.config_fields import CheckedConfig
 from wine_quality.execution.executor import mlflow_environment_executor
 from wine_quality.model_graph.plan import ModelPlan
-from wine_quality.tracking.registry.champion import (
-    CHALLENGER,
-    CHAMPION,
-    NONE,
-    PREVIOUS_TAG,
-    WITHDRAWN_TAG,
-    ChampionRegistry,
+from wine_quality.tracking.registry.champion import NONE, ChampionRegistry
+from wine_quality.tracking.registry.champion_change import (
+    ChampionChange,
+    ChampionHints,
+    promote_version,
+    return_to_version,
 )
-from wine_quality.tracking.registry.promotion_note import note_promotion
-from wine_quality.tracking.registry.require_version import require_version
 from wine_quality.tracking.resource import MlflowTracker
 from wine_quality.tracking.servers.server_check import server_named
 
@@ -45,6 +42,14 @@ def _registry(plan: ModelPlan, mlflow: MlflowTracker, config: Any) -> ChampionRe
     return mlflow.tracker.registry(plan.registered_name(mlflow.registered_model_name, segment))
 
 
+def _hints(plan: ModelPlan) -> ChampionHints:
+    return ChampionHints(
+        no_challenger=f"Train one ({plan.name}), or name a version in config.version.",
+        no_champion=f"{plan.name}_promotion makes one.",
+        no_previous="Name the one to return to in config.version.",
+    )
+
+
 def promotion_job(plan: ModelPlan) -> JobDefinition:
     """``<name>_promotion``: makes the challenger, or a version that is named, the champion."""
     config_class: Any = _config_class(plan, "the challenger")
@@ -53,15 +58,10 @@ def promotion_job(plan: ModelPlan) -> JobDefinition:
     def promote(context: OpExecutionContext, config: config_class, mlflow: MlflowTracker) -> None:
         with server_named():
             registry = _registry(plan, mlflow, config)
-            version = config.version or registry.holder(CHALLENGER)
-            if version is None:
-                raise Failure(f"{registry.name} has no challenger.", allow_retries=False)
-            require_version(mlflow.tracker, registry, version)
-            before = registry.adopt(CHAMPION, context.log.info)
-            if before != version:
-                registry.crown(version, before)
-                note_promotion(context, mlflow.tracker, registry.name, version, before)
-            _report(context, registry.name, version, before)
+            change = promote_version(
+                context, mlflow.tracker, registry, config.version, _hints(plan)
+            )
+            _report(context, registry.name, change)
 
     return _job(
         plan,
@@ -79,24 +79,10 @@ def rollback_job(plan: ModelPlan) -> JobDefinition:
     def give_back(context: OpExecutionContext, config: config_class, mlflow: MlflowTracker) -> None:
         with server_named():
             registry = _registry(plan, mlflow, config)
-            current = registry.adopt(CHAMPION, context.log.info)
-            holder = None if current is None else registry.version(current)
-            if current is None or holder is None:
-                raise Failure(f"{registry.name} has no champion.", allow_retries=False)
-            version = config.version or holder.tags.get(PREVIOUS_TAG, NONE)
-            if version in (NONE, current):
-                raise Failure(
-                    f"{registry.name} version {current} replaced no other version. Name the one "
-                    "to return to in config.version.",
-                    allow_retries=False,
-                )
-            require_version(mlflow.tracker, registry, version)
-            # Withdrawn first: a run that is deciding just now must not make it champion again.
-            registry.tag(current, WITHDRAWN_TAG, f"for {version}")
-            registry.give(CHAMPION, version)
-            tracker = mlflow.tracker
-            note_promotion(context, tracker, registry.name, version, current, withdrawn=True)
-            _report(context, registry.name, version, current)
+            change = return_to_version(
+                context, mlflow.tracker, registry, config.version, _hints(plan)
+            )
+            _report(context, registry.name, change)
 
     return _job(
         plan,
@@ -117,6 +103,7 @@ def _job(plan: ModelPlan, name: str, step: Any, description: str) -> JobDefiniti
     )
 
 
-def _report(context: OpExecutionContext, name: str, version: str, before: str | None) -> None:
-    context.log.info(f"{name} version {version} is the champion, after {before or NONE}.")
-    context.add_output_metadata({"model": name, "champion": version, "before": before or NONE})
+def _report(context: OpExecutionContext, name: str, change: ChampionChange) -> None:
+    context.add_output_metadata(
+        {"model": name, "champion": change.version, "before": change.before or NONE}
+    )

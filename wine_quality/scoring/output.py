@@ -16,6 +16,7 @@ from wine_quality.scoring.inputs import DESCRIPTION
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    import pyarrow.parquet as pq
     from upath import UPath
 
 _PART = ".part"
@@ -41,7 +42,7 @@ class AtomicParquet:
         self._part, self._lock = Path(name), descriptor
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         os.fchmod(descriptor, 0o666 & ~_umask())
-        self._writer = safe_parquet().ParquetWriter(name, schema, compression="zstd")
+        self._writer = _writer(name, schema)
 
     def __enter__(self) -> AtomicParquet:
         return self
@@ -72,7 +73,7 @@ class AtomicParquet:
         described = self._part.with_name(f"{self._part.name[: -len(_PART)]}.2{_PART}")
         schema = self._schema.with_metadata(metadata)
         try:
-            with parquet.ParquetWriter(str(described), schema, compression="zstd") as writer:
+            with _writer(str(described), schema) as writer:
                 plain = parquet.ParquetFile(str(self._part))
                 for group in range(plain.num_row_groups):
                     rows = plain.read_row_group(group)
@@ -86,6 +87,18 @@ class AtomicParquet:
             self._writer.close()
         self._part.unlink(missing_ok=True)
         os.close(self._lock)
+
+
+def _writer(file: str, schema: pa.Schema) -> pq.ParquetWriter:
+    import pyarrow as pa
+
+    # Numbers that hardly repeat: a dictionary of them takes most of the time of writing, and space.
+    repeating = [
+        field.name
+        for field in schema
+        if not pa.types.is_floating(field.type) and not pa.types.is_integer(field.type)
+    ]
+    return safe_parquet().ParquetWriter(file, schema, compression="zstd", use_dictionary=repeating)
 
 
 def _remove_abandoned(target: Path) -> None:

@@ -13,7 +13,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from wine_quality.metrics_history import migrate, table
+from wine_quality.metrics_history import aggregates, migrate, table
 from wine_quality.metrics_history.database import MetricsDatabase
 from wine_quality.metrics_history.evaluation import MetricsHistoryError
 from wine_quality.stack.settings import StackError
@@ -187,7 +187,9 @@ def _revision(cursor: Any) -> str | None:
 
 def _left_out(cursor: Any) -> list[str]:
     """Tables of others that are not copied: in this schema, or rows of hypertables elsewhere."""
-    cursor.execute(_OTHERS, (table.SCHEMA, [*table_names(), table.VERSION_TABLE]))
+    cursor.execute(
+        _OTHERS, (table.SCHEMA, [*table_names(), *aggregates.NAMES, table.VERSION_TABLE])
+    )
     found = [f"{table.SCHEMA}.{name}" for (name,) in cursor.fetchall()]
     cursor.execute("SELECT to_regclass('timescaledb_information.hypertables')")
     if cursor.fetchone() != (None,):

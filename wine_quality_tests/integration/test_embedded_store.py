@@ -130,7 +130,7 @@ def test_one_that_was_killed_leaves_nothing_in_the_way(tmp_path, mlflow_version)
     assert {*os.listdir(folder)} - {"artifacts"} == {".preparing.lock", "mlflow.db"}
 
 
-UNUSUAL = "x_feature%2Fb c#dü?"
+UNUSUAL = "x_feature%2Fb c#dü? it's 100% 🍷"
 """As CI calls a workspace, and worse: Alembic, SQLAlchemy and MLflow read it as something else."""
 
 

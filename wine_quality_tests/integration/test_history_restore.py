@@ -7,12 +7,13 @@ The extension is the stand-in of ``support/timescale_stand_in.py``, which makes 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
+from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
 
+from wine_quality.metrics_history import aggregates, predictions
 from wine_quality.stack.settings import StackError
 from wine_quality.upkeep import history_tables, staged_databases
 from wine_quality.upkeep.backup import back_up, sha256_of
@@ -20,10 +21,10 @@ from wine_quality.upkeep.restore import UNFINISHED, restore, verify
 from wine_quality_tests.support import timescale_stand_in
 from wine_quality_tests.support.history_platform import HistoryPlatform, platform_on
 from wine_quality_tests.support.postgres import PostgresServer
+from wine_quality_tests.support.timescale import REAL, start_timescale
 
 pytestmark = pytest.mark.slow
 
-REAL = os.environ.get("WINE_QUALITY_TIMESCALE_BIN")
 KINDS = ["plain", "stand-in", *(["timescale"] if REAL else [])]
 HYPERTABLES = {"evaluation_metrics", "predictions"}
 ROWS = """SELECT time, model_name, model_version::text, metric, value::text FROM
@@ -37,8 +38,7 @@ DATABASES = "SELECT datname FROM pg_database ORDER BY 1"
 def timescale() -> Iterator[PostgresServer]:
     """A PostgreSQL with the real extension."""
     assert REAL
-    options = {"shared_preload_libraries": "timescaledb", "timescaledb.telemetry_level": "off"}
-    server = PostgresServer(Path(REAL).parent, **options)
+    server = start_timescale()
     yield server
     server.remove()
 
@@ -69,6 +69,10 @@ def names(server: PostgresServer) -> list[str]:
     return [name for (name,) in server.execute(DATABASES)]
 
 
+def by_hour(platform: HistoryPlatform) -> list[predictions.ServedVersion]:
+    return predictions.served(platform.metrics, "wine", datetime(2026, 1, 1, tzinfo=timezone.utc))
+
+
 @pytest.mark.parametrize("target", KINDS)
 @pytest.mark.parametrize("source", KINDS)
 def test_the_history_goes_between_servers_with_the_extension_and_without(
@@ -88,6 +92,9 @@ def test_the_history_goes_between_servers_with_the_extension_and_without(
     assert len(new.query(ROWS)) == 90
     assert new.query("SELECT count(*) FROM public.seen") == [(60,)]
     assert hypertables(new) == (HYPERTABLES if target != "plain" else set())
+    with new.metrics.begin() as connection:
+        assert aggregates.is_usable(connection) == (target == "timescale")
+    assert by_hour(new) == by_hour(old)
     new.fill(31)  # as the owner: the tables are the role's
     with pytest.raises(StackError, match="the stack is not empty"):
         restore(new, tmp_path / "backup", verify(tmp_path / "backup"), False, print)

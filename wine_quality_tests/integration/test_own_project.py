@@ -210,11 +210,28 @@ def test_a_model_by_yaml_is_searched_for_below_the_run_of_its_training(
     assert server.holder(project.name, "champion") == "2"
     project.run(key, job="diabetes_rollback")
     assert server.holder(project.name, "champion") == "1"
+    if key == "3":
+        a_person_decides_between_two_champions(project)
     names = ("age", "sex", "bmi", "bp", "s1", "s2", "s3", "s4", "s5", "s6")
     patient = (59, 2, 32.1, 101, 157, 93.2, 38, 4, 4.8598, 87)
     answer = served(project, home, key, dict(zip(names, map(float, patient), strict=True)))
     assert set(answer) == {"predict", "metadata"}
     assert 100 < answer["predict"]["data"][0] < 300
+
+
+def a_person_decides_between_two_champions(project: Project) -> None:
+    """Alias and stage name two versions: the version that a person names is the champion."""
+    server, name = project.server, project.name
+    project.run("3", {"diabetes_model": {"alpha": 2e5}})
+    for job, step, version in (
+        ("diabetes_promotion", "diabetes_promote_version", "2"),
+        ("diabetes_rollback", "diabetes_return_to_version", "1"),
+    ):
+        server.rest("registered-models/alias", name=name, alias="champion", version="3")
+        transition = {"name": name, "version": version, "stage": "Production"}
+        server.rest("model-versions/transition-stage", **transition)
+        project.run("3", {step: {"version": version}}, job=job)
+        assert server.holder(name, "champion") == version
 
 
 def test_each_segment_has_a_registered_model_of_its_own(instance, mlflow_server):

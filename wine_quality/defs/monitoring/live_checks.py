@@ -1,13 +1,19 @@
 """Checks of ``model_deployment``: whether what is asked and answered is like the training."""
 
 from collections.abc import Callable
+from datetime import timedelta
 
 from dagster import AssetCheckResult, AssetCheckSeverity, asset_check
 from pydantic import Field
 
 from wine_quality.dagster_support.config_fields import CheckedConfig
 from wine_quality.datasets.contract import FEATURES
-from wine_quality.defs.monitoring.live_results import bins_table, columns_table, compared
+from wine_quality.defs.monitoring.live_results import (
+    bins_table,
+    columns_table,
+    compared,
+    periods_table,
+)
 from wine_quality.defs.monitoring.served import NothingToCompareError, find_served
 from wine_quality.metrics_history.evaluation import MetricsHistoryError
 from wine_quality.metrics_history.resource import MetricsHistory
@@ -80,7 +86,7 @@ def _compare_predictions(
 ) -> AssetCheckResult:
     import numpy as np
 
-    from wine_quality.metrics_history.predictions import predicted
+    from wine_quality.metrics_history.predictions import over_time, predicted
     from wine_quality.models.compare import shift_of
 
     served = find_served(mlflow, history, config.hours)
@@ -94,7 +100,11 @@ def _compare_predictions(
     _require_rows(rows, config, f"prediction(s) by {served.title}")
     values = predicted(history.database, served.name, served.version, served.since)
     shift = shift_of(np.asarray(values, dtype=float), reference)
-    return compared(served, {"predictions": shift}, rows, config.threshold, bins_table(shift))
+    span = timedelta(hours=config.hours)
+    periods = over_time(history.database, served.name, served.version, span)
+    more = {"over_time": periods_table(periods)}
+    table = bins_table(shift)
+    return compared(served, {"predictions": shift}, rows, config.threshold, table, more)
 
 
 def _compare_inputs(

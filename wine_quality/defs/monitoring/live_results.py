@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import timezone
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from dagster import AssetCheckResult, AssetCheckSeverity, MetadataValue, TableRecord
@@ -12,6 +14,7 @@ from wine_quality.defs.monitoring.served import Served
 from wine_quality.tracking.servers.links import mlflow_link
 
 if TYPE_CHECKING:
+    from wine_quality.metrics_history.predictions import Period
     from wine_quality.models.compare import Shift
 
 PLOTTED_COLUMNS = 6
@@ -23,12 +26,14 @@ def compared(
     rows: int,
     threshold: float,
     table: MetadataValue,
+    more: Mapping[str, MetadataValue] = MappingProxyType({}),
 ) -> AssetCheckResult:
     """The result, which warns when anything has shifted by more than the threshold.
 
     Args:
         shifts: At least one.
         rows: Of which those that were compared may be a sample.
+        more: Metadata of this check only.
     """
     from wine_quality.models.live_plots import shifts_by_bin
     from wine_quality.models.plots import to_png
@@ -54,6 +59,7 @@ def compared(
             "model_version": mlflow_link(served.url),
             "newest": MetadataValue.timestamp(served.version.newest),
             "table": table,
+            **more,
             "histograms": shown_plot({"histograms": to_png(shifts_by_bin(plotted, title))}),
         },
     )
@@ -67,6 +73,24 @@ def bins_table(shift: Shift) -> MetadataValue:
                 {"above": ends[place], "up to": ends[place + 1], "training": old, "live": new}
             )
             for place, (old, new) in enumerate(zip(shift.training, shift.live, strict=True))
+        ]
+    )
+
+
+def periods_table(periods: Sequence[Period]) -> MetadataValue:
+    """Predictions by the hour or the day, oldest first."""
+    return MetadataValue.table(
+        [
+            TableRecord(
+                {
+                    "from (UTC)": f"{period.begin.astimezone(timezone.utc):%Y-%m-%d %H:%M}",
+                    "rows": period.rows,
+                    "mean": period.mean,
+                    "lowest": period.lowest,
+                    "highest": period.highest,
+                }
+            )
+            for period in periods
         ]
     )
 

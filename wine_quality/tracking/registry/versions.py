@@ -171,7 +171,7 @@ class ModelVersions(TrainingRecords):
 
         if self.in_unity_catalog:
             return self._download_copy(found, folder)
-        self._require_files(found.name, found.version)
+        _require_files(found.source)
         return Path(download_artifacts(artifact_uri=found.source, dst_path=str(folder)))
 
     def _download_copy(self, found: Any, folder: Path) -> Path:
@@ -183,14 +183,6 @@ class ModelVersions(TrainingRecords):
         if not files.list_artifacts(""):
             raise FileNotFoundError(f"nothing is left of {found.name} version {found.version}")
         return Path(files.download_artifacts("", str(folder)))
-
-    def _require_files(self, name: str, version: str) -> None:
-        """Asked first, since the older clients try for a minute to fetch what is not there."""
-        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
-
-        files = self.client.get_model_version_download_uri(name, version)
-        if not get_artifact_repository(files).list_artifacts(None):  # 1.26 wants a path for runs:/
-            raise FileNotFoundError(f"nothing is left at {files}")
 
     def registry(self, name: str) -> ChampionRegistry:
         """Champion and challenger among the versions of a registered model."""
@@ -275,3 +267,14 @@ class ModelVersions(TrainingRecords):
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
+
+
+def _require_files(source: str) -> None:
+    """Asked first, since the older clients try for a minute to fetch what is not there.
+
+    Not by ``get_model_version_download_uri``, for which MLflow 3 reads all versions of the model.
+    """
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+    if not get_artifact_repository(source).list_artifacts(None):  # 1.26 wants a path for runs:/
+        raise FileNotFoundError(f"nothing is left at {source}")

@@ -211,6 +211,9 @@ def test_live_wines_like_those_of_the_training_pass_and_others_are_a_warning(pla
     bins = [record.data for record in metadata["table"].records]
     assert sum(row["live"] for row in bins) == pytest.approx(1)
     assert len(bins) == 10
+    hours = [record.data for record in metadata["over_time"].records]
+    assert sum(row["rows"] for row in hours) == 400
+    assert all(4 < row["lowest"] <= row["mean"] <= row["highest"] < 8 for row in hours)
 
     stronger = red.sample(1200, random_state=2).eval("alcohol = alcohol + 2")
     platform.serve(stronger, True, run=version["run_id"])

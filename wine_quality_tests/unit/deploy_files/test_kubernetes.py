@@ -33,6 +33,7 @@ KEYS = list(MLFLOW_VERSIONS)
 # repository of Dagster). Helm ignores those that it does not know.
 _POD = {"podSecurityContext", "securityContext", "volumes", "volumeMounts", "resources", "image"}
 _ENV = {"env", "envConfigMaps", "envSecrets", "labels"}
+_PROBES = {"startupProbe", "readinessProbe", "livenessProbe"}
 CHART = {
     (): {"global", "generatePostgresqlPasswordSecret", "postgresql", "telemetry"}
     | {"computeLogManager", "additionalInstanceConfig", "dagsterWebserver", "dagsterDaemon"}
@@ -40,10 +41,8 @@ CHART = {
     ("global",): {"postgresqlSecretName", "dagsterHome"},
     ("postgresql",): {"enabled", "postgresqlHost", "postgresqlUsername", "postgresqlDatabase"}
     | {"postgresqlScheme", "service"},
-    ("dagsterWebserver",): _POD
-    | _ENV
-    | {"replicaCount", "service", "readinessProbe", "dbPoolRecycle"},
-    ("dagsterDaemon",): _POD | _ENV | {"enabled", "runCoordinator", "runMonitoring"},
+    ("dagsterWebserver",): _POD | _ENV | _PROBES | {"replicaCount", "service", "dbPoolRecycle"},
+    ("dagsterDaemon",): _POD | _ENV | _PROBES | {"enabled", "runCoordinator", "runMonitoring"},
     ("dagsterDaemon", "runCoordinator"): {"enabled", "type", "config"},
     ("dagsterDaemon", "runMonitoring"): {"enabled", "pollIntervalSeconds", "startTimeoutSeconds"}
     | {"cancelTimeoutSeconds", "maxResumeRunAttempts", "maxRuntimeSeconds"},
@@ -51,6 +50,7 @@ CHART = {
     ("dagster-user-deployments",): {"enabled", "enableSubchart", "deployments"},
     ("dagster-user-deployments", "deployments"): _POD
     | _ENV
+    | _PROBES
     | {"name", "dagsterApiGrpcArgs", "port", "includeConfigInLaunchedRuns"},
 }
 

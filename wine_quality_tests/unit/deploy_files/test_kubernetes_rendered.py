@@ -147,6 +147,38 @@ def test_a_missing_secret_stops_before_anything_is_asked(tmp_path, own):
     assert done.stderr == f"install.sh: {secret} is missing; copy mlflow.env.example\n"
 
 
+def test_dagster_has_probes_that_its_chart_passes_on():
+    """Of the code server the chart takes only commands; each startup probe has to be enabled."""
+    webserver, daemon = values()["dagsterWebserver"], values()["dagsterDaemon"]
+    (code,) = values()["dagster-user-deployments"]["deployments"]
+    for kind in ("startupProbe", "readinessProbe", "livenessProbe"):
+        assert webserver[kind]["httpGet"] == {
+            "path": "/server_info",
+            "port": webserver["service"]["port"],
+        }
+        *program, address = code[kind]["exec"]["command"]
+        assert program == ["python", "-m", "wine_quality.stack.health", "code"]
+        assert address == f"127.0.0.1:{code['port']}"
+    assert webserver["startupProbe"]["enabled"] is code["startupProbe"]["enabled"] is True
+    assert daemon["livenessProbe"]["exec"]["command"] == ["dagster-daemon", "liveness-check"]
+
+
+@needs_chart
+def test_the_probes_reach_the_pods_of_dagster(everything):
+    found = {
+        one["spec"]["template"]["metadata"]["labels"]["component"]: set(container)
+        for one in everything
+        if one["kind"] == "Deployment"
+        and "component" in one["spec"]["template"]["metadata"]["labels"]
+        for container in one["spec"]["template"]["spec"]["containers"]
+    }
+    every = {"startupProbe", "readinessProbe", "livenessProbe"}
+    assert every <= found["user-deployments"]
+    assert "livenessProbe" in found["dagster-daemon"]
+    assert len(found) == 3  # the webserver's component had another name in older charts
+    assert all("livenessProbe" in container for container in found.values())
+
+
 @needs_chart
 def test_the_whole_platform_renders_and_is_strictly_valid(everything):
     check_strictly(everything)

@@ -4,6 +4,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import DOUBLE_PRECISION, JSONB, UUID
 
+from wine_quality.metrics_history import aggregates
+
 revision = "0002"
 down_revision = "0001"
 branch_labels = None
@@ -28,4 +30,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    aggregates.drop(op.get_bind())
     op.drop_table("predictions", schema="wine_quality")
