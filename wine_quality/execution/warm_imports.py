@@ -26,7 +26,21 @@ def load() -> None:
 
     startup.preload(v.backend.partition(":")[0] for v in MLFLOW_VERSIONS.values() if v.is_resident)
     warm_up.rehearse()
+    map_installed_packages()
     gc.collect()
     gc.freeze()
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
+
+
+def map_installed_packages() -> None:
+    """Have MLflow list this environment's packages now: 0.3 to 0.6 s of its first model's time.
+
+    It keeps the list, and checks each model's requirements against it. The name is private to
+    MLflow; in a version without it, the run makes the list itself.
+    """
+    from mlflow.utils import requirements_utils
+
+    list_packages = getattr(requirements_utils, "_init_modules_to_packages_map", None)
+    if list_packages is not None:
+        list_packages()

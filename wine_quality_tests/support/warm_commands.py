@@ -8,7 +8,9 @@ do: how they start, and what a signal does to them, is tested on processes witho
 
 from __future__ import annotations
 
+import ast
 import atexit
+import contextlib
 import ctypes
 import faulthandler
 import gc
@@ -25,11 +27,24 @@ import threading
 from collections.abc import Mapping
 from pathlib import Path
 
+PROJECT = Path(__file__).parents[2]
 # In the order that a command itself takes, see wine_quality.execution.startup.
 LIBRARIES = [
     *("skops.io", "dagster", "sklearn.linear_model", "sklearn.model_selection"),
     *("pandera.pandas", "matplotlib.figure", "matplotlib.backends.backend_agg"),
     *("mlflow", "mlflow.sklearn", "mlflow.store.tracking.sqlalchemy_store"),
+]
+# Imported by their libraries at the first use.
+LAZY_MODULES = [
+    *("pandera.backends.pandas.register", "pandera.backends.pandas.builtin_checks"),
+    *("pandera.backends.pandas.builtin_hypotheses", "pandera.backends.register_checks"),
+    *("pandera.strategies.pandas_strategies", "hypothesis.extra.pandas"),
+    *("opentelemetry.sdk.metrics", "mlflow.tracing.processor.otel"),
+    *("narwhals._pandas_like.namespace", "narwhals.stable.v2._namespace"),
+    *("sqlalchemy.dialects.sqlite", "dagster._core.executor.in_process"),
+    *("dagster._core.workspace.autodiscovery", "dagster._utils.test.definitions"),
+    *("pandas.core.methods.to_dict", "pyarrow.pandas_compat", "encodings.utf_8_sig"),
+    *("PIL.BmpImagePlugin", "PIL.GifImagePlugin", "PIL.JpegImagePlugin", "PIL.PpmImagePlugin"),
 ]
 _PARENT_DEATH_SIGNAL = 1  # prctl's
 _started: _Warm | None = None
@@ -63,7 +78,7 @@ class _Warm:
             stdout=subprocess.PIPE,
             # As a command itself says before it imports MLflow.
             env={**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"},
-            cwd=Path(__file__).parents[2],
+            cwd=PROJECT,
             # Unbuffered, so that select tells of all that is there to read.
             bufsize=0,
         )
@@ -101,10 +116,36 @@ class _Warm:
         self._process.wait()
 
 
+def listed(file: str, name: str) -> list[str]:
+    """The modules that a tuple of this file of the project names, read without importing it."""
+    for statement in ast.parse((PROJECT / file).read_text()).body:
+        if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == name:
+            return list(ast.literal_eval(statement.value))
+    raise LookupError(f"{file} has no {name}")
+
+
+def modules_of_a_command() -> list[str]:
+    """All that commands import, but for the project itself."""
+    named = [
+        *listed("wine_quality/defs/warm_up.py", "IMPORTS"),
+        *listed("wine_quality/dagster_support/dagster_private.py", "RUN_MODULES"),
+    ]
+    # setuptools replaces distutils, and only MLflow 1.26 and 2.1.1 ask it and pip for versions.
+    left_out = ("wine_quality", "setuptools", "pip")
+    others = [module for module in named if module.partition(".")[0] not in left_out]
+    return [*LIBRARIES, *others, *LAZY_MODULES]
+
+
+def import_libraries() -> None:
+    """Import them; an environment lacks some."""
+    for library in modules_of_a_command():
+        with contextlib.suppress(ImportError):
+            importlib.import_module(library)
+
+
 def serve() -> None:
     """Fork for each line of stdin; returns in the child, as the command to be."""
-    for library in LIBRARIES:
-        importlib.import_module(library)
+    import_libraries()
     # What is there already is neither walked nor copied again.
     gc.collect()
     gc.freeze()
