@@ -11,6 +11,7 @@ from mlflow.tracking import MlflowClient
 
 from wine_quality.environments.mlflow_versions import MLFLOW_VERSIONS
 from wine_quality.tracking.backends.explicit_run_tracker import MODEL_VERSIONS_TAG
+from wine_quality.tracking.connection import connect, tracking_settings
 from wine_quality.tracking.servers.embedded_store import embedded_uri
 from wine_quality_tests.integration.test_promotion import Registry
 from wine_quality_tests.support.warm_commands import run_command
@@ -61,7 +62,7 @@ def test_metrics_and_data_sets_of_the_logged_model(registry):
     assert (registered.version, registered.source) == ("2", f"models:/{ranked[0].model_id}")
 
 
-def test_the_page_of_a_model_in_the_embedded_store_names_its_version(home):
+def test_the_page_of_a_model_in_the_embedded_store_names_its_version(home, tmp_path, monkeypatch):
     """No server stands between that would note it by itself."""
     done = run_command("run", "--mlflow", "3", timeout=200)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -71,3 +72,9 @@ def test_the_page_of_a_model_in_the_embedded_store_names_its_version(home):
     assert json.loads(model.tags[MODEL_VERSIONS_TAG]) == [
         {"name": "ElasticnetWineModel", "version": "1"}
     ]
+
+    # Its files are had without its model, for which MLflow 3 would read all versions there are.
+    tracker = connect(MLFLOW_VERSIONS["3"], tracking_settings(MLFLOW_VERSIONS["3"]), print)
+    monkeypatch.delattr(MlflowClient, "get_registered_model")
+    files = tracker.download_version("ElasticnetWineModel", "1", tmp_path / "files")
+    assert (files / "MLmodel").exists()
