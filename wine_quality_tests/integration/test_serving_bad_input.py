@@ -191,7 +191,7 @@ ENCODED = {
     "no gzip at all": ("gzip", json.dumps(GOOD).encode(), 400, "the body is not gzip"),
     "an empty body as gzip": ("gzip", b"", 400, "ends too early"),
     "a truncated gzip": ("gzip", PACKED[:-5], 400, "ends too early"),
-    "a damaged gzip": ("gzip", PACKED[:40] + b"\0\0\0\0" + PACKED[44:], 400, "no gzip"),
+    "a damaged gzip": ("gzip", PACKED[:40] + b"\0\0\0\0" + PACKED[44:], 400, "not gzip"),
     "a wrong checksum": ("gzip", PACKED[:-8] + b"\0" * 8, 400, "the body is not gzip"),
     "two gzips": ("gzip", PACKED + PACKED, 400, "goes on after the end of its gzip"),
     "a gzip bomb": ("gzip", gzip.compress(bytes(200 * MIB)), 413, f"larger than {MIB} bytes"),
