@@ -28,7 +28,7 @@ class LabelsError(ShownError, ValueError):
 
 @dataclass(frozen=True)
 class PeriodResult:
-    """How far one version was off in one period.
+    """The error of one version in one period.
 
     Attributes:
         begins: First day of the period, in UTC, by when it was predicted.

@@ -114,10 +114,10 @@ def _version_before(instance: DagsterInstance, run: DagsterRun) -> ChosenVersion
     steps = planned_tags(instance, run)
     if opens_one(steps):
         return None
-    return version_to_go_on_with(instance, continued_by(steps), run.parent_run_id)
+    return continued_version(instance, continued_by(steps), run.parent_run_id)
 
 
-def version_to_go_on_with(
+def continued_version(
     instance: DagsterInstance, assets: Iterable[str], parent_run_id: str | None = None
 ) -> ChosenVersion | None:
     """The version that the first of these assets was made with; None when none was made yet.
