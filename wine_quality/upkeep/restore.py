@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +70,7 @@ def verify(folder: Path) -> dict[str, Any]:
     _require_hash(folder / OBJECTS, manifest["objects"]["sha256"])
     if manifest.get("signing_key"):  # not in backups from before there were signatures
         _require_hash(folder / SIGNING_KEY, manifest["signing_key"])
-    for line in _lines(folder):
+    for line in lines(folder):
         _require_hash(object_path(folder, line["sha256"]), line["sha256"])
     return manifest
 
@@ -96,12 +96,7 @@ def restore(
         raise StackError(
             f"the stack is not empty ({found}); ARGS=--overwrite replaces what is there, all of it."
         )
-    owners = {name: owner for name, owner in services.databases() if name in manifest["databases"]}
-    with staged_databases(services, owners) as staged:
-        # MLflow's before Dagster's, which points at it.
-        for name in reversed(list(owners)):
-            _fill(services, folder, manifest, name, staged[name], owners[name], say)
-            say(f"{name} is restored")
+    with filled_databases(services, folder, manifest, say) as staged:
         marker.write_text(str(folder))
         if manifest.get("signing_key"):
             origin = folder / SIGNING_KEY
@@ -115,10 +110,30 @@ def restore(
     marker.unlink()
 
 
+@contextmanager
+def filled_databases(
+    services: DataServices,
+    folder: Path,
+    manifest: dict[str, Any],
+    say: Callable[[str], None],
+    only: str | None = None,
+) -> Iterator[dict[str, str]]:
+    """The databases of a backup, or only one, beside those that are there: see
+    ``staged_databases``."""
+    wanted = set(manifest["databases"]) & ({only} if only else set(manifest["databases"]))
+    owners = {name: owner for name, owner in services.databases() if name in wanted}
+    with staged_databases(services, owners) as staged:
+        # MLflow's before Dagster's, which points at it.
+        for name in reversed(list(owners)):
+            _fill(services, folder, manifest, name, staged[name], owners[name], say)
+            say(f"{name} is restored")
+        yield staged
+
+
 def _write_objects(services: DataServices, folder: Path, say: Callable[[str], None]) -> None:
     buckets, number = services.buckets(), 0
     with services.home.replace_history() as history:
-        for line in _lines(folder):
+        for line in lines(folder):
             path = object_path(folder, line["sha256"])
             if line["place"] == HISTORY:
                 _write_history(history, line["key"], path.read_bytes())
@@ -144,7 +159,7 @@ def _write_history(history: Path | None, key: str, content: bytes) -> None:
 
 def _remove_others(services: DataServices, folder: Path) -> None:
     """Objects that the backup does not have."""
-    kept = {(line["place"], line["key"]) for line in _lines(folder)}
+    kept = {(line["place"], line["key"]) for line in lines(folder)}
     for place, (client, bucket) in services.buckets().items():
         for key in list(listed(client, bucket)):
             if (place, key) not in kept:
@@ -202,7 +217,8 @@ def _require_hash(path: Path, digest: str) -> None:
         raise StackError(f"{path} was changed since the backup was made; nothing is restored.")
 
 
-def _lines(folder: Path) -> Iterator[dict[str, Any]]:
+def lines(folder: Path) -> Iterator[dict[str, Any]]:
+    """The list of a backup's objects: ``place``, ``key``, ``bytes``, ``sha256``."""
     with (folder / OBJECTS).open() as index:
         for line in index:
             yield json.loads(line)

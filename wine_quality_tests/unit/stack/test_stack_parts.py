@@ -214,7 +214,9 @@ def test_objects_of_another_store_are_not_lost_sight_of(home, monkeypatch):
     data = home / "stack" / "s3" / "data"
     (data / "mlflowbucket").mkdir()
     monkeypatch.setenv("WINE_QUALITY_STORE", "seaweedfs")
-    with pytest.raises(StackError, match=f"the objects are in {data}, of another store.*backup"):
+    with pytest.raises(
+        StackError, match=f"the objects are in {data}, of another store.*make renew"
+    ):
         s3_of(home)
 
 
