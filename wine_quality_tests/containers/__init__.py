@@ -1,1 +1,1 @@
-"""The platform in containers, with stand-ins for images that cannot be had."""
+"""The platform in containers, with SeaweedFS and a stand-in for PostgreSQL where images cannot be had."""
