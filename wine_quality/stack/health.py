@@ -40,7 +40,7 @@ def main() -> int:
 
 
 def _database() -> int:
-    """Whether Dagster's database takes the password of ``DAGSTER_POSTGRES_…`` and is no half restore."""
+    """Whether Dagster's database takes the password of ``DAGSTER_POSTGRES_…``, with no half restore."""
     import psycopg2
 
     names = {"host": "HOST", "port": "PORT", "dbname": "DB", "user": "USER", "password": "PASSWORD"}
@@ -56,7 +56,7 @@ def _database() -> int:
 
 
 def _note(connection: Any) -> str:
-    """The comment of PostgreSQL's administrator's database where a restore is half done, else empty."""
+    """PostgreSQL's comment where a restore is half done (``upkeep.restore``), else empty."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT shobj_description(oid, 'pg_database') FROM pg_database "

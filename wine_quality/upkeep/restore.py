@@ -45,7 +45,7 @@ UNFINISHED = "restore.unfinished"
 over that."""
 
 HALF_DONE = "A restore from {folder} is half done; run the same `make restore` again."
-"""PostgreSQL's comment meanwhile, for containers, which do not see that folder: they do not start."""
+"""PostgreSQL's comment meanwhile: containers, which do not see that folder, do not start then."""
 
 
 def verify(folder: Path) -> dict[str, Any]:

@@ -1,1 +1,1 @@
-"""The platform in containers, with SeaweedFS and a stand-in for PostgreSQL where images cannot be had."""
+"""The platform in containers; where images cannot be had, with SeaweedFS and a plain PostgreSQL."""

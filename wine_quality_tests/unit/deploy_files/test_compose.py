@@ -518,7 +518,9 @@ def test_a_script_that_a_container_runs_parses(services):
         done = subprocess.run(["sh", "-n", str(script)], capture_output=True, text=True, timeout=20)
         assert done.returncode == 0, done.stderr
         for name in _required(script.read_text()):
-            service = {"minio": "buckets", "postgres": "databases"}.get(script.parent.name, script.parent.name)
+            service = {"minio": "buckets", "postgres": "databases"}.get(
+                script.parent.name, script.parent.name
+            )
             made_here = f"{name}=" in script.read_text()
             assert made_here or name in services[service]["environment"], f"{script.name}: {name}"
 
