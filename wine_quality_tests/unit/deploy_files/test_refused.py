@@ -1,4 +1,4 @@
-"""What cannot work is refused by the container that it is for, in one sentence, before it starts."""
+"""A container refuses what cannot work in one sentence, before its program starts."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def databases(shell: list[str], folder: Path, answer: str) -> subprocess.Complet
     [
         ("echo 130021", "this PostgreSQL is version 13, and 14 or newer is needed"),
         (
-            """echo 'psql: error: FATAL:  password authentication failed for user "x"' >&2; exit 2""",
+            "echo 'FATAL:  password authentication failed for user \"x\"' >&2; exit 2",
             "PostgreSQL's volume was made with another POSTGRES_PASSWORD than .env has now.",
         ),
         ("echo more >&2; echo 'no such host' >&2; exit 2", "no such host"),
