@@ -40,7 +40,7 @@ def main() -> int:
 
 
 def _database() -> int:
-    """Whether Dagster's database takes ``DAGSTER_POSTGRES_PASSWORD``, and no restore is half done."""
+    """Whether Dagster's database takes its password, and no restore is half done."""
     import psycopg2
 
     names = {"host": "HOST", "port": "PORT", "dbname": "DB", "user": "USER", "password": "PASSWORD"}
