@@ -41,6 +41,8 @@ for section in jwt.signing jwt.signing.read jwt.filer_signing jwt.filer_signing.
   echo "[$section]"
   echo "key = \"$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')\""
 done > "$HOME/.seaweedfs/security.toml"
+# It would make an administrator of what AWS_ACCESS_KEY_ID names; the other secrets it does not need.
+unset AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY MINIO_ROOT_PASSWORD WINE_QUALITY_ASSETS_SECRET
 exec weed -logtostderr=true server -dir=/objects -ip=127.0.0.1 -ip.bind=127.0.0.1 \
   -master.telemetry=false -master.volumeSizeLimitMB=64 -volume.max=0 -volume.preStopSeconds=1 \
   -s3 -s3.ip.bind=0.0.0.0 -s3.port=9000 -s3.config="$HOME/s3.json" -s3.iam=false \

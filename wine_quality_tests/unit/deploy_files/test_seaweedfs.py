@@ -14,10 +14,10 @@ OWN_KEYS = {"AWS_ACCESS_KEY_ID": "mlflowkey", "AWS_SECRET_ACCESS_KEY": "mlflow+s
 
 
 def start(tmp_path, **settings: str) -> subprocess.CompletedProcess[str]:
-    """serve.sh, with a `weed` that only prints its arguments."""
+    """serve.sh, with a `weed` that only prints its arguments and its environment."""
     program = tmp_path / "bin" / "weed"
     program.parent.mkdir()
-    program.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    program.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\nenv\n')
     program.chmod(0o755)
     path = f"{program.parent}:/usr/bin:/bin"
     return subprocess.run(
@@ -41,6 +41,9 @@ def test_users_and_their_rights(tmp_path, own):
     assert f"-s3.config={users}" in done.stdout.splitlines()
     assert json.loads(users.read_text()) == identities({**read_file(EXAMPLE), **own})
     assert users.stat().st_mode & 0o777 == 0o600
+    # SeaweedFS makes an administrator of AWS_ACCESS_KEY_ID.
+    given = {line.partition("=")[0] for line in done.stdout.splitlines()}
+    assert not given & {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "MINIO_ROOT_PASSWORD"}
 
 
 @pytest.mark.parametrize("value", ["", 'x"y', "two words", "ü"])
