@@ -12,7 +12,7 @@ from typing import NoReturn
 
 from wine_quality.environments.mlflow_versions import reexec_by_usable_path
 from wine_quality.execution import startup
-from wine_quality.terminal import print_anything
+from wine_quality.terminal import escape_unprintable
 
 # A command NAME is the function NAME of wine_quality/cli/NAME.py; its options stand beside it.
 COMMANDS = {
@@ -74,7 +74,7 @@ def main(arguments: list[str] | None = None) -> int:
 def command() -> NoReturn:
     """The console script ``wine-quality``; ends the process with the command's exit code."""
     reexec_by_usable_path()
-    print_anything()
+    escape_unprintable()
     # A shell that starts this in the background has SIGINT ignored.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:

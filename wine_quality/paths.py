@@ -95,12 +95,12 @@ def embedded_store(key: str) -> Path:
     return home() / f"mlflow-{key}"
 
 
-def history_place() -> str:
+def history_location() -> str:
     """``$WINE_QUALITY_HISTORY``, else in ``$WINE_QUALITY_HOME``."""
     return places.HISTORY.read() or str(home() / "history")
 
 
-def assets_place() -> str:
+def assets_location() -> str:
     """``$WINE_QUALITY_ASSETS``, else in ``$WINE_QUALITY_HOME``."""
     return places.ASSETS.read() or str(home() / "assets")
 

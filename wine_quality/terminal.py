@@ -11,7 +11,7 @@ _PLAIN = {"…": "...", "–": "-", "·": "*", "±": "+-", "→": "->", "’": "
 _HANDLER = "wine_quality.plain"
 
 
-def print_anything() -> None:
+def escape_unprintable() -> None:
     """Have this process and its children print characters that the terminal's encoding lacks as
     ``...``, ``-`` and the like, else as ``\\u00fc``, so that ``print`` never fails by them."""
     codecs.register_error(_HANDLER, _plain)

@@ -11,7 +11,7 @@ from wine_quality.paths import dagster_home_in_use, home, running_ui, up_command
 from wine_quality.tracking.runs.run_tags import absolute_url, dagster_run_url
 
 
-def where_to_look(run_id: str, mlflow_run: str, key: str) -> str:
+def links_to_run(run_id: str, mlflow_run: str, key: str) -> str:
     """Links where a UI shows the run, else how to start one.
 
     Args:

@@ -70,7 +70,7 @@ def _stores(
         services = stack.enter_context(platform(options, "running"))
         stack.enter_context(only_upkeep(services.folder))
 
-        def look_at_all() -> Known:
+        def read_known_runs() -> Known:
             known = Known()
             for database in services.mlflow_databases().values():
                 with closing(services.connect(database)) as connection:
@@ -78,7 +78,7 @@ def _stores(
             return known
 
         # One bucket for the servers of all versions.
-        yield options.on, BucketFiles(*services.buckets()["mlflow"]), look_at_all
+        yield options.on, BucketFiles(*services.buckets()["mlflow"]), read_known_runs
 
 
 def sqlite_reader(path: Path) -> Callable[[], Known]:

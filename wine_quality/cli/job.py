@@ -32,7 +32,7 @@ from wine_quality.execution.plan_process import PlanProcess
 from wine_quality.execution.terminal_log import TerminalLog, terminal_log
 from wine_quality.paths import dagster_home_in_use, up_command
 from wine_quality.policy.settings import trust_the_caller
-from wine_quality.tracking.version_choice import ChosenVersion, version_to_go_on_with
+from wine_quality.tracking.version_choice import ChosenVersion, continued_version
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance, DagsterRun
@@ -156,7 +156,7 @@ def _chosen_version(
     key = version_in_file(config, file)
     if key is None and continues and stores_are_made(Path(os.environ["DAGSTER_HOME"])):
         with open_dagster() as instance:
-            followed = version_to_go_on_with(instance, continues)
+            followed = continued_version(instance, continues)
         if followed is not None:
             return followed
     return ChosenVersion(get_version(key or default_version()))

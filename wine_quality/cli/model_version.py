@@ -12,7 +12,7 @@ from wine_quality.environments.mlflow_versions import (
     default_version,
     get_version,
 )
-from wine_quality.environments.own_client import go_on_in
+from wine_quality.environments.own_client import reexec_in_environment
 from wine_quality.policy.names import check_model_name
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def in_own_environment(options: argparse.Namespace) -> MlflowVersion | None:
     except (ValueError, EnvironmentMissingError) as error:
         print(f"error: {error}", file=sys.stderr)
         return None
-    go_on_in(version)
+    reexec_in_environment(version)
     return version
 
 

@@ -40,7 +40,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
 def move(options: argparse.Namespace) -> int:
     """0 when all is there, or a dry run found nothing in the way; 1 when not, 2 on bad use."""
     from wine_quality.moves.errors import MoveError
-    from wine_quality.moves.sides import require_not_older, two_sides
+    from wine_quality.moves.sides import require_not_older, source_and_target
     from wine_quality.upgrades.errors import UpgradeError
 
     interrupt_on(signal.SIGTERM)
@@ -49,7 +49,7 @@ def move(options: argparse.Namespace) -> int:
         require_not_older(source, target)
         for version in (source, target):
             require_built(version)
-        sides = two_sides(source, target, options.from_uri, options.to_uri)
+        sides = source_and_target(source, target, options.from_uri, options.to_uri)
     except (ValueError, EnvironmentMissingError, UpgradeError, MoveError) as error:
         return fail(error, BAD_USE)
     try:

@@ -20,7 +20,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
 def restore(options: argparse.Namespace) -> int:
     """Exit code 0 when done, 1 when not; the reason is on stderr."""
 
-    def bring_back(folder: Path) -> dict[str, Any]:
+    def restore_from(folder: Path) -> dict[str, Any]:
         from wine_quality.upkeep import restore as copy
 
         manifest = copy.verify(folder)
@@ -28,7 +28,9 @@ def restore(options: argparse.Namespace) -> int:
             copy.restore(services, folder, manifest, options.overwrite, show)
         return manifest
 
-    code = copy_data(options, bring_back, "interrupted: the same command, again, does it all anew")
+    code = copy_data(
+        options, restore_from, "interrupted: the same command, again, does it all anew"
+    )
     if code == 0 and options.on == "stack":
         print("Start it: make stack (with the versions it had)")
     return code

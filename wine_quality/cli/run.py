@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from wine_quality.cli.closing_lines import metric_lines, where_to_look
+from wine_quality.cli.closing_lines import links_to_run, metric_lines
 from wine_quality.cli.job import launch
 from wine_quality.cli.options import add_field, add_run_config, add_training
 
@@ -39,4 +39,4 @@ MLflow client  {value["mlflow_client"]}""")
     print(f"""model          {value["name"]} version {value["version"]}
 champion       {value["decision"]}
 
-{where_to_look(result.run_id, value["mlflow_run"], key)}""")
+{links_to_run(result.run_id, value["mlflow_run"], key)}""")

@@ -17,7 +17,7 @@ from wine_quality.environments.mlflow_versions import (
     default_version,
     get_version,
 )
-from wine_quality.environments.own_client import go_on_in
+from wine_quality.environments.own_client import reexec_in_environment
 from wine_quality.paths import home
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def serve(options: argparse.Namespace) -> int:
             )
     except (ValueError, EnvironmentMissingError) as error:
         return fail(error, BAD_USE)
-    go_on_in(version)
+    reexec_in_environment(version)
     interrupt_on(signal.SIGINT, signal.SIGTERM)
     try:
         return _serve(options, version)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from wine_quality.cli.closing_lines import metric_lines, where_to_look
+from wine_quality.cli.closing_lines import links_to_run, metric_lines
 from wine_quality.cli.job import launch, output_metadata
 from wine_quality.cli.options import (
     ENGINE_FIELD,
@@ -57,5 +57,5 @@ best           alpha {value["alpha"]:g}, l1_ratio {value["l1_ratio"]:g}""")
     print(f"""model          {value["name"]} version {value["version"]}
 champion       {value["decision"]}
 
-{where_to_look(result.run_id, value["mlflow_run"], key)}
+{links_to_run(result.run_id, value["mlflow_run"], key)}
 The heat map: asset hyperparameter_sweep, or the MLflow run's plots.""")

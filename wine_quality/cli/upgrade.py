@@ -95,14 +95,14 @@ def _upgrade(options: argparse.Namespace) -> int:
     from wine_quality.upgrades.plan import make_plan
     from wine_quality.upgrades.progress import forget_progress, only_one
     from wine_quality.upgrades.report import REPORT, plan_lines, report_lines
-    from wine_quality.upgrades.undo import take_back
+    from wine_quality.upgrades.undo import undo_upgrade
     from wine_quality.upgrades.upgrade import Upgrade, was_finished
 
     everything = home() / "upgrades"
     folder = everything / f"{options.store}-{options.source}-to-{options.target}"
     with only_one(everything, "make upgrade"), _place(options, folder) as place:
         if options.undo:
-            take_back(place, folder, show, options.with_new_runs)
+            undo_upgrade(place, folder, show, options.with_new_runs)
             return 0
         plan = make_plan(place, options.with_open_runs)
         done = was_finished(place, folder)

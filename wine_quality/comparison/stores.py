@@ -26,7 +26,7 @@ _ANSWER_SECONDS = 5
 
 @dataclass(frozen=True)
 class Store:
-    """Where a version's client looks for runs.
+    """The store that a version's client looks for runs in.
 
     Attributes:
         version: Key of the MLflow version that reads it.

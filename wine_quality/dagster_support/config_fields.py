@@ -50,7 +50,7 @@ _BOUNDS = {
 _WRITTEN = "Write 0.001 or 1.0e-3: 1e-3 and 0,001 are text to YAML."
 
 
-def _say_how_numbers_are_written(model: type[BaseModel]) -> None:
+def _explain_number_format(model: type[BaseModel]) -> None:
     """Add it to the help of each field of floats; a subclass has it already."""
     for field in model.model_fields.values():
         help_text = field.description or ""
@@ -78,7 +78,7 @@ class CheckedConfig(Config):
 
     @classmethod
     def __pydantic_init_subclass__(cls, **_: Any) -> None:
-        _say_how_numbers_are_written(cls)
+        _explain_number_format(cls)
         _check_at_launch(cls, cls.to_config_schema().as_field().config_type)
 
 
@@ -89,7 +89,7 @@ class _KeepsItsValues:
     def __pydantic_init_subclass__(cls, **options: Any) -> None:
         super().__pydantic_init_subclass__(**options)  # type: ignore[misc]
         cls.__doc__ = inspect.getdoc(cls)  # Dagster shows the raw text, as Markdown
-        _say_how_numbers_are_written(cls)  # type: ignore[arg-type]
+        _explain_number_format(cls)  # type: ignore[arg-type]
 
     @property
     def _config_schema(self) -> DefinitionConfigSchema:

@@ -153,7 +153,7 @@ def _range_violations(contract: ColumnContract, numbers: pd.Series) -> list[Viol
     except pandera.errors.SchemaErrors as errors:
         cases = errors.failure_cases
         return [
-            _at_rows(contract.name, str(problem), [int(i) for i in group["index"]])
+            _violation_at_rows(contract.name, str(problem), [int(i) for i in group["index"]])
             for problem, group in cases.groupby("check", sort=False)
         ]
     return []
@@ -164,10 +164,10 @@ def _first(column: pd.Series, mask: pd.Series) -> str:
 
 
 def _violation(name: str, problem: str, mask: pd.Series) -> Violation:
-    return _at_rows(name, problem, [int(i) for i in mask.index[mask]])
+    return _violation_at_rows(name, problem, [int(i) for i in mask.index[mask]])
 
 
-def _at_rows(name: str, problem: str, rows: list[int]) -> Violation:
+def _violation_at_rows(name: str, problem: str, rows: list[int]) -> Violation:
     lines = tuple(row + 2 for row in sorted(rows)[:ROWS_SHOWN])
     return Violation(name, problem, len(rows), lines)
 

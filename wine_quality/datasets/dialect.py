@@ -33,7 +33,7 @@ class DataFormatError(ShownError):
 
 @dataclass(frozen=True)
 class Dialect:
-    """How a file is written.
+    """The dialect of a CSV file.
 
     Attributes:
         names: The header's, without spaces around them.

@@ -41,14 +41,14 @@ def text_rows(open_file: Opener, dialect: Dialect, name: str) -> Iterator[tuple[
                 del row[width:]  # the line ends with separators
             if not any(map(str.strip, row)):
                 continue
-            if lines.number > line and not _is_read_all_the_same(row, width):
+            if lines.number > line and not _has_allowed_fields(row, width):
                 raise _open_quote(name, line)
             if len(row) != width:
                 raise _other_length(name, line, len(row), width, dialect, lines.ended_open)
             yield line, row
 
 
-def _is_read_all_the_same(row: list[str], width: int) -> bool:
+def _has_allowed_fields(row: list[str], width: int) -> bool:
     return len(row) == width and not any("\n" in field.strip() for field in row)
 
 

@@ -18,7 +18,7 @@ from wine_quality.dagster_support.config_fields import CheckedIOManager
 from wine_quality.datasets.parquet import read_parquet, write_parquet
 from wine_quality.defs.value_codec import from_frame, from_record, to_stored
 from wine_quality.escaping import ShownError
-from wine_quality.paths import assets_place
+from wine_quality.paths import assets_location
 from wine_quality.policy.places import check_place
 from wine_quality.settings import places
 from wine_quality.sources.s3 import own_access
@@ -82,7 +82,7 @@ class PlainFormatIOManager(CheckedIOManager):
         from upath import UPath
 
         given = check_place(self.base_path, "resources.io_manager.config.base_path")
-        base = given or assets_place()
+        base = given or assets_location()
         return UPath(base, **(s3_options() if base.startswith("s3://") else {}))
 
     def _path(self, folder: Sequence[str], run_id: str, suffix: str) -> UPath:

@@ -17,7 +17,7 @@ _REQUEST_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where the deployed model is asked whether it is ready.
+    """The URL at which the deployed model is asked whether it is ready.
 
     Attributes:
         url: What stands before /v2: of the ingress, or of a port-forward. With Seldon Core v1
@@ -110,7 +110,7 @@ def await_answer(url: str, seconds: float, poll_seconds: float = 0.5) -> None:
     Raises:
         DeploymentError: it did not in time; the message gives the last status or error.
     """
-    last = _what_stands_against(url, {}, time.monotonic() + seconds, poll_seconds)
+    last = _await_ok(url, {}, time.monotonic() + seconds, poll_seconds)
     if last:
         raise DeploymentError(f"{url} did not answer within {seconds:g} s: {last}.")
 
@@ -118,7 +118,7 @@ def await_answer(url: str, seconds: float, poll_seconds: float = 0.5) -> None:
 def _await_answer(
     url: str, headers: Mapping[str, str], deadline: float, allowed: float, poll: float
 ) -> None:
-    last = _what_stands_against(url, headers, deadline, poll)
+    last = _await_ok(url, headers, deadline, poll)
     if last:
         raise DeploymentError(
             f"the resources are ready, but {url} was not within {allowed:g} s: {last}. Is the "
@@ -126,7 +126,7 @@ def _await_answer(
         )
 
 
-def _what_stands_against(url: str, headers: Mapping[str, str], deadline: float, poll: float) -> str:
+def _await_ok(url: str, headers: Mapping[str, str], deadline: float, poll: float) -> str:
     """Empty once the URL answers with 200; at the deadline the last status or error."""
     import requests
 

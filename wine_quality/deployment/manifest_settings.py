@@ -140,7 +140,7 @@ def _one_of(*values: str) -> AfterValidator:
 
 
 class ManifestSettings(BaseModel):
-    """How a model runs on Kubernetes.
+    """Settings of a model's Kubernetes manifests.
 
     Raises:
         pydantic.ValidationError: names the field, its value and what it may be.

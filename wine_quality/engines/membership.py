@@ -30,7 +30,7 @@ MAX_FOLDS = 250
 
 @dataclass(frozen=True)
 class Membership:
-    """How wines are divided.
+    """The rule that puts each wine into the training or the test rows.
 
     Attributes:
         test_fraction: Share of the test part, to the nearest 65,536th.

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class TrainingEngine(CheckedResource):
-    """How the wines are read: one file into memory, or files of any size in one pass."""
+    """The engine that reads the wines: one file into memory, or files of any size in one pass."""
 
     engine: EngineChoice = Field(
         default=EngineChoice.in_memory,

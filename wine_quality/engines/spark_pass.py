@@ -23,7 +23,7 @@ from wine_quality.engines.training_pass import (
     FileSums,
     PieceSums,
     check_all_columns,
-    put_together,
+    combine_parts,
     sum_piece,
 )
 from wine_quality.models.elastic_net.fit import LinearModel
@@ -67,7 +67,7 @@ def sum_on(
     def work(opened: Reader, piece: Piece) -> PieceSums:
         return sum_piece(opened, piece, membership)
 
-    return put_together(reader, membership, _in_tasks(spark, reader, work, progress))
+    return combine_parts(reader, membership, _in_tasks(spark, reader, work, progress))
 
 
 def score_on(

@@ -96,7 +96,7 @@ def sum_files(
     found = in_threads(
         lambda piece: sum_piece(reader, piece, membership, report.add), reader.pieces(), threads
     )
-    return put_together(reader, membership, found)
+    return combine_parts(reader, membership, found)
 
 
 def check_all_columns(files: Sequence[SourceFile]) -> None:
@@ -140,7 +140,7 @@ def sum_piece(
     return PieceSums(piece.file, rows, parts, sample, hashed.total, broken)
 
 
-def put_together(
+def combine_parts(
     reader: Reader, membership: Membership, pieces: Iterable[PieceSums]
 ) -> list[FileSums]:
     """The sums of each file, in the reader's order, from its pieces in any order.

@@ -16,7 +16,7 @@ from wine_quality.environments.install import BuildError
 from wine_quality.environments.interpreters import InterpreterMissingError
 from wine_quality.environments.mlflow_versions import MLFLOW_VERSIONS, get_version
 from wine_quality.environments.tools import tools_python
-from wine_quality.terminal import print_anything
+from wine_quality.terminal import escape_unprintable
 
 
 def main() -> int:
@@ -113,5 +113,5 @@ def _build_tools(name: str) -> int:
 
 
 if __name__ == "__main__":
-    print_anything()
+    escape_unprintable()
     sys.exit(main())

@@ -9,7 +9,7 @@ from wine_quality.environments.mlflow_versions import MlflowVersion
 from wine_quality.paths import PROJECT_ROOT
 
 
-def go_on_in(version: MlflowVersion) -> None:
+def reexec_in_environment(version: MlflowVersion) -> None:
     """Start this command anew in the version's environment, unless this is it already."""
     if version.is_resident:
         return

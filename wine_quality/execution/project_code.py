@@ -19,7 +19,7 @@ _INSTALLED = ("site-packages", "dist-packages")
 
 @dataclass(frozen=True)
 class ProjectCode:
-    """Where a job is defined.
+    """The code location that defines a job.
 
     Attributes:
         is_own: Whether in this package.

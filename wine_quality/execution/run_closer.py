@@ -73,7 +73,7 @@ def mlflow_run_closer(context: SensorEvaluationContext) -> SkipReason:
             unreachable.add(uri)
             text = f"The MLflow run is still open: {error}. It will be tried again."
             context.log.warning(f"Dagster run {run.run_id}: {text}")
-        _say_once(instance, run, text)
+        _log_once(instance, run, text)
     return SkipReason(f"{len(left_open)} MLflow run(s) had been left open.")
 
 
@@ -81,7 +81,7 @@ def _since(cursor: str | None, default: datetime.datetime) -> datetime.datetime:
     return datetime.datetime.fromisoformat(cursor) if cursor else default
 
 
-def _say_once(instance: DagsterInstance, run: DagsterRun, text: str) -> None:
+def _log_once(instance: DagsterInstance, run: DagsterRun, text: str) -> None:
     """Log a line in the run, once and not at each tick."""
     line = f"[mlflow_run_closer] {text}"
     known = (entry.dagster_event for entry in instance.all_logs(run.run_id))

@@ -49,7 +49,7 @@ def begin(job: Job) -> None:
             _report_crash(job)
             code = 0
         else:
-            _be_like_a_new_process(job.descriptors)
+            _reset_process_state(job.descriptors)
             code = _execute(job)
     except KeyboardInterrupt:
         code = 128 + signal.SIGINT
@@ -61,7 +61,7 @@ def begin(job: Job) -> None:
         _end(code)
 
 
-def _be_like_a_new_process(descriptors: tuple[int, ...]) -> None:
+def _reset_process_state(descriptors: tuple[int, ...]) -> None:
     """Everything that a fork shares and a new process would have for itself."""
     for number, descriptor in enumerate(descriptors, 1):
         os.dup2(descriptor, number)

@@ -131,7 +131,7 @@ class WarmServers:
         with self._connected(version, variables, code_state(version, variables)):
             pass
 
-    def warm_up_or_pass(self, version: MlflowVersion, variables: Mapping[str, str]) -> None:
+    def try_warm_up(self, version: MlflowVersion, variables: Mapping[str, str]) -> None:
         """As ``warm_up``, for runs of a launcher with these variables; errors are ignored.
 
         The first run then logs the reason, and runs without a warm process.

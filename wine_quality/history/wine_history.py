@@ -26,7 +26,7 @@ from wine_quality.history.accepted_files import (
     read_version,
     write_version,
 )
-from wine_quality.paths import history_place
+from wine_quality.paths import history_location
 from wine_quality.policy.places import check_place
 from wine_quality.policy.settings import ForbiddenConfigError
 from wine_quality.sources.transfer import redact_url
@@ -60,7 +60,7 @@ class WineHistory(CheckedResource):
             given = check_place(self.base_path, "resources.wine_history.config.base_path")
         except ForbiddenConfigError as error:
             raise HistoryError(f"the history cannot be used: {error}") from error
-        return given or history_place()
+        return given or history_location()
 
     def accept(
         self, url: str, frame: pd.DataFrame, arrived: float | None = None
@@ -128,12 +128,6 @@ class WineHistory(CheckedResource):
                 except FileNotFoundError:
                     continue  # superseded or forgotten since it was listed
         raise HistoryError(f"the history {self.base} changes faster than it is read. Try again.")
-
-    def count_sums(self) -> int:
-        """Number of files of which only the sums are kept."""
-        with self.store() as (store, root):
-            rows = {version.key for version in newest_versions(store, root, ROWS)}
-            return sum(version.key not in rows for version in newest_versions(store, root))
 
     # Not keys(): Dagster would take this for a mapping.
     def all_keys(self) -> list[str]:

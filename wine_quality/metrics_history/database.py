@@ -123,7 +123,7 @@ class MetricsDatabase:
         return MetricsHistoryError(message, text, isinstance(error, OperationalError))
 
 
-def patiently(work: Callable[[], _T]) -> _T:
+def retry_briefly(work: Callable[[], _T]) -> _T:
     """Call ``work``, and again, at most twice, when the database was away for a moment."""
     started = time.monotonic()
     for pause in _PAUSES:

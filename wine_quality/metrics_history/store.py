@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from wine_quality.metrics_history import migrate, table
-from wine_quality.metrics_history.database import MetricsDatabase, patiently
+from wine_quality.metrics_history.database import MetricsDatabase, retry_briefly
 from wine_quality.metrics_history.evaluation import Evaluation, PastValue
 
 _BATCH = 1000
@@ -21,7 +21,7 @@ def write(
     Raises:
         MetricsHistoryError: it could not be done, or not in time, after a few tries.
     """
-    patiently(lambda: _write(database, evaluations, report))
+    retry_briefly(lambda: _write(database, evaluations, report))
 
 
 def _write(

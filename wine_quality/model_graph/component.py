@@ -24,7 +24,7 @@ _SETTINGS = _Defaults()
 
 
 class MlflowAttributes(Model, Resolvable):
-    """How the model is tracked: the same for all models of a project, but for the registered
+    """MLflow settings of the model: the same for all models of a project, but for the registered
     model."""
 
     experiment: str = Field(

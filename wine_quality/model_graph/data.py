@@ -33,7 +33,7 @@ _CONTRACT = "data_contract"
 
 
 class DataConfig(CheckedConfig):
-    """Where the rows come from, and how much may be read."""
+    """The source of the rows, and limits on reading it."""
 
     source: str = Field(default="", description="")
     max_megabytes: float = Field(
@@ -59,7 +59,7 @@ class DataConfig(CheckedConfig):
 
 
 class SplitConfig(CheckedConfig):
-    """How the rows are divided."""
+    """The division of the rows into training and test rows."""
 
     test_fraction: float = Field(
         default=0.25, gt=0, lt=1, description="Share of the rows that models are held against."

@@ -27,7 +27,7 @@ IO_MANAGER = PlainIOManager()
 
 @dataclass(frozen=True)
 class MlflowSettings:
-    """How a model is tracked. All models of a project have the same, but for the registered model.
+    """MLflow settings of a model: the same for all of a project, but for the registered model.
 
     Attributes:
         experiment: MLflow experiment of the runs; empty: ``models``.

@@ -16,7 +16,7 @@ from wine_quality.tracking.registry.champion_change import (
     return_to_version,
 )
 from wine_quality.tracking.resource import MlflowTracker
-from wine_quality.tracking.servers.server_check import server_named
+from wine_quality.tracking.servers.server_check import name_failing_server
 
 
 def _config_class(plan: ModelPlan, empty: str) -> Any:
@@ -56,7 +56,7 @@ def promotion_job(plan: ModelPlan) -> JobDefinition:
 
     @op(name=f"{plan.name}_promote_version")
     def promote(context: OpExecutionContext, config: config_class, mlflow: MlflowTracker) -> None:
-        with server_named():
+        with name_failing_server():
             registry = _registry(plan, mlflow, config)
             change = promote_version(
                 context, mlflow.tracker, registry, config.version, _hints(plan)
@@ -76,8 +76,8 @@ def rollback_job(plan: ModelPlan) -> JobDefinition:
     config_class: Any = _config_class(plan, "the champion before")
 
     @op(name=f"{plan.name}_return_to_version")
-    def give_back(context: OpExecutionContext, config: config_class, mlflow: MlflowTracker) -> None:
-        with server_named():
+    def roll_back(context: OpExecutionContext, config: config_class, mlflow: MlflowTracker) -> None:
+        with name_failing_server():
             registry = _registry(plan, mlflow, config)
             change = return_to_version(
                 context, mlflow.tracker, registry, config.version, _hints(plan)
@@ -87,7 +87,7 @@ def rollback_job(plan: ModelPlan) -> JobDefinition:
     return _job(
         plan,
         "rollback",
-        give_back,
+        roll_back,
         "Withdraws the champion: the one before it, or a version that is named, is champion again.",
     )
 

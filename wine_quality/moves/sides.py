@@ -79,7 +79,7 @@ class Side:
         return {"version": self.version.key, "uri": self.uri, "artifacts": self.artifacts}
 
 
-def two_sides(
+def source_and_target(
     source: MlflowVersion, target: MlflowVersion, from_uri: str | None, to_uri: str | None
 ) -> tuple[Side, Side]:
     """Source and target: the given addresses, else each version's variables, else embedded stores.

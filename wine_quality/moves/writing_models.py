@@ -218,9 +218,9 @@ def _give(
             f"{wanted}."
         )
     elif wanted is not None:
-        registry.give(role, wanted)
+        registry.assign_role(role, wanted)
     elif has is not None:
-        registry.take(role, has)
+        registry.revoke_role(role, has)
 
 
 def _aliases(client: Any, question: dict[str, Any], notes: list[str], problems: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""Where notices go, from the environment."""
+"""The channels of notices, from the environment."""
 
 from __future__ import annotations
 

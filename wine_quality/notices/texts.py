@@ -36,7 +36,7 @@ def failure_notice(run: DagsterRun, events: Iterable[Any]) -> Notice:
 
 
 def promotion_notice(run: DagsterRun, promotion: Promotion, events: Iterable[Any]) -> Notice:
-    """The notice of a run that crowned a champion."""
+    """The notice of a run that promoted a version."""
     name, version, before = promotion.model, promotion.version, promotion.before
     # Each MLflow version has a champion of its own: without this, a reader who sees that version 2
     # is the champion, and then that version 1 is, takes it for a rollback.

@@ -1,4 +1,4 @@
-"""Where run config may have files written, and which servers it may have asked."""
+"""The places that run config may have files written to, and the servers it may name."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import re
 from urllib.parse import unquote
 
-from wine_quality.paths import assets_place, deployments, history_place, predictions
+from wine_quality.paths import assets_location, deployments, history_location, predictions
 from wine_quality.policy.settings import (
     ENDPOINTS,
     IMAGES,
@@ -143,4 +143,4 @@ def _is_below(roots: list[str], path: str) -> bool:
 
 def _own_places() -> list[str]:
     """Those of values, history, deployments and batch predictions."""
-    return [history_place(), assets_place(), deployments(), str(predictions())]
+    return [history_location(), assets_location(), deployments(), str(predictions())]

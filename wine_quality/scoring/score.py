@@ -57,7 +57,7 @@ class ScoringModel:
 
 @dataclass(frozen=True)
 class Target:
-    """Where predictions go, and how they are described.
+    """The files that a pass writes, and their metadata.
 
     Attributes:
         file: Of the predictions; there at the end, or not at all.

@@ -1,4 +1,4 @@
-"""Serve the champion, and the next one from the moment it is crowned.
+"""Serve the champion, and the next one from the moment it is promoted.
 
 The new version starts beside the old one in its own environment, answers its input example,
 takes the socket over, and only then the old one ends. Whatever goes wrong before that leaves the

@@ -1,4 +1,4 @@
-"""Where things are kept, and with which keys."""
+"""Folders, buckets and databases, and their keys."""
 
 from wine_quality.settings.setting import Setting
 

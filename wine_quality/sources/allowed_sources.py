@@ -219,9 +219,9 @@ def _roots() -> list[str]:
 def _own_sources(scheme: str) -> list[str]:
     """The watched place, the history and the predictions that runs wrote: places of the platform,
     whose files may be read."""
-    from wine_quality.paths import history_place, predictions
+    from wine_quality.paths import history_location, predictions
 
-    sources = [os.environ.get(_WATCHED, ""), history_place(), str(predictions())]
+    sources = [os.environ.get(_WATCHED, ""), history_location(), str(predictions())]
     return [source for source in sources if source and scheme_of(source) == scheme]
 
 

@@ -67,16 +67,16 @@ class Listing:
     Attributes:
         files: How many there are, whenever they arrived.
         arrivals: Those that arrived at the time asked for or later, in no order.
-        passed_over: Entries that are not data files of the place, by reason.
+        skipped: Entries that are not data files of the place, by reason.
     """
 
     files: int
     arrivals: list[Arrival]
-    passed_over: tuple[PassedOver, ...] = ()
+    skipped: tuple[SkippedFiles, ...] = ()
 
 
 @dataclass(frozen=True)
-class PassedOver:
+class SkippedFiles:
     """Files that are left alone for one reason, such as ``is hidden``; ``example`` is a name."""
 
     reason: str
@@ -116,7 +116,7 @@ def list_since(place: str, suffix: str, limits: SourceLimits, since: float) -> L
         names = _Names(suffix)
         found = [item for item in objects if names.are_data(item[1])]
         arrivals = [Arrival(*item) for item in found if item[0] >= since]
-        return Listing(len(found), arrivals, names.passed_over())
+        return Listing(len(found), arrivals, names.skipped())
     if scheme in ("http", "https"):
         from wine_quality.sources.web import head_http
 
@@ -134,7 +134,7 @@ def _in_time(read, place: str, limits: SourceLimits):
 
 
 class _Names:
-    """Recognizes data files by their names, and counts the entries that are passed over."""
+    """Recognizes data files by their names, and counts the entries that are skipped."""
 
     def __init__(self, suffix: str) -> None:
         self._ends = tuple(end.strip().lower() for end in suffix.split(",") if end.strip()) or ("",)
@@ -143,24 +143,24 @@ class _Names:
         self._data = re.compile(
             rf"(?:.*/)?(?=[^./])[^/]*(?:{ends}){unfinished}\Z", re.DOTALL | re.IGNORECASE
         )
-        self._passed: dict[str, tuple[int, str]] = {}
+        self._skipped: dict[str, tuple[int, str]] = {}
 
     def are_data(self, path: str) -> bool:
         """Whether the path's last part ends as it must and is neither hidden nor unfinished."""
         if self._data.match(path):
             return True
-        self.pass_over(path, self._reason(path.rpartition("/")[2].lower()))
+        self.note_skipped(path, self._reason(path.rpartition("/")[2].lower()))
         return False
 
-    def pass_over(self, path: str, reason: str) -> None:
+    def note_skipped(self, path: str, reason: str) -> None:
         name = path.rstrip("/").rpartition("/")[2]
-        count, example = self._passed.get(reason, (0, name))
-        self._passed[reason] = (count + 1, example)
+        count, example = self._skipped.get(reason, (0, name))
+        self._skipped[reason] = (count + 1, example)
 
-    def passed_over(self) -> tuple[PassedOver, ...]:
+    def skipped(self) -> tuple[SkippedFiles, ...]:
         return tuple(
-            PassedOver(reason, count, escaped(name)[:_NAME_SHOWN])
-            for reason, (count, name) in self._passed.items()
+            SkippedFiles(reason, count, escaped(name)[:_NAME_SHOWN])
+            for reason, (count, name) in self._skipped.items()
         )
 
     def _reason(self, name: str) -> str:
@@ -188,7 +188,7 @@ def _local(folder: Path, suffix: str, since: float) -> Listing:
                 continue
             try:
                 if not entry.is_file():
-                    names.pass_over(
+                    names.note_skipped(
                         entry.name, "is a folder" if entry.is_dir() else "is not a file"
                     )
                     continue
@@ -196,7 +196,7 @@ def _local(folder: Path, suffix: str, since: float) -> Listing:
             except OSError:
                 continue  # it went away meanwhile
             if not is_text(entry.name):
-                names.pass_over(entry.name, "has a name that is not UTF-8: rename it")
+                names.note_skipped(entry.name, "has a name that is not UTF-8: rename it")
                 continue
             files += 1
             # A copy may keep the modification time of its original; the change time is of this
@@ -209,7 +209,7 @@ def _local(folder: Path, suffix: str, since: float) -> Listing:
                 arrivals.append(Arrival(arrived, entry.path, version))
     except OSError as error:
         raise SourceError(f"{folder} cannot be listed: {error.strerror}.") from error
-    return Listing(files, arrivals, names.passed_over())
+    return Listing(files, arrivals, names.skipped())
 
 
 def is_text(name: str) -> bool:

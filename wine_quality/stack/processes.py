@@ -66,7 +66,7 @@ def stop_groups(groups: Iterable[tuple[int, signal.Signals]]) -> None:
             pass
     deadline = time.monotonic() + GRACE_SECONDS
     while waiting and time.monotonic() < deadline:
-        for leader, number in [pair for pair in waiting if not _leads(pair[0])]:
+        for leader, number in [pair for pair in waiting if not _is_group_leader(pair[0])]:
             # What outlives its leader has nobody to wait for.
             signal_group(leader, signal.SIGKILL)
             waiting.remove((leader, number))
@@ -75,7 +75,7 @@ def stop_groups(groups: Iterable[tuple[int, signal.Signals]]) -> None:
         signal_group(leader, signal.SIGKILL)
 
 
-def _leads(pid: int) -> bool:
+def _is_group_leader(pid: int) -> bool:
     """Whether the leader of a group still runs (a zombie does not)."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text()

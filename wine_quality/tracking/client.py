@@ -13,7 +13,7 @@ from wine_quality.environments.mlflow_versions import get_version
 from wine_quality.tracking.servers.addresses import REGISTRY_VARIABLE
 from wine_quality.tracking.servers.databricks import is_unity_catalog, registry_in_use
 from wine_quality.tracking.servers.pages import pages_of
-from wine_quality.tracking.servers.patience import be_patient
+from wine_quality.tracking.servers.patience import set_retries_of_client
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +27,7 @@ TRAINING_RECORD = "training/record.json"
 
 @dataclass(frozen=True)
 class TrackingSettings:
-    """Where and how to track.
+    """The tracking server, the registry, and the experiment.
 
     Attributes:
         version: Key in the version table.
@@ -63,7 +63,7 @@ class TrackingSettings:
 
     @property
     def registry_in_use(self) -> str:
-        """Where this version's client registers models."""
+        """The registry of this version's client."""
         return registry_in_use(self.version, self.tracking_uri, self.registry_uri)
 
 
@@ -76,7 +76,7 @@ class ServerClient:
         # It prints links with the password of the tracking URI in them; Dagster shows clean ones.
         os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
         os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-        be_patient()
+        set_retries_of_client()
         import mlflow
         from mlflow.tracking import MlflowClient
 

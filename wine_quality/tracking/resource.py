@@ -52,8 +52,8 @@ from wine_quality.tracking.servers.addresses import (
 )
 from wine_quality.tracking.servers.databricks import check_unity_catalog_name, is_unity_catalog
 from wine_quality.tracking.servers.failures import Subjects
-from wine_quality.tracking.servers.server_check import server_named, tracked_under
-from wine_quality.tracking.servers.step_retry import again_while_away
+from wine_quality.tracking.servers.server_check import name_failing_server, tracked_under
+from wine_quality.tracking.servers.step_retry import retry_while_unavailable
 from wine_quality.tracking.step_tags import opens_one, planned_tags
 from wine_quality.tracking.tracker import Tracker
 from wine_quality.tracking.training import PartsOfTwoTrainingsError, Training
@@ -64,7 +64,7 @@ VersionKey = enum.Enum("VersionKey", {key: key for key in MLFLOW_VERSIONS})  # t
 
 
 class ModelFormat(enum.Enum):
-    """How the estimator is written into the model artifact."""
+    """The format of the estimator in the model artifact."""
 
     skops = "skops"
     pickle = "pickle"
@@ -153,8 +153,8 @@ class MlflowTracker(CheckedResource):
             resumption = resumption_of(instance, run)
             if opens_one(planned_tags(instance, run)) or resumption.is_same_run:
                 # Anew each time: a try that broke off may have made the run.
-                with server_named():
-                    again_while_away(
+                with name_failing_server():
+                    retry_while_unavailable(
                         lambda: self._open_run(instance, run, resumption_of(instance, run)),
                         log.warning,
                     )

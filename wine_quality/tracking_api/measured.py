@@ -42,6 +42,6 @@ def measured(
         try:
             files = tracker.download_version(registry.name, number, Path(folder))
         except FileNotFoundError as error:
-            warn(f"{registry.name} version {number} is passed over: {error}")
+            warn(f"{registry.name} version {number} is skipped: {error}")
             return None
         return float(by(mlflow.sklearn.load_model(str(files))))

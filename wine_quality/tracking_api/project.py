@@ -29,7 +29,7 @@ SKLEARN_TREES = (
 
 
 class MlflowTracking:
-    """How a Dagster project tracks its training in MLflow.
+    """MLflow tracking of a Dagster project's training.
 
     Make one, put ``trains`` and ``continues`` below the decorators of the assets, and merge
     ``definitions()`` into the project's. Run config names the MLflow version of a run,

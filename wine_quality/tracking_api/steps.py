@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 from wine_quality.tracking.resource import MlflowTracker
-from wine_quality.tracking.servers.server_check import server_named
+from wine_quality.tracking.servers.server_check import name_failing_server
 from wine_quality.tracking.step_tags import STEP_TAGS_ATTRIBUTE
 from wine_quality.tracking.training import Training, require_one_training
 from wine_quality.tracking_api.run import TrackedRun
@@ -53,7 +53,7 @@ def tracked_step(
         inputs = {name: value for name, value in given.items() if name in own}
         if _CONTEXT in own:
             inputs[_CONTEXT] = context
-        with server_named(tries_again=True):
+        with name_failing_server(retry_step=True):
             model = _open(resource, context, tags, inputs)
             run = TrackedRun(project, context, resource, model)
             with run.as_current():

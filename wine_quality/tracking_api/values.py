@@ -111,7 +111,7 @@ class RegisteredVersion:
 
 @dataclass(frozen=True)
 class ChampionDecision:
-    """Who is champion after a version has challenged.
+    """The champion after a version has challenged.
 
     Attributes:
         name: Of the registered model.

@@ -159,7 +159,7 @@ class MlflowUi:
                     await asyncio.sleep(_POLL_SECONDS)
             finally:
                 await stop([preparing])
-            if preparing.how_it_ended() != "exited with 0":
+            if preparing.describe_exit() != "exited with 0":
                 raise ServerNotStartedError(self._why("its store"))
         self._path.unlink(missing_ok=True)
         command = [str(version.python.with_name("mlflow")), "server"]

@@ -125,7 +125,7 @@ class Platform:
         self._say()
         # The first run need not wait for the imports.
         self._warming = asyncio.ensure_future(
-            asyncio.to_thread(self._warm.warm_up_or_pass, self._version, variables)
+            asyncio.to_thread(self._warm.try_warm_up, self._version, variables)
         )
         while True:
             self._restart_code_server(variables)
@@ -138,7 +138,7 @@ class Platform:
         if not code.has_ended() or self._restarts >= _RESTARTS:
             return
         self._restarts += 1
-        print(f"{_CODE_SERVER} {code.how_it_ended()}; it is started again.", file=sys.stderr)
+        print(f"{_CODE_SERVER} {code.describe_exit()}; it is started again.", file=sys.stderr)
         signal_group(code.pid, signal.SIGKILL)
         self._processes.remove(code)
         self._code_socket.unlink(missing_ok=True)
@@ -187,7 +187,7 @@ class Platform:
         for process in self._processes:
             if process.has_ended():
                 raise ProcessEndedError(
-                    f"{process.name} {process.how_it_ended()}. The end of its log "
+                    f"{process.name} {process.describe_exit()}. The end of its log "
                     f"({process.log}):\n{process.last_lines()}"
                 )
 

@@ -57,7 +57,7 @@ class Process:
     def has_ended(self) -> bool:
         return self._process.poll() is not None
 
-    def how_it_ended(self) -> str:
+    def describe_exit(self) -> str:
         code = self._process.poll()
         if code is None:
             return "runs"

@@ -23,7 +23,7 @@ _SHOWN = 5
 _STAMP = "%Y%m%dT%H%M%SZ"
 
 
-def take_back(place: Place, folder: Path, say: Say, with_new_runs: bool) -> None:
+def undo_upgrade(place: Place, folder: Path, say: Say, with_new_runs: bool) -> None:
     """Put the store that an upgrade made aside, also one that it has not finished.
 
     Args:

@@ -8,12 +8,12 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from wine_quality.paths import history_place
+from wine_quality.paths import history_location
 from wine_quality.tracking.registry.signing_key import add_keys, key_file
 
 
 class Home(Protocol):
-    """Where the code location keeps its own files."""
+    """The folder of the code location's own files."""
 
     def signing_keys(self) -> str:
         """The keys that sign model versions or are accepted; empty when there are none yet."""
@@ -66,5 +66,5 @@ class LocalHome:
 
 def _history_folder() -> Path | None:
     """The folder of the accepted files; None where a bucket holds them."""
-    place = history_place()
+    place = history_location()
     return None if "://" in place else Path(place)

@@ -94,7 +94,7 @@ def restore(
     """
     require_fitting(services, folder, manifest)
     marker = services.folder / UNFINISHED
-    found = _what_is_there(services)
+    found = _first_found_data(services)
     if found and not overwrite and not marker.exists():
         raise StackError(
             f"the stack is not empty ({found}); ARGS=--overwrite replaces what is there, all of it."
@@ -187,7 +187,7 @@ def _fill(
         history_tables.upgrade_restored(services, staged, name, owner, say)
 
 
-def _what_is_there(services: DataServices) -> str:
+def _first_found_data(services: DataServices) -> str:
     """The first thing that is there, in words; empty when a stack was at most started."""
     for database, _ in services.databases():
         with closing(services.connect(database)) as connection, connection.cursor() as cursor:

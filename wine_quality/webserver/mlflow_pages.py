@@ -57,7 +57,7 @@ class WithMlflowPages:
             return await respond(send, 405, "Only GET is answered here.\n")
         key, _, rest = path.removeprefix(PREFIX).strip("/").partition("/")
         if not key:
-            page = await asyncio.to_thread(which_holds_what, self._shown_at)
+            page = await asyncio.to_thread(versions_page, self._shown_at)
             return await respond(send, 200, page, kind="text/html")
         if key not in self._shown_at:
             known = ", ".join(self._shown_at) or "none"
@@ -69,7 +69,7 @@ class WithMlflowPages:
         await respond(send, 307, f"{location}\n", (b"location", location.encode("latin-1")))
 
 
-def which_holds_what(shown_at: Mapping[str, str]) -> str:
+def versions_page(shown_at: Mapping[str, str]) -> str:
     """The page as HTML."""
     rows = [_row(version, shown_at.get(key)) for key, version in MLFLOW_VERSIONS.items()]
     return _PAGE.format(rows="\n".join(reversed(rows)))

@@ -35,7 +35,7 @@ _PREVIEWED_ROWS = 5
 
 
 class RawWineCsvConfig(CheckedConfig):
-    """Where the wines come from, and how long and how much may be read."""
+    """The source of the wines, and limits on reading it."""
 
     csv_url: str = Field(
         default="",

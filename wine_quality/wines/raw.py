@@ -19,7 +19,7 @@ FILES_SHOWN = 50
 
 @dataclass(frozen=True)
 class DataOrigin:
-    """Where wines come from and how they were divided.
+    """The source of wines, and their division into parts.
 
     Attributes: None where it does not apply, or where a value of an older checkout lacks it.
         data_sha256: Of all rows.

@@ -68,7 +68,7 @@ def outcome(project: WarmProject, name: str, run_id: str, made: dict[str, bool])
         if not MIXED.search(message) or "Materialize " not in message:
             messages.append(f"{step} says: {message}")
     if made.get("champion") and PARTS["champion"] in done:
-        messages += crowned_by_another(project, name)
+        messages += promoted_by_another(project, name)
     messages += [
         f"MLflow run is {run['info']['status']}"
         for run in project.mlflow_runs(name)
@@ -77,7 +77,7 @@ def outcome(project: WarmProject, name: str, run_id: str, made: dict[str, bool])
     return {"failed": failed, "broken": messages}
 
 
-def crowned_by_another(project: WarmProject, name: str) -> list[str]:
+def promoted_by_another(project: WarmProject, name: str) -> list[str]:
     """Where the error that decided is not the one that the version's own MLflow run has."""
     event = project.instance.get_latest_materialization_event(AssetKey("champion_model"))
     assert event is not None and event.asset_materialization is not None

@@ -123,7 +123,7 @@ def test_a_model_that_is_no_model_is_not_registered(registry):
 def test_of_two_that_end_together_the_better_one_is_champion(registry, tmp_path: Path):
     registry.train(POOR)
     proxy = FaultProxy(registry.server.uri)
-    # The worse one has decided, and stands still before it crowns itself.
+    # The worse one has decided, and stands still before it promotes itself.
     proxy.hold(BEFORE_CROWNING, after=TAGS_BEFORE)
     log = tmp_path / "log"
     slow = subprocess.Popen(

@@ -156,8 +156,8 @@ def test_a_server_without_stages(mlflow_server, proxy, answer):
     proxy.refuse("transition-stage|get-latest-versions", answer=answer)
     registry = ChampionRegistry(client, name)
     for version in ("1", "2"):
-        registry.give(CHALLENGER, version)
-        registry.crown(version, registry.adopt(CHAMPION, print))
+        registry.assign_role(CHALLENGER, version)
+        registry.promote(version, registry.adopt(CHAMPION, print))
         assert registry.holder(CHAMPION) == version
         assert holders(server, name, CHAMPION) == (version, None)
         assert holders(server, name, CHALLENGER) == (None, None)
@@ -173,8 +173,8 @@ registry = ChampionRegistry(MlflowClient(sys.argv[1]), sys.argv[2])
 notes = []
 seen = [registry.adopt("champion", notes.append), registry.holder("challenger")]
 kept = sorted(_aliased(registry._client, registry.name))
-registry.give("challenger", "2")
-registry.crown("2", seen[0])
+registry.assign_role("challenger", "2")
+registry.promote("2", seen[0])
 seen.append(registry.holder("champion"))
 print(json.dumps([*seen, kept, notes]))
 """
@@ -199,8 +199,8 @@ def test_the_client_of_2_1_1(mlflow_server: Callable, of_server: MlflowVersion):
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    champion, challenger, crowned, kept, notes = json.loads(done.stdout.splitlines()[-1])
-    assert (champion, challenger, crowned) == ("1", None, "2")
+    champion, challenger, promoted, kept, notes = json.loads(done.stdout.splitlines()[-1])
+    assert (champion, challenger, promoted) == ("1", None, "2")
     alias, stage = holders(server, name, CHAMPION)
     assert stage == "2" and holders(server, name, CHALLENGER) == (None, None)
     if of_server is NEW:

@@ -136,13 +136,13 @@ def test_promotion_and_rollback_under_load(registry, home, tmp_path):
         with Load(serve.port, WINE) as load:
             for version in ["1", "2"] * 4:
                 before = load.count
-                registry.give(CHAMPION, version)
+                registry.assign_role(CHAMPION, version)
                 serve.await_version(version)
                 await_count(load, before + 300)
             await_count(load, 5000)
         done.write_text("done")
         over_grpc = json.loads(grpc.communicate(timeout=60)[0])
-        registry.give(CHAMPION, "1")
+        registry.assign_role(CHAMPION, "1")
         serve.await_version("1")
         expected["1"] = serve.predict([WINE])[0]
     print(f"{load.count} over REST, {over_grpc['answers']} over gRPC")
@@ -198,7 +198,7 @@ def test_killed_and_started_again(registry, home):
 
 def test_a_champion_that_cannot_be_served(registry, home):
     """Damaged files, then a registry entry that vanishes: the old version goes on serving."""
-    registry.give(CHAMPION, "1")
+    registry.assign_role(CHAMPION, "1")
     with Serve(home, MLFLOW_VERSIONS["3"]) as serve:
         serve.await_version("1")
         before = serve.predict([WINE])
@@ -207,7 +207,7 @@ def test_a_champion_that_cannot_be_served(registry, home):
         whole = estimator.read_bytes()
         estimator.write_bytes(whole[: len(whole) // 2])
         with Load(serve.port, WINE, threads=1) as load:
-            registry.give(CHAMPION, "2")
+            registry.assign_role(CHAMPION, "2")
             serve.await_output(
                 "ElasticnetWineModel version 2 is not loaded: its files have the SHA"
             )
@@ -228,7 +228,7 @@ def _files_of(registry, version) -> Path:
 
 def test_a_model_that_predicts_something_else(registry, home):
     """The file loads, but it is not the model whose numbers the run recorded."""
-    registry.give(CHAMPION, "1")
+    registry.assign_role(CHAMPION, "1")
     one, two = (_files_of(registry, registry.version(number)) for number in "12")
     shutil.copyfile(one / "model.skops", two / "model.skops")
     # Signed anew, or the hash alone would tell.
@@ -237,7 +237,7 @@ def test_a_model_that_predicts_something_else(registry, home):
     registry._client.set_model_version_tag(NAME, "2", SIGNATURE_TAG, signature(claims))
     with Serve(home, MLFLOW_VERSIONS["3"]) as serve:
         serve.await_version("1")
-        registry.give(CHAMPION, "2")
+        registry.assign_role(CHAMPION, "2")
         serve.await_output("version 2 predicts")
         assert serve.version == "1"
 
@@ -370,7 +370,7 @@ def test_the_examples_of_the_documentation(registry, home):
     blocks = re.findall(r"```(sh|python|json)\n(.*?)```", section, re.DOTALL)
     assert [language for language, _ in blocks] == ["sh", "json", "sh", "python", "sh"]
     one_wine, shown, as_mlflow, batch, metadata = (text for _, text in blocks)
-    registry.give(CHAMPION, "1")
+    registry.assign_role(CHAMPION, "1")
     with Serve(home, MLFLOW_VERSIONS["3"]) as serve:
         serve.await_version("1")
 

@@ -12,8 +12,8 @@ from wine_quality.paths import PROJECT_ROOT
 
 _PRINTS = """
 import os, subprocess, sys
-from wine_quality.terminal import print_anything
-print_anything()
+from wine_quality.terminal import escape_unprintable
+escape_unprintable()
 print("Running … ± – Größe \U0001f377")
 print("at the end …", file=sys.stderr)
 sys.stdout.flush()

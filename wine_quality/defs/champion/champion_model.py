@@ -30,7 +30,7 @@ from wine_quality.tracking.registry.promotion_note import note_promotion
 from wine_quality.tracking.registry.provenance import UntrustedModelError
 from wine_quality.tracking.resource import MlflowTracker
 from wine_quality.tracking.servers.links import mlflow_link
-from wine_quality.tracking.servers.server_check import server_named
+from wine_quality.tracking.servers.server_check import name_failing_server
 from wine_quality.tracking.step_tags import continues_mlflow_run_of
 from wine_quality.tracking.tracker import Tracker
 from wine_quality.wines.split import Split
@@ -42,7 +42,7 @@ TOLERANCE_CHECK = "no_worse_than_champion"
 
 
 class PromotionPolicy(enum.Enum):
-    """Who decides."""
+    """Whether a run or a person decides."""
 
     automatic = "automatic"
     manual = "manual"
@@ -82,7 +82,7 @@ class PromotionConfig(CheckedConfig):
         )
     ],
 )
-@server_named(tries_again=True)
+@name_failing_server(retry_step=True)
 def champion_model(
     context: AssetExecutionContext,
     config: PromotionConfig,
@@ -134,7 +134,7 @@ def champion_model(
 
 @dataclass(frozen=True)
 class Decision:
-    """Who is champion after a version has challenged the one before.
+    """The champion after a version has challenged the one before.
 
     Attributes:
         mine: The version that challenged.
@@ -256,5 +256,5 @@ def _error_of(
     except UntrustedModelError:
         raise
     except Exception as error:
-        warn(f"{registry.name} version {version} cannot be loaded, so it is passed over: {error}")
+        warn(f"{registry.name} version {version} cannot be loaded, so it is skipped: {error}")
         return None

@@ -8,7 +8,7 @@ from wine_quality.tracking.registry import champion_change
 from wine_quality.tracking.registry.champion import NONE
 from wine_quality.tracking.resource import MlflowTracker
 from wine_quality.tracking.servers.links import mlflow_link
-from wine_quality.tracking.servers.server_check import server_named
+from wine_quality.tracking.servers.server_check import name_failing_server
 
 _HINTS = champion_change.ChampionHints(
     no_challenger="Train one (wine_quality_model), or name a version in "
@@ -30,7 +30,7 @@ class VersionConfig(CheckedConfig):
 
 
 @op
-@server_named()
+@name_failing_server()
 def promote_version(
     context: OpExecutionContext, config: VersionConfig, mlflow: MlflowTracker
 ) -> None:
@@ -43,11 +43,11 @@ def promote_version(
 
 
 @op
-@server_named()
+@name_failing_server()
 def return_to_version(
     context: OpExecutionContext, config: VersionConfig, mlflow: MlflowTracker
 ) -> None:
-    """Withdraws the champion and crowns a former one, by default the one it replaced."""
+    """Withdraws the champion and promotes a former one, by default the one it replaced."""
     registry = mlflow.tracker.registry(mlflow.registered_model_name)
     change = champion_change.return_to_version(
         context, mlflow.tracker, registry, config.version, _HINTS

@@ -23,7 +23,7 @@ from wine_quality.defs.jobs import wine_quality_model
 from wine_quality.engines.choice import EngineChoice
 from wine_quality.environments.mlflow_versions import default_version, get_version
 from wine_quality.settings.setting import WATCH
-from wine_quality.sources.arrivals import Arrival, PassedOver, list_since
+from wine_quality.sources.arrivals import Arrival, SkippedFiles, list_since
 from wine_quality.sources.seen import Seen
 from wine_quality.sources.transfer import SourceError, SourceLimits, redact_url, split_url
 
@@ -37,18 +37,18 @@ _NAME = "new_wine_data_sensor"
 _PREFIX = f"{WATCH}_"
 
 
-class Looked(NamedTuple):
+class ArrivedFiles(NamedTuple):
     """Result of a tick's look at the place: files that are whole, those that may still be written,
     the number of all whole ones, and files that are left alone, with the reason."""
 
     whole: list[Arrival]
     unfinished: list[Arrival]
     files: int
-    passed_over: tuple[PassedOver, ...] = ()
+    skipped: tuple[SkippedFiles, ...] = ()
 
 
 class WatchedSource(BaseModel):
-    """What ``new_wine_data_sensor`` watches, and how it trains on what arrives.
+    """The place that ``new_wine_data_sensor`` watches, and the config of the runs that it requests.
 
     ``from_environment`` takes each field from ``WINE_QUALITY_WATCH_<FIELD>``, such as
     ``WINE_QUALITY_WATCH_PLACE``; what is not set there is the default here.
@@ -132,7 +132,7 @@ class WatchedSource(BaseModel):
             ]
             raise ValueError("; ".join(problems)) from None
 
-    def whole_arrivals(self, now: float, since: float = 0.0) -> Looked:
+    def whole_arrivals(self, now: float, since: float = 0.0) -> ArrivedFiles:
         """Files that arrived since then.
 
         Raises:
@@ -142,11 +142,12 @@ class WatchedSource(BaseModel):
             timeout_seconds=min(10.0, self.listing_seconds),
             total_seconds=self.listing_seconds,
             total_setting=f"{_PREFIX}LISTING_SECONDS",
+            url_setting=f"{_PREFIX}PLACE",
         )
         found = list_since(self.place, self.suffix, limits, since)
         if "://" in self.place and not self.place.startswith("file:"):
             # S3 and web servers show a file when it is whole.
-            return Looked(found.arrivals, [], found.files, found.passed_over)
+            return ArrivedFiles(found.arrivals, [], found.files, found.skipped)
         newest = now - self.settle_seconds
         whole: list[Arrival] = []
         unfinished: list[Arrival] = []
@@ -154,7 +155,7 @@ class WatchedSource(BaseModel):
             # A time in the future is a clock that is wrong, not a file that is being written.
             settled = arrival.arrived <= newest or arrival.arrived > now + 60
             (whole if settled else unfinished).append(arrival)
-        return Looked(whole, unfinished, found.files - len(unfinished), found.passed_over)
+        return ArrivedFiles(whole, unfinished, found.files - len(unfinished), found.skipped)
 
     def run_request(self, arrival: Arrival) -> RunRequest:
         """The run that trains on it; its key is the same however often it is asked for."""
@@ -220,14 +221,14 @@ def tick(context: SensorEvaluationContext, watch: WatchedSource) -> SensorResult
         )
     now = time.time()
     seen = _seen(context, now)
-    whole, unfinished, files, passed_over = watch.whole_arrivals(now, seen.mark[0])
+    whole, unfinished, files, skipped = watch.whole_arrivals(now, seen.mark[0])
     new = seen.unseen(whole)
     shown = redact_url(watch.place)
     if not new:
         waiting = f"; {len(unfinished)} may still be written" if unfinished else ""
-        passed = "; ".join(map(str, passed_over))
-        passed = f". Passed over: {passed}" if passed else ""
-        return SkipReason(f"Nothing new among {files} file(s) in {shown}{waiting}{passed}.")
+        left_alone = "; ".join(map(str, skipped))
+        left_alone = f". Skipped: {left_alone}" if left_alone else ""
+        return SkipReason(f"Nothing new among {files} file(s) in {shown}{waiting}{left_alone}.")
     room = watch.max_unfinished_runs - context.instance.get_runs_count(
         RunsFilter(tags={"dagster/sensor_name": _NAME}, statuses=_UNFINISHED)
     )

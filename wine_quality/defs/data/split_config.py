@@ -6,7 +6,7 @@ from wine_quality.dagster_support.config_fields import CheckedConfig
 
 
 class SplitConfig(CheckedConfig):
-    """How the wines are divided."""
+    """The division of the wines into training and test rows."""
 
     test_fraction: float = Field(
         default=0.25, gt=0, lt=1, description="Share of the wines in the test part."

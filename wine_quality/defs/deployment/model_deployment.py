@@ -26,7 +26,7 @@ from wine_quality.deployment.targets import target_names
 from wine_quality.tracking.registry.champion import CHAMPION
 from wine_quality.tracking.resource import MlflowTracker
 from wine_quality.tracking.servers.links import mlflow_link
-from wine_quality.tracking.servers.server_check import server_named
+from wine_quality.tracking.servers.server_check import name_failing_server
 from wine_quality.tracking.step_tags import continues_mlflow_run_of
 
 if TYPE_CHECKING:
@@ -40,11 +40,11 @@ TargetKey = Enum("TargetKey", {key: key for key in (NONE, LOCAL, *target_names()
 
 
 class ManifestConfig(ManifestSettings, CheckedConfig):
-    """How the model runs on Kubernetes."""
+    """Settings of the model's Kubernetes manifests."""
 
 
 class DeploymentConfig(CheckedConfig):
-    """What is deployed, and where."""
+    """The version to deploy, and its target."""
 
     version: str = Field(default="", description="Number of a version. Empty: the champion.")
     target: TargetKey = Field(
@@ -90,7 +90,7 @@ class DeploymentConfig(CheckedConfig):
     op_tags=continues_mlflow_run_of("champion_model"),
     automation_condition=AutomationCondition.eager(),
 )
-@server_named(tries_again=True)
+@name_failing_server(retry_step=True)
 def model_deployment(
     context: AssetExecutionContext, config: DeploymentConfig, mlflow: MlflowTracker
 ):
@@ -193,7 +193,7 @@ def _write(config: DeploymentConfig, fetched: "Fetched", key: str, temporary: Pa
 
 
 def _apply(context: AssetExecutionContext, config: DeploymentConfig, written: _Written) -> str:
-    """Where it is deployed; waits until it answers."""
+    """Apply the manifests, wait until the model answers, and return its address."""
     from wine_quality.deployment.apply import Endpoint, deploy
     from wine_quality.deployment.kubectl import DeploymentError, Kubectl
     from wine_quality.deployment.targets import load_target

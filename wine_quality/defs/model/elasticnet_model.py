@@ -10,7 +10,7 @@ from wine_quality.defs.model.freshness import model_freshness
 from wine_quality.defs.model.hyperparameters import Hyperparameters
 from wine_quality.defs.ownership import GROUP, OWNERS
 from wine_quality.tracking.resource import MlflowTracker
-from wine_quality.tracking.servers.server_check import server_named
+from wine_quality.tracking.servers.server_check import name_failing_server
 from wine_quality.tracking.step_tags import opens_mlflow_run
 from wine_quality.wines.split import Split
 
@@ -34,7 +34,7 @@ class TrainingConfig(CheckedConfig):
     freshness_policy=model_freshness(),
     op_tags=opens_mlflow_run(),
 )
-@server_named(tries_again=True)
+@name_failing_server(retry_step=True)
 def elasticnet_model(
     context: AssetExecutionContext,
     config: TrainingConfig,

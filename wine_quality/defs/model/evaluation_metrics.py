@@ -10,7 +10,7 @@ from wine_quality.defs.ownership import GROUP, OWNERS
 from wine_quality.engines.resource import TrainingEngine
 from wine_quality.metrics_history.resource import MetricsHistory
 from wine_quality.tracking.resource import MlflowTracker
-from wine_quality.tracking.servers.server_check import server_named
+from wine_quality.tracking.servers.server_check import name_failing_server
 from wine_quality.tracking.step_tags import continues_mlflow_run_of
 from wine_quality.wines.split import Split
 
@@ -23,7 +23,7 @@ from wine_quality.wines.split import Split
     check_specs=[checks.IN_SCALE, checks.BEATS_MEAN],
     op_tags=continues_mlflow_run_of("elasticnet_model"),
 )
-@server_named(tries_again=True)
+@name_failing_server(retry_step=True)
 def evaluation_metrics(
     context: AssetExecutionContext,
     mlflow: MlflowTracker,

@@ -8,8 +8,8 @@ from wine_quality.defs.model.values import EvaluatedModel, RegisteredVersion, Tr
 from wine_quality.defs.ownership import GROUP, OWNERS
 from wine_quality.metrics_history.resource import MetricsHistory
 from wine_quality.tracking.resource import MlflowTracker
-from wine_quality.tracking.servers.links import mlflow_link, which_mlflow
-from wine_quality.tracking.servers.server_check import server_named
+from wine_quality.tracking.servers.links import mlflow_link, versions_page_link
+from wine_quality.tracking.servers.server_check import name_failing_server
 from wine_quality.tracking.step_tags import continues_mlflow_run_of
 
 
@@ -18,10 +18,10 @@ from wine_quality.tracking.step_tags import continues_mlflow_run_of
     kinds={"mlflow"},
     owners=OWNERS,
     code_version="1",
-    metadata=which_mlflow(),
+    metadata=versions_page_link(),
     op_tags=continues_mlflow_run_of("elasticnet_model"),
 )
-@server_named(tries_again=True)
+@name_failing_server(retry_step=True)
 def registered_model(
     context: AssetExecutionContext,
     mlflow: MlflowTracker,

@@ -25,7 +25,7 @@ from wine_quality.tracking.registry.champion import CHAMPION
 from wine_quality.tracking.registry.provenance import UntrustedModelError
 from wine_quality.tracking.resource import MlflowTracker
 from wine_quality.tracking.servers.links import mlflow_link
-from wine_quality.tracking.servers.server_check import server_named
+from wine_quality.tracking.servers.server_check import name_failing_server
 from wine_quality.tracking.step_tags import continues_mlflow_run_of
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ _FIELD = "ops.batch_predictions.config"
 
 
 class BatchConfig(CheckedConfig):
-    """What is scored, by which version, and where the predictions go."""
+    """The files to score, the model version, and the folder for the predictions."""
 
     source: str = Field(
         default="",
@@ -85,7 +85,7 @@ class BatchPredictions:
     deps=["champion_model"],
     op_tags=continues_mlflow_run_of("champion_model"),
 )
-@server_named(tries_again=True)
+@name_failing_server(retry_step=True)
 def batch_predictions(
     context: AssetExecutionContext,
     config: BatchConfig,

@@ -35,7 +35,7 @@ from wine_quality.metrics_history.resource import MetricsHistory
 from wine_quality.tracking.resource import MlflowTracker
 from wine_quality.tracking.runs.child_runs import ChildRun
 from wine_quality.tracking.servers.links import mlflow_link
-from wine_quality.tracking.servers.server_check import server_named
+from wine_quality.tracking.servers.server_check import name_failing_server
 from wine_quality.tracking.step_tags import opens_mlflow_run
 from wine_quality.wines.loading import WinesRefusedError
 from wine_quality.wines.reader import wines_reader
@@ -84,7 +84,7 @@ def sweep_data(
 
 
 @op(tags=opens_mlflow_run())
-@server_named(tries_again=True)
+@name_failing_server(retry_step=True)
 def sweep_points(
     context: OpExecutionContext, config: SweepConfig, mlflow: MlflowTracker, sweep_data: Split
 ) -> BestPoint:
@@ -188,7 +188,7 @@ def _table(scores: list[Any]) -> list[dict[str, float]]:
 
 
 @op
-@server_named(tries_again=True)
+@name_failing_server(retry_step=True)
 def offer_best(
     context: OpExecutionContext,
     config: OfferConfig,

@@ -20,7 +20,7 @@ from wine_quality.dagster_support.config_fields import CheckedConfig
 from wine_quality.defs.time_zone import in_time_zone, time_zone
 from wine_quality.escaping import escaped
 from wine_quality.tracking.resource import MlflowTracker
-from wine_quality.tracking.servers.server_check import server_named
+from wine_quality.tracking.servers.server_check import name_failing_server
 from wine_quality.upkeep.old_runs import OldRun, Plan, Retention
 
 _DAY = 24 * 3600 * 1000
@@ -29,7 +29,7 @@ _SATURDAY_NIGHT = "0 3 * * 6"
 
 
 class RetentionConfig(CheckedConfig):
-    """What is old, and whether it goes."""
+    """The age from which runs are deleted, and whether they are."""
 
     days: float = Field(
         default=90, ge=1, description="Age in days from which ended runs and versions are old."
@@ -46,7 +46,7 @@ class RetentionConfig(CheckedConfig):
 
 
 @op
-@server_named()
+@name_failing_server()
 def remove_old(context: OpExecutionContext, config: RetentionConfig, mlflow: MlflowTracker) -> None:
     """Removes old runs of the experiment and unpromoted versions of the model, or shows them.
 

@@ -47,7 +47,7 @@ class RequestProtocol(HttpToolsProtocol):
         super().connection_made(transport)
         self._seconds = most_seconds()
         self._awaited_since = self.loop.time()
-        self._clock = self.loop.call_later(self._seconds, self._look_at_clock)
+        self._clock = self.loop.call_later(self._seconds, self._check_deadline)
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._clock is not None:
@@ -159,7 +159,7 @@ class RequestProtocol(HttpToolsProtocol):
         self.transport.write_eof()
         self.loop.call_later(_LINGER_SECONDS, self.transport.close)
 
-    def _look_at_clock(self) -> None:
+    def _check_deadline(self) -> None:
         if self._refusal is not None:
             return
         if self._awaited_since is None:
@@ -167,7 +167,7 @@ class RequestProtocol(HttpToolsProtocol):
         else:
             left = self._awaited_since + self._seconds - self.loop.time()
         if left > 0:
-            self._clock = self.loop.call_later(left, self._look_at_clock)
+            self._clock = self.loop.call_later(left, self._check_deadline)
         else:
             self._refuse(408, f"the request did not arrive within {self._seconds} s")
 

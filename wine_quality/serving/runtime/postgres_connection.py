@@ -30,7 +30,7 @@ class TooLateError(Exception):
 
 @dataclass(frozen=True)
 class Address:
-    """Where a database is.
+    """The address of a database.
 
     Attributes:
         name: As people may see it: no user, no password, no options.

@@ -160,7 +160,7 @@ async def _refuse(context: Any) -> None:
     await context.abort(grpc.StatusCode.PERMISSION_DENIED, "this server chooses its models itself")
 
 
-class LeavingServer(GRPCServer):
+class DrainingGrpcServer(GRPCServer):
     """Can have its clients go to another process that listens on the same port, no call lost.
 
     ``stop`` alone cancels calls that have arrived but were not begun. So its listening socket is

@@ -50,7 +50,7 @@ class Server(MLServer):
             await self._model_registry.unload_version(model.name, model.version)
 
 
-class HandingOver(Server):
+class HandoverServer(Server):
     """Listens privately until the command ``go``; hands over to others at the command ``drain``.
 
     The public socket is inherited and shared: connections that wait in its queue are accepted by
@@ -59,7 +59,7 @@ class HandingOver(Server):
 
     def __init__(self, settings: Any, private: int, public: int, report: int) -> None:
         super().__init__(settings, may_load=False)
-        self._grpc_server = remote_procedures.LeavingServer(
+        self._grpc_server = remote_procedures.DrainingGrpcServer(
             settings, self._data_plane, self._model_repository_handlers
         )
         self._metrics_server = None  # on the private side, where the supervisor asks
@@ -96,7 +96,7 @@ class HandingOver(Server):
                 print(f"error: {error}", file=sys.stderr, flush=True)
                 return 1
         serving = asyncio.create_task(self._private_side.serve(sockets=[self._private]))
-        commands = asyncio.create_task(self._obey())
+        commands = asyncio.create_task(self._run_commands())
         await serving
         commands.cancel()
         for task in self._tasks:
@@ -104,7 +104,7 @@ class HandingOver(Server):
         await self.unload_all()
         return 0
 
-    async def _obey(self) -> None:
+    async def _run_commands(self) -> None:
         reader = asyncio.StreamReader()
         await asyncio.get_running_loop().connect_read_pipe(
             lambda: asyncio.StreamReaderProtocol(reader), sys.stdin
@@ -162,7 +162,7 @@ async def serve(repository: str, may_load: bool, fds: tuple[int, int, int] | Non
     """Serve a model repository until SIGTERM or SIGINT."""
     settings, models = await load_settings(repository)
     if fds is not None:
-        return await HandingOver(settings, *fds).run(models)
+        return await HandoverServer(settings, *fds).run(models)
     if not models and not may_load:
         print(f"error: no model-settings.json below {repository}", file=sys.stderr)
         return 1

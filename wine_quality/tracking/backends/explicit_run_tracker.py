@@ -45,7 +45,7 @@ class ExplicitRunTracker(Tracker):
         if self._major < 3:
             return mlflow.sklearn.log_model(model, MODEL_FOLDER, **arguments).model_uri
         formats = {"skops": "skops", "pickle": "cloudpickle"}
-        with _requirements_taken_as_they_are():
+        with _no_requirements_check():
             return mlflow.sklearn.log_model(
                 model,
                 name=MODEL_FOLDER,
@@ -118,7 +118,7 @@ class ExplicitRunTracker(Tracker):
 
 
 @contextmanager
-def _requirements_taken_as_they_are() -> Iterator[None]:
+def _no_requirements_check() -> Iterator[None]:
     """Without MLflow's look whether this environment meets them: they are those of its lock.
 
     It reads the metadata of all packages for that, a twentieth of the time of a whole `make run`.

@@ -70,11 +70,11 @@ class ChampionRegistry(Roles):
             if found is not None:
                 yield found
 
-    def crown(self, version: str, champion: str | None) -> None:
+    def promote(self, version: str, champion: str | None) -> None:
         """Make it the champion in place of ``champion``, which stays loadable."""
         self.tag(version, PREVIOUS_TAG, champion or NONE)
         found = self.version(version)
         if found is not None and WITHDRAWN_TAG in found.tags:
             self._client.delete_model_version_tag(self.name, version, WITHDRAWN_TAG)
-        self.give(CHAMPION, version)
-        self.take(CHALLENGER, version)
+        self.assign_role(CHAMPION, version)
+        self.revoke_role(CHALLENGER, version)

@@ -70,11 +70,11 @@ def promote_version(
             f"{registry.name} has no challenger. {hints.no_challenger}", allow_retries=False
         )
     require_version(tracker, registry, version)
-    before = _reigning(context, registry, named)
+    before = _current_champion(context, registry, named)
     if before == version:
         context.log.info(f"{registry.name} version {version} is the champion already.")
     else:
-        registry.crown(version, before)
+        registry.promote(version, before)
         note_promotion(context, tracker, registry.name, version, before)
         context.log.info(f"{registry.name} version {version} is the champion, after {before}.")
     return ChampionChange(version, before)
@@ -96,7 +96,7 @@ def return_to_version(
         Failure: there is no champion, or no version to return to.
         RoleConflictError: alias and stage name two versions, and ``named`` is empty.
     """
-    current = _reigning(context, registry, named)
+    current = _current_champion(context, registry, named)
     if current is None:
         raise Failure(
             f"{registry.name} has no champion to roll back. {hints.no_champion}",
@@ -111,9 +111,9 @@ def return_to_version(
             allow_retries=False,
         )
     require_version(tracker, registry, version)
-    # Withdrawn first: a run that is deciding just now must not crown it again.
+    # Withdrawn first: a run that is deciding just now must not promote it again.
     registry.tag(current, WITHDRAWN_TAG, f"for {version}")
-    registry.give(CHAMPION, version)
+    registry.assign_role(CHAMPION, version)
     note_promotion(context, tracker, registry.name, version, current, withdrawn=True)
     context.log.info(
         f"{registry.name} version {version} is the champion again; {current} is withdrawn."
@@ -121,7 +121,9 @@ def return_to_version(
     return ChampionChange(version, current)
 
 
-def _reigning(context: OpExecutionContext, registry: ChampionRegistry, decided: str) -> str | None:
+def _current_champion(
+    context: OpExecutionContext, registry: ChampionRegistry, decided: str
+) -> str | None:
     """The champion before; alias and stage agree on it afterwards.
 
     Args:

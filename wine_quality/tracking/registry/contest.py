@@ -104,7 +104,7 @@ class Contest:
         registry.tag(mine, DECISION_TAG, OPEN)
         self.before = self.champion = registry.adopt(CHAMPION, self.log.info)
         if self.champion != mine:
-            registry.give(CHALLENGER, mine)
+            registry.assign_role(CHALLENGER, mine)
         for _ in range(_ROUNDS):
             known = {mine, *filter(None, [self.champion]), *registry.rivals(mine, self.before)}
             self._compare(known)
@@ -114,7 +114,7 @@ class Contest:
             best = self.metric.winner(values, self.champion) if self.automatic else None
             if best is None:
                 break
-            registry.crown(best, self.champion)
+            registry.promote(best, self.champion)
             # Another run may have promoted its own meanwhile: look again.
             self.champion = registry.holder(CHAMPION)
             if self.champion == best:

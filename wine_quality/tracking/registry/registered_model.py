@@ -160,14 +160,14 @@ class RegisteredModel:
         """Ask for an alias once, which need not exist, and note whether the call does."""
         if self._aliases_known is None:
             any_alias = {"name": self.name, "alias": "champion"}
-            self._aliases_known = not _is_no_page(self._ask("GET", "alias", params=any_alias))
+            self._aliases_known = not _lacks_endpoint(self._ask("GET", "alias", params=any_alias))
         return self._aliases_known
 
     def _by_http(self, method: str, **arguments: str) -> bool:
         if self._aliases_known is False:
             return False
         answer = self._ask(method, "alias", json={"name": self.name, **arguments})
-        self._aliases_known = not _is_no_page(answer)
+        self._aliases_known = not _lacks_endpoint(answer)
         if self._aliases_known:
             _content(answer, "alias")
         return self._aliases_known
@@ -203,7 +203,7 @@ def _host_of(client: Any) -> Any | None:
     return store.get_host_creds() if hasattr(store, "get_host_creds") else None
 
 
-def _is_no_page(answer: requests.Response) -> bool:
+def _lacks_endpoint(answer: requests.Response) -> bool:
     """Whether the server lacks this call: before 2.3 it answers 404 with HTML. A model or an alias
     that is not there is reported in JSON."""
     if answer.status_code != 404:

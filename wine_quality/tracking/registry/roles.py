@@ -108,13 +108,13 @@ class Roles:
             self._note_agreement(role)
         return version
 
-    def give(self, role: str, version: str) -> None:
+    def assign_role(self, role: str, version: str) -> None:
         """Give the role to this version, and take it from the one that had it."""
         self._model.set_alias(role, version)
         self._model.set_stage(version, STAGES[role])
         self._note_agreement(role)
 
-    def take(self, role: str, version: str) -> None:
+    def revoke_role(self, role: str, version: str) -> None:
         """Take the role from this version."""
         alias, stage, _ = _described(self._read(), role)
         if alias == version:

@@ -221,7 +221,7 @@ class OpenRun(ServerClient, ABC):
         """
         import mlflow
 
-        with _impatient() if status != "FINISHED" else nullcontext():
+        with _few_retries_of_client() if status != "FINISHED" else nullcontext():
             if status is not None and self.run_id is not None:
                 now = self.client.get_run(self.run_id)
                 holder = now.data.tags.get(RUN_TAG)
@@ -238,7 +238,7 @@ class OpenRun(ServerClient, ABC):
 
 
 @contextmanager
-def _impatient() -> Iterator[None]:
+def _few_retries_of_client() -> Iterator[None]:
     """With short time-outs: MLflow's client would try for minutes to end a run that is given up."""
     limits = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "10", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
     before = {name: os.environ.get(name) for name in limits}

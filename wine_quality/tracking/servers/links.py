@@ -17,7 +17,7 @@ def mlflow_link(url: str) -> MetadataValue:
     return MetadataValue.url(url) if url else MetadataValue.text(NO_UI)
 
 
-def which_mlflow() -> Mapping[str, MetadataValue]:
+def versions_page_link() -> Mapping[str, MetadataValue]:
     """Metadata of an asset: a link to the page on what each MLflow holds, if `make up` shows it."""
     shown = bool(UIS.read())
     return {"which_mlflow_holds_what": MetadataValue.url(WHICH_MLFLOW)} if shown else {}

@@ -15,7 +15,7 @@ PATIENCE = {_TRIES: "7", "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1"}
 _OF_STEPS = "5"
 
 
-def be_patient() -> None:
+def set_retries_of_client() -> None:
     """For this process, unless its environment sets other values."""
     for name, value in PATIENCE.items():
         os.environ.setdefault(name, value)
@@ -28,7 +28,7 @@ def retries_up_to(most: int) -> int:
 
 
 @contextmanager
-def patience_of_a_step() -> Iterator[None]:
+def fewer_retries_of_client() -> Iterator[None]:
     """For what Dagster tries again afterwards: 0, 2, 4, 8 and 16 seconds, so that the end of an
     outage is noticed soon. A number that somebody else has set stays."""
     before = os.environ.get(_TRIES)

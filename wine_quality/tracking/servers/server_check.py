@@ -12,7 +12,7 @@ from wine_quality.escaping import ShownError
 from wine_quality.sources.location import LocationError, parse_location
 from wine_quality.tracking.servers.addresses import without_password
 from wine_quality.tracking.servers.failures import ServerFailure, Subjects, advice, failure_of
-from wine_quality.tracking.servers.patience import patience_of_a_step, retries_up_to
+from wine_quality.tracking.servers.patience import fewer_retries_of_client, retries_up_to
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -80,12 +80,12 @@ def check_server(uri: str, version: MlflowVersion, role: ServerRole = TRACKING) 
 
 
 @contextmanager
-def server_named(tries_again: bool = False) -> Iterator[None]:
+def name_failing_server(retry_step: bool = False) -> Iterator[None]:
     """Around the code of a step: an error of MLflow's client, after its own retries, is raised
     anew as one that names the server. Also a decorator.
 
     Args:
-        tries_again: Have Dagster try the step again a little later where the server was away; only
+        retry_step: Have Dagster try the step again a little later where the server was away; only
             for steps that may be done twice. What the server refuses is not tried again.
 
     Raises:
@@ -93,17 +93,17 @@ def server_named(tries_again: bool = False) -> Iterator[None]:
         RetryRequested: Dagster's, to be tried again; the error above is its cause.
     """
     try:
-        with patience_of_a_step() if tries_again else nullcontext():
+        with fewer_retries_of_client() if retry_step else nullcontext():
             yield
     except Exception as error:
         failure = failure_of(error)
         if failure is None:
             raise
         role = _role_of(failure)
-        what = _what_failed(failure, role)
+        what = _describe_failed_server(failure, role)
         reason = advice(failure, tracked_under.get(), _IN_MID_RUN, role.field)
         raised = TrackingServerError(f"{what} {reason}")
-        if tries_again and failure.is_passing:
+        if retry_step and failure.is_passing:
             from wine_quality.tracking.servers.step_retry import retry_request
 
             again = retry_request(what)
@@ -121,7 +121,7 @@ def _role_of(failure: ServerFailure) -> ServerRole:
     return REGISTRY if is_apart and failure.is_of_registry else TRACKING
 
 
-def _what_failed(failure: ServerFailure, role: ServerRole) -> str:
+def _describe_failed_server(failure: ServerFailure, role: ServerRole) -> str:
     import mlflow
 
     uri = mlflow.get_registry_uri() if role is REGISTRY else mlflow.get_tracking_uri()

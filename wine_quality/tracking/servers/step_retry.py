@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dagster import DagsterInvariantViolationError, OpExecutionContext, RetryRequested
 
 from wine_quality.tracking.servers.failures import failure_of
-from wine_quality.tracking.servers.patience import patience_of_a_step
+from wine_quality.tracking.servers.patience import fewer_retries_of_client
 
 RETRIES = 4
 """Times that a step is tried again. MLflow's client waits half a minute before it gives a step up,
@@ -31,7 +31,7 @@ def retry_request(reason: str) -> RetryRequested | None:
     return RetryRequested(max_retries=RETRIES, seconds_to_wait=PAUSE_SECONDS)
 
 
-def again_while_away(act: Callable[[], None], say: Callable[[str], None]) -> None:
+def retry_while_unavailable(act: Callable[[], None], say: Callable[[str], None]) -> None:
     """Act, and as often again as a step would be.
 
     Args:
@@ -42,7 +42,7 @@ def again_while_away(act: Callable[[], None], say: Callable[[str], None]) -> Non
     """
     for left in reversed(range(RETRIES + 1)):
         try:
-            with patience_of_a_step():
+            with fewer_retries_of_client():
                 return act()
         except Exception as error:
             failure = failure_of(error)

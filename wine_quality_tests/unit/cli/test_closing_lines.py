@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from wine_quality.cli.closing_lines import metric_lines, where_to_look
+from wine_quality.cli.closing_lines import links_to_run, metric_lines
 
 SERVER = "https://mlflow.example.org/#/experiments/1/runs/2"
 
@@ -15,12 +15,12 @@ def no_ui(home, monkeypatch):
 
 
 def test_an_embedded_store_is_seen_by_make_up(home):
-    lines = where_to_look("abc", "/mlflow/3/#/runs/2", "3")
+    lines = links_to_run("abc", "/mlflow/3/#/runs/2", "3")
     assert lines == f"Open the UIs: make up MLFLOW=3\n(data in {home})"
 
 
 def test_a_run_of_a_server_is_seen_there(home):
-    lines = where_to_look("abc", SERVER, "2.1.1")
+    lines = links_to_run("abc", SERVER, "2.1.1")
     dagster = f"Dagster: make up MLFLOW=2.1.1 (data in {home}/dagster)"
     assert lines == f"{dagster}\nMLflow:  {SERVER}"
 
@@ -28,8 +28,8 @@ def test_a_run_of_a_server_is_seen_there(home):
 def test_both_are_linked_where_dagster_is_seen(monkeypatch):
     monkeypatch.setenv("DAGSTER_WEBSERVER_URL", "https://dagster.example.org")
     link = "Dagster: https://dagster.example.org/runs/abc\nMLflow:  "
-    assert where_to_look("abc", SERVER, "3") == f"{link}{SERVER}"
-    embedded = where_to_look("abc", "/mlflow/3/#/runs/2", "3")
+    assert links_to_run("abc", SERVER, "3") == f"{link}{SERVER}"
+    embedded = links_to_run("abc", "/mlflow/3/#/runs/2", "3")
     assert embedded == f"{link}https://dagster.example.org/mlflow/3/#/runs/2"
 
 

@@ -197,7 +197,7 @@ def test_names_in_upper_case_are_data_and_what_is_passed_over_is_counted(tick, t
     names = {Path(request.tags[SOURCE_TAG]).name for request in first.run_requests}
     assert names == {"UPPER.CSV", "lower.csv", "Packed.Csv.GZ"}
     message = tick(first.cursor, suffix=".csv, .csv.gz").skip_message
-    assert message.startswith(f"Nothing new among 3 file(s) in {tmp_path}. Passed over: ")
+    assert message.startswith(f"Nothing new among 3 file(s) in {tmp_path}. Skipped: ")
     assert ".hidden.csv is hidden" in message
     assert "half.csv.part has a name of what is still written" in message
     assert "folder.csv is a folder" in message

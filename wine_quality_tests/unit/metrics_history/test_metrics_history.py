@@ -14,7 +14,7 @@ from wine_quality.metrics_history import table, timescale
 from wine_quality.metrics_history.database import (
     MetricsDatabase,
     parse_url,
-    patiently,
+    retry_briefly,
     shown,
 )
 from wine_quality.metrics_history.evaluation import MetricsHistoryError
@@ -95,11 +95,11 @@ def test_patience_is_for_what_may_pass_and_ends(monkeypatch):
 
     for may_pass in (True, False):
         with pytest.raises(MetricsHistoryError):
-            patiently(lambda: fail(may_pass))  # noqa: B023
+            retry_briefly(lambda: fail(may_pass))  # noqa: B023
     assert tried == [True, True, True, False]
     monkeypatch.setattr(connections, "_LAST_TRY_SECONDS", -1.0)
     with pytest.raises(MetricsHistoryError):
-        patiently(lambda: fail(True))
+        retry_briefly(lambda: fail(True))
     assert tried[4:] == [True]
 
 

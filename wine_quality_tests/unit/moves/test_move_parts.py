@@ -17,7 +17,7 @@ from wine_quality.moves.marks import origin_of, version_mark, without_ours
 from wine_quality.moves.model_moves import ModelMoves
 from wine_quality.moves.report import Report, counted, report_lines
 from wine_quality.moves.rewriting import Copies
-from wine_quality.moves.sides import two_sides
+from wine_quality.moves.sides import source_and_target
 
 OLD, NEW = MLFLOW_VERSIONS["1.26"], MLFLOW_VERSIONS["3"]
 RUN, COPY, OTHER = "a" * 32, "b" * 32, "c" * 32
@@ -95,7 +95,7 @@ def test_each_side_has_its_own_credentials(home, monkeypatch):
     monkeypatch.setenv("WINE_QUALITY_FROM_MLFLOW_TRACKING_PASSWORD", "first")
     monkeypatch.setenv("WINE_QUALITY_TO_MLFLOW_TRACKING_PASSWORD", "second")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://another")
-    source, target = two_sides(OLD, NEW, "http://u:secret@old:1/", "https://new:2")
+    source, target = source_and_target(OLD, NEW, "http://u:secret@old:1/", "https://new:2")
     for side, password in ((source, "first"), (target, "second")):
         names = {name: text for name, text in side.variables.items() if "MLFLOW_TRACKING" in name}
         assert names == {
@@ -119,14 +119,14 @@ def test_each_side_has_its_own_credentials(home, monkeypatch):
 )
 def test_sides_that_are_refused(home, given, wanted):
     with pytest.raises(MoveError) as refused:
-        two_sides(OLD, NEW, *given)
+        source_and_target(OLD, NEW, *given)
     assert wanted in str(refused.value) and "u:p" not in str(refused.value)
 
 
 def test_a_registry_apart_is_refused(home, monkeypatch):
     monkeypatch.setenv("MLFLOW_REGISTRY_URI", "http://models")
     with pytest.raises(MoveError, match="registry apart"):
-        two_sides(OLD, NEW, "http://old", "http://new")
+        source_and_target(OLD, NEW, "http://old", "http://new")
 
 
 def test_files_that_differ_are_named():

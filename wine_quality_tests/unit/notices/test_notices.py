@@ -408,7 +408,7 @@ def nothing():
 
 
 def decide(instance: DagsterInstance, tags: dict[str, str] | None = None, **how) -> DagsterRun:
-    """A run that crowns a version when its tags ask for it, and fails afterwards when they do."""
+    """A run that promotes a version when its tags ask for it, and fails afterwards when they do."""
     fails = how.pop("fails", False)
 
     @op

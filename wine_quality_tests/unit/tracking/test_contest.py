@@ -50,13 +50,13 @@ class Registry:
     def holder(self, role: str) -> str | None:
         return self.roles[role]
 
-    def give(self, role: str, version: str) -> None:
+    def assign_role(self, role: str, version: str) -> None:
         self.roles[role] = version
 
     def rivals(self, *_: Any) -> list[str]:
         return self._rivals
 
-    def crown(self, version: str, _before: str | None) -> None:
+    def promote(self, version: str, _before: str | None) -> None:
         self.roles[CHAMPION] = version
 
 

@@ -99,16 +99,16 @@ def adopted(client: MlflowClient) -> tuple[str | None, list[str]]:
 
 def test_both_are_written_and_read(client):
     registry = ChampionRegistry(client, NAME)
-    registry.give(CHALLENGER, "1")
+    registry.assign_role(CHALLENGER, "1")
     assert seen(client, CHALLENGER) == ("1", "1")
-    registry.crown("1", None)
+    registry.promote("1", None)
     assert (seen(client), seen(client, CHALLENGER)) == (("1", "1"), (None, None))
-    registry.give(CHALLENGER, "2")
-    registry.crown("2", "1")
+    registry.assign_role(CHALLENGER, "2")
+    registry.promote("2", "1")
     assert (registry.holder(CHAMPION), registry.holder(CHALLENGER)) == ("2", None)
     assert seen(client) == ("2", "2")
     assert client.get_model_version(NAME, "1").current_stage == "Archived"
-    registry.take(CHAMPION, "2")
+    registry.revoke_role(CHAMPION, "2")
     assert seen(client) == (None, None)
     assert adopted(client) == (None, [])
 
@@ -124,7 +124,7 @@ def test_a_stage_of_an_upgraded_store_is_adopted_once(client):
 
 
 def test_what_is_moved_by_hand_is_followed(client):
-    ChampionRegistry(client, NAME).give(CHAMPION, "1")
+    ChampionRegistry(client, NAME).assign_role(CHAMPION, "1")
     client.set_registered_model_alias(NAME, CHAMPION, "2")
     champion, notes = adopted(client)
     assert champion == "2" and seen(client) == ("2", "2")
@@ -147,17 +147,17 @@ def test_both_set_by_hand(client, monkeypatch):
         with pytest.raises(RoleConflictError, match="version 1 has the alias"):
             ask(CHAMPION)
     assert seen(client) == ("1", "2")
-    ChampionRegistry(client, NAME).give(CHAMPION, "2")
+    ChampionRegistry(client, NAME).assign_role(CHAMPION, "2")
     assert adopted(client) == ("2", []) and seen(client) == ("2", "2")
 
 
 def test_a_promotion_that_was_broken_off_in_between(client, monkeypatch):
     registry = ChampionRegistry(client, NAME)
-    registry.crown("1", None)
+    registry.promote("1", None)
     with monkeypatch.context() as patch:
         patch.setattr(RegisteredModel, "set_stage", broken_off)
         with pytest.raises(KeyboardInterrupt):
-            registry.crown("2", "1")
+            registry.promote("2", "1")
     assert seen(client) == ("2", "1")
     assert ChampionRegistry(client, NAME).holder(CHAMPION) == "2"
     assert adopted(client)[0] == "2" and seen(client) == ("2", "2")
@@ -170,7 +170,7 @@ def broken_off(*_: Any) -> bool:
 def test_many_who_promote_at_once_end_with_one_champion(client):
     def promote(version: str) -> None:
         for _ in range(5):
-            ChampionRegistry(client, NAME).give(CHAMPION, version)
+            ChampionRegistry(client, NAME).assign_role(CHAMPION, version)
 
     threads = [threading.Thread(target=promote, args=(version,)) for version in "123"]
     for thread in threads:
@@ -183,7 +183,7 @@ def test_many_who_promote_at_once_end_with_one_champion(client):
 
 def test_an_alias_of_a_version_that_is_gone_and_a_model_that_is_not_there(client):
     registry = ChampionRegistry(client, NAME)
-    registry.give(CHAMPION, "2")
+    registry.assign_role(CHAMPION, "2")
     client.delete_model_version(NAME, "2")
     assert registry.holder(CHAMPION) is None
     assert ChampionRegistry(client, "another").holder(CHAMPION) is None
@@ -199,7 +199,7 @@ def test_names_of_any_kind_are_found(client, name):
     registry.tag("2", DECISION_TAG, OPEN)
     assert registry.rivals("3", None) == ["2"]
     assert [str(one.version) for one in versions_of(client, name)] == ["3", "2", "1"]
-    registry.crown("3", None)
+    registry.promote("3", None)
     assert registry.holder(CHAMPION) == "3"
 
 
@@ -219,9 +219,9 @@ class WithoutStages:
 
 
 def test_a_client_without_stages(client):
-    ChampionRegistry(client, NAME).give(CHAMPION, "1")
+    ChampionRegistry(client, NAME).assign_role(CHAMPION, "1")
     later = ChampionRegistry(WithoutStages(client), NAME)
-    later.crown("2", "1")
+    later.promote("2", "1")
     assert later.holder(CHAMPION) == "2"
     assert seen(client) == ("2", "1")
     # One that still has them agrees.

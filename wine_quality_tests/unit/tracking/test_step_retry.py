@@ -8,7 +8,7 @@ import pytest
 from dagster import DagsterEventType, DagsterInstance, job, op
 
 from wine_quality.tracking.servers import step_retry
-from wine_quality.tracking.servers.server_check import server_named
+from wine_quality.tracking.servers.server_check import name_failing_server
 
 URL = "API request to http://127.0.0.1:9/api/2.0/mlflow/runs/log-batch failed with exception"
 AWAY = f"{URL} HTTPConnectionPool(…): [Errno 111] Connection refused"
@@ -41,7 +41,7 @@ def execute(act: Callable[[], None]) -> tuple[bool, int, str]:
     """Whether a job of one step succeeds, how often the step was tried again, why it failed."""
 
     @op
-    @server_named(tries_again=True)
+    @name_failing_server(retry_step=True)
     def one_step() -> None:
         act()
 
@@ -77,9 +77,9 @@ def test_what_is_refused_fails_at_once():
 
 def test_the_opening_of_the_run_outside_of_steps():
     messages: list[str] = []
-    step_retry.again_while_away(failing(AWAY, 3), messages.append)
+    step_retry.retry_while_unavailable(failing(AWAY, 3), messages.append)
     assert len(messages) == 3
     with pytest.raises(Exception, match="403"):
-        step_retry.again_while_away(failing(FORBIDDEN, 1), messages.append)
+        step_retry.retry_while_unavailable(failing(FORBIDDEN, 1), messages.append)
     with pytest.raises(Exception, match="111"):
-        step_retry.again_while_away(failing(AWAY, 99), lambda _: None)
+        step_retry.retry_while_unavailable(failing(AWAY, 99), lambda _: None)

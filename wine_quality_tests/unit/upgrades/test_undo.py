@@ -58,14 +58,14 @@ def test_the_new_store_is_put_aside_and_the_old_one_stays(stores, tmp_path, step
     old = (embedded_store("1.26") / "mlflow.db").read_bytes()
     new = (embedded_store("3") / "mlflow.db").read_bytes()
     upgraded(stores, tmp_path / "work", *steps)
-    undo.take_back(stores, tmp_path / "work", messages.append, with_new_runs=False)
+    undo.undo_upgrade(stores, tmp_path / "work", messages.append, with_new_runs=False)
     assert not embedded_store("3").exists()
     assert (embedded_store("1.26") / "mlflow.db").read_bytes() == old
     (aside,) = tmp_path.glob("mlflow-3.undone-*")
     assert (aside / "mlflow.db").read_bytes() == new and str(aside) in messages[0]
     assert read_progress(tmp_path / "work") == {}
     with pytest.raises(UpgradeError, match="there is nothing to undo"):
-        undo.take_back(stores, tmp_path / "work", messages.append, with_new_runs=True)
+        undo.undo_upgrade(stores, tmp_path / "work", messages.append, with_new_runs=True)
 
 
 @pytest.mark.parametrize(
@@ -84,11 +84,11 @@ def test_what_is_only_in_the_new_store_stops_it_unless_it_is_asked_for(
     change(database, sql)
     changed = database.read_bytes()
     with pytest.raises(UpgradeError, match="has changed since the upgrade") as refused:
-        undo.take_back(stores, tmp_path / "work", print, with_new_runs=False)
+        undo.undo_upgrade(stores, tmp_path / "work", print, with_new_runs=False)
     assert table in str(refused.value) and "--undo --with-new-runs" in str(refused.value)
     assert ("1 run is only there: two" in str(refused.value)) == ("'two'" in sql)
     assert database.read_bytes() == changed
-    undo.take_back(stores, tmp_path / "work", print, with_new_runs=True)
+    undo.undo_upgrade(stores, tmp_path / "work", print, with_new_runs=True)
     (aside,) = tmp_path.glob("mlflow-3.undone-*")
     assert (aside / "mlflow.db").read_bytes() == changed
 
@@ -100,9 +100,9 @@ def test_an_upgrade_of_an_older_commit_is_undone_by_its_counts(stores, tmp_path)
     database = embedded_store("3") / "mlflow.db"
     change(database, "INSERT INTO runs VALUES ('two', 'FINISHED', 'active', '0')")
     with pytest.raises(UpgradeError, match="runs: 1 rows, now 2"):
-        undo.take_back(stores, folder, print, with_new_runs=False)
+        undo.undo_upgrade(stores, folder, print, with_new_runs=False)
     change(database, "DELETE FROM runs WHERE run_uuid = 'two'")
-    undo.take_back(stores, folder, print, with_new_runs=False)
+    undo.undo_upgrade(stores, folder, print, with_new_runs=False)
     assert not database.exists()
 
 
@@ -112,6 +112,6 @@ def test_an_interrupted_one_leaves_a_store_that_it_did_not_make(stores, tmp_path
     progress.note("backed up")
     staged = embedded_store("3") / "mlflow.upgrade"
     staged.write_bytes(b"half")
-    undo.take_back(stores, folder, print, with_new_runs=False)
+    undo.undo_upgrade(stores, folder, print, with_new_runs=False)
     assert not staged.exists() and (embedded_store("3") / "mlflow.db").exists()
     assert not list(tmp_path.glob("mlflow-3.undone-*"))
