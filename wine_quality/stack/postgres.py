@@ -72,7 +72,6 @@ class PostgresServer:
             options["shared_preload_libraries"] = "timescaledb"
             options["timescaledb.telemetry_level"] = "off"
         arguments = [f"--{name}={value}" for name, value in options.items()]
-        psql = ("psql", "--no-psqlrc", "--quiet", "--username", self.settings["POSTGRES_USER"])
         return [
             Service(
                 name="postgres",
@@ -87,10 +86,10 @@ class PostgresServer:
             ),
             Service(
                 name="databases",
-                command=(str(self.bin / psql[0]), *psql[1:], "--dbname", "postgres")
-                + ("--file", str(INIT)),
+                command=("/bin/sh", str(INIT.with_name("databases.sh")), str(INIT)),
                 variables={
                     **self._variables(),
+                    "PATH": f"{self.bin}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
                     "PGHOST": str(self.sockets),
                     "PGPORT": str(self.port),
                     **{k: v for k, v in self.settings.items() if "POSTGRES" in k},

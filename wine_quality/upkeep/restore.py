@@ -44,6 +44,9 @@ UNFINISHED = "restore.unfinished"
 """In the platform's folder from the first object that is written until the end: no stack starts
 over that."""
 
+HALF_DONE = "A restore from {folder} is half done; run the same `make restore` again."
+"""PostgreSQL's comment meanwhile: containers, which do not see that folder, do not start then."""
+
 
 def verify(folder: Path) -> dict[str, Any]:
     """The manifest of a backup that is whole.
@@ -98,6 +101,7 @@ def restore(
         )
     with filled_databases(services, folder, manifest, say) as staged:
         marker.write_text(str(folder))
+        _note(services, HALF_DONE.format(folder=folder))
         if manifest.get("signing_key"):
             origin = folder / SIGNING_KEY
             left = services.home.accept(origin.read_text(), str(origin))
@@ -107,6 +111,7 @@ def restore(
     _remove_others(services, folder)
     end_unfinished(services, manifest["began"], say)
     drop_replaced(services, staged)
+    _note(services, None)
     marker.unlink()
 
 
@@ -128,6 +133,13 @@ def filled_databases(
             _fill(services, folder, manifest, name, staged[name], owners[name], say)
             say(f"{name} is restored")
         yield staged
+
+
+def _note(services: DataServices, text: str | None) -> None:
+    """Set the comment of the administrator's database, which any user of any database reads."""
+    with closing(services.connect("postgres")) as connection, connection.cursor() as cursor:
+        cursor.execute("COMMENT ON DATABASE postgres IS %s", (text,))
+        connection.commit()
 
 
 def _write_objects(services: DataServices, folder: Path, say: Callable[[str], None]) -> None:
