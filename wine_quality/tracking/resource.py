@@ -44,6 +44,7 @@ from wine_quality.tracking.runs.lifecycle import (
     has_ended,
     resumption_of,
 )
+from wine_quality.tracking.runs.one_opener import one_opener
 from wine_quality.tracking.runs.run_tags import LEFT, OPEN, RUN_TAG, run_name, tags_for_mlflow
 from wine_quality.tracking.servers.addresses import (
     allowed_registry_uri,
@@ -153,7 +154,7 @@ class MlflowTracker(CheckedResource):
             resumption = resumption_of(instance, run)
             if opens_one(planned_tags(instance, run)) or resumption.is_same_run:
                 # Anew each time: a try that broke off may have made the run.
-                with name_failing_server():
+                with one_opener(run.run_id), name_failing_server():
                     retry_while_unavailable(
                         lambda: self._open_run(instance, run, resumption_of(instance, run)),
                         log.warning,
@@ -182,9 +183,10 @@ class MlflowTracker(CheckedResource):
         was made by an older commit has no such tags; its run is opened here.
         """
         if not self._is_open:
-            self._open_run(
-                context.instance, context.run, resumption_of(context.instance, context.run)
-            )
+            with one_opener(context.run_id):
+                self._open_run(
+                    context.instance, context.run, resumption_of(context.instance, context.run)
+                )
         return self.tracker
 
     def continue_run(
