@@ -126,3 +126,25 @@ def test_an_interruption_ends_all_steps(execute, folder, mlflow_version):
 def test_a_number_below_one_is_refused(execute, mlflow_version):
     with pytest.raises(ValueError, match="max_concurrent is 0; it is how many steps"):
         execute("none", max_concurrent=0)
+
+
+def test_dagsters_processes_share_one_mlflow_run_too(home, monkeypatch, folder, mlflow_server):
+    """Two first steps at once: each would open a run of its own, and remove the other's."""
+    from dagster import DagsterInstance, execute_job, reconstructable
+
+    from wine_quality.environments.mlflow_versions import MLFLOW_VERSIONS
+
+    place = home / "dagster"
+    place.mkdir(parents=True)
+    monkeypatch.setenv("DAGSTER_HOME", str(place))
+    server, name = mlflow_server(MLFLOW_VERSIONS["3"]), "by-dagsters-processes"
+    fields = {"version": "3", "tracking_uri": server.uri, "experiment_name": name}
+    with DagsterInstance.get() as instance:
+        result = execute_job(
+            reconstructable(parallel_project.both_by_dagster),
+            instance,
+            run_config={"resources": {"mlflow": {"config": fields}}},
+        )
+    assert result.success
+    [run] = server.runs(name)
+    assert {metric["key"] for metric in run["data"]["metrics"]} >= {"left", "right"}

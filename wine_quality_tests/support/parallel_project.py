@@ -65,3 +65,13 @@ def both() -> dg.JobDefinition:
         jobs=[dg.define_asset_job("both", dg.AssetSelection.all())],
     )
     return dg.Definitions.merge(parts, mlflow.definitions()).resolve_job_def("both")
+
+
+def both_by_dagster() -> dg.JobDefinition:
+    """Under Dagster's own multi-process executor."""
+    executor = dg.multiprocess_executor.configured({"max_concurrent": 2})
+    parts = dg.Definitions(
+        assets=[left, right, total],
+        jobs=[dg.define_asset_job("both_by_dagster", executor_def=executor)],
+    )
+    return dg.Definitions.merge(parts, mlflow.definitions()).resolve_job_def("both_by_dagster")

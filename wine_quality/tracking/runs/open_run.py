@@ -196,8 +196,8 @@ class OpenRun(ServerClient, ABC):
         for info in found:
             if info.run_id != first.run_id and info.start_time == own.start_time:
                 self._warn(
-                    f"MLflow run {info.run_id} is of the same request as {first.run_id}, or later; "
-                    "removing it."
+                    f"The answer that named an MLflow run was lost, or another step opened one at "
+                    f"the same time; removing {info.run_id}, {first.run_id} stays."
                 )
                 self.client.set_terminated(info.run_id, "KILLED")
                 self.client.delete_run(info.run_id)
