@@ -129,12 +129,6 @@ class WineHistory(CheckedResource):
                     continue  # superseded or forgotten since it was listed
         raise HistoryError(f"the history {self.base} changes faster than it is read. Try again.")
 
-    def count_sums(self) -> int:
-        """Number of files of which only the sums are kept."""
-        with self.store() as (store, root):
-            rows = {version.key for version in newest_versions(store, root, ROWS)}
-            return sum(version.key not in rows for version in newest_versions(store, root))
-
     # Not keys(): Dagster would take this for a mapping.
     def all_keys(self) -> list[str]:
         """The keys of all files, damaged ones too."""
