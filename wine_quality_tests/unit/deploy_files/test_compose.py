@@ -208,7 +208,7 @@ def write_secrets(folder: Path) -> subprocess.CompletedProcess[str]:
 
 def test_secrets_are_written_and_become_variables(own_folder):
     made = own_folder / ".env"
-    settings.write_random(made)
+    settings.write_env_file(made)
     assert write_secrets(own_folder).returncode == 0
     folder, drawn = own_folder / "secrets", read_file(made)
     assert {file.name: file.read_text() for file in folder.iterdir()} == {
@@ -458,7 +458,7 @@ def test_commands_are_those_of_the_stack(stack, services):
 
 
 def test_images_and_services_agree(services):
-    """What a Dockerfile says of user, health and command, for those who use it by itself."""
+    """User, health check and command of a Dockerfile, for those who use it by itself."""
     built = {name: service for name, service in services.items() if "build" in service}
     for name, service in built.items():
         text = (PROJECT_ROOT / service["build"]["dockerfile"]).read_text()
@@ -536,7 +536,7 @@ esac
 
 
 def make_buckets(services, folder: Path, **changed: str) -> tuple[str, list[str]]:
-    """What buckets.sh says, and how it calls ``mc``."""
+    """Output of buckets.sh, and its calls of ``mc``."""
     (folder / "mc").write_text(MC)
     (folder / "mc").chmod(0o755)
     log = folder / "mc.log"
@@ -687,7 +687,7 @@ def _bases(text: str) -> list[str]:
 
 
 def _last(text: str, instruction: str) -> str:
-    """What stands behind a Dockerfile's last instruction of this name."""
+    """Value of a Dockerfile's last instruction of this name."""
     joined = re.sub(r"\\\n\s*", "", text)
     return re.findall(rf"^{instruction} (.+)$", joined, re.MULTILINE)[-1]
 
