@@ -114,7 +114,7 @@ class MlflowEnvironmentExecutor(Executor):
         self, plan_context: PlanOrchestrationContext, execution_plan: ExecutionPlan
     ) -> Iterator[DagsterEvent]:
         try:
-            for event in _execute(plan_context, execution_plan, self.retries, self._max_concurrent):
+            for event in _execute(plan_context, execution_plan, self._max_concurrent):
                 yield with_reason_first(event)
         except (KeyboardInterrupt, DagsterExecutionInterruptedError):
             # It may have come before there was a step, or a resource, to notice it.
@@ -127,10 +127,7 @@ class MlflowEnvironmentExecutor(Executor):
 
 
 def _execute(
-    plan_context: PlanOrchestrationContext,
-    plan: ExecutionPlan,
-    retries: RetryMode,
-    max_concurrent: int,
+    plan_context: PlanOrchestrationContext, plan: ExecutionPlan, max_concurrent: int
 ) -> Iterator[DagsterEvent]:
     check_config_variables(plan_context.run_config)
     check_fields(plan_context.run_config)
@@ -143,12 +140,12 @@ def _execute(
         from wine_quality.execution.parallel_steps import execute_in_parallel
 
         _require_reachable(plan_context, version)
-        yield from execute_in_parallel(plan_context, plan, version, max_concurrent, retries)
+        yield from execute_in_parallel(plan_context, plan, version, max_concurrent)
     elif version is None or version.is_resident:
         runs_whole_plan.set(True)
         if version is not None:
             version_of_process.set((plan_context.run_id, version.key))
-        within = InProcessExecutor(retries=retries)
+        within = InProcessExecutor(retries=RetryMode.ENABLED)
         with startup.one_run():
             yield from within.execute(plan_context, plan)
     else:

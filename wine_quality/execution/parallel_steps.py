@@ -49,7 +49,6 @@ def execute_in_parallel(
     plan: ExecutionPlan,
     version: MlflowVersion,
     max_concurrent: int,
-    retries: RetryMode,
 ) -> Iterator[DagsterEvent]:
     """Run the plan, with at most ``max_concurrent`` steps at the same time.
 
@@ -60,7 +59,7 @@ def execute_in_parallel(
     processes = _step_processes(version, ProjectCode.of_job(origin))
     executor = step_delegating().StepDelegatingExecutor(
         processes,
-        retries=retries,
+        retries=RetryMode.ENABLED,
         sleep_seconds=_POLL_SECONDS,
         check_step_health_interval_seconds=1,
         max_concurrent=max_concurrent,

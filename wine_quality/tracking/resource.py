@@ -154,11 +154,8 @@ class MlflowTracker(CheckedResource):
             resumption = resumption_of(instance, run)
             if opens_one(planned_tags(instance, run)) or resumption.is_same_run:
                 # Anew each time: a try that broke off may have made the run.
-                with one_opener(run.run_id), name_failing_server():
-                    retry_while_unavailable(
-                        lambda: self._open_run(instance, run, resumption_of(instance, run)),
-                        log.warning,
-                    )
+                with name_failing_server():
+                    retry_while_unavailable(lambda: self._open_own(instance, run), log.warning)
             yield self
         except BaseException as error:
             # The run is given up, opening failed, or Ctrl-C (no Exception) came; a failing step
@@ -183,10 +180,7 @@ class MlflowTracker(CheckedResource):
         was made by an older commit has no such tags; its run is opened here.
         """
         if not self._is_open:
-            with one_opener(context.run_id):
-                self._open_run(
-                    context.instance, context.run, resumption_of(context.instance, context.run)
-                )
+            self._open_own(context.instance, context.run)
         return self.tracker
 
     def continue_run(
@@ -209,6 +203,10 @@ class MlflowTracker(CheckedResource):
                 f"of another training: {training}. Launch it again."
             )
         return self.tracker
+
+    def _open_own(self, instance: DagsterInstance, run: DagsterRun) -> None:
+        with one_opener(run.run_id):
+            self._open_run(instance, run, resumption_of(instance, run))
 
     def _open_run(
         self,

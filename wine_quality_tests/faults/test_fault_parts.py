@@ -71,22 +71,19 @@ def test_a_run_whose_first_answer_was_lost_is_there_once(tracked):
 @pytest.mark.slow
 def test_steps_on_two_machines_settle_on_one_run(tracked):
     """Each has made one before either looks for others; the last to look may have the first."""
-    tracker, proxy, server, name, _ = tracked
-    settings = tracking_settings(VERSION, proxy.uri, experiment_name=name)
+    tracker, _, server, name, _ = tracked
+    tags, settings = {"dagster.run_id": "a-run"}, tracker.settings
     other = connect(VERSION, settings, print)
-    create = other.client.create_run
 
     def slow_create(*arguments: Any, **options: Any) -> Any:
-        made = create(*arguments, **options)
-        tracker.open(None, "second", {"dagster.run_id": "a-run"})  # meanwhile, and to its end
+        made = tracker.client.create_run(*arguments, **options)
+        tracker.open(None, "second", tags)  # meanwhile, and to its end
         return made
 
     other.client.create_run = slow_create
-    other.open(None, "first", {"dagster.run_id": "a-run"})
-    assert other.run_id == tracker.run_id
+    other.open(None, "first", tags)
     [run] = server.runs(name)
-    assert run["info"]["run_id"] == other.run_id
-    assert run["info"]["run_name"] == "first"
+    assert run["info"]["run_id"] == other.run_id == tracker.run_id
 
 
 @pytest.mark.slow
