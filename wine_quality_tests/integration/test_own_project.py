@@ -43,12 +43,19 @@ def instance(home, monkeypatch) -> Iterator[DagsterInstance]:
 
 
 class Project:
-    """Runs of an example in one instance, tracked on one server under names of its own."""
+    """Runs of an example, or of another file that has the job, in one instance, tracked on one
+    server under names of its own."""
 
-    def __init__(self, instance: DagsterInstance, server: MlflowServer, example: str) -> None:
+    def __init__(
+        self,
+        instance: DagsterInstance,
+        server: MlflowServer,
+        example: str,
+        file: Path | None = None,
+    ) -> None:
         self.instance, self.server = instance, server
         self.name = f"{example}-{uuid.uuid4().hex[:8]}"
-        self.file = EXAMPLES / example / "definitions.py"
+        self.file = file or EXAMPLES / example / "definitions.py"
         self.repository = ReconstructableRepository.for_file(
             str(self.file), "defs", str(self.file.parent)
         )
