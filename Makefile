@@ -25,7 +25,7 @@ JAVA = $(shell command -v java)
 # Which targets take which variable. Any other on make's command line would be dropped in silence:
 # `make up ARGS="--port 5005"` once started the UI on another port than the one asked for.
 ARGS_FOR = run sweep promote rollback predict deploy serve image trust metrics compare forget retention gc up stack \
-  backup restore upgrade move test quick chaos attack containers bench bench-scale fuzz \
+  backup restore upgrade renew move test quick chaos attack containers bench bench-scale fuzz \
   example
 MLFLOW_FOR = env run sweep promote rollback predict deploy serve image trust metrics retention up spark \
   example
@@ -37,7 +37,9 @@ DO_FOR = metrics
 FILE_FOR = forget predict
 FROM_FOR = restore upgrade move
 ON_FOR = retention gc backup restore
-TO_FOR = backup upgrade move
+TO_FOR = backup upgrade renew move
+WHAT_FOR = renew
+WITH_FOR = renew
 T_FOR = test
 RUNS_FOR = compare
 OUT_FOR = compare predict
@@ -57,7 +59,7 @@ $(foreach name,$(filter-out PYTHON JAVA WINE_QUALITY_%,$(GIVEN)),$(foreach targe
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help env envs devenvs run sweep promote rollback predict deploy serve image trust metrics compare forget retention gc backup restore upgrade move up spark stack stack-down stack-env versions add-mlflow test quick lint audit sbom bench bench-scale fuzz reference docs docs-serve file-matrix attack containers faults kills orders chaos screenshots browser clean
+.PHONY: help env envs devenvs run sweep promote rollback predict deploy serve image trust metrics compare forget retention gc backup restore upgrade renew move up spark stack stack-down stack-env versions add-mlflow test quick lint audit sbom bench bench-scale fuzz reference docs docs-serve file-matrix attack containers faults kills orders chaos screenshots browser clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -142,6 +144,10 @@ restore: ## restore a backup FROM=folder into a stopped, empty stack (ARGS=--ove
 upgrade: ## take a version's store over to a newer MLflow: FROM=1.26 TO=3, a dry run (ARGS=--apply)
 	@$(BUILD) $(if $(findstring stack,$(ARGS)),--stack) $(sort 3 $(FROM) $(TO))
 	@$(BIN)/python -m wine_quality upgrade $(or $(FROM),"") $(or $(TO),"") $(ARGS)
+
+renew: ## WHAT=postgres, store, dagster or mlflow of the local stack, after a backup TO=folder (WITH=…, ARGS=…)
+	@$(BUILD) --stack $(sort 3 $(if $(filter mlflow,$(WHAT)),$(WITH)))
+	@$(BIN)/python -m wine_quality renew "$(WHAT)" "$(TO)" --with "$(WITH)" $(ARGS)
 
 move: ## copy what a server or store has to another one: FROM=1.26 TO=3, a dry run (ARGS="--to-uri URL --apply")
 	@$(BUILD) $(sort 3 $(FROM) $(TO))

@@ -35,6 +35,7 @@ COMMANDS = {
     "backup": "copy the local stack's databases and buckets",
     "restore": "restore a backup into a stopped stack",
     "upgrade": "take a version's store over to a newer version; without --apply: a dry run",
+    "renew": "another PostgreSQL, store, Dagster or MLflow for the local stack's data",
     "move": "copy what one server or store has to another; without --apply: a dry run",
 }
 

@@ -27,6 +27,9 @@ def pytest_configure(config: pytest.Config) -> None:
     """Temporary files in memory: for pytest and, as they inherit $TMPDIR, for xdist's workers."""
     if (folder := make_memory_folder()) is not None:
         config.stash[_MEMORY_FOLDER] = folder
+    # syrupy's: where tests are only listed, no snapshot is used.
+    if config.option.collectonly:
+        config.option.disable_unused_snapshots = True
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -112,7 +112,8 @@ def _upgrade(options: argparse.Namespace) -> int:
                 return 0
         show("\n".join(plan_lines(place, plan)))
         if not options.apply:
-            show("\nA dry run: nothing was changed. ARGS=--apply does it, on a copy.")
+            if options.command == "upgrade":
+                show("\nA dry run: nothing was changed. ARGS=--apply does it, on a copy.")
             return 1 if plan.obstacles else 0
         if plan.obstacles:
             return fail("nothing was changed, see above")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from wine_quality.datasets.dialect import DataFormatError
 from wine_quality.escaping import ShownError
 
 if TYPE_CHECKING:
@@ -137,6 +140,33 @@ def short_reason(error: BaseException) -> str:
         if line.strip() and not line.startswith(("Original Line:", "LINE ", "Possible"))
     )
     return text if len(text) <= _REASON else f"{text[:_REASON]}…"
+
+
+@contextmanager
+def translate_errors(
+    name: str, cannot: str = "cannot be read", consequence: str = "; nothing of it was stored"
+) -> Iterator[None]:
+    """Raise errors of Arrow, DuckDB and the store anew, with the file's name.
+
+    Raises:
+        UnreadableFileError: in place of the library's own error, which is its cause.
+    """
+    try:
+        yield
+    except DataFormatError as error:
+        raise UnreadableFileError(str(error)) from error
+    except _reading_errors() as error:
+        raise UnreadableFileError(
+            f"{name} {cannot} ({short_reason(error)}){consequence}."
+        ) from error
+
+
+def _reading_errors() -> tuple[type[BaseException], ...]:
+    """Those of DuckDB only if it is imported, which takes its time."""
+    import pyarrow as pa
+
+    duckdb = sys.modules.get("duckdb")
+    return (pa.ArrowException, OSError, *([duckdb.Error] if duckdb else []))
 
 
 def row_group_at(rows_of_groups: Sequence[int], row: int) -> int:

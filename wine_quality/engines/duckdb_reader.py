@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-import re
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import IO, TYPE_CHECKING
 
-from wine_quality.datasets.dialect import HEAD_BYTES, DataFormatError, Dialect, detect_dialect
+from wine_quality.datasets.dialect import HEAD_BYTES, Dialect, detect_dialect
 from wine_quality.datasets.records import find_violations, read_records
 from wine_quality.engines.batches import (
     ROWS_PER_BATCH,
     Batch,
     Piece,
     SourceFile,
-    UnreadableFileError,
     batches_of,
     group_pieces,
     row_group_at,
     short_reason,
+    translate_errors,
 )
 from wine_quality.engines.block_sums import NAMES
 from wine_quality.engines.broken_rules import BrokenRule
+from wine_quality.engines.duckdb_sql import csv_table, literal_path, quoted_name
 from wine_quality.engines.input_files import (
     check_versions,
     first_bytes,
@@ -70,7 +70,7 @@ class DuckDBReader:
 
     def _file(self, path: str) -> SourceFile:
         size, version = size_and_version(path, self._store)
-        with self._translate_errors(path):
+        with translate_errors(path):
             if not is_parquet(path):
                 dialect = detect_dialect(first_bytes(path, HEAD_BYTES), path)
                 self._dialects[path] = dialect
@@ -81,7 +81,7 @@ class DuckDBReader:
             columns.pop("file_row_number", None)
             found = self._connection.execute(
                 "SELECT row_group_id, any_value(row_group_num_rows) "
-                f"FROM parquet_metadata({_literal(path)}) GROUP BY 1 ORDER BY 1"
+                f"FROM parquet_metadata({literal_path(path)}) GROUP BY 1 ORDER BY 1"
             )
             groups = [int(rows) for _, rows in found.fetchall()]
         self._row_groups.append(groups)
@@ -98,7 +98,7 @@ class DuckDBReader:
 
     def read(self, piece: Piece) -> Iterator[Batch]:
         path = self.files[piece.file].path
-        with self._translate_errors(path):
+        with translate_errors(path):
             yield from self._rows(path, piece) if is_parquet(path) else self._csv_rows(path)
 
     def _rows(self, path: str, piece: Piece) -> Iterator[Batch]:
@@ -142,7 +142,7 @@ class DuckDBReader:
         if is_parquet(path):
             groups = self._row_groups[piece.file]
             return [replace(one, row_group=row_group_at(groups, one.first_row)) for one in broken]
-        with self._translate_errors(path):
+        with translate_errors(path):
             found = find_violations(lambda: self._open(path), self._dialects[path], path)
         return [BrokenRule.of_text(path, violation) for violation in found] or broken
 
@@ -156,47 +156,14 @@ class DuckDBReader:
         if is_parquet(path):
             # A folder called quality=3 is not a column.
             options = "file_row_number = true, hive_partitioning = false"
-            return f"read_parquet({_literal(path)}, {options})"
+            return f"read_parquet({literal_path(path)}, {options})"
         dialect = self._dialects[path]
-        types = ", ".join(f"{_literal_text(name)}: 'DOUBLE'" for name in dialect.names)
-        # Nothing is left to guess: all engines read a file alike.
-        return (
-            f"read_csv({_literal(path)}, auto_detect = false, columns = {{{types}}}, "
-            f"header = false, hive_partitioning = false, skip = {dialect.header_line}, "
-            f"delim = {_literal_text(dialect.separator)}, decimal_separator = '{dialect.decimal}', "
-            "quote = '\"', escape = '\"', comment = '', "
-            f"compression = '{'gzip' if dialect.gzipped else 'none'}')"
-        )
+        return csv_table(path, dialect, dict.fromkeys(dialect.names, "DOUBLE"))
 
     def _cursor(self) -> duckdb.DuckDBPyConnection:
         if not hasattr(self._of_thread, "cursor"):
             self._of_thread.cursor = self._connection.cursor()
         return self._of_thread.cursor
-
-    @staticmethod
-    def _translate_errors(path: str) -> _TranslateErrors:
-        return _TranslateErrors(path)
-
-
-class _TranslateErrors:
-    """Raises errors of DuckDB and of the store as ``UnreadableFileError``, with the file's name."""
-
-    def __init__(self, path: str) -> None:
-        self._path = path
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        import duckdb
-        import pyarrow as pa
-
-        if isinstance(error, DataFormatError):
-            raise UnreadableFileError(str(error)) from error
-        if isinstance(error, (duckdb.Error, pa.ArrowException, OSError)):
-            raise UnreadableFileError(
-                f"{self._path} cannot be read ({short_reason(error)}); nothing of it was stored."
-            ) from error
 
 
 def _without_empty_rows(arrow: pa.RecordBatch) -> pa.RecordBatch:
@@ -213,17 +180,4 @@ def _without_empty_rows(arrow: pa.RecordBatch) -> pa.RecordBatch:
 
 
 def _doubles() -> str:
-    return ", ".join(f"{_name(name)}::DOUBLE AS {_name(name)}" for name in NAMES)
-
-
-def _literal(path: str) -> str:
-    """One file, with any characters in its name: DuckDB takes paths for patterns."""
-    return _literal_text(re.sub(r"([*?\[])", r"[\1]", path))
-
-
-def _literal_text(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
-
-
-def _name(column: str) -> str:
-    return '"' + column.replace('"', '""') + '"'
+    return ", ".join(f"{quoted_name(name)}::DOUBLE AS {quoted_name(name)}" for name in NAMES)

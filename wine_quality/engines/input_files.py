@@ -6,8 +6,9 @@ import glob
 import os
 import sys
 from collections.abc import Iterable, Sequence
-from typing import IO, TYPE_CHECKING, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
+from wine_quality.datasets.parquet import safe_parquet
 from wine_quality.engines.batches import UnreadableFileError
 from wine_quality.escaping import escaped
 from wine_quality.sources.allowed_sources import check_allowed, check_path
@@ -16,6 +17,7 @@ from wine_quality.sources.s3 import s3_options
 from wine_quality.sources.transfer import SourceError
 
 if TYPE_CHECKING:
+    import pyarrow.parquet as pq
     from s3fs import S3FileSystem
 
 TIMEOUT_SECONDS = 30.0
@@ -207,3 +209,16 @@ def check_versions(versions: dict[str, str]) -> None:
                 f"{path} changed while it was read; nothing of it was stored. "
                 "Run again when it is written completely."
             )
+
+
+def open_parquet(path: str, store: Any) -> pq.ParquetFile:
+    """A local file, or one in the store (see ``store_of``)."""
+    parquet = safe_parquet()
+    if path.startswith("s3://"):
+        from pyarrow.fs import FSSpecHandler, PyFileSystem
+
+        # ParquetFile's own `filesystem` does the same; MLflow 2.1.1's pyarrow does not have it.
+        files = PyFileSystem(FSSpecHandler(store))
+        return parquet.ParquetFile(files.open_input_file(path.removeprefix("s3://")))
+    # Not mapped into memory: a file that is cut short meanwhile would kill the process.
+    return parquet.ParquetFile(path)

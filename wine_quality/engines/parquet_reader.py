@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 
-from wine_quality.datasets.parquet import safe_parquet
 from wine_quality.engines.batches import (
     ROWS_PER_READING,
     Batch,
@@ -17,14 +17,21 @@ from wine_quality.engines.batches import (
     batches_of,
     group_pieces,
     row_group_at,
-    short_reason,
+    translate_errors,
 )
 from wine_quality.engines.block_sums import NAMES
 from wine_quality.engines.broken_rules import BrokenRule
-from wine_quality.engines.input_files import check_versions, size_and_version, store_of
+from wine_quality.engines.input_files import (
+    check_versions,
+    open_parquet,
+    size_and_version,
+    store_of,
+)
 
 if TYPE_CHECKING:
     import pyarrow.parquet as pq
+
+_translate_errors = partial(translate_errors, cannot="cannot be read as Parquet")
 
 
 class ParquetReader:
@@ -37,7 +44,7 @@ class ParquetReader:
         files = []
         for path in paths:
             size, version = size_and_version(path, self._store)
-            with _translate_errors(path), self._open(path) as opened:
+            with _translate_errors(path), open_parquet(path, self._store) as opened:
                 meta = opened.metadata
                 groups = [meta.row_group(i).num_rows for i in range(meta.num_row_groups)]
                 names = opened.schema_arrow.names
@@ -82,35 +89,5 @@ class ParquetReader:
     def _of_thread(self, path: str) -> pq.ParquetFile:
         """Each thread keeps open the file that it reads."""
         if getattr(self._opened, "path", None) != path:
-            self._opened.file, self._opened.path = self._open(path), path
+            self._opened.file, self._opened.path = open_parquet(path, self._store), path
         return self._opened.file
-
-    def _open(self, path: str) -> pq.ParquetFile:
-        pq = safe_parquet()
-        if self._store is not None:
-            from pyarrow.fs import FSSpecHandler, PyFileSystem
-
-            # ParquetFile's own `filesystem` does the same; MLflow 2.1.1's pyarrow does not have it.
-            store = PyFileSystem(FSSpecHandler(self._store))
-            return pq.ParquetFile(store.open_input_file(path.removeprefix("s3://")))
-        # Not mapped into memory: a file that is cut short meanwhile would kill the process.
-        return pq.ParquetFile(path)
-
-
-class _translate_errors:
-    """Raises errors of Arrow and of the store as ``UnreadableFileError``, with the file's name."""
-
-    def __init__(self, path: str) -> None:
-        self._path = path
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        import pyarrow as pa
-
-        if isinstance(error, (pa.ArrowException, OSError)):
-            raise UnreadableFileError(
-                f"{self._path} cannot be read as Parquet ({short_reason(error)}); "
-                "nothing of it was stored."
-            ) from error

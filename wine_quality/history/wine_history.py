@@ -129,12 +129,6 @@ class WineHistory(CheckedResource):
                     continue  # superseded or forgotten since it was listed
         raise HistoryError(f"the history {self.base} changes faster than it is read. Try again.")
 
-    def count_sums(self) -> int:
-        """Number of files of which only the sums are kept."""
-        with self.store() as (store, root):
-            rows = {version.key for version in newest_versions(store, root, ROWS)}
-            return sum(version.key not in rows for version in newest_versions(store, root))
-
     # Not keys(): Dagster would take this for a mapping.
     def all_keys(self) -> list[str]:
         """The keys of all files, damaged ones too."""
@@ -208,7 +202,7 @@ def _read_file(store: AbstractFileSystem, version: FileVersion) -> AcceptedFile:
 def require_key(key: str) -> None:
     """Raises ``HistoryError`` for text that is not a file's key, and could name another folder."""
     if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]*", key) or ".." in key:
-        raise HistoryError(f"{key!r} is not a key of a remembered file.")
+        raise HistoryError(f"{key!r} is not a key of an accepted file.")
 
 
 @contextmanager

@@ -32,9 +32,7 @@ metrics = Table(
     Column("data_sha256", Text, nullable=False),
 )
 
-# Time first: what is asked for, and what is deleted one day, is a span of it.
-PREDICTIONS_KEY = ("time", "model_name", "batch", "batch_row")
-
+# Time first in its key: what is asked for, and what is deleted one day, is a span of it.
 predictions = Table(
     PREDICTIONS,
     metrics.metadata,

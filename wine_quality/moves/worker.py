@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from wine_quality.escaping import ShownError
-from wine_quality.moves import reading, survey, writing, writing_models
+from wine_quality.moves import reading, survey, writing_models, writing_runs
 from wine_quality.moves.conversation import END
-from wine_quality.upgrades.probe import answer, end_with_parent
+from wine_quality.upgrades.probe import answer, end_with_parent, open_tracker
 
 if TYPE_CHECKING:
     from wine_quality.tracking.tracker import Tracker
@@ -26,12 +26,12 @@ ACTIONS: dict[str, Action] = {
     "export run": reading.export_run,
     "read version": reading.read_version,
     "read roles": reading.read_roles,
-    "know": writing.know,
-    "open experiment": writing.open_experiment,
-    "open run": writing.open_run,
-    "import run": writing.import_run,
-    "link models": writing.link_models,
-    "delete": writing.delete,
+    "know": writing_runs.know,
+    "open experiment": writing_runs.open_experiment,
+    "open run": writing_runs.open_run,
+    "import run": writing_runs.import_run,
+    "link models": writing_runs.link_models,
+    "delete": writing_runs.delete,
     "open model": writing_models.open_model,
     "make version": writing_models.make_version,
     "settle version": writing_models.settle_version,
@@ -45,7 +45,7 @@ def main() -> None:
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     side = json.loads(sys.stdin.readline())
     try:
-        tracker = _connect(side)
+        tracker = open_tracker(side)
     except Exception as error:
         sys.stdin.readline()
         answer({END: _in_words(error)})
@@ -58,15 +58,6 @@ def main() -> None:
             answer({END: ""})
         except Exception as error:
             answer({END: _in_words(error)})
-
-
-def _connect(side: dict[str, str]) -> Tracker:
-    from wine_quality.environments.mlflow_versions import get_version
-    from wine_quality.tracking.connection import connect, tracking_settings
-
-    version = get_version(side["version"])
-    settings = tracking_settings(version, side["uri"])
-    return connect(version, settings, lambda text: print(text, file=sys.stderr))
 
 
 def _in_words(error: Exception) -> str:

@@ -22,7 +22,7 @@ from wine_quality.moves.marks import (
     VERSION_TAG,
     without_ours,
 )
-from wine_quality.moves.writing import COPIES
+from wine_quality.moves.writing_runs import COPIES
 from wine_quality.tracking.backends.explicit_run_tracker import MODEL_VERSIONS_TAG
 from wine_quality.tracking.model_files import UntrustedModelError
 from wine_quality.tracking.registry.provenance import HASH_TAG, SIGNATURE_TAG, Claims

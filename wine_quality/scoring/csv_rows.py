@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from wine_quality.datasets.dialect import Dialect
 from wine_quality.datasets.text_rows import text_rows
+from wine_quality.engines.duckdb_sql import csv_table, quoted_name
 from wine_quality.engines.input_files import open_bytes
 from wine_quality.scoring.row_batches import ROWS_PER_BATCH, InputFile, RowBatch, doubles
 
@@ -33,11 +34,12 @@ def csv_batches(
     # Where lines end in two ways DuckDB loses rows without an error.
     if dialect.encoding == "utf-8-sig" and dialect.line_end:
         names = dict.fromkeys([*numbers, *keys])
-        columns = ", ".join(f"{_name(name)}" for name in names)
+        columns = ", ".join(f"{quoted_name(name)}" for name in names)
         try:
             # Spreadsheets end with lines of separators alone.
-            filled = " OR ".join(f"{_name(name)} IS NOT NULL" for name in dialect.names)
-            table = _table(file.path, dialect, numbers)
+            filled = " OR ".join(f"{quoted_name(name)} IS NOT NULL" for name in dialect.names)
+            types = {name: "DOUBLE" if name in numbers else "VARCHAR" for name in dialect.names}
+            table = csv_table(file.path, dialect, types)
             found = connection.sql(f"SELECT {columns} FROM {table} WHERE {filled}")
             for arrow in found.to_arrow_reader(ROWS_PER_BATCH):
                 yield RowBatch(
@@ -97,27 +99,3 @@ def _with_point(field: str, decimal: str) -> str:
             raise ValueError(field)
         return field.replace(",", ".", 1)
     return field
-
-
-def _table(path: str, dialect: Dialect, numbers: Sequence[str]) -> str:
-    types = ", ".join(
-        f"{_literal(name)}: '{'DOUBLE' if name in numbers else 'VARCHAR'}'"
-        for name in dialect.names
-    )
-    # In brackets what DuckDB takes for a pattern; nothing is left to guess.
-    plain = "".join(f"[{one}]" if one in "*?[" else one for one in path)
-    return (
-        f"read_csv({_literal(plain)}, auto_detect = false, columns = {{{types}}}, header = false, "
-        f"hive_partitioning = false, skip = {dialect.header_line}, "
-        f"delim = {_literal(dialect.separator)}, decimal_separator = '{dialect.decimal}', "
-        "quote = '\"', escape = '\"', comment = '', "
-        f"compression = '{'gzip' if dialect.gzipped else 'none'}')"
-    )
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
-
-
-def _name(column: str) -> str:
-    return '"' + column.replace('"', '""') + '"'

@@ -5,30 +5,29 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import Any
 
 from wine_quality.datasets.contract import plain_name
-from wine_quality.datasets.dialect import HEAD_BYTES, DataFormatError, detect_dialect
-from wine_quality.datasets.parquet import safe_parquet
-from wine_quality.engines.batches import UnreadableFileError, short_reason
+from wine_quality.datasets.dialect import HEAD_BYTES, detect_dialect
+from wine_quality.engines.batches import UnreadableFileError, short_reason, translate_errors
 from wine_quality.engines.input_files import (
     check_versions,
     find_files,
     first_bytes,
     is_parquet,
+    open_parquet,
     size_and_version,
     store_of,
 )
 from wine_quality.scoring.csv_rows import csv_batches
 from wine_quality.scoring.row_batches import ROWS_PER_BATCH, InputFile, RowBatch, doubles
 
-if TYPE_CHECKING:
-    import pyarrow.parquet as pq
-
 DESCRIPTION = "wine_quality.predictions"
 """Key in the metadata of files of predictions: JSON that names the model and the input."""
 
 _NO_NUMBERS = ("string", "large_string", "binary", "bool", "date", "time", "struct", "list", "dict")
+_translate_errors = partial(translate_errors, consequence="")
 
 
 class Inputs:
@@ -63,9 +62,9 @@ class Inputs:
 
     def _file(self, path: str, name: str) -> InputFile:
         size, version = size_and_version(path, self.store)
-        with _named(name):
+        with _translate_errors(name):
             if is_parquet(path):
-                with self._parquet(path) as opened:
+                with open_parquet(path, self.store) as opened:
                     schema = opened.schema_arrow
                 columns = {field.name: str(field.type) for field in schema}
                 if len(columns) < len(schema.names):
@@ -99,7 +98,7 @@ class Inputs:
         Raises:
             UnreadableFileError: the file cannot be read to its end.
         """
-        with _named(file.name):
+        with _translate_errors(file.name):
             if file.dialect is None:
                 yield from self._parquet_batches(file, numbers, keys)
             else:
@@ -109,7 +108,7 @@ class Inputs:
         self, file: InputFile, numbers: Sequence[str], keys: Sequence[str]
     ) -> Iterator[RowBatch]:
         first, wanted = 0, list(dict.fromkeys([*numbers, *keys]))
-        with self._parquet(file.path) as opened:
+        with open_parquet(file.path, self.store) as opened:
             for group in range(opened.num_row_groups):
                 # Asked for all groups at once, Arrow keeps what it has read until the end.
                 for arrow in opened.iter_batches(ROWS_PER_BATCH, [group], wanted):
@@ -118,21 +117,11 @@ class Inputs:
                     yield RowBatch(first, columns, named, {})
                     first += arrow.num_rows
 
-    def _parquet(self, path: str) -> pq.ParquetFile:
-        parquet = safe_parquet()
-        if path.startswith("s3://"):
-            from pyarrow.fs import FSSpecHandler, PyFileSystem
-
-            store = PyFileSystem(FSSpecHandler(self.store))
-            return parquet.ParquetFile(store.open_input_file(path.removeprefix("s3://")))
-        # Not mapped into memory: a file that is cut short meanwhile would kill the process.
-        return parquet.ParquetFile(path)
-
     def description_of(self, file: InputFile) -> dict[str, Any]:
         """The description that ``AtomicParquet.publish`` put into a file; empty for other files."""
         if file.dialect is not None:
             return {}
-        with _named(file.name), self._parquet(file.path) as opened:
+        with _translate_errors(file.name), open_parquet(file.path, self.store) as opened:
             metadata = opened.metadata.metadata or {}
         return json.loads(metadata.get(DESCRIPTION.encode(), b"{}"))
 
@@ -166,23 +155,3 @@ def _near(name: str, columns: Mapping[str, str]) -> str:
     plain = {plain_name(one): one for one in columns}
     near = difflib.get_close_matches(plain_name(name), plain, n=1, cutoff=0.7)
     return f" (the file has {plain[near[0]][:80]!r}; is it that?)" if near else ""
-
-
-class _named:
-    """Errors of Arrow, DuckDB and the store, with the file's name."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        import pyarrow as pa
-
-        if isinstance(error, DataFormatError):
-            raise UnreadableFileError(str(error)) from error
-        if isinstance(error, (pa.ArrowException, OSError)):
-            raise UnreadableFileError(
-                f"{self._name} cannot be read ({short_reason(error)})."
-            ) from error

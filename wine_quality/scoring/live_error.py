@@ -18,7 +18,6 @@ from wine_quality.scoring.score import PREDICTED_AT, PREDICTION, ROW, VERSION
 if TYPE_CHECKING:
     import pyarrow as pa
 
-PERIODS = ("day", "week", "month")
 _LABEL = "label"
 
 
@@ -52,7 +51,7 @@ def live_errors(
         predictions: Files that ``score`` wrote; one, if there is no key.
         label: Column of the labels.
         keys: Columns of both.
-        period: One of ``PERIODS``.
+        period: ``day``, ``week`` or ``month``.
 
     Raises:
         LabelsError: a key has two labels, or without a key there is no label for each row.

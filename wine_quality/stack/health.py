@@ -10,6 +10,8 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from contextlib import closing
+from typing import Any
 
 from wine_quality.stack.dagster import daemon_ready, webserver_ready
 from wine_quality.stack.service import port_answers
@@ -38,17 +40,31 @@ def main() -> int:
 
 
 def _database() -> int:
-    """Whether Dagster's database is there and takes the password of ``DAGSTER_POSTGRES_…``."""
+    """Whether Dagster's database takes its password, and no restore is half done."""
     import psycopg2
 
     names = {"host": "HOST", "port": "PORT", "dbname": "DB", "user": "USER", "password": "PASSWORD"}
     given = {name: os.environ[f"DAGSTER_POSTGRES_{of}"] for name, of in names.items()}
     try:
-        psycopg2.connect(connect_timeout=5, **given).close()
+        with closing(psycopg2.connect(connect_timeout=5, **given)) as connection:
+            note = _note(connection)
     except psycopg2.Error as error:
-        print(" ".join(str(error).split()), file=sys.stderr)
-        return 1
-    return 0
+        note = " ".join(str(error).split())
+    if note:
+        print(note, file=sys.stderr)
+    return 1 if note else 0
+
+
+def _note(connection: Any) -> str:
+    """PostgreSQL's comment where a restore is half done (``upkeep.restore``), else empty."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT shobj_description(oid, 'pg_database') FROM pg_database "
+            "WHERE datname = 'postgres'"
+        )
+        found = cursor.fetchone()
+    text = str(found[0] or "") if found else ""
+    return text if text.startswith("A restore") else ""
 
 
 if __name__ == "__main__":

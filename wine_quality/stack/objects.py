@@ -12,6 +12,7 @@ from pathlib import Path
 from wine_quality.paths import PROJECT_ROOT
 from wine_quality.settings.platform import STORE
 from wine_quality.stack.private_file import write_private
+from wine_quality.stack.renewed import settle
 from wine_quality.stack.seaweedfs import seaweedfs_service
 from wine_quality.stack.service import Service, http_answers, with_home
 from wine_quality.stack.settings import StackError
@@ -21,19 +22,21 @@ _DATA = {"nanio": "data", "minio": "data", "seaweedfs": "seaweedfs"}
 _ALIVE = (200, 403)  # an unsigned request is refused
 
 
-def store_kind() -> str:
-    """``$WINE_QUALITY_STORE``, else MinIO where it is on PATH, else nanio.
+def store_kind(named: str | None = None) -> str:
+    """``named``, else ``$WINE_QUALITY_STORE``, else MinIO where it is on PATH, else nanio.
 
     Raises:
-        StackError: the variable names no store.
+        StackError: it is not the name of a store.
     """
-    named = STORE.read()
+    origin, named = ("WITH", named) if named else (str(STORE), STORE.read())
     if named not in ("", *_DATA):
-        raise StackError(f"{STORE} is {named!r}; there are {', '.join(_DATA)}.")
+        raise StackError(f"{origin} is {named!r}; there are {', '.join(_DATA)}.")
     return named or ("minio" if shutil.which("minio") else "nanio")
 
 
-def store_service(folder: Path, settings: dict[str, str], port: int, console: int) -> Service:
+def store_service(
+    folder: Path, settings: dict[str, str], port: int, console: int, named: str | None = None
+) -> Service:
     """The server, its objects in ``folder``.
 
     nanio knows two users, that of the MLflow servers and that of the assets, and no policies; to
@@ -43,7 +46,8 @@ def store_service(folder: Path, settings: dict[str, str], port: int, console: in
     Raises:
         StackError: the store's program is not here; or the objects are in another store's folder.
     """
-    kind = store_kind()
+    kind = store_kind(named)
+    settle(folder)
     _require_no_other(folder, kind)
     if kind == "seaweedfs":
         return seaweedfs_service(folder, settings, port)
@@ -62,8 +66,8 @@ def _require_no_other(folder: Path, kind: str) -> None:
         if place.exists() and any(place.iterdir()):
             raise StackError(
                 f"{STORE} is {kind}, but the objects are in {place}, of another store. To take "
-                "them over: `make backup` with the store of before, move that folder away, "
-                "`make restore` with this one (ARGS=--overwrite)."
+                f"them over, with {STORE} as it was before: make renew WHAT=store WITH={kind} "
+                "TO=BACKUP-FOLDER."
             )
 
 
@@ -119,10 +123,12 @@ def _store(
     )
 
 
-def bucket_task(folder: Path, settings: Mapping[str, str], after: tuple[str, ...]) -> Service:
+def bucket_task(
+    folder: Path, settings: Mapping[str, str], after: tuple[str, ...], named: str | None = None
+) -> Service:
     """Makes the two buckets, each with the keys of those who use it."""
     names = ["MLFLOW_BUCKET", "ASSETS_BUCKET", "WINE_QUALITY_ASSETS_KEY"]
-    if store_kind() == "seaweedfs" and after:
+    if store_kind(named) == "seaweedfs" and after:
         # Its other users may make no bucket.
         names += ["MINIO_ROOT_USER", "MINIO_ROOT_PASSWORD"]
     return Service(

@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 
 from wine_quality.settings.platform import POSTGRES_BIN
+from wine_quality.stack.renewed import settle
 from wine_quality.stack.service import Service, base_variables
 from wine_quality.stack.settings import FOLDER, StackError
 
@@ -32,14 +33,24 @@ class PostgresServer:
         folder: ``postgres`` in the stack's folder.
         settings: Of the platform; ``POSTGRES_USER`` and its password are the superuser.
         port: On 127.0.0.1.
+        name: Of the data's folder in it.
+        binaries: Folder of the server's programs; None: see ``_binaries``.
     """
 
-    def __init__(self, folder: Path, settings: Mapping[str, str], port: int) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        settings: Mapping[str, str],
+        port: int,
+        name: str = "data",
+        binaries: Path | None = None,
+    ) -> None:
         self.settings, self.port = settings, port
         self.user = _other_user() if os.geteuid() == 0 else None
         folder.mkdir(parents=True, exist_ok=True)
-        self.data = self._place(folder) / "data"
-        self.bin = self._binaries()
+        self.data = self._place(folder) / name
+        settle(self.data)
+        self.bin = self._binaries(binaries)
         # A socket's path must be short.
         self.sockets = Path(tempfile.mkdtemp(prefix="wine-quality-postgres-"))
         if self.user:
@@ -47,7 +58,7 @@ class PostgresServer:
 
     @property
     def version(self) -> str:
-        return self._output_of("postgres", "--version").split()[-1]
+        return self._output_of("postgres", "--version").split()[2]
 
     def services(self) -> list[Service]:
         """The server, and the task that makes databases and roles."""
@@ -61,7 +72,6 @@ class PostgresServer:
             options["shared_preload_libraries"] = "timescaledb"
             options["timescaledb.telemetry_level"] = "off"
         arguments = [f"--{name}={value}" for name, value in options.items()]
-        psql = ("psql", "--no-psqlrc", "--quiet", "--username", self.settings["POSTGRES_USER"])
         return [
             Service(
                 name="postgres",
@@ -76,10 +86,10 @@ class PostgresServer:
             ),
             Service(
                 name="databases",
-                command=(str(self.bin / psql[0]), *psql[1:], "--dbname", "postgres")
-                + ("--file", str(INIT)),
+                command=("/bin/sh", str(INIT.with_name("databases.sh")), str(INIT)),
                 variables={
                     **self._variables(),
+                    "PATH": f"{self.bin}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
                     "PGHOST": str(self.sockets),
                     "PGPORT": str(self.port),
                     **{k: v for k, v in self.settings.items() if "POSTGRES" in k},
@@ -99,7 +109,7 @@ class PostgresServer:
         if (self.data / "PG_VERSION").exists():
             return
         # Renamed when it is whole: one that was interrupted is made again.
-        fresh = self.data.with_name("data.new")
+        fresh = self.data.with_name(f"{self.data.name}.new")
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(parents=True)
         with tempfile.NamedTemporaryFile("w", prefix="wine-quality-", suffix=".pw") as file:
@@ -139,10 +149,10 @@ class PostgresServer:
             link.symlink_to(place)
         return place
 
-    def _binaries(self) -> Path:
-        """A folder of server binaries that fit the data, the first of: configured, the machine's
-        when it has TimescaleDB, PyPI's, the machine's."""
-        configured = POSTGRES_BIN.read()
+    def _binaries(self, named: Path | None) -> Path:
+        """A folder of server binaries that fit the data, the first of: named, configured, the
+        machine's when it has TimescaleDB, PyPI's, the machine's."""
+        configured = named or POSTGRES_BIN.read()
         machine = [Path(configured)] if configured else _of_this_machine()
         packaged = [] if configured else _packaged()
         ordered = [folder for folder in machine if _has_timescaledb(folder)]

@@ -73,13 +73,30 @@ def read_settings() -> dict[str, str]:
     """All settings, each from the environment, else the file, else the example.
 
     Raises:
-        StackError: see ``read_file``; or demo values would be reachable from other machines.
+        StackError: see ``read_file``; a secret is empty, a port is none; or demo values would be
+            reachable from other machines.
     """
     path, example = env_file(), read_file(EXAMPLE)
     values = {**example, **read_file(path)}
     values = {name: os.environ.get(name) or value for name, value in values.items()}
+    _require_values(values, path)
     _forbid_public_demo(values, example, path)
     return values
+
+
+def _require_values(values: Mapping[str, str], path: Path) -> None:
+    needed = {*SECRETS, *_SAME} - {"WINE_QUALITY_SIGNING_KEY"}
+    empty = sorted(name for name in needed if not values[name])
+    if empty:
+        raise StackError(
+            f"{path} has no value for {', '.join(empty)}: set it, or make random ones with "
+            "`make stack-env`."
+        )
+    for name, value in values.items():
+        if name.endswith("_PORT") and not (value.isdecimal() and 1 <= int(value) <= 65535):
+            raise StackError(
+                f"{name} is {value!r}; a port is a number from 1 to 65535. Set it in {path}."
+            )
 
 
 def _forbid_public_demo(values: Mapping[str, str], example: Mapping[str, str], path: Path) -> None:
@@ -111,7 +128,7 @@ def is_loopback(address: str) -> bool:
         return False
 
 
-def write_random(path: Path) -> None:
+def write_env_file(path: Path) -> None:
     """The example with random secrets, for its owner's eyes only.
 
     Raises:

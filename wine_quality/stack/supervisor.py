@@ -65,7 +65,6 @@ class Supervisor:
         self.logs.mkdir(parents=True, exist_ok=True)
         self._file = folder / "state.json"
         self._began = time.monotonic()
-        self._stopping = False
         self._watchdog = Watchdog(self._file)
 
     def start(self) -> None:

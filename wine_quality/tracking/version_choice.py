@@ -65,19 +65,6 @@ def named_version(run_config: Mapping[str, Any] | None) -> Any:
     return found
 
 
-def literal_version(run_config: Mapping[str, Any] | None) -> str | None:
-    """The version that raw run config names, else the deployment's default.
-
-    Cheap, and without the Dagster instance; a run that names none and trains nothing may follow
-    another version (``choose_version``). None for one that stands in a variable (``env``) of the
-    code location's processes.
-    """
-    named = named_version(run_config)
-    if named is None:
-        return default_version()
-    return named if isinstance(named, str) else None
-
-
 def choose_version(
     instance: DagsterInstance, run: DagsterRun, configured: str | None = None
 ) -> ChosenVersion:

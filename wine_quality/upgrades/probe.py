@@ -41,7 +41,7 @@ def look(question: dict[str, Any]) -> None:
     """Champion and challenger of each of ``question["models"]``; with ``"adopt"`` alias and stage
     are made to agree first. Then the predictions of each of ``question["versions"]``, loaded, on
     its own input example."""
-    tracker = _tracker(question)
+    tracker = open_tracker(question)
     for name in question["models"]:
         answer(_roles(tracker, name, question["adopt"]))
     for name, number in question["versions"]:
@@ -114,12 +114,13 @@ def _example_predictions(files: Path, name: str) -> list[float]:
     return [float(value) for value in model.predict(rows)]
 
 
-def _tracker(question: dict[str, Any]) -> Tracker:
+def open_tracker(store: dict[str, Any]) -> Tracker:
+    """Connect to the store with the keys ``version`` and ``uri``."""
     from wine_quality.environments.mlflow_versions import get_version
     from wine_quality.tracking.connection import connect, tracking_settings
 
-    version = get_version(question["version"])
-    settings = tracking_settings(version, question["uri"])
+    version = get_version(store["version"])
+    settings = tracking_settings(version, store["uri"])
     return connect(version, settings, lambda text: print(text, file=sys.stderr))
 
 

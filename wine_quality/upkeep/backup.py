@@ -46,10 +46,7 @@ def back_up(services: DataServices, folder: Path, say: Callable[[str], None]) ->
     Raises:
         StackError: the folder is not empty, or pg_dump failed.
     """
-    if (folder / "databases").exists() and not (folder / MANIFEST).exists():
-        raise StackError(f"{folder} holds {INTERRUPTED}; remove it, or name a new folder.")
-    if folder.exists() and any(folder.iterdir()):
-        raise StackError(f"{folder} is not empty; name a new folder for each backup.")
+    require_new(folder)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     began = datetime.now(timezone.utc)
     (folder / "databases").mkdir()
@@ -92,6 +89,16 @@ def back_up(services: DataServices, folder: Path, say: Callable[[str], None]) ->
     fresh.write_text(json.dumps(manifest, indent=1))
     fresh.rename(folder / MANIFEST)
     return manifest
+
+
+def require_new(folder: Path) -> None:
+    """Raises ``StackError`` unless a backup can be written there: into a new or empty folder."""
+    if (folder / "databases").exists() and not (folder / MANIFEST).exists():
+        raise StackError(f"{folder} holds {INTERRUPTED}; remove it, or name a new folder.")
+    if folder.is_file():
+        raise StackError(f"{folder} is a file; name a new folder for each backup.")
+    if folder.exists() and any(folder.iterdir()):
+        raise StackError(f"{folder} is not empty; name a new folder for each backup.")
 
 
 def _entry_of(path: Path) -> dict[str, Any]:

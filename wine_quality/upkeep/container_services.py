@@ -184,6 +184,8 @@ def _services(containers: Containers, say: Callable[[str], None]) -> ContainerSe
             f"{' and '.join(down)} of the compose project {containers.project} are not running; "
             "start the platform first (docs/how-to/containers.md)."
         )
+    if warning := containers.warning():
+        say(warning)
     folder = home() / f"compose-{containers.project}"
     folder.mkdir(parents=True, exist_ok=True)
     client = (containers.engine, "exec", "-i", containers.of("postgres"))

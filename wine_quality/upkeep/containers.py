@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -11,6 +12,9 @@ from wine_quality.stack.settings import StackError
 
 _ENGINES = ("podman", "docker")
 _PROJECT, _SERVICE = "com.docker.compose.project", "com.docker.compose.service"
+OLDEST = {"podman": (4, 3), "docker": (20, 10)}
+"""podman: the oldest that this was run with. Docker: the first that has Compose as a plugin; none
+was run."""
 _SECONDS = 600
 """A container may take half a minute to stop, one after the other."""
 
@@ -40,6 +44,18 @@ class Containers:
                 "platform first (docs/how-to/containers.md)."
             )
         return self.by_service[service]
+
+    def warning(self) -> str:
+        """A sentence about an engine that is older than any this was tried with; else empty."""
+        (printed, *_) = self.call("--version")
+        found = re.search(r"(\d+)\.(\d+)[^\s,]*", printed)
+        oldest = OLDEST[self.engine]
+        if found is None or tuple(map(int, found.groups())) >= oldest:
+            return ""
+        return (
+            f"{self.engine} {found[0]} is older than {'.'.join(map(str, oldest))}, and this was "
+            "tried with no older one: what follows may fail"
+        )
 
     def running(self) -> set[str]:
         """Services whose container runs now."""

@@ -183,18 +183,28 @@ def is_up() -> bool:
 
 
 @contextmanager
+def kept_down() -> Iterator[dict[str, str]]:
+    """The settings of a stack that is down, and cannot be started in this ``with``.
+
+    Raises:
+        StackError: PostgreSQL or S3 are servers of one's own; or the stack is up.
+    """
+    settings = own_settings()
+    with _lock() as free:
+        if not free:
+            raise StackError("the stack is up; stop it with `make stack-down`, then try again.")
+        yield settings
+
+
+@contextmanager
 def stopped(say: Callable[[str], None]) -> Iterator[DataServices]:
     """PostgreSQL and S3, started for this ``with`` only.
 
     Raises:
         StackError: as ``running``; or the stack is up.
     """
-    settings = own_settings()
-    with _lock() as free:
-        if not free:
-            raise StackError("the stack is up; stop it with `make stack-down`, then try again.")
-        with started(say, settings) as services:
-            yield services
+    with kept_down() as settings, started(say, settings) as services:
+        yield services
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,9 @@ UNFINISHED = "restore.unfinished"
 """In the platform's folder from the first object that is written until the end: no stack starts
 over that."""
 
+HALF_DONE = "A restore from {folder} is half done; run the same `make restore` again."
+"""PostgreSQL's comment meanwhile: containers, which do not see that folder, do not start then."""
+
 
 def verify(folder: Path) -> dict[str, Any]:
     """The manifest of a backup that is whole.
@@ -70,7 +73,7 @@ def verify(folder: Path) -> dict[str, Any]:
     _require_hash(folder / OBJECTS, manifest["objects"]["sha256"])
     if manifest.get("signing_key"):  # not in backups from before there were signatures
         _require_hash(folder / SIGNING_KEY, manifest["signing_key"])
-    for line in _lines(folder):
+    for line in lines(folder):
         _require_hash(object_path(folder, line["sha256"]), line["sha256"])
     return manifest
 
@@ -96,13 +99,9 @@ def restore(
         raise StackError(
             f"the stack is not empty ({found}); ARGS=--overwrite replaces what is there, all of it."
         )
-    owners = {name: owner for name, owner in services.databases() if name in manifest["databases"]}
-    with staged_databases(services, owners) as staged:
-        # MLflow's before Dagster's, which points at it.
-        for name in reversed(list(owners)):
-            _fill(services, folder, manifest, name, staged[name], owners[name], say)
-            say(f"{name} is restored")
+    with filled_databases(services, folder, manifest, say) as staged:
         marker.write_text(str(folder))
+        _note(services, HALF_DONE.format(folder=folder))
         if manifest.get("signing_key"):
             origin = folder / SIGNING_KEY
             left = services.home.accept(origin.read_text(), str(origin))
@@ -112,13 +111,41 @@ def restore(
     _remove_others(services, folder)
     end_unfinished(services, manifest["began"], say)
     drop_replaced(services, staged)
+    _note(services, None)
     marker.unlink()
+
+
+@contextmanager
+def filled_databases(
+    services: DataServices,
+    folder: Path,
+    manifest: dict[str, Any],
+    say: Callable[[str], None],
+    only: str | None = None,
+) -> Iterator[dict[str, str]]:
+    """The databases of a backup, or only one, beside those that are there: see
+    ``staged_databases``."""
+    wanted = set(manifest["databases"]) & ({only} if only else set(manifest["databases"]))
+    owners = {name: owner for name, owner in services.databases() if name in wanted}
+    with staged_databases(services, owners) as staged:
+        # MLflow's before Dagster's, which points at it.
+        for name in reversed(list(owners)):
+            _fill(services, folder, manifest, name, staged[name], owners[name], say)
+            say(f"{name} is restored")
+        yield staged
+
+
+def _note(services: DataServices, text: str | None) -> None:
+    """Set the comment of the administrator's database, which any user of any database reads."""
+    with closing(services.connect("postgres")) as connection, connection.cursor() as cursor:
+        cursor.execute("COMMENT ON DATABASE postgres IS %s", (text,))
+        connection.commit()
 
 
 def _write_objects(services: DataServices, folder: Path, say: Callable[[str], None]) -> None:
     buckets, number = services.buckets(), 0
     with services.home.replace_history() as history:
-        for line in _lines(folder):
+        for line in lines(folder):
             path = object_path(folder, line["sha256"])
             if line["place"] == HISTORY:
                 _write_history(history, line["key"], path.read_bytes())
@@ -144,7 +171,7 @@ def _write_history(history: Path | None, key: str, content: bytes) -> None:
 
 def _remove_others(services: DataServices, folder: Path) -> None:
     """Objects that the backup does not have."""
-    kept = {(line["place"], line["key"]) for line in _lines(folder)}
+    kept = {(line["place"], line["key"]) for line in lines(folder)}
     for place, (client, bucket) in services.buckets().items():
         for key in list(listed(client, bucket)):
             if (place, key) not in kept:
@@ -202,7 +229,8 @@ def _require_hash(path: Path, digest: str) -> None:
         raise StackError(f"{path} was changed since the backup was made; nothing is restored.")
 
 
-def _lines(folder: Path) -> Iterator[dict[str, Any]]:
+def lines(folder: Path) -> Iterator[dict[str, Any]]:
+    """The list of a backup's objects: ``place``, ``key``, ``bytes``, ``sha256``."""
     with (folder / OBJECTS).open() as index:
         for line in index:
             yield json.loads(line)

@@ -120,20 +120,9 @@ def _has(cursor: Any, table: str) -> bool:
 
 
 def _end_dagster(services: DataServices, work: dict[str, Any]) -> None:
-    settings = services.settings
     with tempfile.TemporaryDirectory(prefix="wine-quality-restore-") as folder:
         (Path(folder) / "dagster.yaml").symlink_to(FOLDER / "dagster.yaml")
-        variables = {
-            "DAGSTER_HOME": folder,
-            "DAGSTER_POSTGRES_HOST": "127.0.0.1",
-            "DAGSTER_POSTGRES_PORT": str(services.postgres_port),
-            **{
-                f"DAGSTER_POSTGRES_{name}": settings[f"DAGSTER_POSTGRES_{name}"]
-                for name in ("DB", "USER", "PASSWORD")
-            },
-            "DAGSTER_COMPUTE_LOGS": folder,
-            "DAGSTER_MAX_CONCURRENT_RUNS": settings["DAGSTER_MAX_CONCURRENT_RUNS"],
-        }
+        variables = instance_variables(services, Path(folder))
         done = subprocess.run(
             [sys.executable, "-W", "ignore", "-m", __name__],
             input=json.dumps(work),
@@ -145,6 +134,23 @@ def _end_dagster(services: DataServices, work: dict[str, Any]) -> None:
         )
     if done.returncode != 0:
         raise StackError(f"the runs under way could not be ended: {done.stderr.strip()[-800:]}")
+
+
+def instance_variables(services: DataServices, home: Path) -> dict[str, str]:
+    """Variables of a process that opens the platform's Dagster instance, its ``dagster.yaml`` in
+    ``home``."""
+    settings = services.settings
+    return {
+        "DAGSTER_HOME": str(home),
+        "DAGSTER_POSTGRES_HOST": "127.0.0.1",
+        "DAGSTER_POSTGRES_PORT": str(services.postgres_port),
+        **{
+            f"DAGSTER_POSTGRES_{name}": settings[f"DAGSTER_POSTGRES_{name}"]
+            for name in ("DB", "USER", "PASSWORD")
+        },
+        "DAGSTER_COMPUTE_LOGS": str(home),
+        "DAGSTER_MAX_CONCURRENT_RUNS": settings["DAGSTER_MAX_CONCURRENT_RUNS"],
+    }
 
 
 def main(work: dict[str, Any]) -> None:

@@ -1,1 +1,1 @@
-"""The platform in containers, with stand-ins for images that cannot be had."""
+"""The platform in containers; where images cannot be had, with SeaweedFS and a plain PostgreSQL."""

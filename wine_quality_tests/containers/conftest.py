@@ -87,7 +87,7 @@ def checkout(tmp_path_factory) -> Path:
 def built(checkout) -> dict[Image, float]:
     """Each image, and the seconds that building it took: few where the engine has its layers."""
     name = engine() or "podman"
-    store = images.MINIO if images.can_have(name, images.MINIO.base()[1]) else images.S3_STAND_IN
+    store = images.MINIO if images.can_have(name, images.MINIO.base()[1]) else images.SEAWEEDFS
     wanted = [images.DAGSTER, images.PROXY, store, *(images.MLFLOW[key] for key in VERSIONS)]
     return {image: images.build(name, image, checkout) for image in wanted}
 

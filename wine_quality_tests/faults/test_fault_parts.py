@@ -1,4 +1,4 @@
-"""What the fault matrix found, each by itself, and the parts that the matrix stands on."""
+"""Faults that the matrix found, each by itself, and the parts of the matrix."""
 
 from __future__ import annotations
 

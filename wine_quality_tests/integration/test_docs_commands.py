@@ -51,7 +51,7 @@ BY_OTHERS = {
     r"\.venvs/\S+/dagster instance migrate|mv \S+/stack/postgres .*": (
         "they upgrade a platform, which needs one of the older version"
     ),
-    r"\.venvs/\S+/python -m wine_quality_tests\.unit\.defs\.test_definitions|make reference": (
+    r"\.venvs/\S+/python -m pytest \S+ --snapshot-update|make reference": (
         "they write files of the checkout, which unit/defs and unit/docs compare"
     ),
     r"mkdir arriving|.*PLACE=\$PWD/arriving.* make up": (
@@ -79,7 +79,7 @@ class Checkout:
         }
 
     def paste(self, command: str) -> str:
-        """What it prints; it must succeed."""
+        """Its output; it must succeed."""
         command = command.replace("localhost:8080", f"localhost:{self.variables['PORT']}")
         done = subprocess.run(
             ["bash", "-ec", command],

@@ -52,7 +52,7 @@ def store(tmp_path_factory):
     except StackError as error:
         pytest.skip(str(error))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(objects.VARIABLE, "seaweedfs")
+        patch.setenv(str(objects.STORE), "seaweedfs")
         running = Store(tmp_path_factory.mktemp("stack"))
         try:
             yield running

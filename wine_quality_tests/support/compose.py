@@ -21,10 +21,10 @@ from wine_quality.environments.mlflow_versions import DEFAULT_VERSION, MLFLOW_VE
 from wine_quality.paths import PROJECT_ROOT
 from wine_quality.stack.settings import EXAMPLE, FOLDER, read_file
 from wine_quality_tests.support.dagster_stack import _LOADED, DagsterStack
+from wine_quality_tests.support.images import MINIO, SEAWEEDFS
 from wine_quality_tests.support.servers import await_condition, free_port
 
 STAND_INS = PROJECT_ROOT / "wine_quality_tests" / "containers" / "stand-ins.yml"
-S3_STAND_IN = "localhost/wine-quality-s3-stand-in:1.0.0"
 CODE_IMAGE = "localhost/wine-quality-dagster:tested"
 _CODE_ONLY = """FROM localhost/wine-quality-dagster:1.0.0
 USER 0:0
@@ -74,8 +74,8 @@ def why_not(versions: tuple[str, ...] = (DEFAULT_VERSION,)) -> str:
     images = [f"wine-quality-mlflow:{version}" for version in versions]
     images += ["wine-quality-dagster:1.0.0", "wine-quality-proxy:1.0.0"]
     missing = [image for image in images if not is_built(name, f"localhost/{image}")]
-    if not is_built(name, S3_STAND_IN) and not is_built(name, "localhost/wine-quality-minio:1.0.0"):
-        missing.append("wine-quality-minio:1.0.0")
+    if not is_built(name, SEAWEEDFS.tag) and not is_built(name, MINIO.tag):
+        missing.append("wine-quality-seaweedfs:1.0.0")
     if missing:
         build = "build them (deploy/docker-compose/README.md)"
         return f"{name} has no image {', '.join(missing)}: {build}"
@@ -131,8 +131,9 @@ class Compose(DagsterStack):
         (home / ".env").chmod(0o600)
         subprocess.run(["sh", str(home / "secrets.sh")], check=True, timeout=60)
         self._files = [home / "MLOps.yml"]
-        if not is_built(self.engine, "localhost/wine-quality-minio:1.0.0"):
-            self._files.append(STAND_INS)
+        # Where MinIO's image cannot be had, TimescaleDB's cannot either.
+        if not is_built(self.engine, MINIO.tag):
+            self._files += [home / "seaweedfs.yml", STAND_INS]
         if own:
             self._files.append(home / "own.yml")
             self._files[-1].write_text(yaml.safe_dump(own))
@@ -248,7 +249,7 @@ class Compose(DagsterStack):
         return name
 
     def logs(self, lines: int | None = None) -> str:
-        """What the containers printed."""
+        """Output of the containers."""
         option = ["--tail", str(lines)] if lines else []
         texts = []
         for name in self.containers():
@@ -259,7 +260,7 @@ class Compose(DagsterStack):
         return "\n".join(texts)
 
     def inspected(self) -> str:
-        """What `inspect` shows of the containers."""
+        """The containers as `inspect` shows them."""
         return self.run_engine("inspect", *self.containers())
 
     def volume(self, name: str) -> Path:

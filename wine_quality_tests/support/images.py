@@ -20,7 +20,6 @@ from wine_quality.environments.mlflow_versions import MLFLOW_VERSIONS
 from wine_quality.paths import PROJECT_ROOT
 
 FOLDER = Path("deploy") / "images"
-STAND_INS = Path("wine_quality_tests") / "containers"
 BUILD_SECONDS = 2400
 _CHUNK = 1 << 20
 _BASE = re.compile(r"^(?:ARG (?P<name>[A-Z]+)=|FROM )(?P<image>[^$\s]+)$", re.MULTILINE)
@@ -52,9 +51,7 @@ class Image:
 DAGSTER = Image("localhost/wine-quality-dagster:1.0.0", FOLDER / "dagster.Dockerfile")
 PROXY = Image("localhost/wine-quality-proxy:1.0.0", FOLDER / "proxy.Dockerfile")
 MINIO = Image("localhost/wine-quality-minio:1.0.0", FOLDER / "minio.Dockerfile")
-S3_STAND_IN = Image(
-    "localhost/wine-quality-s3-stand-in:1.0.0", STAND_INS / "s3.Dockerfile", STAND_INS
-)
+SEAWEEDFS = Image("localhost/wine-quality-seaweedfs:1.0.0", FOLDER / "seaweedfs.Dockerfile")
 MLFLOW = {
     key: Image(
         f"localhost/wine-quality-mlflow:{key}",

@@ -142,6 +142,7 @@ class WatchedSource(BaseModel):
             timeout_seconds=min(10.0, self.listing_seconds),
             total_seconds=self.listing_seconds,
             total_setting=f"{_PREFIX}LISTING_SECONDS",
+            url_setting=f"{_PREFIX}PLACE",
         )
         found = list_since(self.place, self.suffix, limits, since)
         if "://" in self.place and not self.place.startswith("file:"):

@@ -88,13 +88,3 @@ def fit_from_moments(
     model.n_features_in_ = centred.n_features_in_
     model.feature_names_in_ = np.array(moments.columns[:-1], dtype=object)
     return model
-
-
-def objective(moments: Moments, coefficients: np.ndarray, alpha: float, l1_ratio: float) -> float:
-    """The value that the fit minimizes, at the best intercept for these coefficients."""
-    import numpy as np
-
-    residuals = pseudo_rows(moments) @ np.append(-np.asarray(coefficients, dtype=float), 1.0)
-    penalty = l1_ratio * np.abs(coefficients).sum()
-    penalty += (1 - l1_ratio) / 2 * np.square(coefficients).sum()
-    return float(residuals @ residuals / (2 * len(residuals)) + alpha * penalty)

@@ -1,23 +1,19 @@
-"""What people see of the code location, held against a written-down snapshot.
+"""The definitions of the code location, compared with a snapshot of them.
 
-Changed on purpose? Write it anew: ``python -m wine_quality_tests.unit.defs.test_definitions``.
+Changed on purpose? Write it anew: pytest with this file and ``--snapshot-update``.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from wine_quality.paths import PROJECT_ROOT
-
-SNAPSHOT = Path(__file__).with_name("definitions.json")
 
 
 def described() -> dict[str, Any]:
@@ -77,8 +73,10 @@ def _fields(config_type: Any, path: str) -> dict[str, Any]:
     return found
 
 
-def test_the_definitions_are_those_written_down():
-    assert described() == json.loads(SNAPSHOT.read_text())
+def test_the_definitions_are_those_of_the_snapshot(snapshot):
+    from syrupy.extensions.json import JSONSnapshotExtension
+
+    assert described() == snapshot(extension_class=JSONSnapshotExtension)
 
 
 def test_schedule_and_freshness_follow_the_environment(monkeypatch):
@@ -189,7 +187,3 @@ def test_pure_computation_knows_neither_dagster_nor_mlflow():
         for file in (PROJECT_ROOT / "wine_quality" / folder).rglob("*.py"):
             found = re.search(r"^\s*(from|import) (dagster|mlflow)", file.read_text(), re.MULTILINE)
             assert not found, f"{file.name}: {found and found[0]}"
-
-
-if __name__ == "__main__":
-    SNAPSHOT.write_text(json.dumps(described(), indent=1, ensure_ascii=False) + "\n")

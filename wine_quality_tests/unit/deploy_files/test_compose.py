@@ -208,7 +208,7 @@ def write_secrets(folder: Path) -> subprocess.CompletedProcess[str]:
 
 def test_secrets_are_written_and_become_variables(own_folder):
     made = own_folder / ".env"
-    settings.write_random(made)
+    settings.write_env_file(made)
     assert write_secrets(own_folder).returncode == 0
     folder, drawn = own_folder / "secrets", read_file(made)
     assert {file.name: file.read_text() for file in folder.iterdir()} == {
@@ -332,8 +332,8 @@ def test_services_get_the_variables_that_the_stack_gives(stack, services):
         if name == "dagster-code":
             inherited.discard("WINE_QUALITY_HOME")  # set for it, and in every test
         local = set(service.variables) - inherited - LOCAL_ONLY
-        # For which `make stack` has an order of its own.
-        there = set(services[name].get("environment", {})) - {"AWAIT"}
+        # For `make stack` orders its services and checks its settings itself.
+        there = set(services[name].get("environment", {})) - {"AWAIT", "DEMO_PAIRS", "WRITES"}
         assert there - local == OF_IMAGES.get(name, set()) - local, name
         missing = local - there
         if name.startswith("mlflow-"):
@@ -443,9 +443,13 @@ def test_commands_are_those_of_the_stack(stack, services):
                 if option in words:
                     del words[words.index(option) : words.index(option) + 2]
         assert local == there
-    assert stack["databases"].command[-2:] == ("--file", str(FOLDER / "postgres" / "init.sql"))
-    assert "./postgres/init.sql:/etc/wine_quality/init.sql:ro,z" in services["databases"]["volumes"]
-    assert services["databases"]["command"][-1] == "--file=/etc/wine_quality/init.sql"
+    files = [FOLDER / "postgres" / name for name in ("databases.sh", "init.sql")]
+    assert stack["databases"].command == ("/bin/sh", *map(str, files))
+    there = [f"/etc/wine_quality/{file.name}" for file in files]
+    assert services["databases"]["command"] == ["/bin/sh", *there]
+    for file, place in zip(files, there, strict=True):
+        mounted = f"./postgres/{file.name}:{place}:ro,z"
+        assert mounted in services["databases"]["volumes"]
     text = _text("mlflow")
     assert "COPY deploy/docker-compose/mlflow/serve.sh /opt/mlflow/serve.sh\n" in text
     assert json.loads(_last(text, "CMD")) == ["/bin/sh", "/opt/mlflow/serve.sh"]
@@ -454,7 +458,7 @@ def test_commands_are_those_of_the_stack(stack, services):
 
 
 def test_images_and_services_agree(services):
-    """What a Dockerfile says of user, health and command, for those who use it by itself."""
+    """User, health check and command of a Dockerfile, for those who use it by itself."""
     built = {name: service for name, service in services.items() if "build" in service}
     for name, service in built.items():
         text = (PROJECT_ROOT / service["build"]["dockerfile"]).read_text()
@@ -509,12 +513,14 @@ def test_what_is_copied_is_there_and_let_through(dockerfile):
 
 
 def test_a_script_that_a_container_runs_parses(services):
-    scripts = ("minio/buckets.sh", "mlflow/serve.sh", "proxy/serve.sh")
+    scripts = ("minio/buckets.sh", "mlflow/serve.sh", "postgres/databases.sh", "proxy/serve.sh")
     for script in map(FOLDER.joinpath, scripts):
         done = subprocess.run(["sh", "-n", str(script)], capture_output=True, text=True, timeout=20)
         assert done.returncode == 0, done.stderr
         for name in _required(script.read_text()):
-            service = {"minio": "buckets"}.get(script.parent.name, script.parent.name)
+            service = {"minio": "buckets", "postgres": "databases"}.get(
+                script.parent.name, script.parent.name
+            )
             made_here = f"{name}=" in script.read_text()
             assert made_here or name in services[service]["environment"], f"{script.name}: {name}"
 
@@ -530,7 +536,7 @@ esac
 
 
 def make_buckets(services, folder: Path, **changed: str) -> tuple[str, list[str]]:
-    """What buckets.sh says, and how it calls ``mc``."""
+    """Output of buckets.sh, and its calls of ``mc``."""
     (folder / "mc").write_text(MC)
     (folder / "mc").chmod(0o755)
     log = folder / "mc.log"
@@ -543,7 +549,7 @@ def make_buckets(services, folder: Path, **changed: str) -> tuple[str, list[str]
         "MC_POLICY": "",
         **changed,
     }
-    command = ["sh", str(FOLDER / "minio" / "buckets.sh")]
+    command = ["sh", str(FOLDER / "with-secrets.sh"), "sh", str(FOLDER / "minio" / "buckets.sh")]
     done = subprocess.run(command, capture_output=True, text=True, env=variables, timeout=20)
     return done.stderr, log.read_text().splitlines()
 
@@ -681,7 +687,7 @@ def _bases(text: str) -> list[str]:
 
 
 def _last(text: str, instruction: str) -> str:
-    """What stands behind a Dockerfile's last instruction of this name."""
+    """Value of a Dockerfile's last instruction of this name."""
     joined = re.sub(r"\\\n\s*", "", text)
     return re.findall(rf"^{instruction} (.+)$", joined, re.MULTILINE)[-1]
 

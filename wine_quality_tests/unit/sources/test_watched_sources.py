@@ -72,6 +72,14 @@ def test_a_slow_place_names_the_setting(tick, web):
     )
 
 
+def test_a_file_that_is_not_there_names_the_setting(tick, web):
+    with pytest.raises(SourceError) as error:
+        tick(place=f"{web.url}/nothing")
+    assert str(error.value) == (
+        f"{web.url}/nothing: the server answered 404 Not Found. Check WINE_QUALITY_WATCH_PLACE."
+    )
+
+
 def test_a_url_goes_back_to_an_older_file(tick, web):
     """Last-Modified may go backwards: publishers restore files, with their times."""
     place = f"{web.url}/dated"

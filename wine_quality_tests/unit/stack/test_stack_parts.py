@@ -54,7 +54,7 @@ def test_demo_secrets_stay_on_this_machine(monkeypatch, address):
 
 def test_random_secrets_may_be_reached_from_elsewhere(monkeypatch, tmp_path):
     file = tmp_path / ".env"
-    settings.write_random(file)
+    settings.write_env_file(file)
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     monkeypatch.setenv("WINE_QUALITY_ENV_FILE", str(file))
     monkeypatch.setenv("BIND_ADDRESS", "0.0.0.0")
@@ -65,7 +65,7 @@ def test_random_secrets_may_be_reached_from_elsewhere(monkeypatch, tmp_path):
     assert len({made[name] for name in SECRETS}) == len(SECRETS)
     assert made["AWS_SECRET_ACCESS_KEY"] == made["MINIO_ROOT_PASSWORD"]
     with pytest.raises(StackError, match="is there already"):
-        settings.write_random(file)
+        settings.write_env_file(file)
 
 
 def test_a_taken_port_is_passed_over():
@@ -196,6 +196,26 @@ def _passwords(watched: Supervisor) -> list[str]:
     return [line for line in lines if "PASSWORD" in line.upper()]
 
 
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("POSTGRES_PASSWORD=", "has no value for POSTGRES_PASSWORD: set it, or make random ones"),
+        ("AWS_SECRET_ACCESS_KEY=", "has no value for AWS_SECRET_ACCESS_KEY"),
+        ("DAGSTER_PORT=http", "DAGSTER_PORT is 'http'; a port is a number from 1 to 65535"),
+        ("MINIO_PORT=65536", "MINIO_PORT is '65536'; a port"),
+        ("POSTGRES_PORT=0", "POSTGRES_PORT is '0'; a port"),
+        ("MLFLOW_3_PORT=-1", "MLFLOW_3_PORT is '-1'; a port"),
+        ("MLFLOW_3_PORT=", "MLFLOW_3_PORT is ''; a port"),
+    ],
+)
+def test_a_setting_that_cannot_work_is_named(tmp_path, monkeypatch, line, expected):
+    file = tmp_path / ".env"
+    file.write_text(f"{line}\n")
+    monkeypatch.setenv("WINE_QUALITY_ENV_FILE", str(file))
+    with pytest.raises(StackError, match=expected):
+        settings.read_settings()
+
+
 def s3_of(home: Path, **other: str) -> Service:
     given = {**read_file(EXAMPLE), **other}
     return objects.store_service(home / "stack" / "s3", given, 9000, 9001)
@@ -214,7 +234,9 @@ def test_objects_of_another_store_are_not_lost_sight_of(home, monkeypatch):
     data = home / "stack" / "s3" / "data"
     (data / "mlflowbucket").mkdir()
     monkeypatch.setenv("WINE_QUALITY_STORE", "seaweedfs")
-    with pytest.raises(StackError, match=f"the objects are in {data}, of another store.*backup"):
+    with pytest.raises(
+        StackError, match=f"the objects are in {data}, of another store.*make renew"
+    ):
         s3_of(home)
 
 

@@ -35,7 +35,6 @@ from wine_quality.tracking.step_tags import (
 )
 from wine_quality.tracking.version_choice import (
     choose_version,
-    literal_version,
     named_version,
 )
 
@@ -148,12 +147,7 @@ def test_from_failure_a_training_step_keeps_its_mlflow_run(instance):
     assert choose_version(instance, run, "3").version.key == "2.1.1"
 
 
-def test_the_cheap_part(monkeypatch):
-    assert literal_version(_named("2.1.1")) == "2.1.1"
-    assert literal_version({}) == "3"
-    monkeypatch.setenv("WINE_QUALITY_MLFLOW", "1.26")
-    assert literal_version({"resources": {"mlflow": None}}) == "1.26"
-    assert literal_version(_named({"env": "VERSION"})) is None
+def test_raw_run_config_names_a_version_or_none():
     assert named_version(_named(1.26)) == 1.26
     assert named_version({}) is None
 

@@ -71,6 +71,27 @@ def test_an_engine_that_does_not_answer_is_named(path):
         find_containers("dh")
 
 
+@pytest.mark.parametrize(
+    ("name", "printed", "old"),
+    [
+        ("podman", "podman version 3.4.4", "podman 3.4.4 is older than 4.3, and"),
+        ("podman", "podman version 4.3.1", ""),
+        ("podman", "podman version 5.10.0-dev", ""),
+        ("docker", "Docker version 19.03.15, build 99e3ed8", "docker 19.03.15 is older than 20.10"),
+        ("docker", "Docker version 28.2.2, build e6534b4", ""),
+        ("docker", "something else", ""),
+    ],
+)
+def test_an_old_engine_is_named(path, name, printed, old):
+    engine(path, name)
+    script = (
+        (path / name).read_text().replace("  exec*)", f"  --version) echo '{printed}' ;;\n  exec*)")
+    )
+    (path / name).write_text(script)
+    warning = find_containers("dh").warning()
+    assert warning.startswith(old) and bool(warning) == bool(old)
+
+
 @pytest.mark.parametrize("command", [["backup", "x"], ["restore", "x"], ["gc"], ["retention"]])
 def test_commands_say_that_there_is_no_platform(path, tmp_path, monkeypatch, capsys, command):
     monkeypatch.chdir(tmp_path)
