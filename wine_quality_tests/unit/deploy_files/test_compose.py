@@ -283,7 +283,7 @@ def test_images_are_pinned(services):
 
 
 def test_dependencies_are_healthy_services(services):
-    """podman 4.3 neither starts nor restarts a container of which a dependency has ended: no task."""
+    """podman 4.3 neither starts nor restarts a container of which a dependency has ended."""
     for name, service in services.items():
         for other, how in service.get("depends_on", {}).items():
             assert how["condition"] == "service_healthy", name
