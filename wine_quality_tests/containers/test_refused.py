@@ -15,7 +15,7 @@ from wine_quality_tests.support.servers import await_condition
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.timeout(900),
+    pytest.mark.timeout(1800),
     pytest.mark.skipif(bool(NOT_HERE), reason=NOT_HERE),
 ]
 
