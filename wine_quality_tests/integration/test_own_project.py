@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from dagster import DagsterInstance, DagsterRun, execute_job
 from dagster._core.code_pointer import load_python_file
@@ -21,6 +22,7 @@ from wine_quality.environments.mlflow_versions import get_version
 from wine_quality.paths import PROJECT_ROOT
 from wine_quality_tests.support.servers import MlflowServer
 from wine_quality_tests.support.serving import Serve
+from wine_quality_tests.support.warm_commands import run_command
 
 pytestmark = pytest.mark.slow
 
@@ -115,6 +117,20 @@ def served(project: Project, home: Path, key: str, row: dict[str, float]) -> dic
     return {**found, "metadata": metadata}
 
 
+def scored(project: Project, key: str, rows: pd.DataFrame, folder: Path) -> list[float]:
+    """What `make predict` says of the rows by the champion."""
+    config, file, out = (folder / name for name in ("config.yaml", "rows.csv", "out.parquet"))
+    named = f"registered_model_name: {project.name}"
+    config.write_text(f"resources: {{mlflow: {{config: {{{named}}}}}}}")
+    rows.to_csv(file, index=False)
+    done = run_command(
+        *("predict", str(file), "--out", str(out), "--mlflow", key, "--config", str(config)),
+        *("--tracking-uri", project.server.uri),
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return list(pd.read_parquet(out)["prediction"])
+
+
 def _keys(names: list[str]) -> Any:
     from dagster import AssetKey
 
@@ -151,7 +167,7 @@ def seen_by_adopter(project: Project, runs: list[DagsterRun]) -> str:
 
 
 def test_churn_is_trained_measured_registered_and_challenges(
-    instance, mlflow_version, mlflow_server, home
+    instance, mlflow_version, mlflow_server, home, tmp_path
 ):
     server = mlflow_server(mlflow_version)
     key, project = mlflow_version.key, Project(instance, server, "churn")
@@ -171,11 +187,13 @@ def test_churn_is_trained_measured_registered_and_challenges(
     assert found is None, text[found.start() - 100 : found.end() + 100]
 
     # A random forest that classifies: its class, and the probability of each.
-    answer = served(project, home, key, {"months": 2.0, "price": 80.0, "tickets": 4.0})
+    leaving = {"months": 2.0, "price": 80.0, "tickets": 4.0}
+    answer = served(project, home, key, leaving)
     [stays, leaves] = answer["probabilities"]["data"]
     assert answer["probabilities"]["shape"] == [1, 2] and stays + leaves == pytest.approx(1)
     assert leaves > 0.5 and answer["predict"]["data"] == [1.0]
     assert answer["metadata"]["parameters"]["classes"] == "0.0 1.0"
+    assert scored(project, key, pd.DataFrame([leaving] * 3), tmp_path) == [1, 1, 1]
 
     if key == "2.1.1":
         # No version in run config: what follows goes on with the model's version, and its run.

@@ -160,6 +160,7 @@ def _load(tracker: "Tracker", name: str, version: str) -> "tuple[ServedModel, Sc
     """
     import mlflow.pyfunc
 
+    from wine_quality.families.family import types_of_families
     from wine_quality.packaging.served_model import UnservableModelError, read_model
     from wine_quality.scoring.score import ScoringModel
     from wine_quality.tracking.registry.signing_key import SigningKeyError
@@ -169,7 +170,7 @@ def _load(tracker: "Tracker", name: str, version: str) -> "tuple[ServedModel, Sc
         raise Failure(f"{name} has no version {version}.", allow_retries=False)
     with tempfile.TemporaryDirectory() as folder:
         try:
-            files = tracker.download_version(name, version, Path(folder))
+            files = tracker.download_version(name, version, Path(folder), types_of_families())
             served = read_model(files, name, version, found.run_id or "")
         except FileNotFoundError as error:
             raise Failure(f"{name} version {version}: {error}", allow_retries=False) from error
