@@ -14,9 +14,9 @@ from wine_quality_tests.integration.test_own_project import (  # noqa: F401
     Project,
     instance,
     metrics,
-    scored,
     served,
 )
+from wine_quality_tests.support.warm_commands import run_command
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -47,6 +47,12 @@ def test_lightgbm_from_training_to_predictions(
     answer = served(project, home, key, {name: float(rows[name][0]) for name in rows})
     assert "lightgbm==4.6.0" in answer["metadata"]["parameters"]["packages"]
 
-    predicted = scored(project, key, rows, tmp_path)
-    assert len(predicted) == len(rows) and pd.Series(predicted).std() > 20
+    out = tmp_path / "scores.parquet"
+    done = run_command(
+        *("predict", str(SAMPLES / "diabetes.csv"), "--out", str(out), "--mlflow", key),
+        *("--tracking-uri", server.uri, "--model", project.name),
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    predicted = pd.read_parquet(out)["prediction"]
+    assert len(predicted) == len(rows) and predicted.std() > 20
     assert predicted[0] == pytest.approx(answer["predict"]["data"][0], rel=1e-9)

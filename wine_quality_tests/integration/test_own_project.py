@@ -45,12 +45,19 @@ def instance(home, monkeypatch) -> Iterator[DagsterInstance]:
 
 
 class Project:
-    """Runs of an example in one instance, tracked on one server under names of its own."""
+    """Runs of an example, or of another file that has the job, in one instance, tracked on one
+    server under names of its own."""
 
-    def __init__(self, instance: DagsterInstance, server: MlflowServer, example: str) -> None:
+    def __init__(
+        self,
+        instance: DagsterInstance,
+        server: MlflowServer,
+        example: str,
+        file: Path | None = None,
+    ) -> None:
         self.instance, self.server = instance, server
         self.name = f"{example}-{uuid.uuid4().hex[:8]}"
-        self.file = EXAMPLES / example / "definitions.py"
+        self.file = file or EXAMPLES / example / "definitions.py"
         self.repository = ReconstructableRepository.for_file(
             str(self.file), "defs", str(self.file.parent)
         )
@@ -117,20 +124,6 @@ def served(project: Project, home: Path, key: str, row: dict[str, float]) -> dic
     return {**found, "metadata": metadata}
 
 
-def scored(project: Project, key: str, rows: pd.DataFrame, folder: Path) -> list[float]:
-    """What `make predict` says of the rows by the champion."""
-    config, file, out = (folder / name for name in ("config.yaml", "rows.csv", "out.parquet"))
-    named = f"registered_model_name: {project.name}"
-    config.write_text(f"resources: {{mlflow: {{config: {{{named}}}}}}}")
-    rows.to_csv(file, index=False)
-    done = run_command(
-        *("predict", str(file), "--out", str(out), "--mlflow", key, "--config", str(config)),
-        *("--tracking-uri", project.server.uri),
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return list(pd.read_parquet(out)["prediction"])
-
-
 def _keys(names: list[str]) -> Any:
     from dagster import AssetKey
 
@@ -167,7 +160,7 @@ def seen_by_adopter(project: Project, runs: list[DagsterRun]) -> str:
 
 
 def test_churn_is_trained_measured_registered_and_challenges(
-    instance, mlflow_version, mlflow_server, home, tmp_path
+    instance, mlflow_version, mlflow_server, home
 ):
     server = mlflow_server(mlflow_version)
     key, project = mlflow_version.key, Project(instance, server, "churn")
@@ -187,13 +180,21 @@ def test_churn_is_trained_measured_registered_and_challenges(
     assert found is None, text[found.start() - 100 : found.end() + 100]
 
     # A random forest that classifies: its class, and the probability of each.
-    leaving = {"months": 2.0, "price": 80.0, "tickets": 4.0}
-    answer = served(project, home, key, leaving)
+    answer = served(project, home, key, {"months": 2.0, "price": 80.0, "tickets": 4.0})
     [stays, leaves] = answer["probabilities"]["data"]
     assert answer["probabilities"]["shape"] == [1, 2] and stays + leaves == pytest.approx(1)
     assert leaves > 0.5 and answer["predict"]["data"] == [1.0]
     assert answer["metadata"]["parameters"]["classes"] == "0.0 1.0"
-    assert scored(project, key, pd.DataFrame([leaving] * 3), tmp_path) == [1, 1, 1]
+
+    # The same of a file, by the command.
+    rows, out = home / "rows.csv", home / "scores.parquet"
+    rows.write_text("months,price,tickets\n2,80,4\n70,12,0\n")
+    scored = run_command(
+        *("predict", str(rows), "--out", str(out), "--model", project.name, "--mlflow", key),
+        *("--tracking-uri", server.uri),
+    )
+    assert scored.returncode == 0, scored.stdout + scored.stderr
+    assert pd.read_parquet(out)["prediction"].tolist() == [1.0, 0.0]
 
     if key == "2.1.1":
         # No version in run config: what follows goes on with the model's version, and its run.
