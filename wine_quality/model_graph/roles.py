@@ -1,5 +1,6 @@
 """Jobs by which a person promotes a version of a model, or returns to the champion before."""
 
+from collections.abc import Callable
 from typing import Any
 
 from dagster import Failure, GraphDefinition, JobDefinition, OpExecutionContext, op
@@ -52,47 +53,50 @@ def _hints(plan: ModelPlan) -> ChampionHints:
 
 def promotion_job(plan: ModelPlan) -> JobDefinition:
     """``<name>_promotion``: makes the challenger, or a version that is named, the champion."""
-    config_class: Any = _config_class(plan, "the challenger")
-
-    @op(name=f"{plan.name}_promote_version")
-    def promote(context: OpExecutionContext, config: config_class, mlflow: MlflowTracker) -> None:
-        with name_failing_server():
-            registry = _registry(plan, mlflow, config)
-            change = promote_version(
-                context, mlflow.tracker, registry, config.version, _hints(plan)
-            )
-            _report(context, registry.name, change)
-
-    return _job(
+    return _role_job(
         plan,
         "promotion",
-        promote,
+        promote_version,
+        "the challenger",
         "Makes the challenger, or a version that is named, the champion.",
     )
 
 
 def rollback_job(plan: ModelPlan) -> JobDefinition:
     """``<name>_rollback``: the champion before, or a version that is named, is champion again."""
-    config_class: Any = _config_class(plan, "the champion before")
-
-    @op(name=f"{plan.name}_return_to_version")
-    def roll_back(context: OpExecutionContext, config: config_class, mlflow: MlflowTracker) -> None:
-        with name_failing_server():
-            registry = _registry(plan, mlflow, config)
-            change = return_to_version(
-                context, mlflow.tracker, registry, config.version, _hints(plan)
-            )
-            _report(context, registry.name, change)
-
-    return _job(
+    return _role_job(
         plan,
         "rollback",
-        roll_back,
+        return_to_version,
+        "the champion before",
         "Withdraws the champion: the one before it, or a version that is named, is champion again.",
     )
 
 
-def _job(plan: ModelPlan, name: str, step: Any, description: str) -> JobDefinition:
+def _role_job(
+    plan: ModelPlan,
+    name: str,
+    change: Callable[..., ChampionChange],
+    empty: str,
+    description: str,
+) -> JobDefinition:
+    """A job of one op that calls ``change`` and reports it.
+
+    Args:
+        empty: The version that is taken where none is named.
+    """
+    config_class: Any = _config_class(plan, empty)
+
+    @op(name=f"{plan.name}_{change.__name__}")
+    def step(context: OpExecutionContext, config: config_class, mlflow: MlflowTracker) -> None:
+        with name_failing_server():
+            registry = _registry(plan, mlflow, config)
+            done = change(context, mlflow.tracker, registry, config.version, _hints(plan))
+            before = done.before or NONE
+            context.add_output_metadata(
+                {"model": registry.name, "champion": done.version, "before": before}
+            )
+
     graph = GraphDefinition(name=f"{plan.name}_{name}", node_defs=[step], description=description)
     tracking = plan.tracking.definitions()
     return graph.to_job(
@@ -100,10 +104,4 @@ def _job(plan: ModelPlan, name: str, step: Any, description: str) -> JobDefiniti
         description=description,
         resource_defs=dict(tracking.resources or {}),
         executor_def=mlflow_environment_executor,
-    )
-
-
-def _report(context: OpExecutionContext, name: str, change: ChampionChange) -> None:
-    context.add_output_metadata(
-        {"model": name, "champion": change.version, "before": change.before or NONE}
     )
