@@ -166,7 +166,7 @@ def test_training_and_live_data_are_compared_and_metrics_are_kept(
     assert kept(url) == rows
 
     holder = server.holder(project.name, "champion")
-    variables = {"WINE_QUALITY_SERVE_LOG_INPUTS": "true"}
+    variables = {"WINE_QUALITY_METRICS_URL": url, "WINE_QUALITY_SERVE_LOG_INPUTS": "true"}
     given = ("--model", project.name, "--tracking-uri", server.uri)
     seen = older if holder == "2" else patients
     tensors = [
@@ -181,7 +181,7 @@ def test_training_and_live_data_are_compared_and_metrics_are_kept(
     live = checks_of(instance, project.run(key, job="diabetes_live_check"))
     assert set(live) == {"live_predictions_like_training", "live_inputs_like_training"}
     for one in live.values():
-        assert one.passed, one.description
+        assert one.passed and "version" in one.metadata, one.description
         assert one.metadata["version"].value == holder
     inputs = live["live_inputs_like_training"]
     assert set(FEATURES) <= set(inputs.metadata)
