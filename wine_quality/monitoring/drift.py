@@ -42,7 +42,7 @@ def drift_check(asset: str) -> AssetCheckSpec:
 def check_drift(
     tracker: Tracker, name: str, train: pd.DataFrame, threshold: float, warn: Callable[[str], None]
 ) -> AssetCheckResult:
-    """How the training data differs from that of the champion, by the latter's training record.
+    """The difference of training data from the champion's, by the latter's training record.
 
     Args:
         name: Of the registered model.

@@ -1,4 +1,4 @@
-"""Asset checks of a model: whether what is asked and answered is like the training."""
+"""Asset checks that compare what is asked and answered with the training of the model."""
 
 from collections.abc import Callable, Sequence
 from datetime import timedelta
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class LiveCheckConfig(CheckedConfig):
-    """Which predictions are compared, and when they differ too much."""
+    """The predictions to compare, and limits of the difference."""
 
     hours: float = Field(
         default=24.0, gt=0, le=24 * 366, description="Predictions of so many hours are compared."

@@ -43,7 +43,7 @@ def settle(place: Path) -> None:
 
 
 def left_overs(place: Path) -> list[Path]:
-    """What a renewal that was killed before its end has left; the old one is in its place."""
+    """The leftovers of a renewal that was killed before its end; the old one is in its place."""
     return [found for found in (fresh_place(place), _whole(place)) if found.exists()]
 
 
