@@ -21,26 +21,37 @@ from wine_quality.tracking.servers.server_check import name_failing_server
 
 
 def _config_class(plan: ModelPlan, empty: str) -> Any:
-    fields: dict[str, Any] = {
-        "version": (
-            str,
-            Field(default="", description=f"Number of the version. Empty: {empty}."),
-        )
-    }
-    if plan.segment_by:
-        fields["segment"] = (
-            str,
-            Field(description=f"Whose model: a value of {plan.segment_by}."),
-        )
-    return create_model(f"{plan.name}_version_choice", __base__=CheckedConfig, **fields)
+    described = Field(default="", description=f"Number of the version. Empty: {empty}.")
+    return create_model(
+        f"{plan.name}_version_choice",
+        __base__=CheckedConfig,
+        version=(str, described),
+        **segment_field(plan),
+    )
 
 
-def _registry(plan: ModelPlan, mlflow: MlflowTracker, config: Any) -> ChampionRegistry:
+def segment_field(plan: ModelPlan) -> dict[str, Any]:
+    """The field of run config by which a person names a model; none where there is one model."""
+    if not plan.segment_by:
+        return {}
+    return {"segment": (str, Field(description=f"Whose model: a value of {plan.segment_by}."))}
+
+
+def model_of(plan: ModelPlan, mlflow: MlflowTracker, config: Any) -> str:
+    """Name of the registered model that config names.
+
+    Raises:
+        Failure: there is no such segment.
+    """
     segment = config.segment if plan.segment_by else None
     if segment is not None and segment not in plan.dataset.segments(plan.segment_by):
         known = ", ".join(plan.dataset.segments(plan.segment_by))
         raise Failure(f"segment is {segment!r}; it must be one of {known}", allow_retries=False)
-    return mlflow.tracker.registry(plan.registered_name(mlflow.registered_model_name, segment))
+    return plan.registered_name(mlflow.registered_model_name, segment)
+
+
+def _registry(plan: ModelPlan, mlflow: MlflowTracker, config: Any) -> ChampionRegistry:
+    return mlflow.tracker.registry(model_of(plan, mlflow, config))
 
 
 def _hints(plan: ModelPlan) -> ChampionHints:
