@@ -78,7 +78,6 @@ CHECKED_WHERE_USED: Mapping[str, str] = {
 """Checked by the function that is named."""
 
 HARMLESS: Mapping[str, str] = {
-    "execution.config": "the executor takes no config",
     "loggers.console.config.log_level": "Dagster takes the name of a level",
     "loggers.console.config.name": "the name of a logger, shown in lines of the log",
     "loggers.progress.config": "the logger takes no config",
