@@ -33,6 +33,7 @@ class StackDatabases:
     Args:
         services: PostgreSQL and S3 of the stack, which run for this alone when it is applied.
         is_up: Whether they belong to a stack that is up.
+        store: ``stack``, or ``compose`` for the platform in containers.
     """
 
     def __init__(
@@ -42,8 +43,9 @@ class StackDatabases:
         folder: Path,
         services: DataServices,
         is_up: bool,
+        store: str = "stack",
     ) -> None:
-        self._is_up = is_up
+        self._is_up, self._store = is_up, store
         names = services.mlflow_databases()
         self.source, self.target = source, target
         self.title = f"the stack's database of MLflow {source.key}"
@@ -83,10 +85,9 @@ class StackDatabases:
     def back_up(self) -> None:
         """Dump it. That it is whole is checked later: it is restored, and each row compared."""
         fresh = self.backup.with_suffix(".new")
-        options = ["--format=custom", "--no-owner", "--no-privileges", f"--file={fresh}"]
-        self._services.run(
-            f"pg_dump of {self._from}", "pg_dump", *options, f"--dbname={self._from}"
-        )
+        options = ["--format=custom", "--no-owner", "--no-privileges", f"--dbname={self._from}"]
+        with fresh.open("wb") as file:
+            self._services.write(f"pg_dump of {self._from}", file, "pg_dump", *options)
         fresh.chmod(0o600)
         fresh.replace(self.backup)
 
@@ -101,8 +102,8 @@ class StackDatabases:
             f"REVOKE CONNECT ON DATABASE {self._staged} FROM PUBLIC",
         )
         options = ["--no-owner", "--no-privileges", f"--role={self._owner}", "--single-transaction"]
-        options += ["--exit-on-error", f"--dbname={self._staged}", str(self.backup)]
-        self._services.run("pg_restore", "pg_restore", *options)
+        options += ["--exit-on-error", f"--dbname={self._staged}"]
+        self._services.run("pg_restore", "pg_restore", *options, read=self.backup)
         upgrade_schema(
             f"postgresql+psycopg2://{self._owner}@{_LOCAL}:{port}/{self._staged}",
             {"PGPASSWORD": settings["MLFLOW_POSTGRES_PASSWORD"]},
@@ -138,10 +139,13 @@ class StackDatabases:
         self._administrate(f"DROP DATABASE IF EXISTS {self._staged} WITH (FORCE)")
 
     def way_back(self) -> list[str]:
-        command = f'make upgrade FROM={self.source.key} TO={self.target.key} ARGS="--store stack '
+        command = f"make upgrade FROM={self.source.key} TO={self.target.key}"
+        command += f' ARGS="--store {self._store} '
+        server = f"make stack VERSIONS={self.source.key}"
+        if self._store == "compose":
+            server = f"the server of MLflow {self.source.key}"
         return [
-            f"The database {self._from} is as it was: make stack VERSIONS={self.source.key} goes "
-            "on with it.",
+            f"The database {self._from} is as it was: {server} goes on with it.",
             f"What MLflow {self.target.key} tracks from now on is in the database {self._to} only. "
             f'To undo the upgrade: {command}--undo"',
         ]
