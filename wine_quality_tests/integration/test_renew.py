@@ -43,6 +43,13 @@ def home(monkeypatch) -> Iterator[Path]:
         yield folder
 
 
+def find_seaweedfs() -> None:
+    try:
+        seaweedfs.find_program()
+    except StackError as error:
+        pytest.skip(str(error))
+
+
 def fill() -> None:
     with data_services.stopped(print) as services:
         with closing(services.connect("mlflow_3")) as connection, connection:
@@ -108,10 +115,7 @@ def _data(home: Path) -> Path:
 
 
 def test_another_store(home: Path, tmp_path: Path, monkeypatch):
-    try:
-        seaweedfs.find_program()
-    except StackError as error:
-        pytest.skip(str(error))
+    find_seaweedfs()
     fill()
     before = seen()
     assert "WITH=nanio, minio or seaweedfs" in renew("store", tmp_path / "no", code=1)
@@ -136,7 +140,7 @@ def test_another_store(home: Path, tmp_path: Path, monkeypatch):
 )
 def test_a_stack_with_a_champion(home: Path, tmp_path: Path, monkeypatch):
     """The job's run, its model and what it predicts, on other servers; then another run."""
-    monkeypatch.delenv("WINE_QUALITY_STORE")
+    find_seaweedfs()
     old = str(OLD_SERVERS[-1].parent)
     stack = Stack(home, ["3"], WINE_QUALITY_POSTGRES_BIN=old, WINE_QUALITY_STORE="nanio")
     try:
@@ -147,6 +151,7 @@ def test_a_stack_with_a_champion(home: Path, tmp_path: Path, monkeypatch):
         stack.down()
         renew("postgres", tmp_path / "one")
         renew("store", tmp_path / "two", "--with", "seaweedfs")
+        monkeypatch.setenv("WINE_QUALITY_STORE", "seaweedfs")
         renew("dagster", tmp_path / "three")
         assert "of another store" in stack.call("up", "--detach").stdout
         stack = Stack(home, ["3"], WINE_QUALITY_STORE="seaweedfs")
