@@ -1,4 +1,4 @@
-"""What a process and all that it started take: seconds, processor seconds and memory."""
+"""The cost of a process and all that it started: seconds, processor seconds and memory."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ POINTS = 100
 
 
 def output(command: list[str], environment: dict[str, str]) -> tuple[str, float]:
-    """What a command that succeeds prints, and its wall time in seconds."""
+    """Output of a command that succeeds, and its wall time in seconds."""
     started = time.perf_counter()
     done = subprocess.run(
         command, env=environment, cwd=PROJECT_ROOT, capture_output=True, text=True

@@ -1,4 +1,4 @@
-"""What a flat costs, by city: one model each, all by one function."""
+"""The price of a flat, by city: one model each, all by one function."""
 
 from pathlib import Path
 

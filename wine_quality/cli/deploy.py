@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from wine_quality.cli.job import launch
-from wine_quality.cli.options import add_field, add_run_config
+from wine_quality.cli.options import add_field, add_model, add_run_config
 from wine_quality.deployment.targets import target_names
 
 
@@ -18,6 +18,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
     text = "what it is applied to (none: only files); local: wait for `make serve`"
     add_field(command, "--target", f"{place}.target", choices=targets, help=text)
     add_field(command, "--context", f"{place}.kubernetes_context", help="Kubernetes context")
+    add_model(command)
     add_run_config(command)
 
 

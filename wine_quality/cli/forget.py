@@ -1,4 +1,4 @@
-"""List the files that are remembered, or forget one."""
+"""List the accepted files, or forget one."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def forget(options: argparse.Namespace) -> int:
     found = (
         f"{file!r} is the name of {', '.join(matching)}" if matching else f"there is no {file!r}"
     )
-    return fail(f"{found}. `make forget` lists what is remembered.", BAD_USE)
+    return fail(f"{found}. `make forget` lists the accepted files.", BAD_USE)
 
 
 def _print_files(history: WineHistory) -> None:

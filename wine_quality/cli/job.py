@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wine_quality.cli.exits import BAD_USE, FAILED, INTERRUPTED, fail
+from wine_quality.cli.options import MODEL_FIELD
 from wine_quality.cli.run_config import run_config, version_in_file
 from wine_quality.dagster_support.instance import open_dagster, stores_are_made
 from wine_quality.dagster_support.run_tag_names import (
@@ -51,7 +52,8 @@ def launch(
         job: Function in ``wine_quality.cli.jobs`` that gives it.
         doing: What the first line prints.
         print_result: Gets the job's result and the key of the MLflow version.
-        continues: Assets whose MLflow version it takes, when none is named.
+        continues: Assets whose MLflow version it takes, when none is named, and no other model
+            than theirs.
     """
     # A shell that starts this in the background has SIGINT ignored.
     signal.signal(signal.SIGINT, _interrupt)
@@ -102,7 +104,8 @@ def _prepare(
     os.environ["DAGSTER_HOME"] = str(dagster_home_in_use())
     trust_the_caller()
     config = run_config(options)
-    chosen = _chosen_version(options.config, continues, config)
+    followed = () if getattr(options, MODEL_FIELD, None) else continues
+    chosen = _chosen_version(options.config, followed, config)
     require_built(chosen.version)
     return config, chosen
 

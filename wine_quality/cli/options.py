@@ -9,6 +9,7 @@ from wine_quality.environments.mlflow_versions import DEFAULT_VERSION, MLFLOW_VE
 
 MLFLOW = "resources.mlflow.config"
 VERSION_FIELD = f"{MLFLOW}.version"
+MODEL_FIELD = f"{MLFLOW}.registered_model_name"
 ENGINE_FIELD = "resources.training_engine.config.engine"
 
 
@@ -82,6 +83,12 @@ def add_run_config(command: argparse.ArgumentParser) -> None:
     command.add_argument("--config", help="YAML file of run config; options win over it")
     command.add_argument("--verbose", action="store_true", help="Dagster's whole log")
     add_mlflow(command, VERSION_FIELD)
+
+
+def add_model(command: argparse.ArgumentParser) -> None:
+    """Of which registered model the version is."""
+    text = "registered model (ElasticnetWineModel)"
+    add_field(command, "--model", MODEL_FIELD, help=text)
 
 
 def add_experiment(command: argparse.ArgumentParser) -> None:

@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from wine_quality.cli.job import launch
-from wine_quality.cli.options import add_field, add_run_config
+from wine_quality.cli.options import add_field, add_model, add_run_config
 
 
 def add_options(command: argparse.ArgumentParser) -> None:
@@ -26,6 +26,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
         default=None,
         help="put rows that cannot be scored into a file of their own (without it: fail)",
     )
+    add_model(command)
     add_run_config(command)
 
 

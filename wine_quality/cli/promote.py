@@ -6,12 +6,13 @@ import argparse
 from typing import Any
 
 from wine_quality.cli.job import launch, output_metadata
-from wine_quality.cli.options import add_field, add_run_config
+from wine_quality.cli.options import add_field, add_model, add_run_config
 
 
 def add_options(command: argparse.ArgumentParser) -> None:
     text = "number of the version (the challenger)"
     add_field(command, "--version", "ops.promote_version.config.version", help=text)
+    add_model(command)
     add_run_config(command)
 
 

@@ -19,7 +19,7 @@ from wine_quality.cli.exits import fail, interrupt_on, show
 from wine_quality.environments.mlflow_versions import DEFAULT_VERSION, EnvironmentMissingError
 from wine_quality.paths import CheckoutMissingError, require_checkout
 from wine_quality.stack.platform import Platform, stack_folder
-from wine_quality.stack.settings import FOLDER, StackError, env_file, read_settings, write_random
+from wine_quality.stack.settings import FOLDER, StackError, env_file, read_settings, write_env_file
 from wine_quality.stack.supervisor import Supervisor
 from wine_quality.upkeep.restore import UNFINISHED
 
@@ -41,7 +41,7 @@ def stack(options: argparse.Namespace) -> int:
     try:
         require_checkout("stack")
         if options.action == "env":
-            write_random(FOLDER / ".env")
+            write_env_file(FOLDER / ".env")
             subprocess.run(["sh", str(FOLDER / "secrets.sh")], check=True, timeout=60)
             print(
                 f"{FOLDER / '.env'} has random secrets now, and {FOLDER / 'secrets'} has them as "

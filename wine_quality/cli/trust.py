@@ -124,6 +124,7 @@ def _candidates(
     tracker: Tracker, found: Iterable[Any], made_by: Callable[[str], str] | None
 ) -> list[Candidate]:
     """The versions without a signature that is accepted here."""
+    from wine_quality.families.family import types_of_families
     from wine_quality.tracking.registry.provenance import UntrustedModelError, require_signature
 
     candidates = []
@@ -134,7 +135,7 @@ def _candidates(
         except UntrustedModelError:
             pass
         try:
-            claims, kind = tracker.claims_of(version)
+            claims, kind = tracker.claims_of(version, types_of_families())
         except (UntrustedModelError, FileNotFoundError) as error:
             candidates.append(Candidate(version, None, str(error), None))
             continue

@@ -57,7 +57,7 @@ def named_runs(names: Sequence[RunName], stores: Sequence[Store]) -> list[Compar
     Raises:
         NothingToCompareError: one was found nowhere.
     """
-    reading = read_stores(
+    reading = collect_runs(
         [store for store in stores if _is_wanted(store, names)],
         mlflow_runs=[name.mlflow_run for name in names if name.mlflow_run],
         dagster_runs=[name.dagster_run for name in names if not name.mlflow_run],
@@ -87,7 +87,7 @@ def best_runs(stores: Sequence[Store], experiment: str) -> tuple[list[ComparedRu
     Raises:
         NothingToCompareError: no store has a finished run of the experiment.
     """
-    reading = read_stores(stores, best_in=experiment)
+    reading = collect_runs(stores, best_in=experiment)
     best: dict[str, ComparedRun] = {}
     for run in reading.runs:
         known = best.get(run.version)
@@ -102,7 +102,7 @@ def best_runs(stores: Sequence[Store], experiment: str) -> tuple[list[ComparedRu
     return newest_first, reading
 
 
-def read_stores(stores: Sequence[Store], **wanted: Any) -> Reading:
+def collect_runs(stores: Sequence[Store], **wanted: Any) -> Reading:
     """Ask all stores, those of different versions at the same time.
 
     Args:

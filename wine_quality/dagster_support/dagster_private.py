@@ -27,6 +27,7 @@ from dagster._core.execution.api import (
 )
 from dagster._core.execution.context.system import PlanOrchestrationContext
 from dagster._core.execution.context_creation_job import PlanExecutionContextManager
+from dagster._core.execution.plan.execute_plan import inner_plan_execution_iterator
 from dagster._core.execution.plan.objects import ErrorSource, StepFailureData
 from dagster._core.execution.plan.plan import ExecutionPlan
 from dagster._core.execution.retries import RetryMode
@@ -83,6 +84,7 @@ __all__ = [
     "create_execution_plan",
     "deserialize_value",
     "get_run_crash_explanation",
+    "inner_plan_execution_iterator",
     "inprocess_execution_iterator",
     "pop_captured_interrupt",
     "recon_job_from_origin",
@@ -96,6 +98,10 @@ __all__ = [
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance
+    from dagster._core.executor.step_delegating import (
+        CheckStepHealthResult as CheckStepHealthResult,
+    )
+    from dagster._core.executor.step_delegating import StepHandlerContext as StepHandlerContext
 
 
 def workspace_of_files(instance: DagsterInstance, files: Sequence[str], version: str) -> Any:
@@ -107,6 +113,14 @@ def workspace_of_files(instance: DagsterInstance, files: Sequence[str], version:
     return WorkspaceProcessContext(
         instance, version=version, workspace_load_target=WorkspaceFileTarget(paths=files)
     )
+
+
+def step_delegating() -> Any:
+    """The module of Dagster's executor that hands steps to other processes, and its handler's."""
+    # Of runs with parallel steps alone.
+    from dagster._core.executor import step_delegating
+
+    return step_delegating
 
 
 # Modules that Dagster itself imports when a run begins, on sqlite and on PostgreSQL.

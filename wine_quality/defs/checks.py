@@ -96,7 +96,7 @@ def rows_keep_contract(rows: int, files: int) -> AssetCheckResult:
     return AssetCheckResult(
         check_name=ROWS_KEEP_CONTRACT.name,
         passed=True,
-        description=text if files else "No file arrived; those remembered kept the contract.",
+        description=text if files else "No file arrived; those accepted kept the contract.",
     )
 
 

@@ -10,6 +10,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
+from wine_quality.wines.raw import RawWines
+from wine_quality.wines.split import Split
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -25,7 +28,15 @@ def to_stored(value: Any) -> pd.DataFrame | dict[str, Any]:
 
 def from_frame(frame: pd.DataFrame, kind: Any) -> Any:
     """The value of a stored frame, as ``kind`` reads it."""
-    return kind.from_frame(frame) if hasattr(kind, "from_frame") else frame
+    if kind is RawWines:
+        from wine_quality.wines.loading import LoadedWines
+
+        return LoadedWines(frame)
+    if kind is Split:
+        from wine_quality.wines.in_memory import MemorySplit
+
+        return MemorySplit(frame)
+    return frame
 
 
 def from_record(record: Mapping[str, Any], kind: Any) -> Any:
@@ -34,8 +45,14 @@ def from_record(record: Mapping[str, Any], kind: Any) -> Any:
     Raises:
         ValueError: it lacks what ``kind`` requires.
     """
-    if hasattr(kind, "from_record"):
-        return kind.from_record(record)
+    if kind is RawWines:
+        from wine_quality.wines.inspection import Inspection
+
+        return Inspection.from_plain(record)
+    if kind is Split:
+        from wine_quality.wines.streamed import StreamedSplit
+
+        return StreamedSplit.from_plain(record)
     if not is_dataclass(kind):
         return record
     from pydantic import TypeAdapter

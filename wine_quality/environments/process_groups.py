@@ -11,19 +11,21 @@ from pathlib import Path
 _POLL_SECONDS = 0.02
 
 
+def live_stat(pid: int) -> list[str]:
+    """Fields of ``/proc/PID/stat`` from the state on: state, parent, group, …; empty when the
+    process has ended, a zombie too."""
+    try:
+        # The name before them, in brackets, may hold anything.
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
+    except OSError:
+        return []
+    return [] if fields[0] in "ZX" else fields
+
+
 def group_lives(group: int) -> bool:
     """Whether a process group has a member that is not a zombie."""
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit():
-            continue
-        try:
-            # The name, in brackets, may hold anything; the state and three numbers follow it.
-            state, _, member_of = (entry / "stat").read_text().rpartition(") ")[2].split()[:3]
-        except OSError:
-            continue
-        if int(member_of) == group and state not in "ZX":
-            return True
-    return False
+    pids = (int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit())
+    return any(fields[2:3] == [str(group)] for fields in map(live_stat, pids))
 
 
 def signal_group(group: int, number: signal.Signals) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dagster import executor
+from dagster import Field, executor
 
 from wine_quality.dagster_support.dagster_private import (
     DagsterEvent,
@@ -96,7 +96,11 @@ class PlanProcessDiedError(ProjectError, RuntimeError):
 
 
 class MlflowEnvironmentExecutor(Executor):
-    """Runs the plan in process, or in one child process of the picked environment."""
+    """Runs the plan in process, or in one child process of the picked environment; with
+    ``max_concurrent`` above 1, each step in a child process."""
+
+    def __init__(self, max_concurrent: int = 1) -> None:
+        self._max_concurrent = max_concurrent
 
     @property
     def retries(self) -> RetryMode:
@@ -110,7 +114,7 @@ class MlflowEnvironmentExecutor(Executor):
         self, plan_context: PlanOrchestrationContext, execution_plan: ExecutionPlan
     ) -> Iterator[DagsterEvent]:
         try:
-            for event in _execute(plan_context, execution_plan, self.retries):
+            for event in _execute(plan_context, execution_plan, self._max_concurrent):
                 yield with_reason_first(event)
         except (KeyboardInterrupt, DagsterExecutionInterruptedError):
             # It may have come before there was a step, or a resource, to notice it.
@@ -123,7 +127,7 @@ class MlflowEnvironmentExecutor(Executor):
 
 
 def _execute(
-    plan_context: PlanOrchestrationContext, plan: ExecutionPlan, retries: RetryMode
+    plan_context: PlanOrchestrationContext, plan: ExecutionPlan, max_concurrent: int
 ) -> Iterator[DagsterEvent]:
     check_config_variables(plan_context.run_config)
     check_fields(plan_context.run_config)
@@ -132,11 +136,16 @@ def _execute(
     version = chosen.version if chosen else None
     if chosen and chosen.followed:
         yield DagsterEvent.engine_event(plan_context, chosen.sentence, EngineEventData())
-    if version is None or version.is_resident:
+    if version is not None and max_concurrent > 1:
+        from wine_quality.execution.parallel_steps import execute_in_parallel
+
+        _require_reachable(plan_context, version)
+        yield from execute_in_parallel(plan_context, plan, version, max_concurrent)
+    elif version is None or version.is_resident:
         runs_whole_plan.set(True)
         if version is not None:
             version_of_process.set((plan_context.run_id, version.key))
-        within = InProcessExecutor(retries=retries)
+        within = InProcessExecutor(retries=RetryMode.ENABLED)
         with startup.one_run():
             yield from within.execute(plan_context, plan)
     else:
@@ -146,12 +155,7 @@ def _execute(
 def _execute_in_child(
     plan_context: PlanOrchestrationContext, plan: ExecutionPlan, version: MlflowVersion
 ) -> Iterator[DagsterEvent]:
-    require_environment(version, plan_context.log, plan_context.instance, plan_context.run_id)
-    if not isinstance(plan_context.job, ReconstructableJob):
-        raise RuntimeError(
-            f"MLflow {version.key} runs in another process than this one, which needs a job that "
-            "can be loaded there: launch it from the UI, `dagster job launch` or `make run`."
-        )
+    _require_reachable(plan_context, version)
     arguments = ExecuteStepArgs(
         job_origin=plan_context.reconstructable_job.get_python_origin(),
         run_id=plan_context.run_id,
@@ -208,6 +212,17 @@ def _execute_in_child(
     yield from _report_death(plan_context, plan, version, process, list(open_steps))
 
 
+def _require_reachable(plan_context: PlanOrchestrationContext, version: MlflowVersion) -> None:
+    """See that a process of the version's environment can load the job."""
+    if not version.is_resident:
+        require_environment(version, plan_context.log, plan_context.instance, plan_context.run_id)
+    if not isinstance(plan_context.job, ReconstructableJob):
+        raise RuntimeError(
+            f"MLflow {version.key} runs in another process than this one, which needs a job that "
+            "can be loaded there: launch it from the UI, `dagster job launch` or `make run`."
+        )
+
+
 def _note_step(event: DagsterEvent, open_steps: dict[str, None], closed: set[str]) -> None:
     if event.step_key is None:
         return
@@ -258,10 +273,28 @@ def _report_death(
     raise PlanProcessDiedError(message)
 
 
-@executor(name="mlflow_environment")
-def mlflow_environment_executor(_init_context) -> MlflowEnvironmentExecutor:
-    """Runs all steps in one process of the environment of the MLflow version picked.
+@executor(
+    name="mlflow_environment",
+    config_schema={
+        "max_concurrent": Field(
+            int,
+            default_value=1,
+            description="Steps that run at the same time, each in a process of its own that needs "
+            "some seconds to start, all in one MLflow run. 1: all steps in one process, one after "
+            "the other.",
+        )
+    },
+)
+def mlflow_environment_executor(init_context) -> MlflowEnvironmentExecutor:
+    """Runs all steps in the environment of the MLflow version picked, in one process.
 
-    ``resources.mlflow.config.version`` picks it; there is nothing to configure here.
+    ``resources.mlflow.config.version`` picks it. ``max_concurrent`` above 1 runs steps that do not
+    need each other at the same time, each in a process of its own.
     """
-    return MlflowEnvironmentExecutor()
+    max_concurrent = init_context.executor_config["max_concurrent"]
+    if max_concurrent < 1:
+        raise ValueError(
+            f"execution.config.max_concurrent is {max_concurrent}; it is how many steps run at the "
+            "same time, 1 or more."
+        )
+    return MlflowEnvironmentExecutor(max_concurrent)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from dagster import DagsterEventType, DagsterRunStatus, RunsFilter
 
+from wine_quality.environments.process_groups import live_stat
 from wine_quality.execution.own_runs import is_of_location, was_started_here
 from wine_quality.execution.worker_process import WorkerProcess
 from wine_quality.tracking.runs.lifecycle import is_done, report_done
@@ -78,11 +79,10 @@ def is_worker(pid: int) -> bool:
     if not Path("/proc/self").exists():
         return True  # not Linux: this cannot be known
     try:
-        state = (process / "stat").read_text().rpartition(") ")[2].split()[0]
         command = (process / "cmdline").read_bytes()
     except OSError:
         return False
-    return state not in "ZX" and any(program in command for program in _PROGRAMS)
+    return bool(live_stat(pid)) and any(program in command for program in _PROGRAMS)
 
 
 def _end(instance: DagsterInstance, run_id: str, worker: int) -> bool:

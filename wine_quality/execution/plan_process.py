@@ -27,6 +27,9 @@ GRACE_SECONDS = 30.0
 PRELOAD = "preload"
 """Argument: the child imports what runs of this package's own code location need."""
 
+ONE_STEP = "one-step"
+"""Argument: it runs one step of the plan, and other processes the others."""
+
 _POLL_SECONDS = 0.05
 
 
@@ -40,10 +43,19 @@ class PlanProcess:
     output: Path | None = None
     """The file that children print into; None: where this process prints."""
 
-    def __init__(self, version: MlflowVersion, code: ProjectCode | None = None) -> None:
+    def __init__(
+        self, version: MlflowVersion, code: ProjectCode | None = None, *, one_step: bool = False
+    ) -> None:
+        """Args:
+        one_step: It runs a step of a plan whose others run elsewhere, and sends no events.
+        """
         python = version.require_python()
         self._version, self._code = version, code or ProjectCode()
-        self._events, events_of_child = os.pipe()
+        if one_step:
+            self._events = os.open(os.devnull, os.O_RDONLY)
+            events_of_child = os.open(os.devnull, os.O_WRONLY)
+        else:
+            self._events, events_of_child = os.pipe()
         variables = version.process_variables()
         given = filter(None, [variables.get("PYTHONPATH")])
         paths = [str(PROJECT_ROOT), *self._code.folders, *given]
@@ -57,7 +69,8 @@ class PlanProcess:
         try:
             self._process = subprocess.Popen(
                 [str(python), "-m", "wine_quality.execution.worker", str(events_of_child)]
-                + [PRELOAD] * self._code.is_own,
+                + [PRELOAD] * self._code.is_own
+                + [ONE_STEP] * one_step,
                 stdin=subprocess.PIPE,
                 stdout=printed,
                 stderr=printed,
@@ -118,6 +131,9 @@ class PlanProcess:
     @property
     def exit_code(self) -> int | None:
         return self._process.returncode
+
+    def has_ended(self) -> bool:
+        return self._process.poll() is not None
 
     def lines(self) -> Iterator[str | None]:
         """Each line the child sends, and None whenever none came for a moment."""

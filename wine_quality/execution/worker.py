@@ -1,4 +1,4 @@
-"""The child process of the executor: runs all steps of a plan with this environment's MLflow.
+"""The child process of the executor: runs a plan, or a step of one, with this environment's MLflow.
 
 Reads serialized ``ExecuteStepArgs`` from standard input, stores every event in the Dagster
 instance as any run worker does, and writes each to the file descriptor named in ``argv[1]``.
@@ -13,7 +13,7 @@ import sys
 
 from wine_quality.environments.mlflow_versions import MLFLOW_VERSIONS
 from wine_quality.execution import startup
-from wine_quality.execution.plan_process import PRELOAD
+from wine_quality.execution.plan_process import ONE_STEP, PRELOAD
 from wine_quality.settings.internal import PARENT_PID
 from wine_quality.tracking.runs.lifecycle import runs_whole_plan
 from wine_quality.tracking.version_choice import version_of_process
@@ -43,6 +43,7 @@ def main() -> int:
         capture_interrupts,
         create_execution_plan,
         deserialize_value,
+        inner_plan_execution_iterator,
         inprocess_execution_iterator,
         recon_job_from_origin,
         serialize_value,
@@ -57,7 +58,8 @@ def main() -> int:
     plan_arguments = sys.stdin.read()
     if not plan_arguments:
         return 0  # started early by a process that ended before it had a plan
-    runs_whole_plan.set(True)
+    one_step = ONE_STEP in sys.argv[2:]
+    runs_whole_plan.set(not one_step)
     arguments = deserialize_value(plan_arguments, ExecuteStepArgs)
     assert arguments.instance_ref is not None and arguments.retry_mode is not None
     resident = next((v.key for v in MLFLOW_VERSIONS.values() if v.is_resident), None)
@@ -86,7 +88,7 @@ def main() -> int:
         declare_steps(arguments.run_id, job.get_definition(), plan)
         stream = ExecuteRunWithPlanIterable(
             execution_plan=plan,
-            iterator=inprocess_execution_iterator,
+            iterator=inner_plan_execution_iterator if one_step else inprocess_execution_iterator,
             execution_context_manager=PlanExecutionContextManager(
                 job=job,
                 retry_mode=arguments.retry_mode,

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from wine_quality.environments.process_groups import live_stat
+
 # Dagster hides tags with this prefix, and copies them to re-executions: the run is named too.
 RUN_WORKER_TAG = ".dagster/wine_quality_worker"
 
@@ -32,13 +34,11 @@ class WorkerProcess:
     @classmethod
     def of(cls, pid: int) -> WorkerProcess | None:
         """The process that has this number now; None when there is none, or it has ended."""
-        try:
-            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
-            boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        except OSError:
+        fields = live_stat(pid)
+        if not fields:
             return None
-        state, started = fields[0], int(fields[19])
-        return None if state in "ZX" else cls(pid, started, boot)
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return cls(pid, int(fields[19]), boot)
 
     @classmethod
     def of_run(cls, run_id: str, tags: Mapping[str, str]) -> WorkerProcess | None:

@@ -56,13 +56,13 @@ def load_history_sums(
     that was divided otherwise, is passed over, and its sums are kept from then on.
 
     Raises:
-        HistoryError: nothing is remembered, an object is damaged, or a file that must be read
+        HistoryError: no file is accepted yet, an object is damaged, or a file that must be read
             again is gone or another.
     """
     with history.store() as (store, root):
         found, missing = _kept(history, store, root, membership)
         if missing:
-            say(f"{len(missing)} remembered file(s) were not divided like this yet: reading them.")
+            say(f"{len(missing)} accepted file(s) were not divided like this yet: reading them.")
         for key, sums in _made(missing, sum_up).items():
             path = write_sums(store, root, sums.file, sums)
             for version in list_versions(store, root, key):

@@ -202,7 +202,7 @@ def _read_file(store: AbstractFileSystem, version: FileVersion) -> AcceptedFile:
 def require_key(key: str) -> None:
     """Raises ``HistoryError`` for text that is not a file's key, and could name another folder."""
     if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]*", key) or ".." in key:
-        raise HistoryError(f"{key!r} is not a key of a remembered file.")
+        raise HistoryError(f"{key!r} is not a key of an accepted file.")
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from typing import Any
 
 from wine_quality.moves.conversation import Conversation
 from wine_quality.moves.marks import COMPLETE, PLACEHOLDER_TAG, STATE_TAG, version_mark
-from wine_quality.moves.writing import UNDER_WAY
+from wine_quality.moves.writing_runs import UNDER_WAY
 
 Entry = dict[str, Any]
 DELETED = "deleted"

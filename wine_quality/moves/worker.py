@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from wine_quality.escaping import ShownError
-from wine_quality.moves import reading, survey, writing, writing_models
+from wine_quality.moves import reading, survey, writing_models, writing_runs
 from wine_quality.moves.conversation import END
 from wine_quality.upgrades.probe import answer, end_with_parent, open_tracker
 
@@ -26,12 +26,12 @@ ACTIONS: dict[str, Action] = {
     "export run": reading.export_run,
     "read version": reading.read_version,
     "read roles": reading.read_roles,
-    "know": writing.know,
-    "open experiment": writing.open_experiment,
-    "open run": writing.open_run,
-    "import run": writing.import_run,
-    "link models": writing.link_models,
-    "delete": writing.delete,
+    "know": writing_runs.know,
+    "open experiment": writing_runs.open_experiment,
+    "open run": writing_runs.open_run,
+    "import run": writing_runs.import_run,
+    "link models": writing_runs.link_models,
+    "delete": writing_runs.delete,
     "open model": writing_models.open_model,
     "make version": writing_models.make_version,
     "settle version": writing_models.settle_version,

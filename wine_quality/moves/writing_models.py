@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from wine_quality.families.family import types_of_families
 from wine_quality.moves.marks import (
     COMPLETE,
     OPEN,
@@ -21,7 +22,7 @@ from wine_quality.moves.marks import (
     VERSION_TAG,
     without_ours,
 )
-from wine_quality.moves.writing import COPIES
+from wine_quality.moves.writing_runs import COPIES
 from wine_quality.tracking.backends.explicit_run_tracker import MODEL_VERSIONS_TAG
 from wine_quality.tracking.model_files import UntrustedModelError
 from wine_quality.tracking.registry.provenance import HASH_TAG, SIGNATURE_TAG, Claims
@@ -151,7 +152,7 @@ def _set_stage(client: Any, name: str, number: str, stage: str) -> list[str]:
 
 def _sign(tracker: Tracker, found: Any, claimed: Claims) -> list[str]:
     try:
-        there, _ = tracker.claims_of(found)
+        there, _ = tracker.claims_of(found, types_of_families())
     except (UntrustedModelError, OSError) as error:
         return [f"not signed: {error}"]
     for name in ("files", "record", "dagster_run_id"):

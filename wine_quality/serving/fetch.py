@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from wine_quality.families.family import types_of_families
 from wine_quality.packaging.repository import REQUIREMENTS, SERVED, write_repository
@@ -25,6 +25,9 @@ from wine_quality.tracking.registry.provenance import UntrustedModelError
 from wine_quality.tracking.registry.signing_key import SigningKeyError
 from wine_quality.tracking.tracker import Tracker
 
+if TYPE_CHECKING:
+    from mlflow.entities.model_registry import ModelVersion
+
 
 @dataclass(frozen=True)
 class Fetched:
@@ -34,10 +37,24 @@ class Fetched:
     folder: Path
 
 
-def fetch(
+@dataclass(frozen=True)
+class Downloaded:
+    """A version's files as MLflow keeps them, checked and not loaded.
+
+    Attributes:
+        found: The model version, as the client gives it.
+        files: Where ``MLmodel`` lies.
+    """
+
+    found: ModelVersion
+    files: Path
+    model: ServedModel
+
+
+def download(
     tracker: Tracker, name: str, version: str, folder: Path, trusted_types: Sequence[str] = ()
-) -> Fetched:
-    """Write the model repository of a version into ``folder``.
+) -> Downloaded:
+    """A version's files, into ``folder``: they are what was registered, and may be loaded.
 
     Args:
         trusted_types: Full names of types that a skops model may hold besides those of skops and
@@ -58,21 +75,35 @@ def fetch(
             check_run_id(found.run_id)
     except BadNameError as error:
         raise UnservableModelError(str(error)) from error
+    try:
+        types = (*types_of_families(), *trusted_types)
+        files = tracker.download_version(name, version, folder, types)
+    except FileNotFoundError as error:
+        raise UnservableModelError(f"{name} version {version}: {error}") from error
+    except (UntrustedModelError, SigningKeyError) as error:
+        raise UnservableModelError(str(error)) from error
+    return Downloaded(found, files, read_model(files, name, version, found.run_id or ""))
+
+
+def fetch(
+    tracker: Tracker, name: str, version: str, folder: Path, trusted_types: Sequence[str] = ()
+) -> Fetched:
+    """Write the model repository of a version into ``folder``.
+
+    Args:
+        trusted_types: See ``download``.
+
+    Raises:
+        UnservableModelError: see ``download``.
+    """
     with tempfile.TemporaryDirectory() as temporary:
-        try:
-            types = (*types_of_families(), *trusted_types)
-            files = tracker.download_version(name, version, Path(temporary), types)
-        except FileNotFoundError as error:
-            raise UnservableModelError(f"{name} version {version}: {error}") from error
-        except (UntrustedModelError, SigningKeyError) as error:
-            raise UnservableModelError(str(error)) from error
-        model = read_model(files, name, version, found.run_id or "")
+        got = download(tracker, name, version, Path(temporary), trusted_types)
         folder.mkdir(parents=True, exist_ok=True)
-        repository = write_repository(model, files, locked(model), folder)
-    expected = _expected(tracker, found, model)
+        repository = write_repository(got.model, got.files, locked(got.model), folder)
+    expected = _expected(tracker, got.found, got.model)
     if expected:
         (repository / RESPONSE).write_text(json.dumps(expected))
-    return Fetched(model, repository)
+    return Fetched(got.model, repository)
 
 
 def _expected(tracker: Tracker, found: Any, model: ServedModel) -> list[float]:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from wine_quality.environments.process_groups import signal_group
+from wine_quality.environments.process_groups import live_stat, signal_group
 from wine_quality.stack.service import Service
 
 GRACE_SECONDS = 15.0
@@ -66,19 +66,10 @@ def stop_groups(groups: Iterable[tuple[int, signal.Signals]]) -> None:
             pass
     deadline = time.monotonic() + GRACE_SECONDS
     while waiting and time.monotonic() < deadline:
-        for leader, number in [pair for pair in waiting if not _is_group_leader(pair[0])]:
+        for leader, number in [pair for pair in waiting if not live_stat(pair[0])]:
             # What outlives its leader has nobody to wait for.
             signal_group(leader, signal.SIGKILL)
             waiting.remove((leader, number))
         time.sleep(0.05)
     for leader, _ in waiting:
         signal_group(leader, signal.SIGKILL)
-
-
-def _is_group_leader(pid: int) -> bool:
-    """Whether the leader of a group still runs (a zombie does not)."""
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return False
-    return text.rpartition(") ")[2].split()[0] not in "ZX"

@@ -128,7 +128,7 @@ def is_loopback(address: str) -> bool:
         return False
 
 
-def write_random(path: Path) -> None:
+def write_env_file(path: Path) -> None:
     """The example with random secrets, for its owner's eyes only.
 
     Raises:

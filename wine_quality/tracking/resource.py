@@ -44,6 +44,7 @@ from wine_quality.tracking.runs.lifecycle import (
     has_ended,
     resumption_of,
 )
+from wine_quality.tracking.runs.one_opener import one_opener
 from wine_quality.tracking.runs.run_tags import LEFT, OPEN, RUN_TAG, run_name, tags_for_mlflow
 from wine_quality.tracking.servers.addresses import (
     allowed_registry_uri,
@@ -154,10 +155,7 @@ class MlflowTracker(CheckedResource):
             if opens_one(planned_tags(instance, run)) or resumption.is_same_run:
                 # Anew each time: a try that broke off may have made the run.
                 with name_failing_server():
-                    retry_while_unavailable(
-                        lambda: self._open_run(instance, run, resumption_of(instance, run)),
-                        log.warning,
-                    )
+                    retry_while_unavailable(lambda: self._open_own(instance, run), log.warning)
             yield self
         except BaseException as error:
             # The run is given up, opening failed, or Ctrl-C (no Exception) came; a failing step
@@ -182,9 +180,7 @@ class MlflowTracker(CheckedResource):
         was made by an older commit has no such tags; its run is opened here.
         """
         if not self._is_open:
-            self._open_run(
-                context.instance, context.run, resumption_of(context.instance, context.run)
-            )
+            self._open_own(context.instance, context.run)
         return self.tracker
 
     def continue_run(
@@ -207,6 +203,10 @@ class MlflowTracker(CheckedResource):
                 f"of another training: {training}. Launch it again."
             )
         return self.tracker
+
+    def _open_own(self, instance: DagsterInstance, run: DagsterRun) -> None:
+        with one_opener(run.run_id):
+            self._open_run(instance, run, resumption_of(instance, run))
 
     def _open_run(
         self,

@@ -78,13 +78,13 @@ def _holder(tracker: Tracker, found: dict[str, Any], role: str, adopt: bool) -> 
 
 
 def _predicted(tracker: Tracker, name: str, number: str, folder: str) -> dict[str, Any]:
+    from wine_quality.families.family import types_of_families
     from wine_quality.tracking.model_files import UntrustedModelError
-    from wine_quality.tracking.registry.loadable import require_loadable
 
-    title = f"{name} version {number}"
+    types = types_of_families()
     try:
-        files = tracker.download_version(name, number, Path(folder))
-        kind = require_loadable(title, files, tracker.loadable_formats)
+        files = tracker.download_version(name, number, Path(folder), types)
+        kind = tracker.require_loadable(f"{name} version {number}", files, types)
     except UntrustedModelError as error:
         return {"result": NOT_TRUSTED, "reason": str(error)}
     except Exception as error:

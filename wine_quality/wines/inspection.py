@@ -54,7 +54,7 @@ class Inspection(RawWines):
 
     def conclusion(self) -> str:
         if not self.files:
-            return "No file arrived; those remembered kept the contract when they did."
+            return "No file arrived; those accepted kept the contract when they did."
         return (
             f"The columns of {len(self.files)} file(s) keep the contract; train_test_split reads "
             "the rows."

@@ -116,7 +116,7 @@ class LoadedWines(RawWines):
     def conclusion(self) -> str:
         if self.bytes_read:
             return "The file keeps the contract."
-        return f"No file arrived; the {len(self.files)} remembered kept the contract when they did."
+        return f"No file arrived; the {len(self.files)} accepted kept the contract when they did."
 
     def facts(self) -> dict[str, Any]:
         origin, shares = self.origin, [share for _, share in self.files]
@@ -197,7 +197,7 @@ def load_wines(
         files = history.load()
         if files:
             return _merged(files, config.conflicts, history)
-        say(f"No file is remembered in {history.base} yet: this run trains on {PACKAGED_NAME}.")
+        say(f"No file is accepted in {history.base} yet: this run trains on {PACKAGED_NAME}.")
     wines = _read(config, say)
     if not config.csv_url:
         return wines

@@ -8,8 +8,6 @@ from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from wine_quality.engines.input_files import LeftOut
     from wine_quality.history.accepted_files import AcceptedFile
 
@@ -95,17 +93,3 @@ class RawWines(ABC):
     @abstractmethod
     def tables(self) -> dict[str, list[dict[str, Any]]]:
         """Records to show, by name."""
-
-    @staticmethod
-    def from_frame(frame: pd.DataFrame) -> RawWines:
-        """Stored wines."""
-        from wine_quality.wines.loading import LoadedWines
-
-        return LoadedWines(frame)
-
-    @staticmethod
-    def from_record(record: Mapping[str, Any]) -> RawWines:
-        """A stored inspection."""
-        from wine_quality.wines.inspection import Inspection
-
-        return Inspection.from_plain(record)

@@ -132,20 +132,6 @@ class Split(ABC):
     def cross_validate(self, points: Sequence[Point], folds: int, seed: int) -> list[PointScore]:
         """One score for each point, in their order."""
 
-    @staticmethod
-    def from_frame(frame: pd.DataFrame) -> Split:
-        """Stored rows."""
-        from wine_quality.wines.in_memory import MemorySplit
-
-        return MemorySplit(frame)
-
-    @staticmethod
-    def from_record(record: Mapping[str, Any]) -> Split:
-        """Stored sums."""
-        from wine_quality.wines.streamed import StreamedSplit
-
-        return StreamedSplit.from_plain(record)
-
 
 @dataclass(frozen=True, eq=False)
 class PassResult:

@@ -28,7 +28,7 @@ RESULTS = pytest.StashKey[dict[str, tuple[str, str]]]()
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """What came of each attack, and what was not tried."""
+    """Outcomes of attacks, and those that were not tried."""
     rows = []
     for report in (one for kind in terminalreporter.stats.values() for one in kind):
         text = dict(getattr(report, "user_properties", ()))

@@ -16,7 +16,7 @@ MODEL = "wine_quality_model"
 
 @dataclass(frozen=True)
 class World:
-    """What an attacker has.
+    """Folders and addresses that an attacker has.
 
     Attributes:
         loot: An empty folder that the platform's processes could write to.

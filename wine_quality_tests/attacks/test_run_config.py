@@ -31,7 +31,7 @@ CASES = [
 
 @dataclass
 class Try:
-    """What came of an attack: how the run ended, or that it was not launched, and its log."""
+    """Outcome of an attack: how the run ended, or that it was not launched, and its log."""
 
     status: str
     log: str

@@ -1,4 +1,4 @@
-"""What the images are: their sizes, what a change of code builds anew, and no secret in a layer."""
+"""The images: their sizes, the layers that a change of code builds anew, no secret in a layer."""
 
 from __future__ import annotations
 

@@ -45,9 +45,8 @@ def await_log(platform: Compose, service: str, sentence: str) -> None:
 def test_a_secret_without_a_value(platform, see):
     sentence = "Not started: the secret PROXY_PASSWORD is empty. Set it in .env"
     with secret(platform, "PROXY_PASSWORD", ""):
-        platform.run_engine("restart", platform.container("proxy"))
+        platform.crash("proxy")
         await_log(platform, "proxy", sentence)
-    platform.run_engine("restart", platform.container("proxy"))
     await_condition(platform.is_ready, "the platform with its secret", READY_SECONDS)
     see("a secret without a value, then with it", sentence)
 

@@ -65,7 +65,7 @@ def test_backups_go_between_the_local_stack_and_containers(
     programs = DEBIANS / str(there) / "bin"
     if not (programs / "postgres").exists():
         pytest.skip(f"no PostgreSQL {there} in {DEBIANS}, which is the containers' version")
-    monkeypatch.setenv(POSTGRES_BIN.name, str(programs))
+    monkeypatch.setenv(POSTGRES_BIN, str(programs))
     old, new = (Stack(home, [DEFAULT_VERSION], **SECRETS) for home in homes)
     first, second = tmp_path / "of-the-stack", tmp_path / "of-containers"
     try:

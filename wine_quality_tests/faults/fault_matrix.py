@@ -125,7 +125,7 @@ NO_SENSE = {
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a cell showed.
+    """The outcome of a cell.
 
     Attributes:
         result: In a few words.
@@ -138,7 +138,7 @@ class Outcome:
 
 
 def outcomes_of(reports: Iterable[Any]) -> list[Outcome]:
-    """What pytest's reports say of cells, whatever process ran them; none of other tests."""
+    """Outcomes of cells by pytest's reports, whatever process ran them; none of other tests."""
     found = []
     for report in reports:
         noted = dict(getattr(report, "user_properties", ()))

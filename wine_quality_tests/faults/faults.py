@@ -309,7 +309,7 @@ class Case:
         return time.monotonic() - self.recovered
 
     def _words(self, text: str) -> str:
-        """What the error lacks, where it is Dagster's own and nothing here can mend it; every
+        """Words that the error lacks, where it is Dagster's own and nothing here can mend it; every
         other has to name the service and what to do."""
         service, what_to_do = SAID[self.cell.row]
         assert re.search(service, text), f"no {service!r} in:\n{text[-3000:]}"

@@ -93,7 +93,7 @@ def main(versions: list[str]) -> int:
 
 
 def c_compiler() -> str | None:
-    """What builds the clock that can be set."""
+    """Path of the compiler that builds the clock that can be set; None: there is none."""
     return shutil.which("cc") or shutil.which("gcc")
 
 

@@ -1,4 +1,4 @@
-"""What must hold of a platform after any fault, asked of its stores: PostgreSQL and the bucket.
+"""Invariants of a platform after any fault, asked of its stores: PostgreSQL and the bucket.
 
 Nothing here asks Dagster or an MLflow server, which might both be wrong in the same way.
 """
@@ -177,7 +177,7 @@ def _files_of(mlmodel: dict[str, Any]) -> set[str]:
 
 
 def losses(before: Stored, now: Stored) -> list[str]:
-    """What was there before a fault, ended and committed, and is not there any more."""
+    """Things that were committed before a fault and are not there any more."""
     messages = []
     for run, (job, status, _) in before.dagster.items():
         if status in ENDED_AS and now.dagster.get(run, ("", "", False))[:2] != (job, status):

@@ -22,18 +22,18 @@ ALPHA = 0.3
 
 
 def events_of(project: WarmProject, run_id: str) -> list[str]:
-    """What a run's log says, an event each, without what differs from run to run."""
+    """The events of a run's log, without the parts that differ from run to run."""
     return [describe(entry) for entry in project.instance.all_logs(run_id)]
 
 
 def settle(project: WarmProject, run_id: str) -> None:
-    """What the platform does in the minute after a death."""
+    """Do as the platform does in the minute after a death."""
     project.note_death(run_id)
     project.tick()
 
 
 def broken(project: WarmProject, name: str, run_id: str) -> list[str]:
-    """What does not hold of a run that has ended, in Dagster, MLflow and the registry."""
+    """Invariants that a run that has ended breaks, in Dagster, MLflow and the registry."""
     status, runs = project.status(run_id), project.mlflow_runs(name)
     messages = [] if status in ENDED_AS else [f"Dagster run is {status}"]
     if len(runs) > 1:

@@ -33,7 +33,7 @@ class State:
     registered: str = "A"
 
     def after(self, selection: tuple[str, ...], new: str) -> tuple[State, dict[str, bool]]:
-        """What a run leaves, and of each of its parts whether it was made.
+        """The parts of a run, and of each whether it was made.
 
         Args:
             new: Name of the training that the run makes, if it makes one.

@@ -44,7 +44,7 @@ _WRONG, _NOBODY = "✗", "–"
 
 
 def order_table(came: Sequence[Mapping[str, Any]]) -> str:
-    """What ``part_orders`` printed with ``all``."""
+    """The output of ``part_orders all``."""
     wrong = sum(bool(one["broken"]) for one in came)
     counted = {"count": len(came), "all": count_orders(), "wrong": wrong}
     lines = [_ORDER_HEAD.format(commit=git_commit()[:12], **counted)]

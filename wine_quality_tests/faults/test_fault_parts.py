@@ -1,4 +1,4 @@
-"""What the fault matrix found, each by itself, and the parts that the matrix stands on."""
+"""Faults that the matrix found, each by itself, and the parts of the matrix."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from dagster import (
@@ -65,6 +66,24 @@ def test_a_run_whose_first_answer_was_lost_is_there_once(tracked):
     assert proxy.lost == 1
     assert [run["info"]["run_id"] for run in server.runs(name)] == [tracker.run_id]
     assert len(warnings) == 1 and "was lost" in warnings[0]
+
+
+@pytest.mark.slow
+def test_steps_on_two_machines_settle_on_one_run(tracked):
+    """Each has made one before either looks for others; the last to look may have the first."""
+    tracker, _, server, name, _ = tracked
+    tags, settings = {"dagster.run_id": "a-run"}, tracker.settings
+    other = connect(VERSION, settings, print)
+
+    def slow_create(*arguments: Any, **options: Any) -> Any:
+        made = tracker.client.create_run(*arguments, **options)
+        tracker.open(None, "second", tags)  # meanwhile, and to its end
+        return made
+
+    other.client.create_run = slow_create
+    other.open(None, "first", tags)
+    [run] = server.runs(name)
+    assert run["info"]["run_id"] == other.run_id == tracker.run_id
 
 
 @pytest.mark.slow

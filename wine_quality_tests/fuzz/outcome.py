@@ -1,4 +1,4 @@
-"""What an input may end in."""
+"""Permitted outcomes of an input."""
 
 from __future__ import annotations
 
@@ -53,4 +53,4 @@ def kept(history: WineHistory) -> int:
 
 def require_nothing_kept(history: WineHistory) -> None:
     count = kept(history)
-    assert count == 0, f"{count} file(s) remembered of what was refused"
+    assert count == 0, f"{count} file(s) accepted of what was refused"

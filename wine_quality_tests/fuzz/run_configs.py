@@ -104,7 +104,7 @@ def _wines() -> Any:
 
 
 def _made(kind: Any, given: dict[str, Any]) -> Any:
-    """What Dagster makes of a config that fits its schema: enums there go by name."""
+    """Dagster's form of a config that fits its schema: enums there go by name."""
     return kind(**given)
 
 
@@ -133,7 +133,7 @@ def check_config(config: dict[str, Any], folder: Path) -> str:
 
 
 def _use(config: dict[str, Any], folder: Path) -> None:
-    """What the run does with each part, without its servers."""
+    """Do with each part as a run does, without its servers."""
     from wine_quality.defs.champion.champion_model import PromotionConfig
     from wine_quality.defs.data.split_config import SplitConfig
     from wine_quality.defs.model.elasticnet_model import TrainingConfig

@@ -1,4 +1,4 @@
-"""What streaming engines make of a file, in a process of its own: a file must not end the process.
+"""A file read by the streaming engines, in a process of its own: a file must not end the process.
 
 ``python -m wine_quality_tests.fuzz.streamed`` answers each path on its input by a line of JSON.
 """

@@ -1,4 +1,4 @@
-"""What ``make fuzz`` once found: each input that ended in a foreign error or was taken wrongly."""
+"""Faults that ``make fuzz`` once found: inputs with a foreign error, or that were read wrongly."""
 
 from __future__ import annotations
 

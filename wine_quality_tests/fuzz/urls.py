@@ -1,4 +1,4 @@
-"""What a person may write as ``csv_url``, and what a web server may answer."""
+"""Texts that a person may write as ``csv_url``, and answers of web servers."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ def metadata(materialization: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_from_the_command_line(home, mlflow_version, tmp_path, monkeypatch):
-    """What another environment remembered is read too: the two halves are the tutorial's data,
+    """Files that another environment accepted are read too: the two halves are the tutorial's data,
     divided by its own values."""
     from dagster import AssetKey, DagsterInstance
 

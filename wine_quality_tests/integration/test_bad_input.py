@@ -1,4 +1,4 @@
-"""What bad input gets: one clear error, the MLflow run FAILED if there is one, nothing registered.
+"""Bad input gets one clear error, the MLflow run FAILED if there is one, nothing registered.
 
 By the command line against a real MLflow 3 server; ``test_launched_runs`` has the UI's view and
 ``test_main_run`` the other versions.

@@ -79,7 +79,7 @@ class Checkout:
         }
 
     def paste(self, command: str) -> str:
-        """What it prints; it must succeed."""
+        """Its output; it must succeed."""
         command = command.replace("localhost:8080", f"localhost:{self.variables['PORT']}")
         done = subprocess.run(
             ["bash", "-ec", command],

@@ -67,7 +67,7 @@ def experiment_names(database: Path) -> set[str]:
 
 
 def clients(version: MlflowVersion, home: Path, number: int) -> list[str]:
-    """What so many at once, each of which makes a run, say at last."""
+    """The last line of each of so many processes at once that each make a run."""
     variables = {**version.process_variables(), "WINE_QUALITY_HOME": str(home)}
     variables.pop("MLFLOW_TRACKING_URI", None)
     started = [

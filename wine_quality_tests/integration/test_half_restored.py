@@ -46,7 +46,7 @@ def waiting_for(platform: HistoryPlatform, script: str) -> str:
     prefixes = {"health": ("DAGSTER_POSTGRES",), "await.py": ("POSTGRES", "MLFLOW_POSTGRES")}
     variables = {f"{start}_{k}": str(v) for start in prefixes[script] for k, v in given.items()}
     commands = {
-        "health": ["-m", "wine_quality.stack.health", "database"],
+        "health": ["-m", "wine_quality.stack.health", "stores"],
         "await.py": [str(FOLDER / "mlflow" / "await.py")],
     }
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""What the Launchpad gets of Dagster's real webserver for mistakes in run config.
+"""Answers of Dagster's real webserver to the Launchpad for mistakes in run config.
 
 The sentences are the command line's, see unit/cli/test_config_mistakes.py.
 """

@@ -1,4 +1,4 @@
-"""What the commit before the layout left in ``.wine_quality`` is read by the code of today."""
+"""A ``.wine_quality`` of the commit before the layout is read by the code of today."""
 
 from __future__ import annotations
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from dagster import DagsterInstance, DagsterRun, execute_job
 from dagster._core.code_pointer import load_python_file
@@ -21,6 +22,7 @@ from wine_quality.environments.mlflow_versions import get_version
 from wine_quality.paths import PROJECT_ROOT
 from wine_quality_tests.support.servers import MlflowServer
 from wine_quality_tests.support.serving import Serve
+from wine_quality_tests.support.warm_commands import run_command
 
 pytestmark = pytest.mark.slow
 
@@ -43,12 +45,19 @@ def instance(home, monkeypatch) -> Iterator[DagsterInstance]:
 
 
 class Project:
-    """Runs of an example in one instance, tracked on one server under names of its own."""
+    """Runs of an example, or of another file that has the job, in one instance, tracked on one
+    server under names of its own."""
 
-    def __init__(self, instance: DagsterInstance, server: MlflowServer, example: str) -> None:
+    def __init__(
+        self,
+        instance: DagsterInstance,
+        server: MlflowServer,
+        example: str,
+        file: Path | None = None,
+    ) -> None:
         self.instance, self.server = instance, server
         self.name = f"{example}-{uuid.uuid4().hex[:8]}"
-        self.file = EXAMPLES / example / "definitions.py"
+        self.file = file or EXAMPLES / example / "definitions.py"
         self.repository = ReconstructableRepository.for_file(
             str(self.file), "defs", str(self.file.parent)
         )
@@ -176,6 +185,16 @@ def test_churn_is_trained_measured_registered_and_challenges(
     assert answer["probabilities"]["shape"] == [1, 2] and stays + leaves == pytest.approx(1)
     assert leaves > 0.5 and answer["predict"]["data"] == [1.0]
     assert answer["metadata"]["parameters"]["classes"] == "0.0 1.0"
+
+    # The same of a file, by the command.
+    rows, out = home / "rows.csv", home / "scores.parquet"
+    rows.write_text("months,price,tickets\n2,80,4\n70,12,0\n")
+    scored = run_command(
+        *("predict", str(rows), "--out", str(out), "--model", project.name, "--mlflow", key),
+        *("--tracking-uri", server.uri),
+    )
+    assert scored.returncode == 0, scored.stdout + scored.stderr
+    assert pd.read_parquet(out)["prediction"].tolist() == [1.0, 0.0]
 
     if key == "2.1.1":
         # No version in run config: what follows goes on with the model's version, and its run.

@@ -1,4 +1,4 @@
-"""What a model server answers over HTTP to what it should refuse. See also ``…_bad_messages``."""
+"""A model server's answers over HTTP to bad requests. See also ``…_bad_messages``."""
 
 from __future__ import annotations
 
@@ -476,7 +476,7 @@ def test_a_refusal_is_counted(model_server):
 
 
 def replayed(server: ModelServer, file: Path) -> Answer:
-    """What the server answers to a file of the corpus, by the kind that its name tells."""
+    """The server's answer to a file of the corpus, by the kind in the file's name."""
     content = file.read_bytes()
     if file.suffix == ".http":
         answer = server.send_raw(content, patience=1)

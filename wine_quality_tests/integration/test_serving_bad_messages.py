@@ -1,4 +1,4 @@
-"""What a model server answers over gRPC to what it should refuse. See also ``…_bad_input``."""
+"""A model server's answers over gRPC to bad requests. See also ``…_bad_input``."""
 
 from __future__ import annotations
 

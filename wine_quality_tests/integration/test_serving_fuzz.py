@@ -156,7 +156,7 @@ GOOD = json.dumps(request_of([WINE, WINE])).encode()
 
 
 def rows_of(body: bytes) -> np.ndarray | None:
-    """What a body says, read by another parser; None unless it can be meant in one way only."""
+    """The content of a body by another parser; None unless it can be read in one way only."""
     try:
         found = json.loads(body.decode())
         columns = {tensor["name"]: tensor for tensor in found["inputs"]}

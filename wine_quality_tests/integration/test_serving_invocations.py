@@ -1,4 +1,4 @@
-"""What clients of ``mlflow models serve`` send to ``/invocations``, good and bad."""
+"""Requests of clients of ``mlflow models serve`` to ``/invocations``, good and bad."""
 
 from __future__ import annotations
 

@@ -157,7 +157,7 @@ def artifact(stack: Stack, run: Run, path: str) -> bytes:
 
 
 def assert_all_there(stack: Stack, runs: dict[str, Run]) -> None:
-    """What the runs left, asked of each service anew."""
+    """The results of the runs, asked of each service anew."""
     artifacts, assets = stack.artifacts(), stack.assets()
     for run in runs.values():
         assert stack.status(run.run_id) == "SUCCESS"

@@ -37,7 +37,7 @@ import mlflow, pandas as pd
 uri, name, version, wines = sys.argv[1:]
 mlflow.set_tracking_uri(uri)
 model = mlflow.pyfunc.load_model(f"models:/{name}/{version}")
-print(json.dumps(list(model.predict(pd.read_json(wines)))))
+print(json.dumps(list(model.predict(pd.read_json(wines).astype("float64")))))
 """
 
 
@@ -54,9 +54,12 @@ def scikit_learn(wines: np.ndarray, alpha: float, l1_ratio: float) -> tuple[Elas
     return model, regression_metrics(wines[test, -1], model.predict(wines[test, :-1]))
 
 
-def predictions(version, uri: str, name: str, number: str, folder: Path) -> np.ndarray:
-    wines = folder / "red.json"
-    RED.to_json(wines)
+def predictions(
+    version, uri: str, name: str, number: str, folder: Path, rows: pd.DataFrame = RED
+) -> np.ndarray:
+    """Of a registered version, in its training environment."""
+    wines = folder / "rows.json"
+    rows.to_json(wines)
     done = subprocess.run(
         [str(version.python), "-W", "ignore", "-c", PREDICT, uri, name, number, str(wines)],
         capture_output=True,

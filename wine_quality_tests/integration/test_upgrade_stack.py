@@ -35,7 +35,7 @@ def config(tmp_path_factory) -> Path:
 
 
 def others(folder: Path) -> list[str]:
-    """What runs with this home, but for the process that the tests' commands are forked from."""
+    """Processes with this home, but for the one that the tests' commands are forked from."""
     return [command for command in processes_of(folder) if "warm_commands" not in command]
 
 

@@ -1,1 +1,1 @@
-"""What tests start and share: servers, clients, stand-ins."""
+"""Servers, clients and stand-ins that tests start and share."""

@@ -249,7 +249,7 @@ class Compose(DagsterStack):
         return name
 
     def logs(self, lines: int | None = None) -> str:
-        """What the containers printed."""
+        """Output of the containers."""
         option = ["--tail", str(lines)] if lines else []
         texts = []
         for name in self.containers():
@@ -260,7 +260,7 @@ class Compose(DagsterStack):
         return "\n".join(texts)
 
     def inspected(self) -> str:
-        """What `inspect` shows of the containers."""
+        """The containers as `inspect` shows them."""
         return self.run_engine("inspect", *self.containers())
 
     def volume(self, name: str) -> Path:

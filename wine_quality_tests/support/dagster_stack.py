@@ -138,7 +138,7 @@ class DagsterStack:
         return [{**run, "tags": {t["key"]: t["value"] for t in run["tags"]}} for run in found]
 
     def freshness(self, asset: str) -> str | None:
-        """What the UI shows of an asset's freshness policy."""
+        """An asset's freshness policy as the UI shows it."""
         query = """query F($key: AssetKeyInput!) { assetNodeOrError(assetKey: $key) {
             ... on AssetNode { freshnessStatusInfo { freshnessStatus } } } }"""
         info = self.graphql(query, key={"path": [asset]})["assetNodeOrError"]["freshnessStatusInfo"]
@@ -240,7 +240,7 @@ class DagsterStack:
         return self.status(run_id)
 
     def messages(self, run_id: str) -> list[str]:
-        """What the run's log says, errors included, oldest first."""
+        """The lines of the run's log, errors included, oldest first."""
         query = """query L($run: ID!) { logsForRun(runId: $run) { ... on EventConnection {
             events { ... on MessageEvent { message }
                      ... on ErrorEvent { error { message causes { message } } } } } } }"""

@@ -23,7 +23,7 @@ HEADER, *ROWS = [line.replace('"', "") for line in PACKAGED_RED_WINE.read_text()
 NAMES = HEADER.split(";")
 PLAIN = [HEADER, *ROWS]
 NAME = "wines.csv"
-"""What ``FILE`` stands for in the sentences."""
+"""The name for which ``FILE`` stands in the sentences."""
 
 
 @dataclass(frozen=True)

@@ -131,7 +131,7 @@ def _resources(group: str, kinds: dict[str, str]) -> dict[str, Any]:
 
 
 def _openapi(group: str) -> dict[str, Any]:
-    """What kubectl looks for: whether the server itself checks fields, as every one since 1.27."""
+    """As of a server that checks fields itself, which each since 1.27 does: kubectl asks."""
     name, _, version = group.partition("/")
     checked = [{"name": "fieldValidation", "in": "query", "schema": {"type": "string"}}]
     return {

@@ -24,7 +24,7 @@ _POLL_SECONDS = 2.0
 
 
 class Drained(NamedTuple):
-    """What a queue took.
+    """The time that a queue took.
 
     Attributes:
         seconds: From the first launch to the end of the last run.

@@ -19,7 +19,7 @@ YEAR = 365 * 24 * 3600 * 1000
 
 
 class Retired(NamedTuple):
-    """What so many runs took: seconds of each command, and the peak of the larger in MiB."""
+    """The cost of so many runs: seconds of each command, and the peak of the larger in MiB."""
 
     shown: float
     removed: float

@@ -65,7 +65,7 @@ REFUSALS = (
     "RESOURCE_EXHAUSTED",
     "UNIMPLEMENTED",
 )
-"""What gRPC answers when the client is at fault."""
+"""gRPC's status codes for faults of the client."""
 
 
 def assert_refused(answer: Answer, status: int | str | None = None, *words: str) -> None:

@@ -1,4 +1,4 @@
-"""What tests of `make move` put into a source, and read of both sides without MLflow's clients."""
+"""Objects that tests of `make move` put into a source, and read of both sides without MLflow."""
 
 from __future__ import annotations
 

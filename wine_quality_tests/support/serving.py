@@ -201,7 +201,7 @@ def request(rows, columns=columns):
 
 
 def over_grpc(python: Path, port: int, rows: list[list[float]], code: str) -> str:
-    """What ``code`` prints, run in a serving environment with a V2 ``stub`` and ``request``."""
+    """Output of ``code``, run in a serving environment with a V2 ``stub`` and ``request``."""
     done = subprocess.run(
         [str(python), "-c", GRPC_CLIENT + code]
         + [f"127.0.0.1:{port}", json.dumps(list(FEATURES)), json.dumps(rows)],

@@ -138,7 +138,7 @@ def descendants(pid: int) -> list[int]:
 
 
 def environment_of(pid: int) -> dict[str, str]:
-    """What a process was started with; empty when it has ended."""
+    """Environment variables of a process; empty when it has ended."""
     try:
         text = Path(f"/proc/{pid}/environ").read_bytes().decode(errors="replace")
     except OSError:

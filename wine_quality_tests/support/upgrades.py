@@ -1,4 +1,4 @@
-"""What the tests of `make upgrade` share."""
+"""Helpers of the tests of `make upgrade`."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ JOB = reconstructable(main_job)
 
 
 def import_all() -> None:
-    """What steps import inside their functions."""
+    """Modules that steps import inside their functions."""
     import sklearn.linear_model
     import sklearn.model_selection  # noqa: F401
 
@@ -125,7 +125,7 @@ class WarmProject:
         return self.instance.get_run_by_id(run_id).status.value  # type: ignore[union-attr]
 
     def note_death(self, run_id: str) -> None:
-        """What Dagster's code server does when a run's process is gone."""
+        """As Dagster's code server does when a run's process is gone."""
         run = self.instance.get_run_by_id(run_id)
         if run is not None and not run.is_finished:
             self.instance.report_engine_event("Run execution process is gone.", run)

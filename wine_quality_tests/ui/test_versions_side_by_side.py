@@ -36,7 +36,7 @@ class RunningDagster(DagsterStack):
 
 @pytest.fixture(scope="module")
 def figures(up) -> dict[str, dict[str, float]]:
-    """What each version's run measured, by version."""
+    """The metrics of each version's run, by version."""
     return {}
 
 
@@ -129,7 +129,7 @@ def test_the_page_of_make_compare_leads_to_each_mlflow(up, page, screenshot, fig
 
 
 def _open(page, url: str, key: str, what: str):
-    """What a click on the link opens, in a tab of its own."""
+    """The page that a click on the link opens, in a tab of its own."""
     page.goto(url)
     link = page.locator(f"a[href^='/mlflow/{key}/#/{what}/']").first
     link.wait_for()

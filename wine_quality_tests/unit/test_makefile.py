@@ -1,4 +1,4 @@
-"""What is given on make's command line reaches the command, or is refused."""
+"""Variables on make's command line reach the command, or are refused."""
 
 from __future__ import annotations
 

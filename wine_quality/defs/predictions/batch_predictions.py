@@ -22,7 +22,6 @@ from wine_quality.defs.ownership import GROUP, OWNERS
 from wine_quality.engines.choice import EngineChoice
 from wine_quality.engines.resource import TrainingEngine
 from wine_quality.tracking.registry.champion import CHAMPION
-from wine_quality.tracking.registry.provenance import UntrustedModelError
 from wine_quality.tracking.resource import MlflowTracker
 from wine_quality.tracking.servers.links import mlflow_link
 from wine_quality.tracking.servers.server_check import name_failing_server
@@ -160,23 +159,17 @@ def _load(tracker: "Tracker", name: str, version: str) -> "tuple[ServedModel, Sc
     """
     import mlflow.pyfunc
 
-    from wine_quality.packaging.served_model import UnservableModelError, read_model
+    from wine_quality.packaging.served_model import UnservableModelError
     from wine_quality.scoring.score import ScoringModel
-    from wine_quality.tracking.registry.signing_key import SigningKeyError
+    from wine_quality.serving.fetch import download
 
-    found = tracker.registry(name).version(version)
-    if found is None:
-        raise Failure(f"{name} has no version {version}.", allow_retries=False)
     with tempfile.TemporaryDirectory() as folder:
         try:
-            files = tracker.download_version(name, version, Path(folder))
-            served = read_model(files, name, version, found.run_id or "")
-        except FileNotFoundError as error:
-            raise Failure(f"{name} version {version}: {error}", allow_retries=False) from error
-        except (UntrustedModelError, SigningKeyError, UnservableModelError) as error:
+            found = download(tracker, name, version, Path(folder))
+        except UnservableModelError as error:
             raise Failure(str(error), allow_retries=False) from error
-        loaded = mlflow.pyfunc.load_model(str(files))
-    return served, ScoringModel(version, served.columns, loaded.predict)
+        loaded = mlflow.pyfunc.load_model(str(found.files))
+    return found.model, ScoringModel(version, found.model.columns, loaded.predict)
 
 
 def _score(

@@ -64,10 +64,14 @@ def require_loadable(
         names_code
         or "data" in python  # another file than the estimator's, with an MLmodel of its own
         or python.get("loader_module") != _LOADER
-        or not set(sklearn.get("skops_trusted_types") or ()) <= set(trusted_types)
         or Path(str(sklearn.get("pickled_model"))).name != sklearn.get("pickled_model")
     ):
         raise UntrustedModelError(f"{title} is not loaded: its MLmodel file names code of its own.")
+    untrusted = sorted(set(map(str, sklearn.get("skops_trusted_types") or ())) - set(trusted_types))
+    if untrusted:
+        raise UntrustedModelError(
+            f"{title} is not loaded: it holds {', '.join(untrusted)}, which is not trusted here."
+        )
     written = str(sklearn.get("serialization_format"))
     found = _FORMAT_OF.get(written)
     if found not in formats:

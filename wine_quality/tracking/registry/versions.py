@@ -130,9 +130,12 @@ class ModelVersions(TrainingRecords):
         trusted = (*self.settings.trusted_types, *more)
         return require_loadable(title, files, self.loadable_formats, trusted)
 
-    def claims_of(self, found: Any) -> tuple[Claims, str]:
+    def claims_of(self, found: Any, trusted_types: Sequence[str] = ()) -> tuple[Claims, str]:
         """The claims to sign for a version, from its files and its run as they are now; the model
         is not loaded.
+
+        Args:
+            trusted_types: Full names of further types that a skops model may hold.
 
         Returns:
             The claims, and the format of its estimator.
@@ -148,7 +151,7 @@ class ModelVersions(TrainingRecords):
             files = self._download(found, Path(folder))
             if HASH_TAG in found.tags:
                 require_files(found, files, found.tags[HASH_TAG])
-            kind = self.require_loadable(title, files)
+            kind = self.require_loadable(title, files, trusted_types)
             content = self._record_of(found.run_id)
             claims = Claims(
                 model=found.name,

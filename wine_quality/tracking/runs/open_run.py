@@ -131,8 +131,7 @@ class OpenRun(ServerClient, ABC):
         if run_id is None:
             self.experiment_id = self.open_experiment()
             made = self.client.create_run(self.experiment_id, tags={"mlflow.runName": name, **cut})
-            self.run_id = made.info.run_id
-            self._remove_ghost_runs(tags)
+            self.run_id = self._settle(made, tags)
         else:
             self.locate(run_id)
             self.run_id = run_id
@@ -181,17 +180,28 @@ class OpenRun(ServerClient, ABC):
             )
         self.experiment_id, self.experiment_name = experiment.experiment_id, experiment.name
 
-    def _remove_ghost_runs(self, tags: Mapping[str, str]) -> None:
-        """Delete runs of a request whose answer was lost: MLflow's client sent it again."""
+    def _settle(self, made: Any, tags: Mapping[str, str]) -> str:
+        """The earliest run of this Dagster run; it alone stays.
+
+        Others are of a request whose answer was lost, which MLflow's client sent again with the
+        same start, or of a step on another machine that opened the run at the same time. Each
+        process removes what its own requests made, so that nobody removes what another has taken.
+        """
+        own = made.info
         if RUN_TAG not in tags or self.experiment_id is None:
-            return
+            return own.run_id
         mine = f"tags.`{RUN_TAG}` = '{tags[RUN_TAG]}'"
-        for found in self.client.search_runs([self.experiment_id], mine):
-            ghost = found.info.run_id
-            if ghost != self.run_id:
-                self._warn(f"The answer that named MLflow run {ghost} was lost; removing that run.")
-                self.client.set_terminated(ghost, "KILLED")
-                self.client.delete_run(ghost)
+        found = [run.info for run in self.client.search_runs([self.experiment_id], mine)]
+        first = min([own, *found], key=lambda info: (info.start_time, info.run_id))
+        for info in found:
+            if info.run_id != first.run_id and info.start_time == own.start_time:
+                self._warn(
+                    f"The answer that named an MLflow run was lost, or another step opened one at "
+                    f"the same time; removing {info.run_id}, {first.run_id} stays."
+                )
+                self.client.set_terminated(info.run_id, "KILLED")
+                self.client.delete_run(info.run_id)
+        return first.run_id
 
     @abstractmethod
     def activate(self, run_id: str) -> None:

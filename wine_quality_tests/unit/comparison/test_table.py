@@ -105,7 +105,7 @@ def test_numbers_have_nine_digits(value, shown):
 
 
 class Page(HTMLParser):
-    """What a browser would load or run."""
+    """Resources and scripts that a browser would load or run."""
 
     def __init__(self, text: str) -> None:
         super().__init__()

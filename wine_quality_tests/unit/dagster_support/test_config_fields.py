@@ -1,4 +1,4 @@
-"""What is refused when a run is launched, and what run config leaves as it was."""
+"""Refusals when a run is launched; other run config stays as it was."""
 
 from __future__ import annotations
 

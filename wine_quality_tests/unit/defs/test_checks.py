@@ -1,4 +1,4 @@
-"""What each check says, and the statistics behind them."""
+"""The result of each check, and the statistics behind it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What assets hand on: typed where an input asks for it, plain where it does not."""
+"""Values of assets: typed where an input asks for it, plain where it does not."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ OF_IMAGES = {
     "dagster-code": {"PGPASSWORD"},
     # A socket of the same user needs no password.
     "databases": {"PGPASSWORD"},
-    "buckets": {"MINIO_ROOT_USER", "MINIO_ROOT_PASSWORD", "MINIO_ENDPOINT", "BIND_ADDRESS"},
+    "buckets": {"MINIO_ROOT_USER", "MINIO_ROOT_PASSWORD", "MINIO_ENDPOINT"},
 }
 
 
@@ -208,7 +208,7 @@ def write_secrets(folder: Path) -> subprocess.CompletedProcess[str]:
 
 def test_secrets_are_written_and_become_variables(own_folder):
     made = own_folder / ".env"
-    settings.write_random(made)
+    settings.write_env_file(made)
     assert write_secrets(own_folder).returncode == 0
     folder, drawn = own_folder / "secrets", read_file(made)
     assert {file.name: file.read_text() for file in folder.iterdir()} == {
@@ -282,12 +282,12 @@ def test_images_are_pinned(services):
         assert image in ours or re.search(r"\d+\.\d+\.\d+|\d{4}-\d\d-\d\dT", tag), image
 
 
-def test_dependencies_end_and_are_healthy(services):
-    conditions = {"service_healthy", "service_completed_successfully"}
+def test_dependencies_are_healthy_services(services):
+    """podman 4.3 neither starts nor restarts a container of which a dependency has ended."""
     for name, service in services.items():
         for other, how in service.get("depends_on", {}).items():
-            assert how["condition"] in conditions, name
-            assert (other in TASKS) == (how["condition"] == "service_completed_successfully")
+            assert how["condition"] == "service_healthy", name
+            assert other not in TASKS
             # One that a profile leaves out would leave this out too.
             assert "profiles" not in services[other]
         assert ("healthcheck" in service) == (name not in TASKS), name
@@ -333,7 +333,12 @@ def test_services_get_the_variables_that_the_stack_gives(stack, services):
             inherited.discard("WINE_QUALITY_HOME")  # set for it, and in every test
         local = set(service.variables) - inherited - LOCAL_ONLY
         # For `make stack` orders its services and checks its settings itself.
-        there = set(services[name].get("environment", {})) - {"AWAIT", "DEMO_PAIRS", "WRITES"}
+        there = set(services[name].get("environment", {})) - {
+            "AWAIT",
+            "BIND_ADDRESS",
+            "DEMO_PAIRS",
+            "WRITES",
+        }
         assert there - local == OF_IMAGES.get(name, set()) - local, name
         missing = local - there
         if name.startswith("mlflow-"):
@@ -458,7 +463,7 @@ def test_commands_are_those_of_the_stack(stack, services):
 
 
 def test_images_and_services_agree(services):
-    """What a Dockerfile says of user, health and command, for those who use it by itself."""
+    """User, health check and command of a Dockerfile, for those who use it by itself."""
     built = {name: service for name, service in services.items() if "build" in service}
     for name, service in built.items():
         text = (PROJECT_ROOT / service["build"]["dockerfile"]).read_text()
@@ -536,7 +541,7 @@ esac
 
 
 def make_buckets(services, folder: Path, **changed: str) -> tuple[str, list[str]]:
-    """What buckets.sh says, and how it calls ``mc``."""
+    """Output of buckets.sh, and its calls of ``mc``."""
     (folder / "mc").write_text(MC)
     (folder / "mc").chmod(0o755)
     log = folder / "mc.log"
@@ -600,15 +605,18 @@ def test_demo_secrets_stay_on_this_machine(services, tmp_path, address):
     assert text == "" and calls
 
 
-def test_nothing_is_published_before_the_buckets_are_made(services):
-    def after(name: str) -> set[str]:
-        direct = services[name].get("depends_on", {})
-        return {*direct, *(other for known in direct for other in after(known))}
-
-    opened = compose_file(BIND_ADDRESS="0.0.0.0")["services"]
+def test_only_the_proxy_is_published_and_nothing_behind_it_starts_with_demo_secrets(services):
+    opened = compose_with_secrets(BIND_ADDRESS="0.0.0.0")["services"]
     wide = [n for n, service in opened.items() if "0.0.0.0" in str(service.get("ports"))]
     assert wide == ["proxy"]
-    assert all("buckets" in after(name) for name in wide)
+    for name in ("mlflow", *OLDER.values(), "dagster-code", "buckets"):
+        given = {k: str(v) for k, v in opened[name]["environment"].items()}
+        command = ["sh", str(FOLDER / "with-secrets.sh"), "true"]
+        environment = {**given, "PATH": os.environ["PATH"], "WRITES": "", "AWAIT": ""}
+        refused = subprocess.run(command, env=environment, capture_output=True, timeout=20)
+        assert refused.returncode == 1 and b"is the demo's" in refused.stderr, name
+        environment["BIND_ADDRESS"] = "127.0.0.1"
+        assert subprocess.run(command, env=environment, timeout=20).returncode == 0
 
 
 def test_the_environments_are_built_from_what_is_copied(tmp_path):
@@ -687,7 +695,7 @@ def _bases(text: str) -> list[str]:
 
 
 def _last(text: str, instruction: str) -> str:
-    """What stands behind a Dockerfile's last instruction of this name."""
+    """Value of a Dockerfile's last instruction of this name."""
     joined = re.sub(r"\\\n\s*", "", text)
     return re.findall(rf"^{instruction} (.+)$", joined, re.MULTILINE)[-1]
 

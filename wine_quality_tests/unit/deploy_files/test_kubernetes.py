@@ -80,7 +80,7 @@ def container(key: str) -> dict:
 
 
 def server_variables(key: str) -> dict[str, str]:
-    """What the process of a server is given, secrets as empty strings."""
+    """Variables of a server's process, secrets as empty strings."""
     variables: dict[str, str] = {}
     for entry in container(key)["envFrom"]:
         ((source, reference),) = entry.items()

@@ -84,7 +84,7 @@ def test_a_database_that_is_not_there(monkeypatch, capsys, script):
     if script == "health":
         for name, value in given.items():
             monkeypatch.setenv(f"DAGSTER_POSTGRES_{name}", value)
-        monkeypatch.setattr(sys, "argv", ["health", "database"])
+        monkeypatch.setattr(sys, "argv", ["health", "stores"])
         assert health() == 1
         output = capsys.readouterr().err
     else:

@@ -32,7 +32,7 @@ PACKAGES = {"scikit-learn": "1.9.1", "numpy": "2.4.6"}
 
 
 def logged(folder: Path, **changed) -> Path:
-    """What MLflow keeps of a model; ``changed`` replaces parts of its MLmodel."""
+    """MLflow's files of a model; ``changed`` replaces parts of its MLmodel."""
     folder.mkdir(parents=True)
     (folder / "model.skops").write_bytes(b"an estimator")
     pinned = "\n".join(f"{name}=={version}" for name, version in PACKAGES.items())

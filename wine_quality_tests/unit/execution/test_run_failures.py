@@ -1,4 +1,4 @@
-"""What stands in RUN_FAILURE, which people see first."""
+"""The text of RUN_FAILURE, which people see first."""
 
 from __future__ import annotations
 

@@ -216,7 +216,7 @@ def test_the_packaged_wines_are_not_kept_there(tmp_path):
         assert len(wines.frame) == 1599
         assert wines.accepted_file is None
     assert text == [
-        f"No file is remembered in {history.base} yet: this run trains on "
+        f"No file is accepted in {history.base} yet: this run trains on "
         "wine_quality/datasets/winequality-red.csv."
     ]
     assert not (tmp_path / "history").exists()

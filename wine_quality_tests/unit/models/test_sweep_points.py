@@ -79,7 +79,7 @@ def test_of_equals_the_stronger_penalty_is_the_best():
 
 
 def test_the_default_hyperparameters_are_not_the_best():
-    """What the sweep is for: the tutorial's alpha 0.5 is far from it."""
+    """The purpose of the sweep: the tutorial's alpha 0.5 is far from the best."""
     scores = cross_validate(TRAIN, grid([0.001, 0.5], [0.1, 0.5]), folds=5, seed=40)
     tutorial = next(score for score in scores if score.point == Point(0.5, 0.5))
     assert best_of(scores).point.alpha == 0.001

@@ -1,4 +1,4 @@
-"""What run config may not name, on any MLflow version; that every field is held by something."""
+"""Refusals of run config, on any MLflow version; every field is checked by something."""
 
 import importlib
 import pickle

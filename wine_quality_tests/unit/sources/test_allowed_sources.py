@@ -1,5 +1,5 @@
-"""What ``csv_url`` may name: hosts, addresses, redirects, names that change their address, folders,
-links, buckets; and that the command line trusts its caller."""
+"""Sources that ``csv_url`` may name: hosts, addresses, redirects, names that change their address,
+folders, links, buckets. The command line trusts its caller."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def web() -> Iterator[WebFaults]:
 
 
 def refused(url: str, variable: str) -> str:
-    """What is said to whoever wants it, which names the variable."""
+    """The refusal of a source, which names the variable."""
     with pytest.raises(ForbiddenSourceError) as error:
         read_source(url, QUICK)
     assert f"${variable}" in str(error.value)

@@ -210,7 +210,7 @@ def public(monkeypatch, home) -> None:
     for name in read_file(EXAMPLE):
         monkeypatch.delenv(name, raising=False)
     made = home.parent / ".env"
-    settings.write_random(made)
+    settings.write_env_file(made)
     monkeypatch.setenv("WINE_QUALITY_ENV_FILE", str(made))
     monkeypatch.setenv("BIND_ADDRESS", "0.0.0.0")
     monkeypatch.setenv("PROXY_TLS", "internal")

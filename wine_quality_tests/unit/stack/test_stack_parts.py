@@ -54,7 +54,7 @@ def test_demo_secrets_stay_on_this_machine(monkeypatch, address):
 
 def test_random_secrets_may_be_reached_from_elsewhere(monkeypatch, tmp_path):
     file = tmp_path / ".env"
-    settings.write_random(file)
+    settings.write_env_file(file)
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     monkeypatch.setenv("WINE_QUALITY_ENV_FILE", str(file))
     monkeypatch.setenv("BIND_ADDRESS", "0.0.0.0")
@@ -65,7 +65,7 @@ def test_random_secrets_may_be_reached_from_elsewhere(monkeypatch, tmp_path):
     assert len({made[name] for name in SECRETS}) == len(SECRETS)
     assert made["AWS_SECRET_ACCESS_KEY"] == made["MINIO_ROOT_PASSWORD"]
     with pytest.raises(StackError, match="is there already"):
-        settings.write_random(file)
+        settings.write_env_file(file)
 
 
 def test_a_taken_port_is_passed_over():

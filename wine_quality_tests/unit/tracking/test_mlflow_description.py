@@ -1,5 +1,5 @@
-"""What MLflow's pages say of a run and of a model: the way back to Dagster, kept apart from what
-people wrote."""
+"""Descriptions of a run and of a model on MLflow's pages: the way back to Dagster, kept apart from
+texts that people wrote."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What errors of MLflow's clients say of their server, by the texts of each version."""
+"""Errors of MLflow's clients as faults of their server, by the texts of each version."""
 
 from __future__ import annotations
 

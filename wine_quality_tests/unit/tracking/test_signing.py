@@ -201,11 +201,12 @@ def test_what_a_model_says_of_itself_loads_nothing_else(tmp_path):
         {"code": "code"},
         # What MLflow loads in place of the estimator, as the MLmodel beside it says.
         {"data": "more/model.pkl"},
-        {"skops_trusted_types": ["os.system"]},
         {"pickled_model": "../model.skops"},
     ):
         with pytest.raises(UntrustedModelError, match="names code of its own"):
             require_loadable("it", described(tmp_path, **change), skops)
+    with pytest.raises(UntrustedModelError, match=r"it holds os.system, which is not trusted here"):
+        require_loadable("it", described(tmp_path, skops_trusted_types=["os.system"]), skops)
     (tmp_path / "MLmodel").write_text("flavors: [")
     with pytest.raises(UntrustedModelError, match="cannot be read"):
         require_loadable("it", tmp_path, skops)

@@ -1,4 +1,4 @@
-"""What is switched on for a step is as before after it."""
+"""Autologging that is switched on for a step is as before after it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `make up` shows of what Dagster prints, on lines that Dagster really printed."""
+"""Dagster's lines that `make up` shows, on lines that Dagster really printed."""
 
 from __future__ import annotations
 

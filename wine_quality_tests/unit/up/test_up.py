@@ -258,7 +258,7 @@ def _kill_code_server(home: Path, url: str) -> None:
 
 
 def _reload(url: str) -> str:
-    """What the UI's button does."""
+    """As the UI's button does."""
     query = """mutation { reloadRepositoryLocation(repositoryLocationName: "ml_repository") {
         ... on WorkspaceLocationEntry { locationOrLoadError { __typename } } } }"""
     answer = requests.post(f"{url}/graphql", json={"query": query}, timeout=60).json()

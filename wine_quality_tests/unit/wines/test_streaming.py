@@ -70,7 +70,7 @@ def streamed(
 ) -> tuple[PassResult, list[str]]:
     config = RawWineCsvConfig(csv_url=csv_url, training_data=training_data)
     messages: list[str] = []
-    inspection = Inspection.from_record(
+    inspection = Inspection.from_plain(
         json.loads(json.dumps(inspect_files(config, DUCKDB, history).to_stored()))
     )
     return aggregate(inspection, membership, DUCKDB, history, messages.append, arrived), messages
@@ -181,7 +181,7 @@ def test_files_that_were_loaded_are_added_and_keep_their_sums(place, tmp_path):
     loaded = load_wines(RawWineCsvConfig(csv_url=red), history=history)
     new = put(below, "2.parquet", 5000, 2, tmp_path)
     done, text = streamed(history, f"{below}2.parquet", ACCUMULATED)
-    assert text == ["1 remembered file(s) were not divided like this yet: reading them."]
+    assert text == ["1 accepted file(s) were not divided like this yet: reading them."]
     whole = np.concatenate([loaded.frame[[*FEATURES, TARGET]].to_numpy(dtype=float), new])
     assert_trains_on(done.split, whole)
     _, text = streamed(history, training_data=ACCUMULATED)
@@ -197,7 +197,7 @@ def test_another_division_reads_what_is_still_there(place, tmp_path):
     streamed(history, f"{below}1.parquet")
     other = Membership(test_fraction=0.5, seed=7, folds=3)
     done, text = streamed(history, training_data=ACCUMULATED, membership=other)
-    assert text == ["1 remembered file(s) were not divided like this yet: reading them."]
+    assert text == ["1 accepted file(s) were not divided like this yet: reading them."]
     assert_trains_on(done.split, first)
     put(below, "1.parquet", 5000, 2, tmp_path)
     with pytest.raises(HistoryError, match="make forget FILE=1.parquet-"):

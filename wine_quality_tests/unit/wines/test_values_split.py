@@ -18,7 +18,7 @@ from wine_quality.history.wine_history import WineHistory
 from wine_quality.paths import PACKAGED_RED_WINE
 from wine_quality.wines.in_memory import MemorySplit, divide
 from wine_quality.wines.loading import LoadedWines, RawWineCsvConfig, load_wines
-from wine_quality.wines.split import PassResult, Split
+from wine_quality.wines.split import PassResult
 from wine_quality.wines.split_rows import split_by_values, split_rows
 from wine_quality.wines.streaming import aggregate, inspect_files
 from wine_quality_tests.unit.datasets.test_accumulate import wines
@@ -91,7 +91,7 @@ def test_a_split_of_an_older_run_is_read():
     stored = io.BytesIO()
     write_parquet(old, stored)
     stored.seek(0)
-    split = Split.from_frame(read_parquet(stored))
+    split = MemorySplit(read_parquet(stored))
     assert (split.train_rows, split.test_rows) == (1199, 400)
     assert split.data.split is None
 
