@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from wine_quality.environments.mlflow_versions import MlflowVersion
+from wine_quality.settings.runs import SIGNING_KEY
 from wine_quality.stack.settings import choose_port
 from wine_quality.stack.supervisor import Supervisor
 from wine_quality.stack.tracking import mlflow_service
@@ -51,6 +52,10 @@ class StackDatabases:
         self.title = f"the stack's database of MLflow {source.key}"
         self.move: Move | None = None
         self.backup = folder / "source.dump"
+        self.variables: Mapping[str, str] = {}
+        if store == "compose":  # the local stack's key is this home's
+            keys = services.home.signing_keys().replace(",", " ").split()
+            self.variables = {str(SIGNING_KEY): ",".join(keys)}
         self._folder, self._services = folder, services
         self._from, self._to = names[source.key], names[target.key]
         self._staged, self._replaced = f"{self._to}_upgrade", f"{self._to}_replaced"
