@@ -153,7 +153,9 @@ def test_a_stack_with_a_champion(home: Path, tmp_path: Path, monkeypatch):
         renew("store", tmp_path / "two", "--with", "seaweedfs")
         monkeypatch.setenv("WINE_QUALITY_STORE", "seaweedfs")
         renew("dagster", tmp_path / "three")
-        assert "of another store" in stack.call("up", "--detach").stdout
+        assert "no PostgreSQL 18 is here" in stack.call("up", "--detach").stdout
+        unchanged = Stack(home, ["3"], WINE_QUALITY_STORE="nanio")
+        assert "of another store: set it to seaweedfs" in unchanged.call("up", "--detach").stdout
         stack = Stack(home, ["3"], WINE_QUALITY_STORE="seaweedfs")
         assert "PostgreSQL 18" in stack.up()
         assert predictions(stack, "3") == before and tags_of(stack, ended["3"].run_id)
