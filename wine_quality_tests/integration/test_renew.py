@@ -29,7 +29,7 @@ from wine_quality_tests.support.renewals import (
 )
 from wine_quality_tests.support.stack_client import Stack
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 ROWS = """SET ROLE mlflow; CREATE TABLE runs (run_uuid text, share float8, file bytea, ended
     timestamptz DEFAULT now(), status text);
