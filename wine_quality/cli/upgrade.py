@@ -146,7 +146,8 @@ def _of_platform(options: argparse.Namespace, folder: Path) -> Iterator[Place]:
         is_up = data_services.is_up()
         opened = getattr(data_services, state)(_quiet)
     with opened as services, data_services.only_upkeep(services.folder):
-        yield StackDatabases(source, target, folder, services, is_up, options.store)
+        named = options.store if options.project == "dh" else f"compose --project {options.project}"
+        yield StackDatabases(source, target, folder, services, is_up, named)
 
 
 @contextmanager

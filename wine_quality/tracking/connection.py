@@ -41,7 +41,7 @@ def tracking_settings(
     model_format: str = "skops",
     ui_url: str = "",
 ) -> TrackingSettings:
-    """Where and how a version tracks; the embedded store's folder is made.
+    """Settings of a version's tracking; the embedded store's folder is made.
 
     Args:
         tracking_uri: None or empty: the one that the environment sets, else the embedded store.
@@ -94,7 +94,7 @@ def connect(
 
 
 def _shown_at(uri: str, version: MlflowVersion, was_given: bool) -> str:
-    """Where people see what goes to ``uri``: not always the address that Dagster uses.
+    """Address for people of what goes to ``uri``: not always the one that Dagster uses.
 
     An embedded store is seen below Dagster's own address, wherever `make up` has it: the links that
     are kept lead there also later, on other ports. Empty for a store that no UI shows.

@@ -89,7 +89,7 @@ class TrackedRun:
 
     @property
     def url(self) -> str:
-        """Where people see the run; empty when no UI shows it."""
+        """URL of the run's page; empty when no UI shows it."""
         return self.tracker.run_url
 
     @property

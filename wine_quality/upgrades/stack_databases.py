@@ -34,7 +34,7 @@ class StackDatabases:
     Args:
         services: PostgreSQL and S3 of the stack, which run for this alone when it is applied.
         is_up: Whether they belong to a stack that is up.
-        store: ``stack``, or ``compose`` for the platform in containers.
+        store: What ``--store`` names: ``stack``, or ``compose`` with its options.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class StackDatabases:
         self.move: Move | None = None
         self.backup = folder / "source.dump"
         self.variables: Mapping[str, str] = {}
-        if store == "compose":  # the local stack's key is this home's
+        if store.startswith("compose"):  # the local stack's key is this home's
             keys = services.home.signing_keys().replace(",", " ").split()
             self.variables = {str(SIGNING_KEY): ",".join(keys)}
         self._folder, self._services = folder, services
@@ -147,7 +147,7 @@ class StackDatabases:
         command = f"make upgrade FROM={self.source.key} TO={self.target.key}"
         command += f' ARGS="--store {self._store} '
         server = f"make stack VERSIONS={self.source.key}"
-        if self._store == "compose":
+        if self._store.startswith("compose"):
             server = f"the server of MLflow {self.source.key}"
         return [
             f"The database {self._from} is as it was: {server} goes on with it.",

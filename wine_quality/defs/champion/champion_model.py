@@ -49,7 +49,7 @@ class PromotionPolicy(enum.Enum):
 
 
 class PromotionConfig(CheckedConfig):
-    """When a challenger becomes the champion."""
+    """Conditions on which a challenger becomes the champion."""
 
     policy: PromotionPolicy = Field(
         default=PromotionPolicy.automatic,

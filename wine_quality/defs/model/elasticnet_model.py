@@ -16,7 +16,7 @@ from wine_quality.wines.split import Split
 
 
 class TrainingConfig(CheckedConfig):
-    """When training data counts as drifted."""
+    """Limits above which training data counts as drifted."""
 
     drift_threshold: float = Field(
         default=0.25,

@@ -112,7 +112,7 @@ def fit_and_log(
 
 
 def _drift(mlflow: MlflowTracker, train: pd.DataFrame, threshold: float) -> AssetCheckResult:
-    """How the training data differs from the champion's."""
+    """The difference of the training data from the champion's."""
     from wine_quality.models.compare import population_stability
     from wine_quality.tracking.registry.provenance import UntrustedModelError
 

@@ -23,7 +23,7 @@ ASSET = "model_deployment"
 
 
 class LiveCheckConfig(CheckedConfig):
-    """Which predictions are compared, and when they differ too much."""
+    """The predictions to compare, and limits of the difference."""
 
     hours: float = Field(
         default=24.0, gt=0, le=24 * 366, description="Predictions of so many hours are compared."
