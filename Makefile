@@ -216,6 +216,7 @@ bench: devenvs ## against plain scripts, listings and `mlflow models serve`; the
 	@$(BIN)/python -m benchmarks.batch_scoring
 	@$(BIN)/python -m benchmarks.stack
 	@$(BIN)/python -m benchmarks.load
+	@$(BIN)/python -m benchmarks.backfill
 	@$(BIN)/python -m benchmarks.retention
 	@$(BIN)/python -m benchmarks.scale
 
