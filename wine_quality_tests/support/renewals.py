@@ -1,4 +1,4 @@
-"""What the tests of `make renew` share."""
+"""Shared by the tests of `make renew`."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def renewed_home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def _others(folder: Path) -> list[str]:
-    """What runs with this home, but for the process that the tests' commands are forked from."""
+    """The commands that run with this home, but for the process that the tests' commands are forked from."""
     return [command for command in processes_of(folder) if "warm_commands" not in command]
 
 
