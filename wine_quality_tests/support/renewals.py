@@ -45,7 +45,7 @@ def renewed_home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def _others(folder: Path) -> list[str]:
-    """The commands that run with this home, but for the process that the tests' commands are forked from."""
+    """Commands that run with this home, less the process that tests fork commands from."""
     return [command for command in processes_of(folder) if "warm_commands" not in command]
 
 
