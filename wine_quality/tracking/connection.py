@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from wine_quality.environments.mlflow_versions import MODEL_PACKAGES, MlflowVersion
 from wine_quality.paths import embedded_store
@@ -113,15 +113,25 @@ def _shown_at(uri: str, version: MlflowVersion, was_given: bool) -> str:
 
 def locked_requirements(version: MlflowVersion) -> tuple[str, ...]:
     """The packages that the model needs, as ``name==version`` of those installed here."""
+    pins = pin_installed(("mlflow", *MODEL_PACKAGES))
+    return tuple(pin for pin in pins if "==" in pin)
+
+
+def pin_installed(requirements: Iterable[str]) -> tuple[str, ...]:
+    """Requirements, of which a name alone becomes ``name==version`` of what is installed here.
+
+    What is not installed, or says more than a name, stays as it is.
+    """
     from importlib.metadata import PackageNotFoundError
     from importlib.metadata import version as installed
 
     pins = []
-    for package in ("mlflow", *MODEL_PACKAGES):
+    for one in requirements:
         try:
-            pins.append(f"{package}=={installed(package)}")
+            is_name = re.fullmatch(r"[A-Za-z0-9][\w.-]*", one)
+            pins.append(f"{one}=={installed(one)}" if is_name else one)
         except PackageNotFoundError:
-            continue
+            pins.append(one)
     return tuple(pins)
 
 

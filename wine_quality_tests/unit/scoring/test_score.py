@@ -163,7 +163,7 @@ def test_a_key_may_not_hide_a_column_of_the_predictions(tmp_path, frame):
 def test_a_table_of_a_database_is_refused_with_what_to_do(tmp_path):
     with pytest.raises(UnreadableFileError) as refused:
         find_source("postgresql://me:secret@host/db", tmp_path, "ops.x.config.source")
-    assert "Tables of a database are not read: export the table to Parquet" in str(refused.value)
+    assert "and from tables of PostgreSQL" in str(refused.value)
     assert "secret" not in str(refused.value)
 
 
