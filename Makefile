@@ -36,7 +36,7 @@ MLFLOW_PORT_FOR = up
 DO_FOR = metrics
 FILE_FOR = forget predict
 FROM_FOR = restore upgrade move
-ON_FOR = retention gc backup restore
+ON_FOR = retention gc backup restore renew
 TO_FOR = backup upgrade renew move
 WHAT_FOR = renew
 WITH_FOR = renew
@@ -145,9 +145,9 @@ upgrade: ## take a version's store over to a newer MLflow: FROM=1.26 TO=3, a dry
 	@$(BUILD) $(if $(findstring stack,$(ARGS)),--stack) $(sort 3 $(FROM) $(TO))
 	@$(BIN)/python -m wine_quality upgrade $(or $(FROM),"") $(or $(TO),"") $(ARGS)
 
-renew: ## WHAT=postgres, store, dagster or mlflow of the local stack, after a backup TO=folder (WITH=…, ARGS=…)
-	@$(BUILD) --stack $(sort 3 $(if $(filter mlflow,$(WHAT)),$(WITH)))
-	@$(BIN)/python -m wine_quality renew "$(WHAT)" "$(TO)" --with "$(WITH)" $(ARGS)
+renew: ## WHAT=postgres, store, dagster or mlflow of the stack, after a backup TO=folder (WITH=…; ON=compose)
+	@$(BUILD) $(if $(ON),,--stack) $(sort 3 $(if $(filter mlflow,$(WHAT)),$(WITH)))
+	@$(BIN)/python -m wine_quality renew "$(WHAT)" "$(TO)" --with "$(WITH)" $(WHERE) $(ARGS)
 
 move: ## copy what a server or store has to another one: FROM=1.26 TO=3, a dry run (ARGS="--to-uri URL --apply")
 	@$(BUILD) $(sort 3 $(FROM) $(TO))
@@ -216,6 +216,7 @@ bench: devenvs ## against plain scripts, listings and `mlflow models serve`; the
 	@$(BIN)/python -m benchmarks.batch_scoring
 	@$(BIN)/python -m benchmarks.stack
 	@$(BIN)/python -m benchmarks.load
+	@$(BIN)/python -m benchmarks.backfill
 	@$(BIN)/python -m benchmarks.retention
 	@$(BIN)/python -m benchmarks.scale
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from wine_quality.cli.exits import INTERRUPTED, fail, interrupt_on, show
+from wine_quality.cli.exits import INTERRUPTED, fail, interrupt_on, is_of_a_store, show
 from wine_quality.cli.on_platform import add_platform, platform
 from wine_quality.paths import CheckoutMissingError, require_checkout
 
@@ -56,6 +56,10 @@ def copy_data(
     except KeyboardInterrupt:
         print(f"\n{interrupted.format(folder=folder)}", file=sys.stderr)
         return INTERRUPTED
+    except Exception as error:
+        if not is_of_a_store(error):
+            raise
+        return fail(f"{type(error).__name__}: {error}")
     databases, objects = manifest["databases"], manifest["objects"]
     print(f"""
 backup         {folder}, of {manifest["began"]}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sqlite3
 import sys
 from typing import NoReturn
 
@@ -18,6 +19,15 @@ def fail(reason: object, code: int = FAILED) -> int:
 def show(line: str) -> None:
     """Print a line of progress at once, also into a pipe."""
     print(line, flush=True)
+
+
+def is_of_a_store(error: Exception) -> bool:
+    """Whether the disk, a database or the S3 store failed, such as a full disk, which each reports
+    in errors of its own."""
+    return isinstance(error, (OSError, sqlite3.Error)) or any(
+        base.__module__.partition(".")[0] in ("psycopg2", "botocore")
+        for base in type(error).__mro__
+    )
 
 
 def interrupt_on(*signals: signal.Signals) -> None:

@@ -11,7 +11,7 @@ from wine_quality.cli.options import add_field, add_model, add_run_config
 
 def add_options(command: argparse.ArgumentParser) -> None:
     place = "ops.batch_predictions.config"
-    text = "Parquet or CSV: a path, folder/, s3:// or https:// (the packaged red wines)"
+    text = "a path, folder/, s3://, https:// or postgresql://…?table=… (the packaged red wines)"
     command.add_argument(f"{place}.source", metavar="source", nargs="?", help=text)
     text = "Parquet file, or folder, local or s3:// (predictions in $WINE_QUALITY_HOME)"
     add_field(command, "--out", f"{place}.output", help=text)

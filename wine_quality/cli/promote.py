@@ -21,7 +21,7 @@ def promote(options: argparse.Namespace) -> int:
 
 
 def print_champion(result: Any, key: str) -> None:
-    """Which version has the role now, and which had it before."""
+    """Print the version that has the role now, and the one that had it before."""
     found = {name: entry.value for name, entry in output_metadata(result).items()}
     print(f"""
 model          {found["model"]}

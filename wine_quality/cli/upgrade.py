@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import argparse
 import signal
-import sqlite3
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wine_quality.cli.exits import BAD_USE, INTERRUPTED, fail, interrupt_on, show
+from wine_quality.cli.exits import BAD_USE, INTERRUPTED, fail, interrupt_on, is_of_a_store, show
 from wine_quality.environments.build import require_built
 from wine_quality.environments.mlflow_versions import (
     MLFLOW_VERSIONS,
@@ -45,8 +44,10 @@ def add_options(command: argparse.ArgumentParser) -> None:
     text = "do it, on a copy; else: only show"
     doing.add_argument("--apply", action="store_true", help=text)
     doing.add_argument("--undo", action="store_true", help="put the new store aside, go back")
-    stores = ["embedded", "stack"]
-    command.add_argument("--store", choices=stores, default="embedded", help="which one (embedded)")
+    stores = ["embedded", "stack", "compose"]
+    text = "which one (embedded); compose: of the platform in containers"
+    command.add_argument("--store", choices=stores, default="embedded", help=text)
+    command.add_argument("--project", default="dh", help="of compose (dh)")
     text = "also while MLflow runs are under way"
     command.add_argument("--with-open-runs", action="store_true", help=text)
     text = "also where a model predicts otherwise"
@@ -78,17 +79,9 @@ def upgrade(options: argparse.Namespace) -> int:
         print("\ninterrupted: the same command goes on from here", file=sys.stderr)
         return INTERRUPTED
     except Exception as error:
-        if not _is_of_disk_or_database(error):
+        if not is_of_a_store(error):
             raise
         return fail(f"{type(error).__name__}: {error}. {_GOES_ON}")
-
-
-def _is_of_disk_or_database(error: Exception) -> bool:
-    """Whether the disk or the database failed, such as a full disk, which sqlite and PostgreSQL
-    report in errors of their own."""
-    return isinstance(error, (OSError, sqlite3.Error)) or any(
-        base.__module__.partition(".")[0] == "psycopg2" for base in type(error).__mro__
-    )
 
 
 def _upgrade(options: argparse.Namespace) -> int:
@@ -99,7 +92,8 @@ def _upgrade(options: argparse.Namespace) -> int:
     from wine_quality.upgrades.upgrade import Upgrade, was_finished
 
     everything = home() / "upgrades"
-    folder = everything / f"{options.store}-{options.source}-to-{options.target}"
+    store = options.store if options.store != "compose" else f"compose-{options.project}"
+    folder = everything / f"{store}-{options.source}-to-{options.target}"
     with only_one(everything, "make upgrade"), _place(options, folder) as place:
         if options.undo:
             undo_upgrade(place, folder, show, options.with_new_runs)
@@ -129,26 +123,31 @@ def _upgrade(options: argparse.Namespace) -> int:
 @contextmanager
 def _place(options: argparse.Namespace, folder: Path) -> Iterator[Place]:
     """The stores, which nobody else opens meanwhile."""
-    pick = _of_stack if options.store == "stack" else _embedded
+    pick = _embedded if options.store == "embedded" else _of_platform
     with pick(options, folder) as place:
         yield place
 
 
 @contextmanager
-def _of_stack(options: argparse.Namespace, folder: Path) -> Iterator[Place]:
+def _of_platform(options: argparse.Namespace, folder: Path) -> Iterator[Place]:
     from wine_quality.upgrades.errors import UpgradeError
     from wine_quality.upgrades.stack_databases import StackDatabases
-    from wine_quality.upkeep import data_services
+    from wine_quality.upkeep import container_services, data_services
 
     require_checkout("upgrade")
-    if not (stack_folder() / "postgres").exists():
-        raise UpgradeError(f"there is no stack in {home()}.")
     source, target = get_version(options.source), get_version(options.target)
-    # A dry run looks at a stack that is up, too.
-    is_up = data_services.is_up()
-    opened = data_services.stopped if _writes(options) else data_services.running
-    with opened(_quiet) as services, data_services.only_upkeep(services.folder):
-        yield StackDatabases(source, target, folder, services, is_up)
+    # A dry run looks at a stack that is up, too; containers are stopped here.
+    is_up, state = False, "stopped" if _writes(options) else "running"
+    if options.store == "compose":
+        opened = getattr(container_services, state)(options.project, show)
+    else:
+        if not (stack_folder() / "postgres").exists():
+            raise UpgradeError(f"there is no stack in {home()}.")
+        is_up = data_services.is_up()
+        opened = getattr(data_services, state)(_quiet)
+    with opened as services, data_services.only_upkeep(services.folder):
+        named = options.store if options.project == "dh" else f"compose --project {options.project}"
+        yield StackDatabases(source, target, folder, services, is_up, named)
 
 
 @contextmanager

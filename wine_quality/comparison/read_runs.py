@@ -161,7 +161,7 @@ def _coefficients(tracker: Tracker, run_id: str, notes: list[str]) -> dict[str, 
     """Coefficients by feature, from the JSON of the training record; no model is loaded."""
     try:
         record = tracker.read_training_record(run_id)
-        model = record["model"] if record else None
+        model = record.get("model") if record else None
         if model is None:
             return {}
         named = {"intercept": model["intercept"]}

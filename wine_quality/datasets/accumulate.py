@@ -21,7 +21,7 @@ class TrainingData(enum.Enum):
 
 
 class ConflictPolicy(enum.Enum):
-    """Which rows count when files give the same measurements different qualities."""
+    """The rows that count when files give the same measurements different qualities."""
 
     newest = "newest"
     keep = "keep"

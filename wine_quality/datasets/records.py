@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 NAMES = tuple(COLUMNS)
-ROWS_AT_ONCE = 1 << 14
+ROWS_PER_PORTION = 1 << 14
 ROWS_AFTER_A_FAULT = 1_000_000
 """So many rows below the first fault are still searched for others."""
 _SHOWN = 40
@@ -60,7 +60,7 @@ def read_records(open_file: Opener, dialect: Dialect, name: str) -> Iterator[Rec
     places = [dialect.names.index(column) for column in NAMES]
     rows = text_rows(open_file, dialect, name)
     while True:
-        portion = list(itertools.islice(rows, ROWS_AT_ONCE))
+        portion = list(itertools.islice(rows, ROWS_PER_PORTION))
         if not portion:
             return
         fields = list(zip(*(row for _, row in portion), strict=True))

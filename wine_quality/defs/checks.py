@@ -5,10 +5,10 @@ from __future__ import annotations
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
-from dagster import AssetCheckResult, AssetCheckSeverity, AssetCheckSpec, MetadataValue
+from dagster import AssetCheckResult, AssetCheckSeverity, AssetCheckSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from wine_quality.engines.input_files import LeftOut
     from wine_quality.wines.split import Evaluation, Split
@@ -43,11 +43,6 @@ SHARED_WINES = AssetCheckSpec(
     "few_shared_wines",
     asset="train_test_split",
     description="Few wines of the test part are also in the training part, with the same values.",
-)
-DRIFT = AssetCheckSpec(
-    "drift_against_champion",
-    asset="elasticnet_model",
-    description="Population stability index of each column against the champion's training data.",
 )
 IN_SCALE = AssetCheckSpec(
     "predictions_in_scale",
@@ -127,34 +122,6 @@ def few_shared_wines(shared: int, test_rows: int, allowed: float) -> AssetCheckR
         severity=AssetCheckSeverity.WARN,
         description=f"{shared} of {test_rows} held-out wines ({share:.1%}) have a twin in the "
         f"training part; {allowed:.0%} are allowed.",
-    )
-
-
-def drift_against_champion(
-    stability: Mapping[str, float] | None, champion: str | None, threshold: float
-) -> AssetCheckResult:
-    """``stability`` is None when there is no champion, or nothing is known of its data."""
-    if stability is None:
-        text = (
-            f"Nothing is known of the data of champion version {champion}."
-            if champion
-            else "There is no champion yet."
-        )
-        return AssetCheckResult(check_name=DRIFT.name, passed=True, description=text)
-    drifted = {name: value for name, value in stability.items() if value > threshold}
-    worst = max(stability, key=lambda name: stability[name])
-    text = (
-        f"{len(drifted)} column(s) above {threshold:g}: {', '.join(drifted)}."
-        if drifted
-        else f"All columns are within {threshold:g}."
-    )
-    return AssetCheckResult(
-        check_name=DRIFT.name,
-        passed=not drifted,
-        severity=AssetCheckSeverity.WARN,
-        description=f"{text} The most drifted is {worst} with {stability[worst]:.3f}, against "
-        f"champion version {champion}.",
-        metadata={name: MetadataValue.float(value) for name, value in stability.items()},
     )
 
 

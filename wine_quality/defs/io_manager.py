@@ -129,7 +129,7 @@ def _store_named(path: UPath) -> Iterator[None]:
 
 
 def s3_options() -> dict[str, Any]:
-    """How s3fs reaches the store of asset values.
+    """s3fs's options for the store of asset values.
 
     The keys in ``WINE_QUALITY_ASSETS_KEY`` and ``_SECRET``, which neither MLflow nor boto looks at,
     so that a run can hold them and still have none for MLflow's artifacts; without them those of
@@ -150,7 +150,7 @@ def s3_options() -> dict[str, Any]:
 
 
 def _value_folder(context: InputContext | OutputContext | None) -> list[str]:
-    """Where the values of an asset, or of an op that belongs to none, lie."""
+    """The folder of the values of an asset, or of an op that belongs to none."""
     assert context is not None
     if context.has_asset_key:
         return list(context.asset_key.path)

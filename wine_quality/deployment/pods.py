@@ -36,7 +36,7 @@ def labels(model: ManifestModel, settings: ManifestSettings) -> dict[str, str]:
 
 
 def provenance(model: ManifestModel) -> dict[str, str]:
-    """Where the model comes from. Annotations, for labels take no name with a space in it."""
+    """Annotations that name the model's origin: labels take no name with a space in it."""
     return {
         "wine-quality/registered-model": model.name,
         "wine-quality/model-version": model.version,

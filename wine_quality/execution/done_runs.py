@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from dagster import DagsterInstance
 
 _ENDED_OTHERWISE = [DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED]
-_AT_ONCE = 50
+_PAGE_SIZE = 50
 _OVERLAP = timedelta(minutes=2)
 """Looked at again: clocks of other machines may differ."""
 
@@ -39,7 +39,7 @@ def count_done_runs(
     began = datetime.now(timezone.utc)
     records = instance.get_run_records(
         RunsFilter(statuses=_ENDED_OTHERWISE, updated_after=since),
-        limit=_AT_ONCE,
+        limit=_PAGE_SIZE,
         order_by="update_timestamp",
         ascending=True,
     )
@@ -47,7 +47,7 @@ def count_done_runs(
     done = [run for run in runs if is_of_location(run, location) and is_done(instance, run)]
     for run in done:
         report_done(instance, run)
-    if len(records) == _AT_ONCE:
+    if len(records) == _PAGE_SIZE:
         reached = records[-1].update_timestamp
         if reached.tzinfo is None:
             reached = reached.replace(tzinfo=timezone.utc)

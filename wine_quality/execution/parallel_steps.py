@@ -14,6 +14,7 @@ from dagster import DagsterEventType, DagsterInstance
 
 from wine_quality.dagster_support.dagster_private import (
     DagsterEvent,
+    DagsterExecutionInterruptedError,
     EngineEventData,
     RetryMode,
     serialize_value,
@@ -71,10 +72,12 @@ def execute_in_parallel(
         f"in a process of its environment ({version.python})",
         EngineEventData(),
     )
-    interrupted = True
+    interrupted = False
     try:
         yield from executor.execute(plan_context, plan)
-        interrupted = False
+    except (KeyboardInterrupt, DagsterExecutionInterruptedError):
+        interrupted = True
+        raise
     finally:
         processes.stop()
         sentence = _end_mlflow_run(instance, run_id, interrupted)

@@ -30,7 +30,7 @@ STATUS_OF = {
     DagsterRunStatus.CANCELED: "KILLED",
 }
 _DAYS = 7
-_AT_ONCE = 10
+_RUNS_PER_TICK = 10
 
 
 @sensor(
@@ -62,7 +62,7 @@ def mlflow_run_closer(context: SensorEvaluationContext) -> SkipReason:
     # Re-executions carry their parent's tags.
     left_open = [run for run in ended if is_open(run) and is_of_location(run, location)]
     unreachable: set[str] = set()
-    for run in left_open[:_AT_ONCE]:
+    for run in left_open[:_RUNS_PER_TICK]:
         uri = tracking_uri_of(run)
         if uri in unreachable:
             continue

@@ -58,7 +58,7 @@ class Family:
         grid: Values to try in a sweep, by the name of the hyperparameter.
         trusted_types: Full names of the types that a model of this family holds and skops does not
             trust by itself.
-        requirements: Packages that a model of it needs besides scikit-learn, as pip reads them.
+        requirements: Names of packages that a model of it needs besides scikit-learn.
         draw: Plots that suit it, by file name without suffix.
     """
 
@@ -117,6 +117,14 @@ def find_family(name: str) -> Family:
 
 
 def types_of_families() -> list[str]:
-    """Types that models hold of all families of the package that need no further package."""
-    families = [find_family(name) for name in declared_names(DECLARED)]
-    return [one for family in families if not family.requirements for one in family.trusted_types]
+    """Types that models hold of the package's families."""
+    return [one for family in _families() for one in family.trusted_types]
+
+
+def packages_of_families() -> list[str]:
+    """Names of packages that the package's families need besides scikit-learn."""
+    return [one for family in _families() for one in family.requirements]
+
+
+def _families() -> list[Family]:
+    return [find_family(name) for name in declared_names(DECLARED)]

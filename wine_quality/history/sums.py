@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from wine_quality.engines.training_pass import FileSums
 
-_AT_ONCE = 8
+_WORKERS = 8
 _TRIES = 5
 
 SumUp = Callable[[Sequence[str], Mapping[str, str]], "list[FileSums]"]
@@ -92,7 +92,7 @@ def _kept(
             return known
         return _Missing(known.file, known.path, known.version)
 
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
+    with ThreadPoolExecutor(_WORKERS) as pool:
         for _ in range(_TRIES):
             versions = newest_versions(store, root)
             try:

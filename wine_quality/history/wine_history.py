@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
 
 _TIMEOUT_SECONDS = 30.0
-_AT_ONCE = 8
+_WORKERS = 8
 _TRIES = 5
 _LATEST = 10**17 - 1
 
@@ -119,7 +119,7 @@ class WineHistory(CheckedResource):
         """
         from concurrent.futures import ThreadPoolExecutor
 
-        with self.store() as (store, root), ThreadPoolExecutor(_AT_ONCE) as pool:
+        with self.store() as (store, root), ThreadPoolExecutor(_WORKERS) as pool:
             for _ in range(_TRIES):
                 rows = newest_versions(store, root, ROWS)
                 order = sorted(rows, key=lambda v: (v.microseconds, v.key))

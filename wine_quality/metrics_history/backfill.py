@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from datetime import datetime, timezone
 from typing import Any
 
+from wine_quality.families.metrics import METRICS
 from wine_quality.metrics_history.evaluation import Evaluation, MetricsHistoryError
 from wine_quality.metrics_history.resource import MetricsHistory
-from wine_quality.models.evaluate import METRICS
 from wine_quality.tracking.registry.all_versions import versions_of
 
 
@@ -43,7 +43,12 @@ def evaluations(client: Any, client_version: str, model_name: str) -> Iterator[E
             mlflow_version=_logged_with(run) or client_version,
             run_id=run.info.run_id,
             data_sha256=run.data.tags["data_sha256"],
-            metrics={key: run.data.metrics[key] for key in METRICS if key in run.data.metrics},
+            metrics={
+                name: run.data.metrics[name]
+                for known in METRICS.values()
+                for name in known
+                if name in run.data.metrics
+            },
         )
 
 

@@ -75,7 +75,7 @@ def newest(model_name: str, metric: str, most: int) -> Any:
 
 
 def summary() -> Any:
-    """How many rows there are, of how many model versions, and the newest one's time."""
+    """Number of rows, number of their model versions, and the time of the newest."""
     column = metrics.columns
     version = tuple_(column.model_name, column.run_id, column.model_version)
     return select(

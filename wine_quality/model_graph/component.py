@@ -19,6 +19,7 @@ from pydantic import Field
 
 from wine_quality.model_graph.graph import MlflowSettings, model_definitions
 from wine_quality.model_graph.plan import MlflowSettings as _Defaults
+from wine_quality.monitoring.drift import THRESHOLD
 
 _SETTINGS = _Defaults()
 
@@ -105,6 +106,11 @@ class TrackedModelComponent(Component, Model, Resolvable):
     hyperparameters: dict[str, Any] = Field(
         default={}, description="Defaults of run config other than the family's."
     )
+    drift_threshold: float = Field(
+        default=THRESHOLD,
+        description="Population stability index above which a column has drifted from the "
+        "champion's training data: the default of run config.",
+    )
     mlflow: MlflowAttributes = Field(
         default=MlflowAttributes(), description="Experiment, registered model, versions."
     )
@@ -122,6 +128,7 @@ class TrackedModelComponent(Component, Model, Resolvable):
             min_improvement=self.min_improvement,
             segment_by=self.segment_by,
             hyperparameters=self.hyperparameters,
+            drift_threshold=self.drift_threshold,
             mlflow=_settings(self.mlflow.model_dump()),
         )
         # Dagster copies a component's sensors, and takes the copies of two for two sensors.
@@ -129,6 +136,7 @@ class TrackedModelComponent(Component, Model, Resolvable):
             return found
         return Definitions(
             assets=found.assets,
+            asset_checks=found.asset_checks,
             jobs=found.jobs,
             resources=found.resources,
             executor=found.executor,

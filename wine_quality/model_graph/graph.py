@@ -6,13 +6,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from dagster import AssetSelection, Definitions, define_asset_job
-from pydantic import ValidationError
+from pydantic import ValidationError, create_model
 
 from wine_quality.dagster_support.config_fields import describe_problems
 from wine_quality.families.family import Family, find_family
 from wine_quality.model_graph.data import parts, raw_data
-from wine_quality.model_graph.plan import IO_MANAGER, MlflowSettings, ModelPlan
-from wine_quality.model_graph.roles import promotion_job, rollback_job
+from wine_quality.model_graph.plan import (
+    IO_MANAGER,
+    METRICS_HISTORY,
+    MlflowSettings,
+    ModelPlan,
+)
+from wine_quality.model_graph.roles import model_of, promotion_job, rollback_job, segment_field
 from wine_quality.model_graph.sweep import SWEEP_TAG
 from wine_quality.model_graph.training import (
     champion,
@@ -20,6 +25,8 @@ from wine_quality.model_graph.training import (
     registered_version,
     trained_model,
 )
+from wine_quality.monitoring.drift import THRESHOLD
+from wine_quality.monitoring.live_checks import LiveCheckConfig, live_checks
 from wine_quality.tables.dataset import Dataset, DeclarationError, find_dataset
 
 __all__ = ["MlflowSettings", "model_definitions"]
@@ -35,15 +42,16 @@ def model_definitions(
     min_improvement: float = 0.0,
     segment_by: str = "",
     hyperparameters: Mapping[str, Any] | None = None,
+    drift_threshold: float = THRESHOLD,
     mlflow: MlflowSettings | None = None,
 ) -> Definitions:
     """All that Dagster needs to train, measure, register and compare a model.
 
     Assets ``<name>_data``, ``_train``, ``_test``, ``_model``, ``_metrics``, ``_version`` and
-    ``_champion`` with their checks; the jobs ``<name>``, ``<name>_sweep``, ``<name>_promotion`` and
-    ``<name>_rollback``; the resource ``mlflow``, the executor and the sensor of
-    ``MlflowTracking.definitions()``; an IO manager. Definitions of several models with the same
-    ``mlflow`` settings can be merged.
+    ``_champion`` with their checks; the jobs ``<name>``, ``<name>_sweep``, ``<name>_promotion``,
+    ``<name>_rollback`` and ``<name>_live_check``; the resource ``mlflow``, the executor and the
+    sensor of ``MlflowTracking.definitions()``; the resource ``metrics_history`` and an IO manager.
+    Definitions of several models with the same ``mlflow`` settings can be merged.
 
     Args:
         name: Assets and jobs begin with it: lower-case letters, digits and underscores.
@@ -56,6 +64,8 @@ def model_definitions(
         segment_by: A text column. Each of its values is a partition, with a registered model
             ``<registered model>-<value>`` of its own.
         hyperparameters: Defaults of run config other than the family's.
+        drift_threshold: Default of run config: the population stability index above which a column
+            has drifted from the champion's training data.
         mlflow: Experiment, registered model, versions and packages.
 
     Raises:
@@ -73,6 +83,7 @@ def model_definitions(
         min_improvement=min_improvement,
         segment_by=segment_by,
         hyperparameters=_hyperparameters(name, kind, hyperparameters or {}),
+        drift_threshold=drift_threshold,
     )
     assets = [
         make(plan)
@@ -85,7 +96,17 @@ def model_definitions(
             champion,
         )
     ]
-    selection = AssetSelection.assets(*assets)
+    config_class: Any = create_model(
+        f"{name}_live_check", __base__=LiveCheckConfig, **segment_field(plan)
+    )
+    checks = live_checks(
+        f"{name}_champion",
+        plan.dataset.features,
+        lambda mlflow, config: model_of(plan, mlflow, config),
+        config_class,
+    )
+    live = AssetSelection.checks(*checks)
+    selection = AssetSelection.assets(*assets) - live
     jobs: list[Any] = [
         define_asset_job(name, selection, description=f"Trains, measures and registers {name}."),
         define_asset_job(
@@ -94,10 +115,21 @@ def model_definitions(
             description=f"The same, with the best point of a grid: {kind.title}.",
             tags={SWEEP_TAG: "true"},
         ),
+        define_asset_job(
+            f"{name}_live_check",
+            live,
+            description="Compares what is asked of the model and what it answers with its training "
+            "data, by the metrics database.",
+        ),
         promotion_job(plan),
         rollback_job(plan),
     ]
-    own = Definitions(assets=assets, jobs=jobs, resources={"io_manager": IO_MANAGER})
+    own = Definitions(
+        assets=assets,
+        asset_checks=checks,
+        jobs=jobs,
+        resources={"io_manager": IO_MANAGER, "metrics_history": METRICS_HISTORY},
+    )
     return Definitions.merge(own, plan.tracking.definitions())
 
 

@@ -13,6 +13,8 @@ from dagster import StaticPartitionsDefinition
 from wine_quality.environments.mlflow_versions import MLFLOW_VERSIONS
 from wine_quality.families.family import Family, types_of_families
 from wine_quality.families.metrics import TaskMetric, find_metric
+from wine_quality.metrics_history.resource import MetricsHistory
+from wine_quality.monitoring.drift import THRESHOLD
 from wine_quality.policy.names import check_model_name
 from wine_quality.tables.dataset import Dataset, DeclarationError
 from wine_quality.tracking_api import Metric, MlflowTracking, PlainIOManager
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
-IO_MANAGER = PlainIOManager()
+IO_MANAGER, METRICS_HISTORY = PlainIOManager(), MetricsHistory()
 """One for all graphs of a project: Dagster merges definitions whose resources are the same."""
 
 
@@ -76,6 +78,8 @@ class ModelPlan:
         segment_by: A text column, of whose values each gets a model of its own; empty: one model.
         hyperparameters: Defaults of run config other than the family's own.
         sweep_folds: Of the cross-validation in a sweep.
+        drift_threshold: Default of run config: the population stability index above which a column
+            has drifted from the champion's training data.
     """
 
     name: str
@@ -88,6 +92,7 @@ class ModelPlan:
     segment_by: str = ""
     hyperparameters: BaseModel | None = None
     sweep_folds: int = 5
+    drift_threshold: float = THRESHOLD
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
@@ -98,6 +103,8 @@ class ModelPlan:
         self.family.require_task(self.dataset.task)
         find_metric(self.dataset.task, self.metric_name)
         check_model_name(self.registered_model, f"{self.name}: registered_model")
+        if self.drift_threshold <= 0:
+            raise DeclarationError(f"{self.name}: drift_threshold must be more than 0")
         if self.segment_by:
             self.dataset.segments(self.segment_by)
 

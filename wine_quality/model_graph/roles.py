@@ -1,5 +1,6 @@
 """Jobs by which a person promotes a version of a model, or returns to the champion before."""
 
+from collections.abc import Callable
 from typing import Any
 
 from dagster import Failure, GraphDefinition, JobDefinition, OpExecutionContext, op
@@ -20,26 +21,37 @@ from wine_quality.tracking.servers.server_check import name_failing_server
 
 
 def _config_class(plan: ModelPlan, empty: str) -> Any:
-    fields: dict[str, Any] = {
-        "version": (
-            str,
-            Field(default="", description=f"Number of the version. Empty: {empty}."),
-        )
-    }
-    if plan.segment_by:
-        fields["segment"] = (
-            str,
-            Field(description=f"Whose model: a value of {plan.segment_by}."),
-        )
-    return create_model(f"{plan.name}_version_choice", __base__=CheckedConfig, **fields)
+    described = Field(default="", description=f"Number of the version. Empty: {empty}.")
+    return create_model(
+        f"{plan.name}_version_choice",
+        __base__=CheckedConfig,
+        version=(str, described),
+        **segment_field(plan),
+    )
 
 
-def _registry(plan: ModelPlan, mlflow: MlflowTracker, config: Any) -> ChampionRegistry:
+def segment_field(plan: ModelPlan) -> dict[str, Any]:
+    """The field of run config by which a person names a model; none where there is one model."""
+    if not plan.segment_by:
+        return {}
+    return {"segment": (str, Field(description=f"Whose model: a value of {plan.segment_by}."))}
+
+
+def model_of(plan: ModelPlan, mlflow: MlflowTracker, config: Any) -> str:
+    """Name of the registered model that config names.
+
+    Raises:
+        Failure: there is no such segment.
+    """
     segment = config.segment if plan.segment_by else None
     if segment is not None and segment not in plan.dataset.segments(plan.segment_by):
         known = ", ".join(plan.dataset.segments(plan.segment_by))
         raise Failure(f"segment is {segment!r}; it must be one of {known}", allow_retries=False)
-    return mlflow.tracker.registry(plan.registered_name(mlflow.registered_model_name, segment))
+    return plan.registered_name(mlflow.registered_model_name, segment)
+
+
+def _registry(plan: ModelPlan, mlflow: MlflowTracker, config: Any) -> ChampionRegistry:
+    return mlflow.tracker.registry(model_of(plan, mlflow, config))
 
 
 def _hints(plan: ModelPlan) -> ChampionHints:
@@ -52,47 +64,50 @@ def _hints(plan: ModelPlan) -> ChampionHints:
 
 def promotion_job(plan: ModelPlan) -> JobDefinition:
     """``<name>_promotion``: makes the challenger, or a version that is named, the champion."""
-    config_class: Any = _config_class(plan, "the challenger")
-
-    @op(name=f"{plan.name}_promote_version")
-    def promote(context: OpExecutionContext, config: config_class, mlflow: MlflowTracker) -> None:
-        with name_failing_server():
-            registry = _registry(plan, mlflow, config)
-            change = promote_version(
-                context, mlflow.tracker, registry, config.version, _hints(plan)
-            )
-            _report(context, registry.name, change)
-
-    return _job(
+    return _role_job(
         plan,
         "promotion",
-        promote,
+        promote_version,
+        "the challenger",
         "Makes the challenger, or a version that is named, the champion.",
     )
 
 
 def rollback_job(plan: ModelPlan) -> JobDefinition:
     """``<name>_rollback``: the champion before, or a version that is named, is champion again."""
-    config_class: Any = _config_class(plan, "the champion before")
-
-    @op(name=f"{plan.name}_return_to_version")
-    def roll_back(context: OpExecutionContext, config: config_class, mlflow: MlflowTracker) -> None:
-        with name_failing_server():
-            registry = _registry(plan, mlflow, config)
-            change = return_to_version(
-                context, mlflow.tracker, registry, config.version, _hints(plan)
-            )
-            _report(context, registry.name, change)
-
-    return _job(
+    return _role_job(
         plan,
         "rollback",
-        roll_back,
+        return_to_version,
+        "the champion before",
         "Withdraws the champion: the one before it, or a version that is named, is champion again.",
     )
 
 
-def _job(plan: ModelPlan, name: str, step: Any, description: str) -> JobDefinition:
+def _role_job(
+    plan: ModelPlan,
+    name: str,
+    change: Callable[..., ChampionChange],
+    empty: str,
+    description: str,
+) -> JobDefinition:
+    """A job of one op that calls ``change`` and reports it.
+
+    Args:
+        empty: The version that is taken where none is named.
+    """
+    config_class: Any = _config_class(plan, empty)
+
+    @op(name=f"{plan.name}_{change.__name__}")
+    def step(context: OpExecutionContext, config: config_class, mlflow: MlflowTracker) -> None:
+        with name_failing_server():
+            registry = _registry(plan, mlflow, config)
+            done = change(context, mlflow.tracker, registry, config.version, _hints(plan))
+            before = done.before or NONE
+            context.add_output_metadata(
+                {"model": registry.name, "champion": done.version, "before": before}
+            )
+
     graph = GraphDefinition(name=f"{plan.name}_{name}", node_defs=[step], description=description)
     tracking = plan.tracking.definitions()
     return graph.to_job(
@@ -100,10 +115,4 @@ def _job(plan: ModelPlan, name: str, step: Any, description: str) -> JobDefiniti
         description=description,
         resource_defs=dict(tracking.resources or {}),
         executor_def=mlflow_environment_executor,
-    )
-
-
-def _report(context: OpExecutionContext, name: str, change: ChampionChange) -> None:
-    context.add_output_metadata(
-        {"model": name, "champion": change.version, "before": change.before or NONE}
     )

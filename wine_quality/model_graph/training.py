@@ -15,8 +15,11 @@ from pydantic import Field, create_model
 
 from wine_quality.dagster_support.config_fields import CheckedConfig
 from wine_quality.families.metrics import BASELINE
+from wine_quality.metrics_history.resource import MetricsHistory
 from wine_quality.model_graph.plan import ModelPlan
 from wine_quality.model_graph.sweep import SWEEP_TAG, search
+from wine_quality.monitoring.drift import check_drift, drift_check, drift_field
+from wine_quality.monitoring.trend import keep, log_trend
 from wine_quality.tracking_api import (
     ChampionDecision,
     LoggedMetrics,
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
 _BEATS = "beats_knowing_nothing"
+DATA_TAG = "data_sha256"
 
 
 def _config_class(plan: ModelPlan) -> Any:
@@ -43,6 +47,7 @@ def _config_class(plan: ModelPlan) -> Any:
         f"{plan.name}_hyperparameters",
         __base__=CheckedConfig,
         **fields,
+        drift_threshold=(float, drift_field(plan.drift_threshold)),
         sweep=(
             bool,
             Field(
@@ -70,6 +75,20 @@ def rows_of(plan: ModelPlan, frame: Any) -> Any:
     return frame[[*plan.dataset.features, plan.dataset.target]]
 
 
+def rows_sha256(rows: Any) -> str:
+    """Of the values of all rows, the same in any order."""
+    from wine_quality.engines.row_hash import RowHasher
+
+    hasher = RowHasher(len(rows))
+    hasher.add([rows[name].to_numpy(dtype=float) for name in rows.columns])
+    return hasher.total.sha256
+
+
+def data_of(run: TrackedRun) -> str:
+    """``rows_sha256`` of what the model of the run was trained on."""
+    return str(run.client.get_run(run.run_id).data.tags.get(DATA_TAG, ""))
+
+
 def trained_model(plan: ModelPlan) -> AssetsDefinition:
     """``<name>_model``: fitted on the training rows, in an MLflow run of its own."""
     config_class: Any = _config_class(plan)
@@ -80,12 +99,17 @@ def trained_model(plan: ModelPlan) -> AssetsDefinition:
         ins={"train": AssetIn(f"{plan.name}_train")},
         kinds={"scikitlearn", "mlflow"},
         description=f"A model of the kind {family.title}, fitted on the training rows.",
+        check_specs=[drift_check(f"{plan.name}_model")],
         **plan.options,
     )
     @plan.tracking.trains
     def model(
         run: TrackedRun, context: AssetExecutionContext, config: config_class, train: Any
-    ) -> TrackedModel:
+    ):  # Dagster takes the annotation for that of all outputs, the checks' too
+        import numpy as np
+
+        from wine_quality.models.compare import profile, profile_of
+
         rows = rows_of(plan, train)
         names = family.hyperparameters.model_fields
         point: BaseModel = family.hyperparameters(**{one: getattr(config, one) for one in names})
@@ -95,10 +119,22 @@ def trained_model(plan: ModelPlan) -> AssetsDefinition:
             {"family": family.name, **point.model_dump(), "train_rows": len(rows), "target": target}
         )
         segment = segment_of(context)
-        run.set_tags({"dataset": plan.dataset.name, **({"segment": segment} if segment else {})})
+        run.set_tags(
+            {
+                "dataset": plan.dataset.name,
+                DATA_TAG: rows_sha256(rows),
+                **({"segment": segment} if segment else {}),
+            }
+        )
         run.log_dataset(rows, plan.dataset.name, target=target)
         fitted = family.fit(plan.dataset.task, point, rows, target)
-        return run.log_model(fitted, example=rows.drop(columns=target).head(2))
+        features = rows.drop(columns=target)
+        predictions = profile_of(np.asarray(fitted.predict(features), dtype=float))
+        record = {"profile": profile(rows), "predictions": predictions}
+        name = plan.registered_name(run.registered_model, segment)
+        drift = check_drift(run.tracker, name, rows, config.drift_threshold, context.log.warning)
+        logged = run.log_model(fitted, example=features.head(2), record=record)
+        return MaterializeResult(value=logged, check_results=[drift])
 
     return model
 
@@ -129,7 +165,12 @@ def model_metrics(plan: ModelPlan) -> AssetsDefinition:
     )
     @plan.tracking.continues(f"{plan.name}_model")
     def metrics(
-        run: TrackedRun, model: TrackedModel, train: Any, test: Any
+        run: TrackedRun,
+        context: AssetExecutionContext,
+        metrics_history: MetricsHistory,
+        model: TrackedModel,
+        train: Any,
+        test: Any,
     ):  # Dagster takes the annotation for that of all outputs, the checks' too
         from wine_quality.families.family import Measured
         from wine_quality.families.metrics import measure, measure_baseline
@@ -143,10 +184,16 @@ def model_metrics(plan: ModelPlan) -> AssetsDefinition:
         for name, figure in {**draw(task, measured), **plan.family.draw(measured)}.items():
             run.log_figure(figure, f"plots/{name}.png")
         logged = run.log_metrics({**found, f"{BASELINE}{metric.name}": theirs})
+        name = plan.registered_name(run.registered_model, segment_of(context))
+        trend = log_trend(
+            *(run.tracker, metrics_history, name, metric.name, mine),
+            *(data_of(run), context.log.warning),
+        )
         is_better = mine > theirs if metric.higher_is_better else mine < theirs
         text = f"{metric.name} {mine:.6g}; of a model that knows nothing {theirs:.6g}."
         return MaterializeResult(
             value=logged,
+            metadata=trend,
             check_results=[AssetCheckResult(check_name=_BEATS, passed=is_better, description=text)],
         )
 
@@ -171,17 +218,26 @@ def registered_version(plan: ModelPlan) -> AssetsDefinition:
     def version(
         run: TrackedRun,
         context: AssetExecutionContext,
+        metrics_history: MetricsHistory,
         model: TrackedModel,
         metrics: LoggedMetrics,
     ) -> RegisteredVersion:
         segment = segment_of(context)
-        return run.register(
+        name = plan.registered_name(run.registered_model, segment)
+        own = {one: value for one, value in metrics.items() if not one.startswith(BASELINE)}
+        registered = run.register(
             model,
-            {name: value for name, value in metrics.items() if not name.startswith(BASELINE)},
-            name=plan.registered_name(run.registered_model, segment),
+            own,
+            name=name,
             tags={"family": plan.family.name, **({"segment": segment} if segment else {})},
             description=plan.dataset.description,
         )
+        kept = keep(
+            *(run.tracker, metrics_history, name, registered.version, own),
+            *(data_of(run), context.log),
+        )
+        context.add_output_metadata(kept)
+        return registered
 
     return version
 

@@ -70,7 +70,7 @@ class Report:
 
 
 def counted(has: Inventory, target: Inventory) -> dict[str, Counts]:
-    """How many objects of each kind the source has, and how many of them the target."""
+    """Numbers of objects of each kind at the source, and of those that the target has."""
     names = {one["name"] for one in target.experiments.values()}
     runs = {run["origin"] for run in target.runs.values() if is_there(run)}
     logged = {one["origin"] for one in target.logged_models.values()}

@@ -94,7 +94,7 @@ def make_version(tracker: Tracker, question: dict[str, Any]) -> Iterator[dict[st
 
 
 def _source(version: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    """Where the files of a copy are, and the ids that go with it."""
+    """The place of a copy's files, and the ids that go with it."""
     run, model = COPIES.ids.get(version["run"], ""), COPIES.ids.get(version["model_id"], "")
     source = COPIES.address(version["source"])
     if source is None:

@@ -32,8 +32,8 @@ COPIES = Copies()
 UNDER_WAY = ("RUNNING", "SCHEDULED")
 _NEVER = 1
 """Of runs that were made without a start: MLflow's client takes 0 for now."""
-_METRICS_AT_ONCE = 900
-_TEXTS_AT_ONCE = 90
+_METRICS_PER_BATCH = 900
+_TEXTS_PER_BATCH = 90
 """MLflow takes 1,000 metrics, 100 parameters and 100 tags in one request."""
 
 
@@ -156,11 +156,11 @@ def _as_copied(record: dict[str, Any]) -> dict[str, Any]:
 def _log(client: Any, run_id: str, wanted: dict[str, Any]) -> None:
     from mlflow.entities import Metric, Param, RunTag
 
-    for some in _parts(list(wanted["params"].items()), _TEXTS_AT_ONCE):
+    for some in _parts(list(wanted["params"].items()), _TEXTS_PER_BATCH):
         client.log_batch(run_id, params=[Param(*one) for one in some])
-    for some in _parts(list(wanted["tags"].items()), _TEXTS_AT_ONCE):
+    for some in _parts(list(wanted["tags"].items()), _TEXTS_PER_BATCH):
         client.log_batch(run_id, tags=[RunTag(*one) for one in some])
-    for some in _parts(wanted["metrics"], _METRICS_AT_ONCE):
+    for some in _parts(wanted["metrics"], _METRICS_PER_BATCH):
         client.log_batch(run_id, metrics=[Metric(*point) for point in some])
 
 
@@ -176,7 +176,7 @@ def _log_model_metrics(client: Any, model: dict[str, Any], problems: list[str]) 
             for key, value, time, step, name, digest, run in wanted
             if run == run_id
         ]
-        for some in _parts(metrics, _METRICS_AT_ONCE):
+        for some in _parts(metrics, _METRICS_PER_BATCH):
             client.log_batch(run_id, metrics=some)
     found = model_points(client.get_logged_model(made))
     if len(wanted) < len(model["metrics"]) or _each_once(found) != _each_once(wanted):

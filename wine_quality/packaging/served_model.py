@@ -9,6 +9,7 @@ from typing import Any
 
 from wine_quality.environments.mlflow_versions import MODEL_PACKAGES
 from wine_quality.escaping import ShownError
+from wine_quality.families.family import packages_of_families
 
 # MLflow's column types and the V2 protocol's.
 _DATATYPES = {
@@ -34,7 +35,8 @@ class ServedModel:
         file: The estimator's, such as ``model.skops``.
         serialization: ``skops``, ``cloudpickle`` or ``pickle``.
         columns: Name and V2 datatype of each input, in the signature's order.
-        packages: Version of each of ``MODEL_PACKAGES`` that it was trained with.
+        packages: Version of each of ``MODEL_PACKAGES``, and of what families need besides, that it
+            was trained with.
         example: Rows logged with the model, in the order of ``columns``; may be empty.
         trusted_types: Full names of the types that a skops file holds and skops does not trust by
             itself, as the model says. Whether they may be loaded is checked before.
@@ -138,7 +140,8 @@ def _packages(file: Path, title: str) -> tuple[tuple[str, str], ...]:
     except OSError as error:
         raise UnservableModelError(f"{title} has no requirements.txt ({error})") from error
     pins = dict(line.split("==", 1) for line in map(str.strip, lines) if "==" in line)
-    found = tuple((name, pins[name]) for name in MODEL_PACKAGES if name in pins)
+    known = (*MODEL_PACKAGES, *packages_of_families())
+    found = tuple((name, pins[name]) for name in known if name in pins)
     if "scikit-learn" not in pins:
         raise UnservableModelError(
             f"{title}: its requirements.txt pins no scikit-learn, so its environment cannot be "

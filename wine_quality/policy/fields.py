@@ -65,7 +65,7 @@ CHECKED: Mapping[str, Check] = {
 """Checked before the run begins, by this table."""
 
 CHECKED_WHERE_USED: Mapping[str, str] = {
-    "ops.batch_predictions.config.source": _SOURCE,
+    "ops.batch_predictions.config.source": f"{_SOURCE}; sources.table.find_table, of tables",
     "ops.batch_predictions_live_error.config.labels": _SOURCE,
     "ops.batch_predictions_live_error.config.predictions": _SOURCE,
     "ops.raw_wine_csv.config.csv_url": _SOURCE,
@@ -78,7 +78,6 @@ CHECKED_WHERE_USED: Mapping[str, str] = {
 """Checked by the function that is named."""
 
 HARMLESS: Mapping[str, str] = {
-    "execution.config": "the executor takes no config",
     "loggers.console.config.log_level": "Dagster takes the name of a level",
     "loggers.console.config.name": "the name of a logger, shown in lines of the log",
     "loggers.progress.config": "the logger takes no config",

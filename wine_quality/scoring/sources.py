@@ -8,7 +8,10 @@ from pathlib import Path
 
 from wine_quality.engines.batches import UnreadableFileError
 from wine_quality.engines.input_files import SUFFIXES
+from wine_quality.scoring.inputs import Inputs
+from wine_quality.scoring.table_rows import TableInputs
 from wine_quality.sources.source import SourceLimits, local_path_of, read_source
+from wine_quality.sources.table import find_table, is_table
 from wine_quality.sources.transfer import SourceError, path_of, redact_url, split_url
 
 _PARQUET_MAGIC = b"PAR1"
@@ -48,9 +51,29 @@ def find_source(source: str, folder: Path, field_name: str) -> FoundSource:
         raise UnreadableFileError(str(error)) from error
     raise UnreadableFileError(
         f"{field_name} is {redact_url(source)}, but rows are read from files only: a path, a "
-        f"folder, s3:// or https:// ({', '.join(SUFFIXES)}). Tables of a database are not read: "
-        "export the table to Parquet, and name that."
+        f"folder, s3:// or https:// ({', '.join(SUFFIXES)}); and from tables of PostgreSQL: "
+        "postgresql://HOST:5432/DATABASE?table=SCHEMA.NAME."
     )
+
+
+def open_source(
+    source: str, folder: Path, field_name: str, threads: int, memory_limit: str
+) -> Inputs:
+    """The rows of a source of files, or of a table of PostgreSQL; to be closed.
+
+    Args:
+        threads: See ``Inputs``, as for ``memory_limit``; the others as of ``find_source``.
+
+    Raises:
+        UnreadableFileError: see ``find_source``, ``Inputs`` and ``TableInputs``.
+    """
+    if is_table(source):
+        try:
+            return TableInputs(find_table(source))
+        except SourceError as error:
+            raise UnreadableFileError(str(error)) from error
+    found = find_source(source, folder, field_name)
+    return Inputs([found.pattern], threads, memory_limit, found.shown)
 
 
 def _as_given(source: str) -> str:

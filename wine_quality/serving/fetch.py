@@ -112,7 +112,7 @@ def _expected(tracker: Tracker, found: Any, model: ServedModel) -> list[float]:
         record = tracker.load_training_record(found)
     except UntrustedModelError as error:
         raise UnservableModelError(str(error)) from error
-    if record is None or not model.example:
+    if record is None or "model" not in record or not model.example:
         return []
     import pandas as pd
 

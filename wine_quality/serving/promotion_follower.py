@@ -31,7 +31,7 @@ _SETTLED_SECONDS = 60.0
 
 
 class Registry:
-    """Which version is wanted, and its files. Connects when asked, and again after a failure."""
+    """The version to serve, and its files. Connects when asked, and again after a failure."""
 
     def __init__(
         self,

@@ -45,4 +45,9 @@ DATA_SECRET = Setting(
 DATA_ENDPOINT = Setting(
     "WINE_QUALITY_DATA_ENDPOINT", "the AWS variables", "address of an S3 store other than AWS"
 )
+TABLE_DATABASES = Setting(
+    "WINE_QUALITY_TABLE_DATABASES",
+    "none",
+    "PostgreSQL databases, with their logins, whose tables batch scoring may read",
+)
 DATA_REGION = Setting("WINE_QUALITY_DATA_REGION", "the AWS variables", "its region")

@@ -64,10 +64,11 @@ def _require_no_other(folder: Path, kind: str) -> None:
     for other in sorted(set(_DATA.values()) - {_DATA[kind]}):
         place = folder / other
         if place.exists() and any(place.iterdir()):
+            theirs = " or ".join(name for name, folder in _DATA.items() if folder == other)
             raise StackError(
-                f"{STORE} is {kind}, but the objects are in {place}, of another store. To take "
-                f"them over, with {STORE} as it was before: make renew WHAT=store WITH={kind} "
-                "TO=BACKUP-FOLDER."
+                f"{STORE} is {kind}, but the objects are in {place}, of another store: set it to "
+                f"{theirs}. With that, `make renew WHAT=store WITH={kind} TO=BACKUP-FOLDER` takes "
+                "them over."
             )
 
 

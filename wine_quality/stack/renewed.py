@@ -43,7 +43,9 @@ def settle(place: Path) -> None:
 
 
 def left_overs(place: Path) -> list[Path]:
-    """What a renewal that was killed before its end has left; the old one is in its place."""
+    """The leftovers of a renewal that did not come to its end; none where the old one is away."""
+    if not place.exists():
+        return []
     return [found for found in (fresh_place(place), _whole(place)) if found.exists()]
 
 

@@ -104,7 +104,7 @@ class ServerClient:
         return int(getattr(validation, "MAX_PARAM_VAL_LENGTH", 250))
 
     def model_version_url(self, name: str, version: str) -> str:
-        """Where the version is seen; empty when no UI shows it."""
+        """URL of the version's page; empty when no UI shows it."""
         return self._model_pages.model_version(name, version)
 
     @property
@@ -118,7 +118,7 @@ class ServerClient:
         return is_unity_catalog(self.settings.registry_in_use)
 
     def experiment_url(self, experiment_id: str) -> str:
-        """Where an experiment is seen; empty when no UI shows it."""
+        """URL of an experiment's page; empty when no UI shows it."""
         return self.pages.experiment(experiment_id)
 
     def _cut(self, kind: str, key: str, value: Any, limit: int) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from wine_quality.environments.mlflow_versions import MODEL_PACKAGES, MlflowVersion
 from wine_quality.paths import embedded_store
@@ -41,7 +41,7 @@ def tracking_settings(
     model_format: str = "skops",
     ui_url: str = "",
 ) -> TrackingSettings:
-    """Where and how a version tracks; the embedded store's folder is made.
+    """Settings of a version's tracking; the embedded store's folder is made.
 
     Args:
         tracking_uri: None or empty: the one that the environment sets, else the embedded store.
@@ -94,7 +94,7 @@ def connect(
 
 
 def _shown_at(uri: str, version: MlflowVersion, was_given: bool) -> str:
-    """Where people see what goes to ``uri``: not always the address that Dagster uses.
+    """Address for people of what goes to ``uri``: not always the one that Dagster uses.
 
     An embedded store is seen below Dagster's own address, wherever `make up` has it: the links that
     are kept lead there also later, on other ports. Empty for a store that no UI shows.
@@ -113,15 +113,25 @@ def _shown_at(uri: str, version: MlflowVersion, was_given: bool) -> str:
 
 def locked_requirements(version: MlflowVersion) -> tuple[str, ...]:
     """The packages that the model needs, as ``name==version`` of those installed here."""
+    pins = pin_installed(("mlflow", *MODEL_PACKAGES))
+    return tuple(pin for pin in pins if "==" in pin)
+
+
+def pin_installed(requirements: Iterable[str]) -> tuple[str, ...]:
+    """Requirements, of which a name alone becomes ``name==version`` of what is installed here.
+
+    What is not installed, or says more than a name, stays as it is.
+    """
     from importlib.metadata import PackageNotFoundError
     from importlib.metadata import version as installed
 
     pins = []
-    for package in ("mlflow", *MODEL_PACKAGES):
+    for one in requirements:
         try:
-            pins.append(f"{package}=={installed(package)}")
+            is_name = re.fullmatch(r"[A-Za-z0-9][\w.-]*", one)
+            pins.append(f"{one}=={installed(one)}" if is_name else one)
         except PackageNotFoundError:
-            continue
+            pins.append(one)
     return tuple(pins)
 
 

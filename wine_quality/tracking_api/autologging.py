@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 
 class Autolog(enum.Enum):
-    """Which libraries MLflow logs by itself."""
+    """Libraries that MLflow logs by itself."""
 
     off = "off"
     sklearn = "sklearn"

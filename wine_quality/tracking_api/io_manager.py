@@ -31,9 +31,9 @@ _TYPES: dict[str, Any] = {
     for kind in (TrackedModel, LoggedMetrics, RegisteredVersion, ChampionDecision)
 }
 _PARQUET = b"PAR1"
-FORMAT = 1
+FORMAT = 2
 """Of the JSON records, with the trainings in them. A record without a version is of the time before
-there was one, and is read as the first."""
+there was one, and is read as the first. The second knows the training record of a model."""
 
 
 class ValueFormatError(ProjectError, TypeError):

@@ -13,6 +13,7 @@ from wine_quality.execution.executor import mlflow_environment_executor
 from wine_quality.execution.run_closer import mlflow_run_closer
 from wine_quality.policy.names import check_experiment_name, check_model_name
 from wine_quality.tracking.client import TrackingSettings
+from wine_quality.tracking.connection import pin_installed
 from wine_quality.tracking.registry.contest import Metric
 from wine_quality.tracking.resource import MlflowTracker, ModelFormat
 from wine_quality.tracking.step_tags import continues_mlflow_run_of, opens_mlflow_run
@@ -157,7 +158,7 @@ def _resource_class(
             settings = super()._settings(version)
             return replace(
                 settings,
-                requirements=(*settings.requirements, *self.project_requirements),
+                requirements=(*settings.requirements, *pin_installed(self.project_requirements)),
                 trusted_types=self.project_types,
             )
 

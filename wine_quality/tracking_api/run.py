@@ -89,7 +89,7 @@ class TrackedRun:
 
     @property
     def url(self) -> str:
-        """Where people see the run; empty when no UI shows it."""
+        """URL of the run's page; empty when no UI shows it."""
         return self.tracker.run_url
 
     @property
@@ -157,7 +157,9 @@ class TrackedRun:
         """
         self.tracker.log_dataset(frame, source, name, context, target)
 
-    def log_model(self, model: Any, example: pd.DataFrame) -> TrackedModel:
+    def log_model(
+        self, model: Any, example: pd.DataFrame, record: Mapping[str, Any] | None = None
+    ) -> TrackedModel:
         """Log a fitted estimator with scikit-learn's interface, as ``model`` of the run.
 
         MLflow 3 writes it with skops, the older versions as a pickle. Its requirements are those
@@ -165,6 +167,8 @@ class TrackedRun:
 
         Args:
             example: A few rows of the features, which give the model its signature.
+            record: Of the training, as JSON knows it: kept with the run, signed with the version,
+                and read by ``tracker.load_training_record``.
 
         Raises:
             RuntimeError: the run has a model already; train two in two Dagster runs.
@@ -179,8 +183,11 @@ class TrackedRun:
         tracker = self.tracker
         logged = tracker.log_model(model, example)
         self._logged_own_model = True
-        seal = tracker.seal(logged.sha256, NO_RECORD)
-        self._model = TrackedModel(logged.uri, logged.sha256, seal, tracker.require_training())
+        noted = "" if record is None else tracker.log_training_record(record)
+        seal = tracker.seal(logged.sha256, noted or NO_RECORD)
+        self._model = TrackedModel(
+            logged.uri, logged.sha256, seal, tracker.require_training(), noted
+        )
         self._metadata["model_uri"] = logged.uri
         return self._model
 
@@ -215,7 +222,7 @@ class TrackedRun:
         run = self._context.run
         version = self.tracker.register(
             LoggedModel(model.model_uri, model.sha256),
-            NO_RECORD,
+            model.record_sha256 or NO_RECORD,
             wanted,
             {**(tags or {}), RUN_TAG: run.run_id, "git_commit": git_commit(code_folder(run))},
             ", ".join(f"{key} {value:.6f}" for key, value in (metrics or {}).items()),

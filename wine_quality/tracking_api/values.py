@@ -27,12 +27,14 @@ class TrackedModel:
         sha256: Of its files, as they were before they left the process that trained it.
         seal: Shows that a training of this project logged it.
         training: The MLflow run, its server and version, and the Dagster run.
+        record_sha256: Of the training record that was logged with it; empty: there is none.
     """
 
     model_uri: str
     sha256: str
     seal: str
     training: Training
+    record_sha256: str = ""
 
     def load(self) -> Any:
         """The fitted estimator, from MLflow, after its files were compared with what was logged.
@@ -78,7 +80,8 @@ def require_logged_here(model: TrackedModel) -> None:
 
     training = model.training
     logged = Claims(
-        "", training.mlflow_run_id, training.mlflow_version, "", model.sha256, NO_RECORD
+        *("", training.mlflow_run_id, training.mlflow_version, "", model.sha256),
+        record=model.record_sha256 or NO_RECORD,
     )
     require_seal(model.seal, logged)
 

@@ -15,7 +15,7 @@ from wine_quality.upkeep.mlflow_tables import columns, rows, tables
 
 DELETED_STAGE = "Deleted_Internal"
 _NO_OBJECTS = {"alembic_version"}
-_ROWS_AT_ONCE = 10_000
+_ROWS_PER_FETCH = 10_000
 _MODULUS = 1 << 256
 
 Change = Callable[[str, str, Any], Any]
@@ -95,7 +95,7 @@ def versions_in(connection: Any) -> list[tuple[str, str]]:
 
 
 def open_runs(connection: Any, limit: int = 5) -> tuple[int, list[str]]:
-    """How many runs are under way, and some of them: experiment and id."""
+    """Number of runs that are under way, and some of them: experiment and id."""
     where = (
         "FROM runs r JOIN experiments e ON e.experiment_id = r.experiment_id "
         "WHERE r.status IN ('RUNNING', 'SCHEDULED') AND r.lifecycle_stage = 'active'"
@@ -152,7 +152,7 @@ def _sum(connection: Any, table: str, names: list[str], change: Change) -> Table
     try:
         listed = ", ".join(f'"{name}"' for name in names)
         cursor.execute(f"SELECT {listed} FROM {table}")
-        while found := cursor.fetchmany(_ROWS_AT_ONCE):
+        while found := cursor.fetchmany(_ROWS_PER_FETCH):
             for row in found:
                 cells = [_plain(change(table, n, v)) for n, v in zip(names, row, strict=True)]
                 digest = hashlib.sha256(repr(cells).encode(errors="surrogatepass")).digest()

@@ -35,6 +35,7 @@ class EmbeddedStores:
         self.source, self.target = source, target
         self.title = f"the embedded store of MLflow {source.key}"
         self.backup = folder / "source.db"
+        self.variables: Mapping[str, str] = {}
         self._from, self._to = embedded_store(source.key), embedded_store(target.key)
         self._database, self._staged = self._from / DATABASE, self._to / _STAGED
         self._files = self._from / ARTIFACTS

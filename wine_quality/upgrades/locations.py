@@ -67,7 +67,7 @@ def rewrite(connection: Any, move: Move) -> int:
 
 
 def elsewhere(connection: Any, move: Move | None) -> dict[str, int]:
-    """How many locations are not in the folder that moves, by where they are: a scheme such as
+    """Numbers of locations outside the folder that moves, by their place: a scheme such as
     ``s3`` or ``mlflow-artifacts``, ``folder`` or ``relative path``."""
     found: dict[str, int] = {}
     for table, column in _there(connection):

@@ -21,6 +21,7 @@ class Place(Protocol):
         title: Such as ``the embedded store of MLflow 1.26``.
         move: The folder of files that is copied; None where both versions share it.
         backup: The copy of the source's database, in the working folder.
+        variables: Of the processes that load model versions, besides this process's own.
     """
 
     source: MlflowVersion
@@ -28,6 +29,7 @@ class Place(Protocol):
     title: str
     move: Move | None
     backup: Path
+    variables: Mapping[str, str]
 
     def source_database(self) -> AbstractContextManager[Any]:
         """A connection to the source's own database, to read from."""

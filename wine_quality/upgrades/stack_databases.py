@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from wine_quality.environments.mlflow_versions import MlflowVersion
+from wine_quality.settings.runs import SIGNING_KEY
 from wine_quality.stack.settings import choose_port
 from wine_quality.stack.supervisor import Supervisor
 from wine_quality.stack.tracking import mlflow_service
@@ -33,6 +34,7 @@ class StackDatabases:
     Args:
         services: PostgreSQL and S3 of the stack, which run for this alone when it is applied.
         is_up: Whether they belong to a stack that is up.
+        store: What ``--store`` names: ``stack``, or ``compose`` with its options.
     """
 
     def __init__(
@@ -42,13 +44,18 @@ class StackDatabases:
         folder: Path,
         services: DataServices,
         is_up: bool,
+        store: str = "stack",
     ) -> None:
-        self._is_up = is_up
+        self._is_up, self._store = is_up, store
         names = services.mlflow_databases()
         self.source, self.target = source, target
         self.title = f"the stack's database of MLflow {source.key}"
         self.move: Move | None = None
         self.backup = folder / "source.dump"
+        self.variables: Mapping[str, str] = {}
+        if store.startswith("compose"):  # the local stack's key is this home's
+            keys = services.home.signing_keys().replace(",", " ").split()
+            self.variables = {str(SIGNING_KEY): ",".join(keys)}
         self._folder, self._services = folder, services
         self._from, self._to = names[source.key], names[target.key]
         self._staged, self._replaced = f"{self._to}_upgrade", f"{self._to}_replaced"
@@ -83,10 +90,9 @@ class StackDatabases:
     def back_up(self) -> None:
         """Dump it. That it is whole is checked later: it is restored, and each row compared."""
         fresh = self.backup.with_suffix(".new")
-        options = ["--format=custom", "--no-owner", "--no-privileges", f"--file={fresh}"]
-        self._services.run(
-            f"pg_dump of {self._from}", "pg_dump", *options, f"--dbname={self._from}"
-        )
+        options = ["--format=custom", "--no-owner", "--no-privileges", f"--dbname={self._from}"]
+        with fresh.open("wb") as file:
+            self._services.write(f"pg_dump of {self._from}", file, "pg_dump", *options)
         fresh.chmod(0o600)
         fresh.replace(self.backup)
 
@@ -101,8 +107,8 @@ class StackDatabases:
             f"REVOKE CONNECT ON DATABASE {self._staged} FROM PUBLIC",
         )
         options = ["--no-owner", "--no-privileges", f"--role={self._owner}", "--single-transaction"]
-        options += ["--exit-on-error", f"--dbname={self._staged}", str(self.backup)]
-        self._services.run("pg_restore", "pg_restore", *options)
+        options += ["--exit-on-error", f"--dbname={self._staged}"]
+        self._services.run("pg_restore", "pg_restore", *options, read=self.backup)
         upgrade_schema(
             f"postgresql+psycopg2://{self._owner}@{_LOCAL}:{port}/{self._staged}",
             {"PGPASSWORD": settings["MLFLOW_POSTGRES_PASSWORD"]},
@@ -138,10 +144,13 @@ class StackDatabases:
         self._administrate(f"DROP DATABASE IF EXISTS {self._staged} WITH (FORCE)")
 
     def way_back(self) -> list[str]:
-        command = f'make upgrade FROM={self.source.key} TO={self.target.key} ARGS="--store stack '
+        command = f"make upgrade FROM={self.source.key} TO={self.target.key}"
+        command += f' ARGS="--store {self._store} '
+        server = f"make stack VERSIONS={self.source.key}"
+        if self._store.startswith("compose"):
+            server = f"the server of MLflow {self.source.key}"
         return [
-            f"The database {self._from} is as it was: make stack VERSIONS={self.source.key} goes "
-            "on with it.",
+            f"The database {self._from} is as it was: {server} goes on with it.",
             f"What MLflow {self.target.key} tracks from now on is in the database {self._to} only. "
             f'To undo the upgrade: {command}--undo"',
         ]

@@ -158,9 +158,9 @@ class Upgrade:
         question = {"uri": uri, "adopt": adopt, "models": models, "versions": missing}
         number = len(missing)
         self._say(f"asking MLflow {by.key} who is champion, and what {number} versions predict")
-        formats = formats_of(self._place.source, by)
+        variables = {**formats_of(self._place.source, by), **self._place.variables}
         with appending(self._folder / file) as kept:
-            answers = ask(by, "look", question, self._log, formats)
+            answers = ask(by, "look", question, self._log, variables)
             for done, answer in enumerate(answers, 1):
                 kept.write(json.dumps(answer) + "\n")
                 kept.flush()

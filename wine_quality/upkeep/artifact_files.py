@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol
 
 from wine_quality.escaping import escaped
 
-_AT_ONCE = 1000
+_BATCH_SIZE = 1000
 """So many S3 deletes in one request."""
 
 
@@ -49,7 +49,7 @@ class BucketFiles:
             RuntimeError: the store refused one.
         """
         left = iter(keys)
-        while batch := [{"Key": key} for key in islice(left, _AT_ONCE)]:
+        while batch := [{"Key": key} for key in islice(left, _BATCH_SIZE)]:
             asked = {"Objects": batch, "Quiet": True}
             answer = self._client.delete_objects(Bucket=self._bucket, Delete=asked)
             for error in answer.get("Errors", []):

@@ -1,18 +1,22 @@
-"""The database of the local stack's Dagster, migrated by the Dagster that is installed."""
+"""The database of Dagster, of the local stack or in containers, migrated by the Dagster that is
+installed."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 from wine_quality.paths import PROJECT_ROOT
 from wine_quality.stack.renewed import ignore_interrupts
 from wine_quality.stack.service import with_home
-from wine_quality.stack.settings import StackError
-from wine_quality.upkeep.data_services import DataServices, started
-from wine_quality.upkeep.renewal import Say, backed_up, ready_to_renew
+from wine_quality.stack.settings import FOLDER, StackError
+from wine_quality.upkeep.backup import require_new
+from wine_quality.upkeep.data_services import DataServices
+from wine_quality.upkeep.renewal import Say, backed_up, require_whole
 from wine_quality.upkeep.restore import filled_databases
 from wine_quality.upkeep.staged_databases import drop_replaced, swap
 from wine_quality.upkeep.table_sums import Sums, require_same, sum_tables, total
@@ -23,18 +27,23 @@ _SECONDS = 6 * 3600
 _KEPT = ("runs", "event_logs", "asset_keys", "jobs", "job_ticks", "bulk_actions")
 
 
-def renew_dagster(folder: Path, given: str, say: Say) -> dict[str, Any]:
+def renew_dagster(
+    opened: Callable[[], AbstractContextManager[DataServices]], folder: Path, say: Say
+) -> dict[str, Any]:
     """Have the Dagster that is installed migrate a copy of its database, which then takes its
     place; returns the manifest.
+
+    Args:
+        opened: PostgreSQL and S3 of a platform that is stopped.
 
     Raises:
         StackError: Dagster refuses, or rows are missing.
     """
-    if given:
-        raise StackError("WITH is not for dagster: its version is that of the lock.")
-    with ready_to_renew(folder) as settings, started(say, settings) as services:
+    require_new(folder)
+    with opened() as services:
+        require_whole(services.folder)
         manifest = backed_up(services, folder, say)
-        name = settings["DAGSTER_POSTGRES_DB"]
+        name = services.settings["DAGSTER_POSTGRES_DB"]
         before = sum_tables(services, name)
         if "public.runs" not in before:
             raise StackError("Dagster has no tables here: nothing to migrate.")
@@ -56,11 +65,14 @@ def renew_dagster(folder: Path, given: str, say: Say) -> dict[str, Any]:
 
 def _migrate(services: DataServices, database: str, say: Say) -> None:
     """`dagster instance migrate` with the stack's own DAGSTER_HOME, on a database of another
-    name."""
+    name. The home in containers lies in a volume: one with the same configuration stands for it."""
     home = services.folder / "dagster"
+    home.mkdir(exist_ok=True)
+    if not (home / "dagster.yaml").exists():
+        (home / "dagster.yaml").symlink_to(FOLDER / "dagster.yaml")
     variables = {**instance_variables(services, home), "DAGSTER_POSTGRES_DB": database}
     command = [str(Path(sys.executable).with_name("dagster")), "instance", "migrate"]
-    log = services.folder / "logs" / "dagster-migrate.log"
+    log = home / "migrate.log"
     say(f"{' '.join(command[1:])}, its output in {log}")
     with log.open("wb") as output:
         done = subprocess.run(

@@ -55,10 +55,11 @@ def renew_postgres(folder: Path, given: str, say: Say) -> dict[str, Any]:
                 drop_replaced(services, staged)
                 for name, before in sums.items():
                     require_same(before, sum_tables(services, name), name)
+            say(f"the same in both: {total(sums)}")
+            kept = put_in_place(data, str(_major(version)))
         finally:
             new.close()
-    say(f"the same in both: {total(sums)}")
-    kept = put_in_place(data, str(_major(version)))
+            remove(left_overs(data))
     say(f"PostgreSQL {version}'s data is kept in {kept}")
     say(f"to go back, without what came since: {swap_back(data, kept)}")
     if not _is_found(place, settings):

@@ -37,17 +37,20 @@ def renew_store(folder: Path, given: str, say: Say) -> dict[str, Any]:
             raise StackError(f"there is no stack in {stack_folder()}.")
         remove(left_overs(place))
         fresh, port, own = fresh_place(place), choose_port(_LOCAL), dict(settings)
-        fresh.mkdir()
-        store = store_service(fresh, own, port, choose_port(_LOCAL), given)
-        own["AWS_ENDPOINT_URL"] = f"http://{_LOCAL}:{port}"
-        services = [store, bucket_task(fresh, own, ("s3",), given)]
-        say(f"{before} to {given}: a backup first, into {folder}")
-        with started(say, settings) as old:
-            manifest = backed_up(old, folder, say)
-        with running(services, say):
-            number = _fill_buckets(DataServices(own, Path(), "", 0, port, fresh), folder)
-    say(f"the same in both: {number} objects")
-    kept = put_in_place(place, before)
+        try:
+            fresh.mkdir()
+            store = store_service(fresh, own, port, choose_port(_LOCAL), given)
+            own["AWS_ENDPOINT_URL"] = f"http://{_LOCAL}:{port}"
+            services = [store, bucket_task(fresh, own, ("s3",), given)]
+            say(f"{before} to {given}: a backup first, into {folder}")
+            with started(say, settings) as old:
+                manifest = backed_up(old, folder, say)
+            with running(services, say):
+                number = _fill_buckets(DataServices(own, Path(), "", 0, port, fresh), folder)
+            say(f"the same in both: {number} objects")
+            kept = put_in_place(place, before)
+        finally:
+            remove(left_overs(place))
     say(f"{before}'s objects are kept in {kept}")
     say(f"to go back, without what came since, and with WINE_QUALITY_STORE={before}: ")
     say(f"  {swap_back(place, kept)}")

@@ -27,13 +27,18 @@ def ready_to_renew(folder: Path) -> Iterator[dict[str, str]]:
     """The settings of the stack, which stays down meanwhile and is whole."""
     require_new(folder)
     with kept_down() as settings:
-        marker = stack_folder() / UNFINISHED
-        if marker.exists():
-            raise StackError(
-                "a restore into this stack was interrupted; finish it first: make restore "
-                f"FROM={marker.read_text()}"
-            )
+        require_whole(stack_folder())
         yield settings
+
+
+def require_whole(folder: Path) -> None:
+    """Raises ``StackError`` where a restore into the platform of this folder is half done."""
+    marker = folder / UNFINISHED
+    if marker.exists():
+        raise StackError(
+            "a restore into this stack was interrupted; finish it first: make restore "
+            f"FROM={marker.read_text()}"
+        )
 
 
 def backed_up(services: DataServices, folder: Path, say: Say) -> dict[str, Any]:

@@ -32,7 +32,7 @@ from wine_quality_tests.faults.invariants import (
 from wine_quality_tests.support.servers import await_condition
 from wine_quality_tests.support.stack_client import environment_of
 
-_AT_ONCE = 2
+_PARALLEL_RUNS = 2
 _PAUSE_SECONDS = (2.0, 12.0)
 _DRAIN_SECONDS = 600.0
 AGREE_SECONDS = 60.0
@@ -81,7 +81,7 @@ class Chaos:
         return self._settle(before)
 
     def _launch_some(self) -> None:
-        """Keep ``_AT_ONCE`` runs going, while the webserver can be asked."""
+        """Keep ``_PARALLEL_RUNS`` runs going, while the webserver can be asked."""
         fields = {
             "version": self._draw.choice(self.stack.versions),
             "experiment_name": self._draw.choice(_EXPERIMENTS),
@@ -90,7 +90,7 @@ class Chaos:
         # A part fails where there is nothing yet, or nothing of one training: that is right, too.
         parts = self._draw.choice(_PARTS) if self._draw.random() < _SHARE_OF_PARTS else None
         try:
-            if self._unfinished() < _AT_ONCE:
+            if self._unfinished() < _PARALLEL_RUNS:
                 self.launched.append(self.stack.launch(config, assets=parts))
                 self.parts += parts is not None
         except (requests.RequestException, AssertionError, ValueError, psycopg2.OperationalError):

@@ -1,99 +1,53 @@
-"""`make renew`: the stack's data taken over to another PostgreSQL, store or Dagster, and killed.
+"""`make renew`: the stack's data taken over to another PostgreSQL, or store, and killed.
 
-PostgreSQL needs an older server beside PyPI's, SeaweedFS its own lock file, an older Dagster an
-environment named by ``WINE_QUALITY_OLD_DAGSTER=…/bin/python``; without them their part is skipped.
+PostgreSQL needs an older server beside PyPI's, SeaweedFS its own lock file; without them their part
+is skipped.
 """
 
 from __future__ import annotations
 
 import os
-import shutil
 import signal
-import subprocess
-import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from wine_quality.paths import PROJECT_ROOT
 from wine_quality.stack import seaweedfs
 from wine_quality.stack.settings import StackError
 from wine_quality.upkeep import data_services
 from wine_quality.upkeep.restore import verify
-from wine_quality.upkeep.unfinished import instance_variables
-from wine_quality_tests.support.servers import await_condition, dying_with_us, processes_of
+from wine_quality_tests.integration.test_backup import predictions
+from wine_quality_tests.integration.test_stack import run_of, tags_of
+from wine_quality_tests.support.renewals import (
+    OLD_SERVERS,
+    renew,
+    renew_here,
+    renewed_home,
+    stop_at,
+)
+from wine_quality_tests.support.stack_client import Stack
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
-OLD_SERVERS = sorted(Path("/usr/lib/postgresql").glob("1[4-7]/bin/postgres"))
-OLD_DAGSTER = os.environ.get("WINE_QUALITY_OLD_DAGSTER", sys.executable)
 ROWS = """SET ROLE mlflow; CREATE TABLE runs (run_uuid text, share float8, file bytea, ended
     timestamptz DEFAULT now(), status text);
     INSERT INTO runs SELECT 'é' || i, i / 7.0, 'ab' FROM generate_series(1, 500) i"""
 READ = "SELECT run_uuid, share, file::text, ended FROM runs ORDER BY 1"
-# Written by the older Dagster, read by this one.
-RUNS = """
-from dagster import DagsterInstance, asset, materialize
-@asset
-def wine(): return 1
-with DagsterInstance.get() as instance:
-    for number in range(3):
-        materialize([wine], instance=instance, tags={"number": str(number)})
-"""
-LIST = """
-from dagster import AssetKey, DagsterInstance
-with DagsterInstance.get() as instance:
-    print(sorted(run.tags["number"] for run in instance.get_runs()))
-    print(instance.get_latest_materialization_event(AssetKey("wine")) is not None)
-"""
 
 
 @pytest.fixture
 def home(monkeypatch) -> Iterator[Path]:
-    """Not under pytest's folder, which is closed to the user that PostgreSQL runs as."""
-    for name in [name for name in os.environ if name.startswith(("AWS_", "MLFLOW_", "DAGSTER_"))]:
-        monkeypatch.delenv(name)
-    folder = Path(tempfile.mkdtemp(prefix="wine-quality-renew-"))
-    folder.chmod(0o755)
-    monkeypatch.setenv("WINE_QUALITY_HOME", str(folder))
-    monkeypatch.setenv("WINE_QUALITY_STORE", "nanio")
-    yield folder
-    await_condition(lambda: not processes_of(folder), "the stack's processes to end")
-    shutil.rmtree(folder)
+    with renewed_home(monkeypatch) as folder:
+        yield folder
 
 
-def command(*arguments: object) -> list[str]:
-    return [sys.executable, "-m", "wine_quality", "renew", *map(str, arguments)]
-
-
-def renew(*arguments: object, code: int = 0) -> str:
-    done = subprocess.run(
-        command(*arguments), capture_output=True, text=True, cwd=PROJECT_ROOT, timeout=200
-    )
-    assert done.returncode == code, done.stdout + done.stderr
-    return done.stdout + done.stderr
-
-
-def stop_at(line: str, number: signal.Signals, *arguments: object) -> str:
-    """Send a signal as soon as the renewal prints that line; what it wrote to stderr."""
-    process = subprocess.Popen(
-        dying_with_us(*command(*arguments)),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=PROJECT_ROOT,
-    )
-    assert process.stdout is not None and process.stderr is not None
-    with process.stdout, process.stderr:
-        found = next((one for one in process.stdout if one.startswith(line)), None)
-        process.send_signal(number)
-        rest = process.stderr.read()
-    process.wait(60)
-    assert found is not None, rest
-    return rest
+def find_seaweedfs() -> None:
+    try:
+        seaweedfs.find_program()
+    except StackError as error:
+        pytest.skip(str(error))
 
 
 def fill() -> None:
@@ -131,29 +85,28 @@ def test_a_newer_postgresql(home: Path, tmp_path: Path, monkeypatch):
     assert before[0] == old.parent.name
     assert "is of PostgreSQL" in renew("postgres", tmp_path / "no", "--with", old, code=1)
     assert not (tmp_path / "no").exists()
-    for number, line in enumerate(("all databases as of", "mlflow_3 is restored", "the same in")):
+    for number, line in enumerate(("all databases as of", "mlflow_3 is restored")):
         stop_at(line, signal.SIGKILL, "postgres", tmp_path / f"killed{number}")
-        if number == 0:
-            output = renew("postgres", tmp_path / "killed0", code=1)
-            assert "interrupted or is still being made; remove it" in output
-        if line != "the same in":  # then it may be a moment too late
-            assert seen() == before
+        assert seen() == before
+    output = renew("postgres", tmp_path / "killed0", code=1)
+    assert "interrupted or is still being made; remove it" in output
     asked = stop_at("mlflow_3 is", signal.SIGINT, "postgres", tmp_path / "asked")
-    if seen()[0] == before[0]:
-        assert "interrupted: the stack is as it was" in asked
-        assert seen() == before and verify(tmp_path / "asked")
-        output = renew("postgres", tmp_path / "backup")
-        assert "the same in both: 500 rows of 1 tables in 5 databases" in output
-        assert "to go back" in output
+    assert "interrupted: the stack is as it was" in asked
+    assert seen() == before and verify(tmp_path / "asked")
+    output = renew_here(monkeypatch, "postgres", tmp_path / "backup")
+    assert "the same in both: 500 rows of 1 tables in 5 databases" in output
     after = seen()
     assert after[1:] == before[1:] and int(after[0]) > int(before[0])
     assert "of a newer major version" in renew("postgres", tmp_path / "again", code=1)
-    # And back, as its last lines name it.
+    # Back, as its last lines name it, and killed when it takes its place.
     data = _data(home)
     (kept,) = data.parent.glob("data-of-*")
+    assert f"mv {kept} {data}" in output
     data.rename(data.with_name("data-new"))
     kept.rename(data)
     assert seen() == before
+    stop_at("the same in", signal.SIGKILL, "postgres", tmp_path / "late")
+    assert seen()[1:] == before[1:]
 
 
 def _data(home: Path) -> Path:
@@ -162,10 +115,7 @@ def _data(home: Path) -> Path:
 
 
 def test_another_store(home: Path, tmp_path: Path, monkeypatch):
-    try:
-        seaweedfs.find_program()
-    except StackError as error:
-        pytest.skip(str(error))
+    find_seaweedfs()
     fill()
     before = seen()
     assert "WITH=nanio, minio or seaweedfs" in renew("store", tmp_path / "no", code=1)
@@ -179,65 +129,45 @@ def test_another_store(home: Path, tmp_path: Path, monkeypatch):
         seen()
     monkeypatch.setenv("WINE_QUALITY_STORE", "seaweedfs")
     assert seen() == before
-    assert "60 objects" in renew("store", tmp_path / "backup2", "--with", "nanio")
+    assert "60 objects" in renew_here(monkeypatch, "store", tmp_path / "backup2", "nanio")
     monkeypatch.setenv("WINE_QUALITY_STORE", "nanio")
     assert seen() == before
 
 
-def in_dagster(folder: Path, python: str, program: str) -> str:
-    """Run a program on the stack's instance with some Dagster."""
-    with data_services.stopped(print) as services:
-        variables = instance_variables(services, folder)
-        own = (services.folder / "dagster" / "dagster.yaml").read_text()
-        (folder / "dagster.yaml").write_text(own.partition("compute_logs:")[0])
-        done = subprocess.run(
-            [python, "-W", "ignore", "-c", program],
-            env={**os.environ, **variables},
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
-    assert done.returncode == 0, done.stderr[-2000:]
-    return done.stdout
-
-
-def of_dagster(query: str) -> list:
-    with data_services.stopped(print) as services:
-        name = services.settings["DAGSTER_POSTGRES_DB"]
-        with (
-            closing(services.connect(name)) as connection,
-            connection,
-            connection.cursor() as found,
-        ):
-            found.execute(query)
-            return found.fetchall() if found.description else []
-
-
-def test_another_dagster(home: Path, tmp_path: Path):
-    assert "Dagster has no tables here" in renew("dagster", tmp_path / "none", code=1)
-    in_dagster(tmp_path, OLD_DAGSTER, RUNS)
-    rows = "SELECT count(*) FROM event_logs"
-    before = of_dagster(rows)
-    # Of a Dagster that this one does not know.
-    ((revision,),) = of_dagster("SELECT version_num FROM alembic_version")
-    of_dagster("UPDATE alembic_version SET version_num = 'ffffffffffff'")
-    output = renew("dagster", tmp_path / "newer", code=1)
-    assert "could not migrate its database; nothing was changed" in output
-    assert of_dagster("SELECT version_num FROM alembic_version") == [("ffffffffffff",)]
-    of_dagster(f"UPDATE alembic_version SET version_num = '{revision}'")
-    for number, line in ((signal.SIGKILL, "instance migrate"), (signal.SIGINT, "dagster is")):
-        stop_at(line, number, "dagster", tmp_path / number.name)
-        assert of_dagster(rows) == before
-    assert "the same in both" in renew("dagster", tmp_path / "backup")
-    assert in_dagster(tmp_path, sys.executable, LIST) == "['0', '1', '2']\nTrue\n"
-    names = "SELECT datname FROM pg_database WHERE datname LIKE '%\\_\\_%'"
-    assert of_dagster(names) == []
+@pytest.mark.skipif(
+    os.environ.get("WINE_QUALITY_UPGRADE_TEST") != "all" or not OLD_SERVERS,
+    reason="it takes two minutes: WINE_QUALITY_UPGRADE_TEST=all, and an older PostgreSQL",
+)
+def test_a_stack_with_a_champion(home: Path, tmp_path: Path, monkeypatch):
+    """The job's run, its model and what it predicts, on other servers; then another run."""
+    find_seaweedfs()
+    old = str(OLD_SERVERS[-1].parent)
+    stack = Stack(home, ["3"], WINE_QUALITY_POSTGRES_BIN=old, WINE_QUALITY_STORE="nanio")
+    try:
+        stack.up()
+        ended = run_of(stack, ["3"])
+        before = predictions(stack, "3")
+        assert "the stack is up" in renew("postgres", tmp_path / "up", code=1)
+        stack.down()
+        renew("postgres", tmp_path / "one")
+        renew("store", tmp_path / "two", "--with", "seaweedfs")
+        monkeypatch.setenv("WINE_QUALITY_STORE", "seaweedfs")
+        renew("dagster", tmp_path / "three")
+        assert "no PostgreSQL 18 is here" in stack.call("up", "--detach").stdout
+        unchanged = Stack(home, ["3"], WINE_QUALITY_STORE="nanio")
+        assert "of another store: set it to seaweedfs" in unchanged.call("up", "--detach").stdout
+        stack = Stack(home, ["3"], WINE_QUALITY_STORE="seaweedfs")
+        assert "PostgreSQL 18" in stack.up()
+        assert predictions(stack, "3") == before and tags_of(stack, ended["3"].run_id)
+        run_of(stack, ["3"])
+    finally:
+        stack.down()
 
 
 def test_what_is_refused_before_anything_is_written(home: Path, tmp_path: Path):
     assert "name a new folder for the backup that comes first" in renew("store", "", code=2)
     assert "there is no PostgreSQL data" in renew("postgres", tmp_path / "backup", code=1)
-    assert "WITH is not for dagster" in renew("dagster", tmp_path / "a", "--with", "2", code=1)
+    assert "WITH is not for dagster" in renew("dagster", tmp_path / "a", "--with", "2", code=2)
     for given in ("", "3", "1.26 4"):
         assert "two MLflow versions" in renew("mlflow", tmp_path / "a", "--with", given, code=2)
     (tmp_path / "note").write_text("mine")
@@ -248,6 +178,8 @@ def test_what_is_refused_before_anything_is_written(home: Path, tmp_path: Path):
                 what, tmp_path / "backup", "--with", "seaweedfs" * (what == "store"), code=1
             )
             assert "the stack is up; stop it" in output
+    beyond = tmp_path / "note" / "backup"
+    assert "NotADirectoryError" in renew("dagster", beyond, code=1)
     (home / "stack" / "restore.unfinished").write_text("/backups/monday")
     output = renew("dagster", tmp_path / "backup", code=1)
     assert "finish it first: make restore FROM=/backups/monday" in output

@@ -46,7 +46,19 @@ _LOADED = """
 class DagsterStack:
     """Webserver and daemon over one DAGSTER_HOME, ended with the tests."""
 
-    def __init__(self, home: Path, **variables: str) -> None:
+    def __init__(self, home: Path, project: Path | None = None, **variables: str) -> None:
+        """Args:
+        project: File of definitions of another project, whose folder is its own.
+        """
+        self._code = ["-m", "wine_quality.definitions", "-a", "defs"]
+        workspace = PROJECT_ROOT / "workspace.yaml"
+        if project is not None:
+            folder = str(project.parent)
+            self._code = ["-f", str(project), "-a", "defs", "-d", folder]
+            file = {"relative_path": str(project), "attribute": "defs", "working_directory": folder}
+            workspace = home / "workspace.yaml"
+            loaded = {"python_file": {**file, "location_name": "ml_repository"}}
+            workspace.write_text(json.dumps({"load_from": [loaded]}))
         self.dagster_home = home / "dagster"
         self.dagster_home.mkdir(parents=True)
         (self.dagster_home / "dagster.yaml").symlink_to(PROJECT_ROOT / "dagster.yaml")
@@ -70,7 +82,7 @@ class DagsterStack:
         self._processes = {
             "webserver": self._start(
                 "dagster-webserver",
-                ["-h", "127.0.0.1", "-p", str(port), "-w", str(PROJECT_ROOT / "workspace.yaml")],
+                ["-h", "127.0.0.1", "-p", str(port), "-w", str(workspace)],
                 "webserver",
             ),
         }
@@ -106,7 +118,7 @@ class DagsterStack:
         workspace.write_text(json.dumps({"load_from": [{"grpc_server": server}]}))
         self._processes["code"] = self._start(
             "dagster",
-            ["api", "grpc", "--socket", str(socket), "-m", "wine_quality.definitions", "-a", "defs"]
+            ["api", "grpc", "--socket", str(socket), *self._code]
             + ["--location-name", "ml_repository", "--inject-env-vars-from-instance"],
             "code",
         )

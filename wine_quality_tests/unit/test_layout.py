@@ -35,6 +35,7 @@ LONGER = {
     "wine_quality_tests/unit/sources/test_allowed_sources.py": "one table of addresses",
     "wine_quality_tests/unit/wines/test_streaming.py": "the same cases on each engine",
 }
+FOLDERS = ("wine_quality", "wine_quality_tests", "benchmarks", "examples")
 BLIND = ("tracking", "environments", "execution")
 MODEL_FAMILIES = r"elastic_?net|winequality|linear_?model"
 
@@ -48,8 +49,7 @@ def test_the_packages_root_has_few_modules():
 
 
 def test_no_file_is_long_without_a_reason():
-    folders = ("wine_quality", "wine_quality_tests", "benchmarks", "examples")
-    files = [file for folder in folders for file in modules(PROJECT_ROOT / folder)]
+    files = [file for folder in FOLDERS for file in modules(PROJECT_ROOT / folder)]
     longer = {
         str(file.relative_to(PROJECT_ROOT)): len(file.read_text().splitlines())
         for file in files
@@ -58,6 +58,20 @@ def test_no_file_is_long_without_a_reason():
     new = {file: lines for file, lines in longer.items() if file not in LONGER}
     assert new == {}, "shorten it, or say in LONGER why it is long"
     assert all((PROJECT_ROOT / file).exists() for file in LONGER)
+
+
+def test_no_docstring_begins_with_what():
+    """A noun names the thing: a reader of the UI or of the API should not have to untangle it."""
+    described = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    found = [
+        f"{file.relative_to(PROJECT_ROOT)}: {text.splitlines()[0]}"
+        for folder in FOLDERS
+        for file in modules(PROJECT_ROOT / folder)
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, described)
+        and (text := ast.get_docstring(node) or "").startswith("What ")
+    ]
+    assert found == []
 
 
 @pytest.mark.parametrize("folder", BLIND)

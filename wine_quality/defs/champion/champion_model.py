@@ -49,7 +49,7 @@ class PromotionPolicy(enum.Enum):
 
 
 class PromotionConfig(CheckedConfig):
-    """When a challenger becomes the champion."""
+    """Conditions on which a challenger becomes the champion."""
 
     policy: PromotionPolicy = Field(
         default=PromotionPolicy.automatic,
@@ -243,7 +243,7 @@ def _error_of(
     if found is None:
         return None
     plain = tracker.load_training_record(found)
-    if plain is not None:
+    if plain is not None and "model" in plain:
         return split.rmse(LinearModel.from_json(json.dumps(plain["model"])))
     try:
         shown = len(split.examples("test"))

@@ -50,7 +50,7 @@ def data_tags(source: str, data_sha256: str, file_sha256: str | None = None) -> 
 
 
 def arrived_at(tags: Mapping[str, str], url: str) -> float | None:
-    """When the file behind ``url`` arrived, in Unix seconds; None when the tags lack it.
+    """Unix seconds at which the file behind ``url`` arrived; None when the tags lack it.
 
     Dagster copies tags to a run that is launched again with another config, and so with another
     file.

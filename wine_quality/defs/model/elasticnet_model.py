@@ -1,14 +1,13 @@
 """``elasticnet_model``: fitted and logged."""
 
 from dagster import AssetExecutionContext, MaterializeResult, asset
-from pydantic import Field
 
 from wine_quality.dagster_support.config_fields import CheckedConfig
-from wine_quality.defs import checks
 from wine_quality.defs.model import training_steps
 from wine_quality.defs.model.freshness import model_freshness
 from wine_quality.defs.model.hyperparameters import Hyperparameters
 from wine_quality.defs.ownership import GROUP, OWNERS
+from wine_quality.monitoring.drift import drift_check, drift_field
 from wine_quality.tracking.resource import MlflowTracker
 from wine_quality.tracking.servers.server_check import name_failing_server
 from wine_quality.tracking.step_tags import opens_mlflow_run
@@ -16,13 +15,9 @@ from wine_quality.wines.split import Split
 
 
 class TrainingConfig(CheckedConfig):
-    """When training data counts as drifted."""
+    """Limits above which training data counts as drifted."""
 
-    drift_threshold: float = Field(
-        default=0.25,
-        gt=0,
-        description="Population stability index above which a column has drifted.",
-    )
+    drift_threshold: float = drift_field()
 
 
 @asset(
@@ -30,7 +25,7 @@ class TrainingConfig(CheckedConfig):
     kinds={"scikitlearn", "mlflow"},
     owners=OWNERS,
     code_version="1",
-    check_specs=[checks.DRIFT],
+    check_specs=[drift_check("elasticnet_model")],
     freshness_policy=model_freshness(),
     op_tags=opens_mlflow_run(),
 )

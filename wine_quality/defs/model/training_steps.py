@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import base64
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from dagster import AssetCheckResult, MetadataValue
+from dagster import AssetCheckResult
 
 from wine_quality.datasets.contract import FEATURES, TARGET
 from wine_quality.defs import checks
 from wine_quality.defs.model.values import BestPoint, EvaluatedModel, TrainedModel
-from wine_quality.tracking.registry.champion import CHAMPION
+from wine_quality.monitoring.drift import check_drift
+from wine_quality.monitoring.shown_plots import show_plots
 from wine_quality.tracking.servers.links import mlflow_link
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from wine_quality.tracking.resource import MlflowTracker
     from wine_quality.tracking.runs.run_log import LoggedDataset
     from wine_quality.tracking.tracker import Tracker
@@ -107,25 +104,10 @@ def fit_and_log(
             "train_rows": split.train_rows,
             "data_sha256": data.data_sha256,
         },
-        checks=[_drift(mlflow, shown, drift_threshold)],
+        checks=[
+            check_drift(tracker, mlflow.registered_model_name, shown, drift_threshold, mlflow.warn)
+        ],
     )
-
-
-def _drift(mlflow: MlflowTracker, train: pd.DataFrame, threshold: float) -> AssetCheckResult:
-    """How the training data differs from the champion's."""
-    from wine_quality.models.compare import population_stability
-    from wine_quality.tracking.registry.provenance import UntrustedModelError
-
-    registry = mlflow.tracker.registry(mlflow.registered_model_name)
-    champion = registry.holder(CHAMPION)
-    version = registry.version(champion) if champion else None
-    try:
-        record = mlflow.tracker.load_training_record(version) if version else None
-    except UntrustedModelError as error:
-        mlflow.warn(f"The training data is not compared with the champion's: {error}")
-        record = None
-    stability = population_stability(train, record["profile"]) if record else None
-    return checks.drift_against_champion(stability, champion, threshold)
 
 
 def _log_rows(tracker: Tracker, split: Split, part: str) -> LoggedDataset | None:
@@ -178,36 +160,6 @@ def evaluate_and_log(
             checks.predictions_in_scale(found, SCALE),
             checks.beats_predicting_the_mean(found.metrics["rmse"], found.baseline),
         ],
-    )
-
-
-def show_plots(
-    tracker: Tracker, figures: Mapping[str, tuple[Any, str]], together: str = "plots"
-) -> dict[str, MetadataValue]:
-    """The figures into the MLflow run, and as Dagster's UI shows them.
-
-    Args:
-        figures: By name, matplotlib's figure and a small SVG of the same, which the asset's page
-            shows at once.
-        together: Name of the entry that shows all of them large, behind one click.
-    """
-    from wine_quality.models import plots, small_plots
-
-    shown, large = {}, {}
-    for name, (figure, svg) in figures.items():
-        large[name] = plots.to_png(figure)
-        tracker.log_figure(large[name], f"plots/{name}.png")
-        shown[name] = MetadataValue.md(small_plots.as_markdown(name, svg))
-    return {**shown, together: shown_plot(large)}
-
-
-def shown_plot(pictures: Mapping[str, bytes]) -> MetadataValue:
-    """PNGs, by name, as Dagster's UI shows them behind "[Show Markdown]"."""
-    return MetadataValue.md(
-        "\n\n".join(
-            f"![{name}](data:image/png;base64,{base64.b64encode(png).decode()})"
-            for name, png in pictures.items()
-        )
     )
 
 

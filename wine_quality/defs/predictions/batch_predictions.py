@@ -44,7 +44,8 @@ class BatchConfig(CheckedConfig):
     source: str = Field(
         default="",
         description="Rows to score: a Parquet or CSV file, a folder or s3:// prefix of files (with "
-        "a slash at its end), a pattern such as s3://wines/2026/*.parquet, or one https:// file. "
+        "a slash at its end), a pattern such as s3://wines/2026/*.parquet, one https:// file, or a "
+        "table, postgresql://HOST:5432/DATABASE?table=SCHEMA.NAME. "
         "Empty: the UCI red-wine file shipped with the package.",
     )
     output: str = Field(
@@ -168,7 +169,14 @@ def _load(tracker: "Tracker", name: str, version: str) -> "tuple[ServedModel, Sc
             found = download(tracker, name, version, Path(folder))
         except UnservableModelError as error:
             raise Failure(str(error), allow_retries=False) from error
-        loaded = mlflow.pyfunc.load_model(str(found.files))
+        try:
+            loaded = mlflow.pyfunc.load_model(str(found.files))
+        except ImportError as error:
+            raise Failure(
+                f"{name} version {version} needs a package that is missing here ({error}). Add it "
+                "by python -m wine_quality.environments build VERSION --with FILE.",
+                allow_retries=False,
+            ) from error
     return found.model, ScoringModel(version, found.model.columns, loaded.predict)
 
 
@@ -183,9 +191,9 @@ def _score(
 ) -> "tuple[str, Summary]":
     """The source as it may be shown, and what was seen of its rows."""
     from wine_quality.paths import PACKAGED_RED_WINE
-    from wine_quality.scoring.inputs import Inputs
     from wine_quality.scoring.score import Target, score
-    from wine_quality.scoring.sources import find_source
+    from wine_quality.scoring.sources import open_source
+    from wine_quality.sources.table import is_table
     from wine_quality.sources.transfer import redact_url
     from wine_quality.wines.loading import PACKAGED_NAME
     from wine_quality.wines.streaming import progress_lines
@@ -194,10 +202,11 @@ def _score(
     rejects = _rejects(file) if config.reject_bad_rows else None
     moment = began.replace(tzinfo=None)
     with tempfile.TemporaryDirectory() as folder:
-        found = find_source(
-            config.source or str(PACKAGED_RED_WINE), Path(folder), f"{_FIELD}.source"
+        source = config.source or str(PACKAGED_RED_WINE)
+        inputs = open_source(
+            source, Path(folder), f"{_FIELD}.source", engine.threads, engine.memory_limit
         )
-        inputs = Inputs([found.pattern], engine.threads, engine.memory_limit, found.shown)
+        shown = inputs.files[0].name if is_table(source) else shown
         try:
             for left_out in inputs.left_out:
                 context.log.warning(f"{left_out.path} is left out: {left_out.reason}")

@@ -44,7 +44,7 @@ class Period(enum.Enum):
 
 
 class LiveErrorConfig(CheckedConfig):
-    """Which labels, of which predictions, and which error is too high."""
+    """The labels, their predictions, and the limit of the error."""
 
     labels: str = Field(
         default="",

@@ -12,7 +12,7 @@ from wine_quality.wines.loading import RawWineCsvConfig
 
 
 class SweepDataConfig(RawWineCsvConfig, SplitConfig):
-    """Which wines, and which of them are held out."""
+    """The wines, and the part of them that is held out."""
 
 
 class SweepPoint(CheckedConfig):
@@ -25,7 +25,7 @@ class SweepPoint(CheckedConfig):
 
 
 class SweepConfig(CheckedConfig):
-    """Which points, and how they are compared."""
+    """The points, and their comparison."""
 
     alphas: list[Annotated[float, Field(ge=0, allow_inf_nan=False)]] = Field(
         default=[0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 0.5, 1.0],
@@ -52,4 +52,4 @@ class SweepConfig(CheckedConfig):
 
 
 class OfferConfig(PromotionConfig, TrainingConfig):
-    """When the best point becomes the champion."""
+    """Conditions on which the best point becomes the champion."""

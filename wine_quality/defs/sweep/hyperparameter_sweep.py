@@ -32,6 +32,7 @@ from wine_quality.defs.sweep.config import OfferConfig, SweepConfig, SweepDataCo
 from wine_quality.engines.resource import TrainingEngine
 from wine_quality.history.wine_history import WineHistory
 from wine_quality.metrics_history.resource import MetricsHistory
+from wine_quality.monitoring.shown_plots import show_plots
 from wine_quality.tracking.resource import MlflowTracker
 from wine_quality.tracking.runs.child_runs import ChildRun
 from wine_quality.tracking.servers.links import mlflow_link
@@ -117,7 +118,7 @@ def sweep_points(
     child_runs = mlflow_link(tracker.experiment_url(children.experiment_id))
     with children.writing(map(_child, scores), context.log.info):
         large = plots.sweep_errors(scores, best)
-        drawn = training_steps.show_plots(tracker, {"sweep": (large, _small(scores))}, "sweep_plot")
+        drawn = show_plots(tracker, {"sweep": (large, _small(scores))}, "sweep_plot")
         tracker.log_table("sweep/points.csv", _table(scores))
     tracker.log_metrics({"cv_rmse": best.mean, "cv_rmse_std": best.std})
     ranked = sorted(scores, key=lambda score: score.mean)

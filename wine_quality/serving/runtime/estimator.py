@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Collection, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -53,6 +54,8 @@ def load_estimator(
     # pipeline has no names of its own: its steps have.
     for part in (estimator, *(step for _, step in getattr(estimator, "steps", ()))):
         getattr(part, "__dict__", {}).pop("feature_names_in_", None)
+    # LightGBM's names cannot be taken away.
+    warnings.filterwarnings("ignore", "X does not have valid feature names")
     return estimator
 
 

@@ -13,7 +13,7 @@ from wine_quality.tracking.registry.version_search import (
     whole_versions,
 )
 
-_AT_ONCE = 1000
+_VERSIONS_PER_SEARCH = 1000
 """MLflow 1.26's server reads each version's tags by a statement of its own, in a time that grows
 with the square of their number: 1 s for 1,000, and for 10,000 the 30 s after which gunicorn ends
 it. It knows no pages, so that larger models are read version by version (13 ms each, measured on a
@@ -77,7 +77,7 @@ def _of_catalog(client: Any) -> Iterator[Any]:
 def _of_registered(client: Any, registered: Any, say: Callable[[str], None]) -> Iterator[Any]:
     last = max((int(version.version) for version in registered.latest_versions), default=0)
     named = name_filter(registered.name)
-    if named and last <= _AT_ONCE:
+    if named and last <= _VERSIONS_PER_SEARCH:
         yield from client.search_model_versions(named)
         return
     registry = ChampionRegistry(client, registered.name)

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 _SECONDS = 25
 _PROBE_SECONDS = 3
-_EXPERIMENTS_AT_ONCE = 100
+_EXPERIMENTS_PER_SEARCH = 100
 NOT_MADE = "none"
 """State of a Dagster run that made no MLflow run, or whose MLflow run is deleted."""
 
@@ -197,8 +197,8 @@ def _runs_of(client: Any, experiment: str, dagster_run_id: str) -> list[Any]:
     others = [other.experiment_id for other in experiments(client)]
     return [
         run
-        for start in range(0, len(others), _EXPERIMENTS_AT_ONCE)
-        for run in client.search_runs(others[start : start + _EXPERIMENTS_AT_ONCE], wanted)
+        for start in range(0, len(others), _EXPERIMENTS_PER_SEARCH)
+        for run in client.search_runs(others[start : start + _EXPERIMENTS_PER_SEARCH], wanted)
     ]
 
 

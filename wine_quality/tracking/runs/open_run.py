@@ -77,7 +77,7 @@ class OpenRun(ServerClient, ABC):
 
     @property
     def run_url(self) -> str:
-        """Where the run is seen; empty when no UI shows it."""
+        """URL of the run's page; empty when no UI shows it."""
         return self.pages.run(self.experiment_id, self.run_id)
 
     def open_experiment(self, name: str | None = None, note: str | None = None) -> str:

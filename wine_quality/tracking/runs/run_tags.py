@@ -45,7 +45,7 @@ def run_name(run: DagsterRun) -> str:
 
 
 def dagster_run_url(run_id: str) -> str:
-    """Where people see the run, see ``absolute_url``."""
+    """URL of the run's page, see ``absolute_url``."""
     return absolute_url(f"/runs/{run_id}")
 
 
@@ -101,7 +101,7 @@ def tags_for_mlflow(run: DagsterRun, ui_url: str = "") -> dict[str, str]:
 
 
 def _user() -> str:
-    """Who runs this; a container's user may have no name."""
+    """Name of the user; a container's may have none."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):
@@ -109,7 +109,7 @@ def _user() -> str:
 
 
 def code_folder(run: DagsterRun) -> Path:
-    """Where the code of a run's job lies: this project, or another one that uses this package."""
+    """The code's folder of a run's job: this project, or another that uses this package."""
     origin = run.job_code_origin
     pointer = origin.repository_origin.code_pointer if origin else None
     if str(getattr(pointer, "module", "")).partition(".")[0] == __name__.partition(".")[0]:

@@ -40,12 +40,12 @@ def configured_uri(key: str) -> str | None:
 
 
 def configured_registry() -> str | None:
-    """Where models are registered, by MLflow's own variable; None: where runs are tracked."""
+    """The registry by MLflow's own variable; None: models are registered where runs are tracked."""
     return os.environ.get(REGISTRY_VARIABLE) or None
 
 
 def configured_ui(key: str) -> str | None:
-    """Where people see the server of ``configured_uri``, when that is another address; not where
+    """Address for people of the server of ``configured_uri``, when that is another one; not where
     they see embedded stores, of which each version has its own."""
     if os.environ.get(uri_variable(key)):
         return os.environ.get(ui_variable(key)) or None

@@ -30,7 +30,7 @@ def is_unity_catalog(uri: str) -> bool:
 
 
 def registry_in_use(version: str, tracking_uri: str, registry_uri: str) -> str:
-    """Where a version's client registers models: MLflow 3 takes Unity Catalog for runs that are
+    """The registry of a version's client: MLflow 3 takes Unity Catalog for runs that are
     tracked on Databricks.
 
     Args:

@@ -61,7 +61,7 @@ def upgrade_store(database: Path, version: MlflowVersion, say: Callable[[str], N
 
 
 def kept_copy(database: Path, revision: str) -> Path:
-    """Where the store is kept as it was before its schema was upgraded."""
+    """The copy of the store from before its schema was upgraded."""
     return database.with_name(f"{database.name}.schema-{revision}")
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from wine_quality.defs import checks
 from wine_quality.models.compare import population_stability, profile
+from wine_quality.monitoring.drift import drift_against_champion
 from wine_quality.paths import PACKAGED_RED_WINE
 from wine_quality.wines.in_memory import MemorySplit
 from wine_quality.wines.split import Evaluation
@@ -75,9 +76,9 @@ def test_predictions_outside_the_scale_are_counted():
 
 
 def test_drift_names_the_columns():
-    found = checks.drift_against_champion({"pH": 0.4, "alcohol": 0.1}, "7", 0.25)
+    found = drift_against_champion({"pH": 0.4, "alcohol": 0.1}, "7", 0.25)
     assert not found.passed
     assert found.severity.value == "WARN"
     assert found.description is not None
     assert found.description.startswith("1 column(s) above 0.25: pH.")
-    assert checks.drift_against_champion(None, None, 0.25).passed
+    assert drift_against_champion(None, None, 0.25).passed

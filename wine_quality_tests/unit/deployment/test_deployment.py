@@ -96,6 +96,14 @@ def test_a_model_that_cannot_be_served(tmp_path, changed, expected):
         read_model(folder, NAME, "7", "run")
 
 
+def test_the_package_of_a_family_is_served_with_it(tmp_path):
+    folder = logged(tmp_path / "model")
+    file = folder / "requirements.txt"
+    file.write_text(f"{file.read_text()}\nlightgbm==4.6.0\nsome-other==1.0\n")
+    packages = dict(read_model(folder, NAME, "7", "run").packages)
+    assert packages["lightgbm"] == "4.6.0" and "some-other" not in packages
+
+
 def test_a_model_without_pins_cannot_be_served(tmp_path):
     folder = logged(tmp_path / "model")
     (folder / "requirements.txt").write_text("mlflow\n")

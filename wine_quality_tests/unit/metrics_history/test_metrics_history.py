@@ -140,14 +140,14 @@ def test_revisions_are_shipped():
 
 
 def test_without_an_address_nothing_is_kept_and_nothing_done(monkeypatch):
-    from wine_quality.defs.model import trend
+    from wine_quality.monitoring import trend
 
     monkeypatch.setenv("WINE_QUALITY_METRICS_URL", " ")
     history = MetricsHistory()
     assert not history.is_kept
     nothing = None  # any use of it fails
-    assert trend.log_trend(nothing, history, {}, {}, print) == {}
-    assert trend.keep(nothing, history, {}, {}, "1", nothing) == {}
+    assert trend.log_trend(nothing, history, "wines", "rmse", 1.0, "", print) == {}
+    assert trend.keep(nothing, history, "wines", "1", {}, "", nothing) == {}
 
 
 def test_the_address_comes_from_run_config_before_the_environment(monkeypatch):

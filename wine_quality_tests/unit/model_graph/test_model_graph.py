@@ -51,13 +51,19 @@ def test_models_of_one_project_have_one_resource():
     assert jobs >= {"first", "first_sweep", "first_promotion", "first_rollback", "second_sweep"}
     assert {check.name for check in merged.resolve_asset_graph().asset_check_keys} == {
         "data_contract",
+        "drift_against_champion",
         "beats_knowing_nothing",
+        "live_predictions_like_training",
+        "live_inputs_like_training",
     }
 
 
 def test_run_config_has_the_hyperparameters_of_the_family():
     definitions = model_definitions(
-        "rents", RENTS, "elastic_net", hyperparameters={"alpha": 0.2}, mlflow=MlflowSettings()
+        *("rents", RENTS, "elastic_net"),
+        hyperparameters={"alpha": 0.2},
+        drift_threshold=0.1,
+        mlflow=MlflowSettings(),
     )
     fields = config_of(definitions, "rents", "rents_model")
     assert fields == {
@@ -65,6 +71,7 @@ def test_run_config_has_the_hyperparameters_of_the_family():
         "l1_ratio": 0.5,
         "random_state": 42,
         "standardize": False,
+        "drift_threshold": 0.1,
         "sweep": False,
     }
     other = model_definitions("other", RENTS, "elastic_net")
@@ -86,6 +93,7 @@ def test_run_config_has_the_hyperparameters_of_the_family():
         ({"segment_by": "area"}, DeclarationError, "cannot be divided by 'area'"),
         ({"hyperparameters": {"depth": 1}}, DeclarationError, "has no hyperparameters depth"),
         ({"hyperparameters": {"alpha": -1}}, DeclarationError, "alpha is -1; it must be at least"),
+        ({"drift_threshold": 0.0}, DeclarationError, "drift_threshold must be more than 0"),
         ({"mlflow": MlflowSettings(experiment="")}, BadNameError, "experiment"),
         ({"mlflow": MlflowSettings(registered_model="a/b")}, BadNameError, "registered_model"),
         ({"mlflow": MlflowSettings(versions=("4",))}, ValueError, "4"),
@@ -158,6 +166,7 @@ def test_a_project_of_yaml_files_is_loaded_and_bad_fields_are_named(tmp_path, mo
         "source": "rents.csv",
         "segment_by": "city",
         "hyperparameters": {"alpha": 2.0},
+        "drift_threshold": 0.2,
     }
     kind = "wine_quality.model_graph.TrackedModelComponent"
     assert kind == f"wine_quality.model_graph.{TrackedModelComponent.__name__}"
@@ -176,6 +185,10 @@ def test_a_project_of_yaml_files_is_loaded_and_bad_fields_are_named(tmp_path, mo
         found = config_of(definitions, "rents", "rents_data")["source"]
         assert Path(str(found)) == package / "defs" / "one" / "rents.csv"
         assert definitions.resolve_job_def("rents").partitions_def is not None
+        assert config_of(definitions, "rents", "rents_model")["drift_threshold"] == 0.2
+        live = definitions.resolve_job_def("rents_live_check")
+        with pytest.raises(dg.DagsterInvalidConfigError, match="segment"):
+            dg.validate_run_config(live, {})
         with pytest.raises(ComponentTreeException) as refused:
             load({**other, "family": "lassoo"})
         assert "there is no family 'lassoo'" in str(refused.value.__cause__)

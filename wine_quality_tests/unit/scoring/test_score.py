@@ -154,6 +154,29 @@ def test_what_is_wrong_with_a_file_is_said_before_it_is_read(tmp_path, columns, 
     assert words in str(refused.value)
 
 
+def test_a_prefix_of_s3_is_scored_as_its_rows_in_one_file(tmp_path, frame, s3):
+    """Parquet and CSV at two depths; files that others leave beside their data are passed over."""
+    import boto3
+
+    cut = ROWS // 3
+    frame[:cut].to_parquet(tmp_path / "a.parquet")
+    frame[cut:].to_csv(tmp_path / "b.csv", index=False)
+    frame.to_parquet(tmp_path / "whole.parquet")
+    for name, key in (
+        ("a.parquet", "a.parquet"),
+        ("b.csv", "later/b.csv"),
+        ("b.csv", "_tmp/b.csv"),
+    ):
+        boto3.client("s3").upload_file(str(tmp_path / name), "wines", f"scored/{key}")
+    done = run("s3://wines/scored/", tmp_path / "out.parquet")
+    whole = run(tmp_path / "whole.parquet", tmp_path / "whole-out.parquet")
+    assert (done.rows, done.inputs_sha256) == (ROWS, whole.inputs_sha256)
+    found = pd.read_parquet(tmp_path / "out.parquet")
+    assert list(found["row"]) == list(range(1, ROWS + 1)) and list(found["id"]) == list(frame["id"])
+    with pytest.raises(UnreadableFileError, match="names no file"):
+        run("s3://wines/nothing/", tmp_path / "out.parquet")
+
+
 def test_a_key_may_not_hide_a_column_of_the_predictions(tmp_path, frame):
     frame.rename(columns={"id": "row"}).to_parquet(tmp_path / "a.parquet")
     with pytest.raises(ValueError, match="key names row, which the predictions have"):
@@ -163,7 +186,7 @@ def test_a_key_may_not_hide_a_column_of_the_predictions(tmp_path, frame):
 def test_a_table_of_a_database_is_refused_with_what_to_do(tmp_path):
     with pytest.raises(UnreadableFileError) as refused:
         find_source("postgresql://me:secret@host/db", tmp_path, "ops.x.config.source")
-    assert "Tables of a database are not read: export the table to Parquet" in str(refused.value)
+    assert "and from tables of PostgreSQL" in str(refused.value)
     assert "secret" not in str(refused.value)
 
 

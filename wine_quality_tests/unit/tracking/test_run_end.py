@@ -89,7 +89,7 @@ def test_a_run_whose_steps_all_succeeded_counts_as_done(instance):
 
 
 def test_many_ended_runs_are_looked_at_in_turns(instance, monkeypatch):
-    monkeypatch.setattr("wine_quality.execution.done_runs._AT_ONCE", 2)
+    monkeypatch.setattr("wine_quality.execution.done_runs._PAGE_SIZE", 2)
     died = [run_of(instance) for _ in range(3)]
     for run in died:
         instance.report_run_failed(instance.get_run_by_id(run))

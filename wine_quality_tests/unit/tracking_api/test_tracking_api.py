@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,6 +17,7 @@ from wine_quality.dagster_support.dagster_private import create_execution_plan
 from wine_quality.execution.declared_steps import declare_steps
 from wine_quality.execution.project_code import ProjectCode
 from wine_quality.paths import PROJECT_ROOT
+from wine_quality.tracking.connection import pin_installed
 from wine_quality.tracking.registry.loadable import SKOPS, require_loadable
 from wine_quality.tracking.registry.provenance import UntrustedModelError
 from wine_quality.tracking.step_tags import continued_by, declared_steps, opens_one, planned_tags
@@ -238,3 +240,8 @@ def test_another_environment_finds_the_projects_code(tmp_path, monkeypatch):
     # Of an installed one, the package alone: site-packages has others, of other versions.
     [folder] = ProjectCode.of_job(origin(module="churn_wheel.definitions")).folders
     assert [one.name for one in Path(folder).iterdir()] == ["churn_wheel"]
+
+
+def test_a_requirement_that_is_a_name_is_logged_with_its_version():
+    given = ("scikit-learn", "no-such-package-here", "scikit-learn>=1")
+    assert pin_installed(given) == (f"scikit-learn=={version('scikit-learn')}", *given[1:])

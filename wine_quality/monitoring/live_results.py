@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from dagster import AssetCheckResult, AssetCheckSeverity, MetadataValue, TableRecord
 
-from wine_quality.defs.model.training_steps import shown_plot
-from wine_quality.defs.monitoring.served import Served
+from wine_quality.monitoring.served import Served
+from wine_quality.monitoring.shown_plots import shown_plot
 from wine_quality.tracking.servers.links import mlflow_link
 
 if TYPE_CHECKING:

@@ -12,10 +12,10 @@ from wine_quality.metrics_history.database import VARIABLE
 from wine_quality.metrics_history.resource import MetricsHistory
 from wine_quality.tracking.registry.champion import CHAMPION
 from wine_quality.tracking.registry.provenance import UntrustedModelError
-from wine_quality.tracking.resource import MlflowTracker
 
 if TYPE_CHECKING:
     from wine_quality.metrics_history.predictions import ServedVersion
+    from wine_quality.tracking.tracker import Tracker
 
 
 class NothingToCompareError(ProjectError):
@@ -45,11 +45,14 @@ class Served:
     url: str
 
 
-def find_served(mlflow: MlflowTracker, history: MetricsHistory, hours: float) -> Served:
+def find_served(tracker: Tracker, name: str, history: MetricsHistory, hours: float) -> Served:
     """The version in this MLflow that predicted last.
 
     It is the version that is served, and not always the champion: a server may be behind, or be
     given another.
+
+    Args:
+        name: Of the registered model.
 
     Raises:
         NothingToCompareError: nobody predicted, or nothing is known of the version.
@@ -61,7 +64,6 @@ def find_served(mlflow: MlflowTracker, history: MetricsHistory, hours: float) ->
         raise NothingToCompareError(
             f"No metrics database is configured (${VARIABLE}), so predictions are not logged."
         )
-    name = mlflow.registered_model_name
     since = datetime.now(timezone.utc) - timedelta(hours=hours)
     span = f"in the last {hours:g} hours"
     candidates = predictions.served(history.database, name, since)
@@ -69,7 +71,7 @@ def find_served(mlflow: MlflowTracker, history: MetricsHistory, hours: float) ->
         raise NothingToCompareError(
             f"{name} predicted nothing {span} that is in {history.database_name}."
         )
-    registry = mlflow.tracker.registry(name)
+    registry = tracker.registry(name)
     for version in candidates:
         found = registry.version(version.version)
         if found is None or version.run_id not in ("", found.run_id):
@@ -78,12 +80,12 @@ def find_served(mlflow: MlflowTracker, history: MetricsHistory, hours: float) ->
         aside = "" if champion == version.version else f" (the champion is {champion or 'nobody'})"
         text = f"{name} version {version.version}{aside}"
         try:
-            record = mlflow.tracker.load_training_record(found)
+            record = tracker.load_training_record(found)
         except UntrustedModelError as error:
             raise NothingToCompareError(f"Nothing is compared: {error}") from error
         if record is None:
             raise NothingToCompareError(f"Nothing is known of the training of {text}.")
-        url = mlflow.tracker.model_version_url(name, version.version)
+        url = tracker.model_version_url(name, version.version)
         return Served(name, version, hours, since, record, text, url)
     versions = ", ".join(sorted({version.version for version in candidates}, key=int))
     raise NothingToCompareError(
