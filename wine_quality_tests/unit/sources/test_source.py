@@ -133,9 +133,9 @@ def test_local_files(tmp_path, monkeypatch):
 
 
 def test_s3(s3):
-    source = read_source("s3://wines/red/wines.csv", QUICK)
+    source = read_source("s3://wines/red/wines.csv", PATIENT)
     assert (source.url, source.content) == ("s3://wines/red/wines.csv", WINES)
-    assert read_source("s3://wines/empty.csv", QUICK).content == b""
+    assert read_source("s3://wines/empty.csv", PATIENT).content == b""
 
 
 def test_s3_is_read_anew_each_time(s3):
@@ -143,7 +143,7 @@ def test_s3_is_read_anew_each_time(s3):
 
     for body in (b"one", b"two, longer"):
         boto3.client("s3").put_object(Bucket="wines", Key="changing.csv", Body=body)
-        assert read_source("s3://wines/changing.csv", QUICK).content == body
+        assert read_source("s3://wines/changing.csv", PATIENT).content == body
 
 
 @pytest.mark.parametrize(
@@ -157,7 +157,7 @@ def test_s3_is_read_anew_each_time(s3):
 )
 def test_s3_faults_are_named(s3, url, words):
     with pytest.raises(SourceError, match=words):
-        read_source(url, QUICK)
+        read_source(url, PATIENT)
 
 
 def test_an_s3_endpoint_that_is_not_there(s3, monkeypatch):
