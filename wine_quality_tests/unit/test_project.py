@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -100,3 +101,12 @@ def test_the_version_is_that_of_the_package():
     assert project()["version"] == wine_quality.__version__
     newest = re.search(r"^## (\S+)", (PROJECT_ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
     assert newest and newest[1] == wine_quality.__version__
+
+
+def test_no_large_file_is_tracked():
+    """Such as a wheel that lay in the checkout when all of it was added."""
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=PROJECT_ROOT, capture_output=True)
+    if listed.returncode != 0:
+        pytest.skip("this is no checkout of git's")
+    files = [PROJECT_ROOT / name for name in listed.stdout.decode().split("\0") if name]
+    assert [str(file) for file in files if file.is_file() and file.stat().st_size > 1e6] == []
