@@ -14,6 +14,7 @@ from wine_quality.upkeep.backup import back_up
 from wine_quality.upkeep.restore import restore, verify
 from wine_quality_tests.integration.test_history_restore import interrupted, rename_databases
 from wine_quality_tests.support.history_platform import HistoryPlatform, platform_on
+from wine_quality_tests.support.servers import free_port
 
 pytestmark = pytest.mark.slow
 
@@ -45,6 +46,10 @@ def waiting_for(platform: HistoryPlatform, script: str) -> str:
     given |= {"USER": role, "PASSWORD": role}
     prefixes = {"health": ("DAGSTER_POSTGRES",), "await.py": ("POSTGRES", "MLFLOW_POSTGRES")}
     variables = {f"{start}_{k}": str(v) for start in prefixes[script] for k, v in given.items()}
+    # The bucket comes after the databases; nobody answers there.
+    variables |= {"MLFLOW_BUCKET": "m", "AWS_ENDPOINT_URL": f"http://127.0.0.1:{free_port()}"}
+    variables |= {f"AWS_{name}": "x" for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY")}
+    variables["AWS_DEFAULT_REGION"] = "us-east-1"
     commands = {
         "health": ["-m", "wine_quality.stack.health", "stores"],
         "await.py": [str(FOLDER / "mlflow" / "await.py")],
@@ -58,4 +63,5 @@ def waiting_for(platform: HistoryPlatform, script: str) -> str:
         timeout=60,
     )
     assert done.returncode == (1 if done.stderr else 0)
-    return done.stderr
+    assert done.stderr.count("\n") <= 1
+    return "" if done.stderr.startswith("the bucket m cannot be used: ") else done.stderr
