@@ -90,6 +90,7 @@ __all__ = [
     "recon_job_from_origin",
     "serializable_error_info_from_exc_info",
     "serialize_value",
+    "step_delegating",
     "workspace_of_files",
     "execute_run",
     "RemoteRepositoryOrigin",
