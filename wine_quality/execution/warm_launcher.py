@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
     from wine_quality.dagster_support.dagster_private import LaunchRunContext
 
-_CODE = "wine_quality.definitions"
+_OUR_CODE = "wine_quality.definitions"
 _KILL_SECONDS = 60.0
 """Seconds until a run that is to end is killed: as long as run monitoring waits."""
 
@@ -58,9 +58,11 @@ class WarmRunLauncher(DefaultRunLauncher):
         run = context.dagster_run
         try:
             variables = run_variables()
-            if _is_ours(run) and idle_minutes(variables) > 0:
-                self._launch_warm(run, variables)
-                return
+            if idle_minutes(variables) > 0:
+                version = warm_version(self._instance, run, variables)
+                if version is not None:
+                    self._launch_warm(version, run, variables)
+                    return
         except (WarmProcessError, OSError) as problem:
             self._instance.report_engine_event(
                 f"This run starts more slowly, in a new process of the code server: {problem}",
@@ -69,8 +71,9 @@ class WarmRunLauncher(DefaultRunLauncher):
             )
         super().launch_run(context)
 
-    def _launch_warm(self, run: DagsterRun, variables: Mapping[str, str]) -> None:
-        version = version_for(self._instance, run, variables)
+    def _launch_warm(
+        self, version: MlflowVersion, run: DagsterRun, variables: Mapping[str, str]
+    ) -> None:
         WarmServers.of_home(Path(self._instance.root_directory)).launch(
             version,
             variables_of(version, variables),
@@ -131,10 +134,29 @@ def run_variables() -> dict[str, str]:
     return json.loads(Path(named).read_text()) if named else dict(os.environ)
 
 
+def warm_version(
+    instance: DagsterInstance, run: DagsterRun, variables: Mapping[str, str]
+) -> MlflowVersion | None:
+    """The version whose warm process takes a run; None: it starts as with Dagster's launcher.
+
+    Raises:
+        WarmProcessError: the code server's environment is not that of an MLflow version.
+    """
+    if _is_ours(run):
+        return version_for(instance, run, variables)
+    location = _version_of_location(run)
+    if location is None:
+        return None
+    named = named_version(run.run_config)
+    picked = _known(named) if isinstance(named, str) else None
+    return picked if picked is not None and is_complete(picked) else location
+
+
 def version_for(
     instance: DagsterInstance, run: DagsterRun, variables: Mapping[str, str]
 ) -> MlflowVersion:
-    """The version whose warm process takes a run: the run's own, where it is known here.
+    """The version whose warm process takes a run of this package's own code location: the run's
+    own, where it is known here.
 
     A process of any version can take any run: its executor starts another where it must. So a run
     whose version stands in a variable, or is not built, goes to the code server's environment.
@@ -162,7 +184,27 @@ def _known(key: str) -> MlflowVersion | None:
 
 
 def _is_ours(run: DagsterRun) -> bool:
-    """Whether the run is of this project's code location, and not of another on this instance."""
+    """Whether the run is of this package's own code location."""
     origin = run.job_code_origin
     pointer = origin.repository_origin.code_pointer if origin else None
-    return isinstance(pointer, ModuleCodePointer) and pointer.module == _CODE
+    return isinstance(pointer, ModuleCodePointer) and pointer.module == _OUR_CODE
+
+
+def _version_of_location(run: DagsterRun) -> MlflowVersion | None:
+    """The version in whose environment another project's code server is; None where a fork would
+    not be as good as a process of that server.
+
+    That is so in an environment of another kind, in a container, behind a port (it may be another
+    machine's), and where runs have variables that are this package's alone (`make stack`).
+    """
+    code, remote = run.job_code_origin, run.remote_job_origin
+    if code is None or remote is None or RUN_VARIABLES.read():
+        return None
+    repository, location = code.repository_origin, remote.repository_origin.code_location_origin
+    if repository.container_image or getattr(location, "port", None):
+        return None
+    programs = Path(repository.executable_path).parent.resolve()
+    for version in MLFLOW_VERSIONS.values():
+        if programs == version.python.parent.resolve() and is_complete(version):
+            return version
+    return None

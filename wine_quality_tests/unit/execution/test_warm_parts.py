@@ -7,9 +7,18 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from dagster import DagsterInstance, DagsterRunStatus, job
+from dagster._core.code_pointer import FileCodePointer
+from dagster._core.origin import JobPythonOrigin, RepositoryPythonOrigin
+from dagster._core.remote_origin import (
+    GrpcServerCodeLocationOrigin,
+    ManagedGrpcPythonEnvCodeLocationOrigin,
+    RemoteRepositoryOrigin,
+)
+from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 
 from wine_quality.dagster_support.dagster_private import WorkerStatus
 from wine_quality.environments.mlflow_versions import MLFLOW_VERSIONS
@@ -18,7 +27,7 @@ from wine_quality.execution import lost_runs, messages, warm_imports
 from wine_quality.execution.code_state import code_state
 from wine_quality.execution.kept_connections import keep_connections
 from wine_quality.execution.warm_client import WarmProcessError, WarmServers, idle_minutes
-from wine_quality.execution.warm_launcher import WarmRunLauncher, version_for
+from wine_quality.execution.warm_launcher import WarmRunLauncher, version_for, warm_version
 from wine_quality.execution.warm_server import has_no_room
 from wine_quality.execution.worker_process import RUN_WORKER_TAG, WorkerProcess
 from wine_quality.paths import PROJECT_ROOT
@@ -232,3 +241,40 @@ def test_packages_are_listed_before_the_first_run(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(requirements_utils, "_MODULES_TO_PACKAGES", None)
     warm_imports.map_installed_packages()
     assert requirements_utils._MODULES_TO_PACKAGES["sklearn"] == ["scikit-learn"]
+
+
+def run_of_a_project(instance: DagsterInstance, where: Any, programs: str, image: str | None = None):
+    """A run of a project of one's own; ``where`` its code server is."""
+    pointer = FileCodePointer("definitions.py", "defs", "/project")
+    code = RepositoryPythonOrigin(f"{programs}/python3", pointer, image, ["dagster"], {})
+    remote = RemoteRepositoryOrigin(where, "__repository__").get_job_origin("empty")
+    return instance.create_run_for_job(
+        empty, job_code_origin=JobPythonOrigin("empty", code), remote_job_origin=remote
+    )
+
+
+def test_a_run_of_another_project_is_forked_where_that_is_as_good(monkeypatch):
+    monkeypatch.setattr("wine_quality.execution.warm_launcher.is_complete", lambda _version: True)
+    managed = ManagedGrpcPythonEnvCodeLocationOrigin(LoadableTargetOrigin(python_file="a.py"))
+    of_dev = GrpcServerCodeLocationOrigin("localhost", socket="/tmp/socket")
+    by_port = GrpcServerCodeLocationOrigin("localhost", port=4000)
+    programs = str(MLFLOW_VERSIONS["2.1.1"].python.parent)
+    with DagsterInstance.ephemeral() as instance:
+
+        def version(*described: Any, named: str | None = None) -> str | None:
+            run = run_of_a_project(instance, *described)
+            if named:
+                run = run._replace(
+                    run_config={"resources": {"mlflow": {"config": {"version": named}}}}
+                )
+            found = warm_version(instance, run, {"WINE_QUALITY_MLFLOW": "1.26"})
+            return found and found.key
+
+        assert version(managed, programs) == version(of_dev, programs) == "2.1.1"
+        assert version(managed, programs, named="1.26") == "1.26"
+        assert version(managed, programs, named="9.9") == "2.1.1"
+        assert version(by_port, programs) is None
+        assert version(managed, programs, "an/image:1") is None
+        assert version(managed, "/usr/bin", named="1.26") is None
+        monkeypatch.setenv("WINE_QUALITY_RUN_VARIABLES", "/stack/variables.json")
+        assert version(managed, programs) is None
