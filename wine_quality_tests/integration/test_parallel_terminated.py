@@ -34,9 +34,7 @@ def folder(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def dagster(folder) -> Iterator[DagsterStack]:
-    stack = DagsterStack(
-        folder, folder / "definitions.py", WINE_QUALITY_TEST_FOLDER=str(folder)
-    )
+    stack = DagsterStack(folder, folder / "definitions.py", WINE_QUALITY_TEST_FOLDER=str(folder))
     yield stack
     stack.stop()
 

@@ -27,6 +27,8 @@ import threading
 from collections.abc import Mapping
 from pathlib import Path
 
+from wine_quality_tests.support import warm_workers
+
 PROJECT = Path(__file__).parents[2]
 # In the order that a command itself takes, see wine_quality.execution.startup.
 LIBRARIES = [
@@ -72,6 +74,7 @@ class _Warm:
         from wine_quality_tests.support.servers import dying_with_us
 
         self._one_at_a_time = threading.Lock()
+        self._workers = tempfile.mkdtemp(prefix="wq-warm-")
         self._process = subprocess.Popen(
             dying_with_us(sys.executable, "-m", "wine_quality_tests.support.warm_commands"),
             stdin=subprocess.PIPE,
@@ -90,7 +93,12 @@ class _Warm:
         assert self._process.stdin and self._process.stdout
         with self._one_at_a_time, tempfile.TemporaryDirectory() as folder:
             files = [str(Path(folder, name)) for name in ("stdout", "stderr")]
-            asked = {"arguments": arguments, "environment": environment, "files": files}
+            asked = {
+                "arguments": arguments,
+                "environment": environment,
+                "files": files,
+                "workers": (self._workers, os.getpid()),
+            }
             self._process.stdin.write(json.dumps(asked).encode() + b"\n")
             pid = int(self._process.stdout.readline())
             ended, _, _ = select.select([self._process.stdout], [], [], timeout)
@@ -163,9 +171,17 @@ def serve() -> None:
 
 
 def become(
-    parent: int, arguments: list[str], environment: dict[str, str], files: list[str]
+    parent: int,
+    arguments: list[str],
+    environment: dict[str, str],
+    files: list[str],
+    workers: tuple[str, int],
 ) -> None:
-    """Give this process what the command's would have been started with."""
+    """Give this process what the command's would have been started with.
+
+    Args:
+        workers: For ``warm_workers.install``, which has runs of other versions forked, too.
+    """
     ctypes.CDLL(None, use_errno=True).prctl(_PARENT_DEATH_SIGNAL, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)
@@ -179,6 +195,7 @@ def become(
     faulthandler.enable()
     os.environ["PYTHONFAULTHANDLER"] = "1"
     sys.argv = ["wine_quality", *arguments]
+    warm_workers.install(Path(workers[0]), workers[1])
 
 
 if __name__ == "__main__":

@@ -243,7 +243,9 @@ def test_packages_are_listed_before_the_first_run(monkeypatch: pytest.MonkeyPatc
     assert requirements_utils._MODULES_TO_PACKAGES["sklearn"] == ["scikit-learn"]
 
 
-def run_of_a_project(instance: DagsterInstance, where: Any, programs: str, image: str | None = None):
+def run_of_a_project(
+    instance: DagsterInstance, where: Any, programs: str, image: str | None = None
+) -> Any:
     """A run of a project of one's own; ``where`` its code server is."""
     pointer = FileCodePointer("definitions.py", "defs", "/project")
     code = RepositoryPythonOrigin(f"{programs}/python3", pointer, image, ["dagster"], {})
