@@ -21,6 +21,7 @@ from wine_quality.scoring.bad_rows import (
 )
 from wine_quality.scoring.inputs import Inputs
 from wine_quality.scoring.output import AtomicParquet
+from wine_quality.scoring.overlap import WriteBehind, read_ahead
 from wine_quality.scoring.row_batches import ROWS_PER_BATCH, InputFile, RowBatch
 from wine_quality.scoring.summary import Summary
 
@@ -94,10 +95,10 @@ def score(
         )
     inputs.require_columns(model.names, target.keys)
     done, hasher = Summary(), RowHasher(ROWS_PER_BATCH)
-    with ExitStack() as stack:
+    with ExitStack() as stack, WriteBehind() as writing:
         output: AtomicParquet | None = None
         refused: AtomicParquet | None = None
-        for file, batch in _batches(inputs, model.names, target.keys):
+        for file, batch in read_ahead(_batches(inputs, model.names, target.keys)):
             bad = bad_cells(batch, model.columns)
             if bad and target.rejects is None:
                 raise BadRowsError(refusal(file, batch, bad))
@@ -114,11 +115,12 @@ def score(
                 numbers = _row_numbers(batch, good_mask(batch, bad), done.read)
                 rows = _output(numbers, kept.keys, predicted, model.version, target)
                 output = output or stack.enter_context(AtomicParquet(target.file, rows.schema))
-                output.write(rows)
+                writing.call(output.write, rows)
                 done.add(predicted)
             done.read += batch.rows
             done.rejected += len(bad)
             progress(done.read)
+        writing.wait()
         inputs.check_unchanged()
         if output is None:
             raise BadRowsError(_nothing_scored(inputs, done))

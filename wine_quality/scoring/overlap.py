@@ -1,0 +1,48 @@
+"""Reading ahead and writing behind, a thread each, while the model predicts.
+
+Arrow, DuckDB and NumPy leave the interpreter to other threads while they work. At most one batch
+waits on either side, so that memory stays flat.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+_END: Any = object()
+
+
+def read_ahead(items: Iterator[T]) -> Iterator[T]:
+    """The same items, and errors; each is read while the one before is used."""
+    with ThreadPoolExecutor(1, "read-ahead") as reader:
+        following = reader.submit(next, items, _END)
+        while (item := following.result()) is not _END:
+            following = reader.submit(next, items, _END)
+            yield item
+
+
+class WriteBehind:
+    """Calls functions in their order in another thread; a context that ends with the last call."""
+
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(1, "write-behind")
+        self._last: Future[None] | None = None
+
+    def call(self, function: Callable[..., None], *arguments: Any) -> None:
+        """Have it called after the one before; raises what that has raised."""
+        self.wait()
+        self._last = self._thread.submit(function, *arguments)
+
+    def wait(self) -> None:
+        """Until all is done; raises what the last call has raised."""
+        last, self._last = self._last, None
+        if last is not None:
+            last.result()
+
+    def __enter__(self) -> WriteBehind:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._thread.shutdown()
