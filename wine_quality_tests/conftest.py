@@ -13,6 +13,7 @@ from wine_quality.environments.mlflow_versions import MLFLOW_VERSIONS, MlflowVer
 from wine_quality.policy.settings import EVERYTHING
 from wine_quality.tracking.runs.run_tags import git_commit
 from wine_quality_tests.faults import fault_matrix
+from wine_quality_tests.support import session_end
 from wine_quality_tests.support.memory_folder import make_memory_folder, remove_memory_folder
 from wine_quality_tests.support.model_server import ModelServer
 from wine_quality_tests.support.postgres import PostgresServer
@@ -24,7 +25,10 @@ _MEMORY_FOLDER = pytest.StashKey[Path]()
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Temporary files in memory: for pytest and, as they inherit $TMPDIR, for xdist's workers."""
+    """What tests start ends with them. Temporary files in memory: for pytest and, as they inherit
+    $TMPDIR, for xdist's workers."""
+    if not hasattr(config, "workerinput") and hasattr(os, "pidfd_open"):
+        session_end.watch(os.getpid())
     if (folder := make_memory_folder()) is not None:
         config.stash[_MEMORY_FOLDER] = folder
     # syrupy's: where tests are only listed, no snapshot is used.

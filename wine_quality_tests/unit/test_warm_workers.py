@@ -35,15 +35,16 @@ def process(folder, monkeypatch) -> Iterator[PlanProcess]:
 
 
 def forks(process: PlanProcess) -> list[int]:
-    """The forked workers of this process: they have its end of the pipe of events, too."""
-    pipe = os.readlink(f"/proc/self/fd/{process._events}")
+    """The forked workers of this process: they have its standard input, too."""
+    assert process._process.stdin is not None
+    pipe = os.readlink(f"/proc/self/fd/{process._process.stdin.fileno()}")
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
         try:
-            opened = {os.readlink(link) for link in (entry / "fd").iterdir()}
+            opened = os.readlink(entry / "fd" / "0")
         except OSError:
             continue
-        if pipe in opened and int(entry.name) not in (os.getpid(), process.pid):
+        if opened == pipe and int(entry.name) != process.pid:
             found.append(int(entry.name))
     return found
 
