@@ -17,7 +17,13 @@ from wine_quality.model_graph.plan import (
     MlflowSettings,
     ModelPlan,
 )
-from wine_quality.model_graph.roles import model_of, promotion_job, rollback_job, segment_field
+from wine_quality.model_graph.roles import (
+    model_of,
+    promotion_job,
+    rollback_job,
+    segment_or_partition,
+    segment_or_partition_field,
+)
 from wine_quality.model_graph.sweep import SWEEP_TAG
 from wine_quality.model_graph.training import (
     champion,
@@ -97,12 +103,12 @@ def model_definitions(
         )
     ]
     config_class: Any = create_model(
-        f"{name}_live_check", __base__=LiveCheckConfig, **segment_field(plan)
+        f"{name}_live_check", __base__=LiveCheckConfig, **segment_or_partition_field(plan)
     )
     checks = live_checks(
         f"{name}_champion",
         plan.dataset.features,
-        lambda mlflow, config: model_of(plan, mlflow, config),
+        lambda run, mlflow, config: model_of(plan, mlflow, segment_or_partition(config, run)),
         config_class,
     )
     live = AssetSelection.checks(*checks)

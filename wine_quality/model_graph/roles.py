@@ -3,7 +3,14 @@
 from collections.abc import Callable
 from typing import Any
 
-from dagster import Failure, GraphDefinition, JobDefinition, OpExecutionContext, op
+from dagster import (
+    DagsterRun,
+    Failure,
+    GraphDefinition,
+    JobDefinition,
+    OpExecutionContext,
+    op,
+)
 from pydantic import Field, create_model
 
 from wine_quality.dagster_support.config_fields import CheckedConfig
@@ -18,6 +25,8 @@ from wine_quality.tracking.registry.champion_change import (
 )
 from wine_quality.tracking.resource import MlflowTracker
 from wine_quality.tracking.servers.server_check import name_failing_server
+
+_PARTITION_TAG = "dagster/partition"  # Dagster's own
 
 
 def _config_class(plan: ModelPlan, empty: str) -> Any:
@@ -37,6 +46,24 @@ def segment_field(plan: ModelPlan) -> dict[str, Any]:
     return {"segment": (str, Field(description=f"Whose model: a value of {plan.segment_by}."))}
 
 
+def segment_or_partition_field(plan: ModelPlan) -> dict[str, Any]:
+    """The same for a check, which is executed with its asset, too: there the partition is known.
+
+    A field that must be given would keep people from materializing the asset in the UI.
+    """
+    if not plan.segment_by:
+        return {}
+    text = f"Whose model: a value of {plan.segment_by}. Empty: the run's partition."
+    return {"segment": (str, Field(default="", description=text))}
+
+
+def segment_or_partition(config: Any, run: DagsterRun) -> Any:
+    """The config of a check, with the partition of the run where no segment is named."""
+    if getattr(config, "segment", None) != "":
+        return config
+    return config.model_copy(update={"segment": run.tags.get(_PARTITION_TAG, "")})
+
+
 def model_of(plan: ModelPlan, mlflow: MlflowTracker, config: Any) -> str:
     """Name of the registered model that config names.
 
@@ -46,7 +73,8 @@ def model_of(plan: ModelPlan, mlflow: MlflowTracker, config: Any) -> str:
     segment = config.segment if plan.segment_by else None
     if segment is not None and segment not in plan.dataset.segments(plan.segment_by):
         known = ", ".join(plan.dataset.segments(plan.segment_by))
-        raise Failure(f"segment is {segment!r}; it must be one of {known}", allow_retries=False)
+        given = f"is {segment!r}; it must be" if segment else "is empty; name"
+        raise Failure(f"segment {given} one of {known}", allow_retries=False)
     return plan.registered_name(mlflow.registered_model_name, segment)
 
 

@@ -4,7 +4,14 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from dagster import AssetCheckResult, AssetChecksDefinition, AssetCheckSeverity, asset_check
+from dagster import (
+    AssetCheckExecutionContext,
+    AssetCheckResult,
+    AssetChecksDefinition,
+    AssetCheckSeverity,
+    DagsterRun,
+    asset_check,
+)
 from pydantic import Field
 
 from wine_quality.dagster_support.config_fields import CheckedConfig
@@ -46,14 +53,14 @@ class LiveCheckConfig(CheckedConfig):
 def live_checks(
     asset: str,
     columns: Sequence[str],
-    model_of: Callable[[MlflowTracker, Any], str],
+    model_of: Callable[[DagsterRun, MlflowTracker, Any], str],
     config_class: type[LiveCheckConfig] = LiveCheckConfig,
 ) -> tuple[AssetChecksDefinition, AssetChecksDefinition]:
     """The checks ``live_predictions_like_training`` and ``live_inputs_like_training`` of an asset.
 
     Args:
         columns: Inputs of the model.
-        model_of: Name of the registered model, of the resource and the check's config.
+        model_of: Name of the registered model, of the run, the resource and the check's config.
     """
 
     @asset_check(
@@ -62,13 +69,14 @@ def live_checks(
         "its training data, by population stability index.",
     )
     def live_predictions_like_training(
+        context: AssetCheckExecutionContext,
         config: config_class,  # type: ignore[valid-type]
         mlflow: MlflowTracker,
         metrics_history: MetricsHistory,
     ) -> AssetCheckResult:
         return _result(
             lambda served: _compare_predictions(config, served, metrics_history),
-            *(config, mlflow.tracker, model_of(mlflow, config), metrics_history),
+            *(config, mlflow.tracker, model_of(context.run, mlflow, config), metrics_history),
         )
 
     @asset_check(
@@ -77,13 +85,14 @@ def live_checks(
         "population stability index. Needs logged inputs (WINE_QUALITY_SERVE_LOG_INPUTS=true).",
     )
     def live_inputs_like_training(
+        context: AssetCheckExecutionContext,
         config: config_class,  # type: ignore[valid-type]
         mlflow: MlflowTracker,
         metrics_history: MetricsHistory,
     ) -> AssetCheckResult:
         return _result(
             lambda served: _compare_inputs(config, served, metrics_history, columns),
-            *(config, mlflow.tracker, model_of(mlflow, config), metrics_history),
+            *(config, mlflow.tracker, model_of(context.run, mlflow, config), metrics_history),
         )
 
     return live_predictions_like_training, live_inputs_like_training

@@ -11,7 +11,8 @@ from dagster import DagsterInstance
 
 from wine_quality.execution.worker_process import WorkerProcess
 from wine_quality.paths import PROJECT_ROOT
-from wine_quality_tests.support.dagster_stack import DagsterStack
+from wine_quality_tests.support.dagster_stack import ENDED, DagsterStack
+from wine_quality_tests.support.servers import await_condition
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -48,6 +49,16 @@ def dagster(tmp_path_factory, project) -> Iterator[DagsterStack]:
     stack.stop()
 
 
+SEGMENTS = PROJECT_ROOT / "examples" / "segments" / "definitions.py"
+CITIES = ["Bern", "Geneva", "Lugano"]
+ASSETS = ("data", "train", "test", "model", "metrics", "version", "champion")
+BACKFILL = """mutation Backfill($params: LaunchBackfillParams!) {
+  launchPartitionBackfill(backfillParams: $params) { __typename
+    ... on LaunchBackfillSuccess { backfillId } } }"""
+PROBLEM = """query Problem($id: String!) { partitionBackfillOrError(backfillId: $id) {
+  ... on PartitionBackfill { status error { message } } } }"""
+
+
 def was_forked(dagster: DagsterStack, run_id: str) -> bool:
     """Whether a warm process was asked for a run, and no process more was started for it."""
     with DagsterInstance.from_config(str(dagster.dagster_home)) as instance:
@@ -76,3 +87,28 @@ def test_each_run_loads_the_code_as_it_is_then(dagster, project):
     assert any("hello once" in line for line in dagster.messages(first))
     assert any("hello twice" in line for line in dagster.messages(second))
     assert was_forked(dagster, first) and was_forked(dagster, second)
+
+
+def test_materialize_all_with_all_partitions_trains_each_segment(tmp_path):
+    """As the UI's button, which gives no run config; the checks of the assets are executed, too."""
+    dagster = DagsterStack(tmp_path, SEGMENTS)
+    try:
+        asked = {
+            "assetSelection": [{"path": [f"segments_{name}"]} for name in ASSETS],
+            "partitionNames": CITIES,
+        }
+        launched = dagster.graphql(BACKFILL, params=asked)["launchPartitionBackfill"]
+
+        def all_ended() -> bool:
+            found = dagster.graphql(PROBLEM, id=launched["backfillId"])["partitionBackfillOrError"]
+            assert found["error"] is None, found
+            return [run["status"] in ENDED for run in dagster.runs()] == [True] * len(CITIES)
+
+        await_condition(all_ended, "the end of all runs", 240)
+        runs = dagster.runs()
+        for run in runs:
+            assert run["status"] == "SUCCESS", dagster.messages(run["runId"])
+            assert was_forked(dagster, run["runId"])
+        assert {run["tags"]["dagster/partition"] for run in runs} == {*CITIES}
+    finally:
+        dagster.stop()

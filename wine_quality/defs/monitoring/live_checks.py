@@ -4,5 +4,5 @@ from wine_quality.datasets.contract import FEATURES
 from wine_quality.monitoring.live_checks import live_checks
 
 live_predictions_like_training, live_inputs_like_training = live_checks(
-    "model_deployment", FEATURES, lambda mlflow, _config: mlflow.registered_model_name
+    "model_deployment", FEATURES, lambda _run, mlflow, _config: mlflow.registered_model_name
 )
