@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from wine_quality.engines.batches import UnreadableFileError
 from wine_quality.engines.row_hash import RowHasher
-from wine_quality.escaping import ShownError
+from wine_quality.escaping import ShownError, escaped
 from wine_quality.scoring.bad_rows import (
     WHOLE_NUMBERS,
     bad_cells,
@@ -21,7 +21,7 @@ from wine_quality.scoring.bad_rows import (
 )
 from wine_quality.scoring.inputs import Inputs
 from wine_quality.scoring.output import AtomicParquet
-from wine_quality.scoring.row_batches import ROWS_PER_BATCH, InputFile, RowBatch
+from wine_quality.scoring.row_batches import ROWS_PER_BATCH, InputFile, RowBatch, Segment
 from wine_quality.scoring.summary import Summary
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ class Target:
         keys: Columns of the input that are handed on.
         predicted_at: In UTC, without a zone.
         description: For the file's metadata; counts and hash are added.
+        segment: The rows that are scored; None: all. ``row`` counts the others too.
     """
 
     file: UPath
@@ -72,6 +73,7 @@ class Target:
     keys: Sequence[str]
     predicted_at: datetime
     description: dict[str, Any]
+    segment: Segment | None = None
 
 
 def score(
@@ -92,13 +94,15 @@ def score(
         raise ValueError(
             f"key names {', '.join(taken)}, which the predictions have of their own. Rename it."
         )
-    inputs.require_columns(model.names, target.keys)
+    of_segment = [target.segment.column] if target.segment else []
+    inputs.require_columns(model.names, [*target.keys, *of_segment])
     done, hasher = Summary(), RowHasher(ROWS_PER_BATCH)
     with ExitStack() as stack:
         output: AtomicParquet | None = None
         refused: AtomicParquet | None = None
-        for file, batch in _batches(inputs, model.names, target.keys):
-            bad = bad_cells(batch, model.columns)
+        for file, whole in _batches(inputs, model.names, [*target.keys, *of_segment]):
+            batch, wanted = _of_segment(whole, target.segment)
+            bad = [cell for cell in bad_cells(batch, model.columns) if wanted[cell.place]]
             if bad and target.rejects is None:
                 raise BadRowsError(refusal(file, batch, bad))
             if bad and target.rejects is not None:
@@ -107,11 +111,12 @@ def score(
                     AtomicParquet(target.rejects, table.schema)
                 )
                 refused.write(table)
-            kept = kept_rows(batch, bad)
+            good = good_mask(batch, bad) & wanted
+            kept = kept_rows(batch, good)
             if kept.rows:
                 hasher.add(kept.columns)
                 predicted = _predict(model, kept)
-                numbers = _row_numbers(batch, good_mask(batch, bad), done.read)
+                numbers = _row_numbers(good, done.read)
                 rows = _output(numbers, kept.keys, predicted, model.version, target)
                 output = output or stack.enter_context(AtomicParquet(target.file, rows.schema))
                 output.write(rows)
@@ -121,7 +126,7 @@ def score(
             progress(done.read)
         inputs.check_unchanged()
         if output is None:
-            raise BadRowsError(_nothing_scored(inputs, done))
+            raise BadRowsError(_nothing_scored(inputs, done, target.segment))
         done.inputs_sha256 = hasher.total.sha256
         if refused is not None:
             refused.publish({})
@@ -138,6 +143,21 @@ def _batches(
         for batch in inputs.batches(file, names, keys):
             if batch.rows:
                 yield file, batch
+
+
+def _of_segment(batch: RowBatch, segment: Segment | None) -> tuple[RowBatch, np.ndarray]:
+    """The batch without the last of its keys, which names the segment; and which of its rows are of
+    the segment, (n,)."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if segment is None:
+        return batch, np.ones(batch.rows, dtype=bool)
+    *keys, named = batch.keys
+    is_it = pc.fill_null(pc.equal(named.cast(pa.string()), segment.value), False)
+    wanted = is_it.to_numpy(zero_copy_only=False)
+    return batch._replace(keys=keys), wanted
 
 
 def _predict(model: ScoringModel, rows: RowBatch) -> np.ndarray:
@@ -163,7 +183,7 @@ def _predict(model: ScoringModel, rows: RowBatch) -> np.ndarray:
     return predicted
 
 
-def _row_numbers(batch: RowBatch, good: np.ndarray, before: int) -> np.ndarray:
+def _row_numbers(good: np.ndarray, before: int) -> np.ndarray:
     """Row numbers of the scored rows, from 1, over the whole input."""
     import numpy as np
 
@@ -194,8 +214,12 @@ def _origin(inputs: Inputs, target: Target) -> dict[str, Any]:
     return {"key": list(target.keys), "files": [file.name for file in inputs.files][:1000]}
 
 
-def _nothing_scored(inputs: Inputs, done: Summary) -> str:
+def _nothing_scored(inputs: Inputs, done: Summary, segment: Segment | None) -> str:
     first = inputs.files[0].name
     if done.rejected:
         return f"none of the {done.rejected} rows can be scored; see why without reject_bad_rows."
+    if segment and done.read:
+        raise UnreadableFileError(
+            f"none of the {done.read} rows has {segment.column} = {escaped(segment.value)}."
+        )
     raise UnreadableFileError(f"{first} has no rows." if len(inputs.files) == 1 else "no rows.")

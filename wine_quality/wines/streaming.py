@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -15,6 +14,7 @@ from wine_quality.engines.broken_rules import BrokenFilesError
 from wine_quality.engines.membership import Membership
 from wine_quality.engines.resource import TrainingEngine
 from wine_quality.engines.row_hash import RowsHash
+from wine_quality.engines.threads import progress_lines
 from wine_quality.engines.training_pass import check_all_columns, sample_of, total_of
 from wine_quality.history.accepted_files import AcceptedFile, key_of
 from wine_quality.history.accepted_sums import SAMPLED_ROWS, AcceptedSums, write_sums
@@ -37,8 +37,6 @@ if TYPE_CHECKING:
     from wine_quality.engines.engine import Engine
     from wine_quality.engines.training_pass import FileSums
     from wine_quality.history.wine_history import WineHistory
-
-_SECONDS_BETWEEN_LINES = 5.0
 
 
 class StreamedWines:
@@ -149,21 +147,6 @@ def aggregate(
         accepted=[one for one in accepted if one],
         accumulated=accumulated,
     )
-
-
-def progress_lines(say: Say, doing: str) -> Callable[[int, int | None], None]:
-    """A line every few seconds; none for what is over sooner."""
-    last = time.monotonic()
-
-    def report(done: int, of: int | None) -> None:
-        nonlocal last
-        if time.monotonic() - last < _SECONDS_BETWEEN_LINES:
-            return
-        last = time.monotonic()
-        share = f" of {of:,} ({done / of:.0%})" if of else ""
-        say(f"{doing} {done:,}{share} rows …")
-
-    return report
 
 
 def _sum_up(

@@ -26,7 +26,7 @@ RENTS = Dataset(
     "rent",
     Task.regression,
 )
-SUFFIXES = ("data", "train", "test", "model", "metrics", "version", "champion")
+SUFFIXES = ("data", "train", "test", "model", "metrics", "version", "champion", "predictions")
 
 
 def keys(definitions: dg.Definitions) -> set[str]:
@@ -55,6 +55,7 @@ def test_models_of_one_project_have_one_resource():
         "beats_knowing_nothing",
         "live_predictions_like_training",
         "live_inputs_like_training",
+        "live_error",
     }
 
 
