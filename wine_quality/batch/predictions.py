@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from dagster import AssetExecutionContext, Failure, MetadataValue
 
 from wine_quality.batch.config import BatchConfig
+from wine_quality.batch.loaded_version import load_version
 from wine_quality.engines.choice import EngineChoice
 from wine_quality.engines.resource import TrainingEngine
 from wine_quality.tracking.registry.champion import CHAMPION
@@ -19,11 +20,9 @@ from wine_quality.tracking.servers.links import mlflow_link
 if TYPE_CHECKING:
     from upath import UPath
 
-    from wine_quality.packaging.served_model import ServedModel
     from wine_quality.scoring.row_batches import Segment
     from wine_quality.scoring.score import ScoringModel
     from wine_quality.scoring.summary import Summary
-    from wine_quality.tracking.tracker import Tracker
 
 
 @dataclass(frozen=True)
@@ -108,7 +107,7 @@ def score_batch(
             f"in {subject.place}.version.",
             allow_retries=False,
         )
-    served, model = _load(tracker, name, version)
+    served, model = load_version(tracker, name, version)
     began = datetime.now(timezone.utc)
     target = _target(subject, config, context.run_id, name, mlflow.version.value)
     description = {
@@ -117,6 +116,7 @@ def score_batch(
         "mlflow_run_id": served.run_id,
         "mlflow_version": mlflow.version.value,
         "dagster_run_id": context.run_id,
+        **({"classes": ", ".join(map(str, model.classes))} if model.classes else {}),
     }
     segment = Segment(subject.segment_column, partition) if partition is not None else None
     task = _Pass(subject, config, engine, segment, target, began, description)
@@ -148,35 +148,6 @@ def _require_duckdb(subject: BatchSubject, engine: TrainingEngine) -> None:
             'resources.training_engine.config.engine to "duckdb" for this run.',
             allow_retries=False,
         )
-
-
-def _load(tracker: "Tracker", name: str, version: str) -> "tuple[ServedModel, ScoringModel]":
-    """The version, after its signature and its files were checked.
-
-    Raises:
-        Failure: there is no such version, its files are gone or not what was registered, or its
-            signature has columns that are not numbers.
-    """
-    import mlflow.pyfunc
-
-    from wine_quality.packaging.served_model import UnservableModelError
-    from wine_quality.scoring.score import ScoringModel
-    from wine_quality.serving.fetch import download
-
-    with tempfile.TemporaryDirectory() as folder:
-        try:
-            found = download(tracker, name, version, Path(folder))
-        except UnservableModelError as error:
-            raise Failure(str(error), allow_retries=False) from error
-        try:
-            loaded = mlflow.pyfunc.load_model(str(found.files))
-        except ImportError as error:
-            raise Failure(
-                f"{name} version {version} needs a package that is missing here ({error}). Add it "
-                "by python -m wine_quality.environments build VERSION --with FILE.",
-                allow_retries=False,
-            ) from error
-    return found.model, ScoringModel(version, found.model.columns, loaded.predict)
 
 
 def _score(

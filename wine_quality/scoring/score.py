@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from upath import UPath
 
 ROW, PREDICTION, VERSION, PREDICTED_AT = "row", "prediction", "model_version", "predicted_at"
+PROBABILITY = "probability"
 OWN_COLUMNS = (ROW, PREDICTION, VERSION, PREDICTED_AT)
 
 
@@ -44,15 +45,24 @@ class ScoringModel:
     Attributes:
         columns: Name and V2 datatype of each input, in the model's order.
         predict: From a frame of these columns to one value per row.
+        classes: Of a classifier that knows how likely each is, as text; else none.
+        probabilities: From such a frame to how likely each class is, of shape (n, classes).
     """
 
     version: str
     columns: Sequence[tuple[str, str]]
     predict: Callable[[Any], Any]
+    classes: tuple[str, ...] = ()
+    probabilities: Callable[[Any], Any] | None = None
 
     @property
     def names(self) -> list[str]:
         return [name for name, _ in self.columns]
+
+    @property
+    def probability_columns(self) -> list[str]:
+        """``probability_<class>`` for each class."""
+        return [f"{PROBABILITY}_{one}" for one in self.classes]
 
 
 @dataclass(frozen=True)
@@ -89,7 +99,7 @@ def score(
         UnreadableFileError: a file cannot be read to its end, or changed meanwhile.
         ValueError: a key has the name of a column of the predictions.
     """
-    taken = sorted(set(target.keys) & set(OWN_COLUMNS))
+    taken = sorted(set(target.keys) & {*OWN_COLUMNS, *model.probability_columns})
     if taken:
         raise ValueError(
             f"key names {', '.join(taken)}, which the predictions have of their own. Rename it."
@@ -115,9 +125,9 @@ def score(
             kept = kept_rows(batch, good)
             if kept.rows:
                 hasher.add(kept.columns)
-                predicted = _predict(model, kept)
+                predicted, likely = _predict(model, kept)
                 numbers = _row_numbers(good, done.read)
-                rows = _output(numbers, kept.keys, predicted, model.version, target)
+                rows = _output(numbers, kept.keys, {PREDICTION: predicted, **likely}, model, target)
                 output = output or stack.enter_context(AtomicParquet(target.file, rows.schema))
                 output.write(rows)
                 done.add(predicted)
@@ -160,8 +170,8 @@ def _of_segment(batch: RowBatch, segment: Segment | None) -> tuple[RowBatch, np.
     return batch._replace(keys=keys), wanted
 
 
-def _predict(model: ScoringModel, rows: RowBatch) -> np.ndarray:
-    """One value per row, (n,)."""
+def _predict(model: ScoringModel, rows: RowBatch) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """One value per row, (n,), and the columns of probabilities, each (n,), by name."""
     import numpy as np
     import pandas as pd
 
@@ -180,7 +190,15 @@ def _predict(model: ScoringModel, rows: RowBatch) -> np.ndarray:
             f"the model returned {predicted.shape} for {rows.rows} rows; it must return one value "
             "for each"
         )
-    return predicted
+    if model.probabilities is None:
+        return predicted, {}
+    likely = np.asarray(model.probabilities(frame), dtype=float)
+    if likely.shape != (rows.rows, len(model.classes)):
+        raise ValueError(
+            f"the model returned probabilities of shape {likely.shape} for {rows.rows} rows and "
+            f"{len(model.classes)} classes"
+        )
+    return predicted, dict(zip(model.probability_columns, likely.T, strict=True))
 
 
 def _row_numbers(good: np.ndarray, before: int) -> np.ndarray:
@@ -193,8 +211,8 @@ def _row_numbers(good: np.ndarray, before: int) -> np.ndarray:
 def _output(
     numbers: np.ndarray,
     keys: Sequence[pa.Array],
-    predicted: np.ndarray,
-    version: str,
+    values: dict[str, np.ndarray],
+    model: ScoringModel,
     target: Target,
 ) -> pa.RecordBatch:
     import pyarrow as pa
@@ -203,8 +221,8 @@ def _output(
     columns = {
         ROW: pa.array(numbers, pa.int64()),
         **dict(zip(target.keys, keys, strict=True)),
-        PREDICTION: pa.array(predicted),
-        VERSION: pa.repeat(pa.scalar(version), rows),
+        **{name: pa.array(one) for name, one in values.items()},
+        VERSION: pa.repeat(pa.scalar(model.version), rows),
         PREDICTED_AT: pa.repeat(moment, rows),
     }
     return pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))

@@ -14,7 +14,7 @@ from dagster import AssetKey, DagsterEventType, DagsterRun
 from wine_quality.environments.mlflow_versions import MLFLOW_VERSIONS
 from wine_quality.paths import predictions as predictions_folder
 from wine_quality.tables.dataset import SAMPLES
-from wine_quality_tests.integration.test_family_models import FEATURES, checks_of, trained
+from wine_quality_tests.integration.test_family_models import FEATURES, checks_of, command, trained
 from wine_quality_tests.integration.test_own_project import EXAMPLES, Project, instance
 from wine_quality_tests.integration.test_streamed_runs import predictions
 
@@ -118,3 +118,56 @@ def test_the_rows_of_a_segment_are_scored_by_its_own_champion(instance, mlflow_s
     check = judged(project, run)
     assert "rows" in check.description and check.passed, check.description
     assert check.metadata["rows"].value == int((rents["city"] == "Bern").sum())
+
+
+CLASSIFIER = """
+from pathlib import Path
+from wine_quality.model_graph import model_definitions
+from wine_quality.tables.dataset import Column, Dataset, Task
+
+LEAVERS = Dataset(
+    "leavers",
+    (Column("months", "int", 0), Column("price", "float", 0), Column("left", "int", 0, 1)),
+    "left",
+    Task.classification,
+    sample=Path(__file__).parent / "leavers.csv",
+)
+defs = model_definitions("leavers", LEAVERS, "logistic_regression")
+"""
+
+
+def test_a_classifier_says_how_likely_each_class_is(
+    instance, mlflow_version, mlflow_server, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("WINE_QUALITY_ALLOWED_ROOTS", str(tmp_path))
+    key, server = mlflow_version.key, mlflow_server(mlflow_version)
+    random = np.random.default_rng(5)
+    rows = pd.DataFrame(
+        {"months": random.integers(0, 100, 400), "price": random.uniform(5, 90, 400)}
+    )
+    rows["left"] = (random.normal(size=400) * 20 + rows["price"] > rows["months"]).astype(int)
+    rows.to_csv(tmp_path / "leavers.csv", index=False)
+    (tmp_path / "definitions.py").write_text(CLASSIFIER)
+    project = Project(instance, server, "leavers", tmp_path / "definitions.py")
+    project.run(key)
+    scored = project.run(key, job="leavers_scoring")
+    found = written(project, "leavers_predictions", scored)
+    assert set(found["prediction"]) == {0, 1}
+    by_command = tmp_path / "out.parquet"
+    output = command(
+        project, key, "predict", str(tmp_path / "leavers.csv"), "--out", str(by_command)
+    )
+    assert "rows           400, mean 0." in output
+    for one in (found, pd.read_parquet(by_command)):
+        assert np.array_equal(one["probability_1"] > 0.5, one["prediction"] == 1)
+        assert (one["probability_0"] + one["probability_1"]).to_numpy() == pytest.approx(1)
+        assert one["probability_1"].nunique() > 300
+
+    def check(labels: pd.Series):
+        pd.DataFrame({"left": labels, "n": range(400)}).to_csv(tmp_path / "labels.csv", index=False)
+        given = {"leavers_predictions_live_error": {"labels": str(tmp_path / "labels.csv")}}
+        return judged(project, project.run(key, given, job="leavers_live_error"))
+
+    right, wrong = check(found["prediction"]), check(1 - found["prediction"])
+    assert right.passed and "error rate 0.0000 on 400 rows" in right.description
+    assert not wrong.passed and "error rate 1.0000 on 400 rows" in wrong.description

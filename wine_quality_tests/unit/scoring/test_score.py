@@ -115,6 +115,28 @@ def test_of_a_segment_its_own_rows_are_scored(tmp_path, frame, suffix):
         of("Genf")
 
 
+def test_a_classifier_has_a_column_for_each_class(tmp_path, frame):
+    def likely(rows: pd.DataFrame) -> np.ndarray:
+        positive = 1 / (1 + np.exp(-rows["a b"].to_numpy()))
+        return np.column_stack([1 - positive, positive])
+
+    model = ScoringModel(
+        *("7", MODEL.columns, lambda rows: (rows["a b"] > 0).astype(int), ("0", "1"), likely)
+    )
+    frame.to_parquet(tmp_path / "rows.parquet")
+    target = Target(UPath(tmp_path / "out.parquet"), None, ["id"], NOW, {})
+    score(Inputs([str(tmp_path / "rows.parquet")]), model, target)
+    found = pd.read_parquet(tmp_path / "out.parquet")
+    names = ["row", "id", "prediction", "probability_0", "probability_1", "model_version"]
+    assert list(found.columns) == [*names, "predicted_at"]
+    assert np.array_equal(found["probability_1"] > 0.5, found["prediction"] == 1)
+    assert found[["probability_0", "probability_1"]].sum(axis=1).to_numpy() == pytest.approx(1)
+    frame.rename(columns={"id": "probability_1"}).to_parquet(tmp_path / "rows.parquet")
+    with pytest.raises(ValueError, match="key names probability_1, which the predictions have"):
+        named = Target(target.file, None, ["probability_1"], NOW, {})
+        score(Inputs([str(tmp_path / "rows.parquet")]), model, named)
+
+
 BAD = [
     (5, "a b", "", "is empty or NaN"),
     (ROWS_PER_BATCH + 9, "n", "abc", "holds text, such as 'abc'"),
