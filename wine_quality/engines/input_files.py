@@ -14,7 +14,8 @@ from wine_quality.escaping import escaped
 from wine_quality.sources.allowed_sources import before_pattern, check_allowed, check_path
 from wine_quality.sources.arrivals import is_text
 from wine_quality.sources.s3 import s3_options
-from wine_quality.sources.transfer import SourceError
+from wine_quality.sources.source import local_path_of
+from wine_quality.sources.transfer import SourceError, path_of, redact_url, split_url
 
 if TYPE_CHECKING:
     import pyarrow.parquet as pq
@@ -42,6 +43,29 @@ def store_of(paths: Iterable[str]) -> S3FileSystem | None:
 
 def is_parquet(path: str) -> bool:
     return path.lower().endswith(_PARQUET)
+
+
+def pattern_of(url: str) -> str:
+    """A path or ``s3://`` as ``find_files`` takes it.
+
+    Raises:
+        UnreadableFileError: streaming engines cannot read it.
+    """
+    try:
+        parts = split_url(url)
+        scheme = parts.scheme if "://" in url else ""
+        if not scheme:
+            return str(path_of(url))
+        if scheme == "file":
+            return str(local_path_of(url))
+    except SourceError as error:
+        raise UnreadableFileError(str(error)) from error
+    if scheme != "s3":
+        raise UnreadableFileError(
+            f"{redact_url(url)}: streaming engines read paths and s3://. Put the file there, or "
+            'set resources.training_engine.config.engine to "in_memory".'
+        )
+    return url
 
 
 class LeftOut(NamedTuple):
