@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -47,17 +47,23 @@ class Records(NamedTuple):
     texts: dict[str, list[str]]
 
 
-def read_records(open_file: Opener, dialect: Dialect, name: str) -> Iterator[Records]:
+def read_records(
+    open_file: Opener,
+    dialect: Dialect,
+    name: str,
+    contract: Mapping[str, ColumnContract] = COLUMNS,
+) -> Iterator[Records]:
     """All rows; lines without any value are skipped.
 
     Args:
         dialect: Its names are the contract's, in any order.
+        contract: The columns, by name and in their order.
 
     Raises:
         DataFormatError: rows of another length, no text, cut short; the message names the line.
         OSError: the file cannot be read.
     """
-    places = [dialect.names.index(column) for column in NAMES]
+    places = [dialect.names.index(column) for column in contract]
     rows = text_rows(open_file, dialect, name)
     while True:
         portion = list(itertools.islice(rows, ROWS_PER_PORTION))
@@ -65,7 +71,7 @@ def read_records(open_file: Opener, dialect: Dialect, name: str) -> Iterator[Rec
             return
         fields = list(zip(*(row for _, row in portion), strict=True))
         columns, texts = [], {}
-        for column, place in zip(NAMES, places, strict=True):
+        for column, place in zip(contract, places, strict=True):
             numbers, others = _numbers(fields[place], dialect.decimal)
             columns.append(numbers)
             if others:
@@ -73,20 +79,25 @@ def read_records(open_file: Opener, dialect: Dialect, name: str) -> Iterator[Rec
         yield Records(columns, [line for line, _ in portion], texts)
 
 
-def find_violations(open_file: Opener, dialect: Dialect, name: str) -> list[Violation]:
+def find_violations(
+    open_file: Opener,
+    dialect: Dialect,
+    name: str,
+    contract: Mapping[str, ColumnContract] = COLUMNS,
+) -> list[Violation]:
     """The violations of the contract, column by column: names first, then values.
 
     Raises:
         DataFormatError: see ``read_records``.
         OSError: the file cannot be read.
     """
-    found = check_column_names(list(dialect.names))
+    found = check_column_names(list(dialect.names), list(contract))
     if found:
         return found
     faults: dict[tuple[int, int], _Fault] = {}
     rows, first = 0, None
-    for records in read_records(open_file, dialect, name):
-        _add_faults(faults, records, dialect)
+    for records in read_records(open_file, dialect, name, contract):
+        _add_faults(faults, records, dialect, contract)
         rows += len(records.lines)
         first = rows if faults and first is None else first
         if first is not None and rows > first + ROWS_AFTER_A_FAULT:
@@ -105,10 +116,15 @@ class _Fault:
         return Violation(self.column, self.problem, self.count, tuple(self.lines))
 
 
-def _add_faults(faults: dict[tuple[int, int], _Fault], records: Records, dialect: Dialect) -> None:
+def _add_faults(
+    faults: dict[tuple[int, int], _Fault],
+    records: Records,
+    dialect: Dialect,
+    columns: Mapping[str, ColumnContract],
+) -> None:
     import numpy as np
 
-    for number, (name, contract) in enumerate(COLUMNS.items()):
+    for number, (name, contract) in enumerate(columns.items()):
         column, texts = records.columns[number], records.texts.get(name, [])
         for rule, (problem, mask) in enumerate(_broken_rules(column, contract, texts)):
             if not mask.any():
@@ -128,7 +144,9 @@ def _broken_rules(
     """The rules in order, each with the rows that break it, (n,); the problem of text is empty."""
     import numpy as np
 
-    within = contract.minimum <= column.min() and column.max() <= contract.maximum
+    lowest, highest = column.min(), column.max()
+    within = contract.minimum <= lowest and highest <= contract.maximum
+    within = within and bool(np.isfinite([lowest, highest]).all())
     if within and (contract.dtype != "int" or bool((np.rint(column) == column).all())):
         return
     missing, infinite = np.isnan(column), np.isinf(column)
@@ -140,7 +158,7 @@ def _broken_rules(
     yield "", text
     yield "is infinite", infinite
     yield (
-        f"lies outside {contract.minimum:g} to {contract.maximum:g} {contract.unit}",
+        f"lies outside {contract.minimum:g} to {contract.maximum:g} {contract.unit}".rstrip(),
         outside & ~infinite,
     )
     yield "is not a whole number", part & ~missing & ~infinite

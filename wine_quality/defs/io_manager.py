@@ -21,7 +21,7 @@ from wine_quality.escaping import ShownError
 from wine_quality.paths import assets_location
 from wine_quality.policy.places import check_place
 from wine_quality.settings import places
-from wine_quality.sources.s3 import own_access
+from wine_quality.sources.s3 import assets_options
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -83,7 +83,7 @@ class PlainFormatIOManager(CheckedIOManager):
 
         given = check_place(self.base_path, "resources.io_manager.config.base_path")
         base = given or assets_location()
-        return UPath(base, **(s3_options() if base.startswith("s3://") else {}))
+        return UPath(base, **(assets_options() if base.startswith("s3://") else {}))
 
     def _path(self, folder: Sequence[str], run_id: str, suffix: str) -> UPath:
         return self._base().joinpath(*folder, f"{run_id}{suffix}")
@@ -126,27 +126,6 @@ def _store_named(path: UPath) -> Iterator[None]:
         raise StoreError(
             f"{where} cannot be used for {path}: {error} {advice}; then re-execute from failure."
         ) from error
-
-
-def s3_options() -> dict[str, Any]:
-    """s3fs's options for the store of asset values.
-
-    The keys in ``WINE_QUALITY_ASSETS_KEY`` and ``_SECRET``, which neither MLflow nor boto looks at,
-    so that a run can hold them and still have none for MLflow's artifacts; without them those of
-    the ``AWS_*`` variables. ``_ENDPOINT`` and ``_REGION`` name the store, if it is not AWS.
-    """
-    return {
-        # A listing of before may be out of date.
-        "use_listings_cache": False,
-        "config_kwargs": {
-            "connect_timeout": 10,
-            "read_timeout": 60,
-            # Stores other than AWS need not know the newer checksums.
-            "request_checksum_calculation": "when_required",
-            "response_checksum_validation": "when_required",
-        },
-        **own_access(places.ASSETS),
-    }
 
 
 def _value_folder(context: InputContext | OutputContext | None) -> list[str]:

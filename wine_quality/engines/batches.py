@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from wine_quality.engines.broken_rules import BrokenRule
+    from wine_quality.engines.row_table import RowTable
 
 ROWS_PER_BATCH = 1 << 14
 """Few enough that a batch's columns stay in the processor's cache."""
@@ -65,7 +66,7 @@ class Piece(NamedTuple):
 class Batch(NamedTuple):
     """Rows of one piece, at most a few thousand.
 
-    ``columns`` are doubles, each of shape (n,), the contract's in its order; what is missing is
+    ``columns`` are doubles, each of shape (n,), the table's in its order; what is missing is
     NaN. They are the engine's own memory where it holds doubles: not to be written to.
     """
 
@@ -78,7 +79,7 @@ class Batch(NamedTuple):
 
     @property
     def wines(self) -> np.ndarray:
-        """A copy, of shape (12, n)."""
+        """A copy, of shape (m, n)."""
         import numpy as np
 
         return np.array(self.columns)
@@ -88,6 +89,7 @@ class Reader(Protocol):
     """An engine that reads files in pieces, from several threads."""
 
     files: Sequence[SourceFile]
+    table: RowTable
 
     def pieces(self) -> Sequence[Piece]: ...
 

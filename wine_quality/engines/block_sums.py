@@ -1,7 +1,7 @@
-"""The sums of wines by part and fold, a block of rows at a time: what every engine computes.
+"""The sums of rows by part and fold, a block of rows at a time: what every engine computes.
 
-In SQL each of the 78 products is a pass of its own over the rows, for each group. Here a block that
-fits the processor's cache is sorted by group, and BLAS multiplies it with itself.
+In SQL each product (of the wines 78) is a pass of its own over the rows, for each group. Here a
+block that fits the processor's cache is sorted by group, and BLAS multiplies it with itself.
 """
 
 from __future__ import annotations
@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from wine_quality.datasets.contract import COLUMNS
-from wine_quality.engines.membership import MULTIPLIERS, SCALES, Membership, buckets
+from wine_quality.engines.membership import Membership
+from wine_quality.engines.row_table import WINES, RowTable
 from wine_quality.models.elastic_net.moments import Moments
 
 if TYPE_CHECKING:
     import numpy as np
 
-NAMES = tuple(COLUMNS)
 BLOCK = 1 << 14
 # Values are shifted by the mean of the first rows, anew after so many: sums that drift away from
 # their shift would cancel.
@@ -27,16 +26,15 @@ _SHIFT_ROWS = 256
 class BlockSums:
     """Sums up what one thread reads."""
 
-    def __init__(self, membership: Membership) -> None:
+    def __init__(self, membership: Membership, table: RowTable = WINES) -> None:
         import numpy as np
 
-        m = len(NAMES)
-        table = membership.groups()
+        self._rows_table, m = table, len(table.names)
+        groups = membership.groups()
         self._seed = membership.seed
-        self._kinds = [int(kind) for kind in np.unique(table)]
-        self._table = np.searchsorted(self._kinds, table).astype(np.uint8)
-        self._multipliers = np.array(MULTIPLIERS, dtype=float)
-        # First the whole numbers that identify the wines, then the wines in the order of groups.
+        self._kinds = [int(kind) for kind in np.unique(groups)]
+        self._table = np.searchsorted(self._kinds, groups).astype(np.uint8)
+        # First what identifies the rows, then the rows in the order of groups.
         self._block = np.empty((m, BLOCK))
         self._ones = np.ones(BLOCK)
         self._shift = np.zeros(m)
@@ -44,10 +42,10 @@ class BlockSums:
         self._counts = np.zeros(len(self._kinds), dtype=np.int64)
         self._sums = np.zeros((len(self._kinds), m))
         self._products = np.zeros((len(self._kinds), m, m))
-        self._moments = {kind: Moments.none(NAMES) for kind in self._kinds}
+        self._moments = {kind: Moments.none(table.names) for kind in self._kinds}
 
     def add(self, columns: Sequence[np.ndarray]) -> None:
-        """Rows, as 12 columns of doubles in the contract's order, all finite."""
+        """Rows, as columns of doubles in the table's order, all finite."""
         for start in range(0, len(columns[0]), BLOCK):
             block = [column[start : start + BLOCK] for column in columns]
             if not self._rows:
@@ -65,7 +63,7 @@ class BlockSums:
     def _flush(self) -> None:
         for group, kind in enumerate(self._kinds):
             self._moments[kind] += Moments.of_shifted_sums(
-                NAMES,
+                self._rows_table.names,
                 int(self._counts[group]),
                 self._shift,
                 self._sums[group],
@@ -80,10 +78,7 @@ class BlockSums:
 
         n = len(columns[0])
         block = self._block[:, :n]
-        for column, scale, numbers in zip(columns, SCALES, block, strict=True):
-            np.multiply(column, scale, out=numbers)
-        np.rint(block, out=block)
-        groups = self._table.take(buckets(self._multipliers @ block, self._seed))
+        groups = self._table.take(self._rows_table.buckets(columns, block, self._seed))
         order = groups.argsort(kind="stable")
         for column, ordered in zip(columns, block, strict=True):
             column.take(order, out=ordered, mode="clip")

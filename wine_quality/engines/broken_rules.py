@@ -6,13 +6,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from wine_quality.datasets.contract import COLUMNS, Violation, check_column_names, summarize
+from wine_quality.datasets.contract import ColumnContract, Violation, check_column_names, summarize
 from wine_quality.engines.batches import Batch, SourceFile
+from wine_quality.engines.row_table import WINES, RowTable
 from wine_quality.escaping import ShownError
 
 if TYPE_CHECKING:
     import numpy as np
 
+_INFINITE = float("inf")
 _TEXT_TYPES = ("string", "varchar", "utf8", "binary", "blob", "bool", "date", "time", "struct")
 
 
@@ -67,26 +69,28 @@ class BrokenFilesError(ShownError):
         super().__init__(text)
 
 
-def check_columns(file: SourceFile) -> list[BrokenRule]:
+def check_columns(file: SourceFile, table: RowTable = WINES) -> list[BrokenRule]:
     """Missing and unknown columns and those that hold no numbers, from the file's schema."""
-    wrong = check_column_names(list(file.columns))
+    wrong = check_column_names(list(file.columns), table.names)
     if file.rows is None:
         return [BrokenRule.of_text(file.path, violation) for violation in wrong]
     broken = [BrokenRule(file.path, one.column, one.problem) for one in wrong]
     for name, kind in file.columns.items():
-        if name in COLUMNS and kind.lower().startswith(_TEXT_TYPES):
+        if name in table.names and kind.lower().startswith(_TEXT_TYPES):
             broken.append(BrokenRule(file.path, name, f"holds {kind}, not numbers"))
     return broken
 
 
-def check_batch(path: str, batch: Batch) -> list[BrokenRule]:
+def check_batch(path: str, batch: Batch, table: RowTable = WINES) -> list[BrokenRule]:
     """Fast where nothing is wrong: the least and the greatest value of each column."""
     broken = []
-    for column, (name, contract) in zip(batch.columns, COLUMNS.items(), strict=True):
-        # Both are NaN when one value is.
-        fits = contract.minimum <= column.min() and column.max() <= contract.maximum
+    for column, contract in zip(batch.columns, table.columns, strict=True):
+        # Both are NaN when one value is; a range that is open holds no infinity.
+        lowest, highest = column.min(), column.max()
+        fits = contract.minimum <= lowest and highest <= contract.maximum
+        fits = fits and lowest > -_INFINITE and highest < _INFINITE
         if not fits or (contract.dtype == "int" and not _is_whole(column)):
-            broken += _rules(path, name, column, batch.first_row)
+            broken += _rules(path, contract, column, batch.first_row)
     return broken
 
 
@@ -96,17 +100,18 @@ def _is_whole(column: np.ndarray) -> bool:
     return bool((np.rint(column) == column).all())
 
 
-def _rules(path: str, name: str, column: np.ndarray, first_row: int) -> list[BrokenRule]:
+def _rules(
+    path: str, contract: ColumnContract, column: np.ndarray, first_row: int
+) -> list[BrokenRule]:
     import numpy as np
 
-    contract = COLUMNS[name]
     empty, infinite = np.isnan(column), np.isinf(column)
     with np.errstate(invalid="ignore"):
         outside = (column < contract.minimum) | (column > contract.maximum)
         fraction = (column % 1 != 0) & (contract.dtype == "int")
-    span = f"lies outside {contract.minimum:g} to {contract.maximum:g} {contract.unit}"
+    span = f"lies outside {contract.minimum:g} to {contract.maximum:g} {contract.unit}".rstrip()
     return [
-        BrokenRule(path, name, problem, int(mask.sum()), first_row + int(mask.argmax()))
+        BrokenRule(path, contract.name, problem, int(mask.sum()), first_row + int(mask.argmax()))
         for problem, mask in (
             ("is empty or NaN", empty),
             ("is infinite", infinite),

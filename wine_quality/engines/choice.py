@@ -4,7 +4,7 @@ import enum
 
 
 class EngineChoice(enum.Enum):
-    """The engine that reads the wines."""
+    """The engine that reads the rows to train on."""
 
     in_memory = "in_memory"
     duckdb = "duckdb"

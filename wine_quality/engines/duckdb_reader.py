@@ -20,7 +20,6 @@ from wine_quality.engines.batches import (
     short_reason,
     translate_errors,
 )
-from wine_quality.engines.block_sums import NAMES
 from wine_quality.engines.broken_rules import BrokenRule
 from wine_quality.engines.duckdb_sql import csv_table, literal_path, quoted_name
 from wine_quality.engines.input_files import (
@@ -31,6 +30,7 @@ from wine_quality.engines.input_files import (
     size_and_version,
     store_of,
 )
+from wine_quality.engines.row_table import WINES, RowTable
 
 if TYPE_CHECKING:
     import duckdb
@@ -45,9 +45,16 @@ class DuckDBReader:
     against the contract, ``datasets.records`` reads, which decides.
     """
 
-    def __init__(self, paths: Sequence[str], threads: int = 1, memory_limit: str = "512MB") -> None:
+    def __init__(
+        self,
+        paths: Sequence[str],
+        threads: int = 1,
+        memory_limit: str = "512MB",
+        table: RowTable = WINES,
+    ) -> None:
         import duckdb
 
+        self.table = table
         self._of_thread = threading.local()
         # A range of a Parquet file is read by the thread that asks for it: threads of DuckDB's own
         # would hand its rows from core to core, which is more work.
@@ -72,7 +79,7 @@ class DuckDBReader:
         size, version = size_and_version(path, self._store)
         with translate_errors(path):
             if not is_parquet(path):
-                dialect = detect_dialect(first_bytes(path, HEAD_BYTES), path)
+                dialect = detect_dialect(first_bytes(path, HEAD_BYTES), path, self.table.names)
                 self._dialects[path] = dialect
                 self._row_groups.append([])
                 return SourceFile(path, size, version, None, dict.fromkeys(dialect.names, "DOUBLE"))
@@ -103,12 +110,12 @@ class DuckDBReader:
 
     def _rows(self, path: str, piece: Piece) -> Iterator[Batch]:
         first = piece.first_row
-        query = f"SELECT {_doubles()} FROM {self._table(path)}"
+        query = f"SELECT {self._doubles()} FROM {self._table(path)}"
         if piece.rows is not None:
             last = piece.first_row + piece.rows - 1
             query += f" WHERE file_row_number BETWEEN {piece.first_row} AND {last}"
         for arrow in self._cursor().sql(query).to_arrow_reader(ROWS_PER_BATCH):
-            yield from batches_of(first, arrow, NAMES)
+            yield from batches_of(first, arrow, self.table.names)
             first += arrow.num_rows
 
     def _csv_rows(self, path: str) -> Iterator[Batch]:
@@ -118,17 +125,17 @@ class DuckDBReader:
         first, dialect = 0, self._dialects[path]
         # Where lines end in two ways DuckDB loses rows without a word.
         if dialect.encoding == "utf-8-sig" and dialect.line_end:
-            query = f"SELECT {_doubles()} FROM {self._table(path)}"
+            query = f"SELECT {self._doubles()} FROM {self._table(path)}"
             try:
                 for arrow in self._cursor().sql(query).to_arrow_reader(ROWS_PER_BATCH):
                     filled = _without_empty_rows(arrow)
-                    yield from batches_of(first, filled, NAMES)
+                    yield from batches_of(first, filled, self.table.names)
                     first += filled.num_rows
                 return
             except (duckdb.Error, OSError):
                 pass  # read below from here on, which reports what is wrong
         row = 0
-        for records in read_records(lambda: self._open(path), dialect, path):
+        for records in read_records(lambda: self._open(path), dialect, path, self.table.contract):
             known, rows = max(first - row, 0), len(records.lines)
             if known < rows:
                 yield Batch(row + known, [column[known:] for column in records.columns])
@@ -143,7 +150,9 @@ class DuckDBReader:
             groups = self._row_groups[piece.file]
             return [replace(one, row_group=row_group_at(groups, one.first_row)) for one in broken]
         with translate_errors(path):
-            found = find_violations(lambda: self._open(path), self._dialects[path], path)
+            found = find_violations(
+                lambda: self._open(path), self._dialects[path], path, self.table.contract
+            )
         return [BrokenRule.of_text(path, violation) for violation in found] or broken
 
     def check_unchanged(self) -> None:
@@ -159,6 +168,10 @@ class DuckDBReader:
             return f"read_parquet({literal_path(path)}, {options})"
         dialect = self._dialects[path]
         return csv_table(path, dialect, dict.fromkeys(dialect.names, "DOUBLE"))
+
+    def _doubles(self) -> str:
+        named = map(quoted_name, self.table.names)
+        return ", ".join(f"{name}::DOUBLE AS {name}" for name in named)
 
     def _cursor(self) -> duckdb.DuckDBPyConnection:
         if not hasattr(self._of_thread, "cursor"):
@@ -177,7 +190,3 @@ def _without_empty_rows(arrow: pa.RecordBatch) -> pa.RecordBatch:
         there = column.is_valid()
         filled = there if filled is None else pc.or_(filled, there)
     return arrow.filter(filled)
-
-
-def _doubles() -> str:
-    return ", ".join(f"{quoted_name(name)}::DOUBLE AS {quoted_name(name)}" for name in NAMES)

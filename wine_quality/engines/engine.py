@@ -9,10 +9,10 @@ from typing import Protocol
 from wine_quality.engines.batches import Reader, SourceFile
 from wine_quality.engines.input_files import LeftOut, find_files, is_parquet
 from wine_quality.engines.membership import Membership
+from wine_quality.engines.row_table import WINES, Predictor, RowTable
 from wine_quality.engines.scoring_pass import TestScores, score_test_part
 from wine_quality.engines.threads import Progress
 from wine_quality.engines.training_pass import FileSums, sum_files
-from wine_quality.models.elastic_net.fit import LinearModel
 
 
 class Engine(Protocol):
@@ -34,7 +34,7 @@ class Engine(Protocol):
     def score_test_part(
         self,
         membership: Membership,
-        model: LinearModel,
+        model: Predictor,
         scale: tuple[float, float],
         progress: Progress | None = None,
     ) -> TestScores:
@@ -54,7 +54,12 @@ class DuckDBEngine:
     name = "duckdb"
 
     def __init__(
-        self, patterns: Sequence[str], threads: int = 0, memory_limit: str = "512MB"
+        self,
+        patterns: Sequence[str],
+        threads: int = 0,
+        memory_limit: str = "512MB",
+        table: RowTable = WINES,
+        trusted: bool = False,
     ) -> None:
         """Opens the files.
 
@@ -62,6 +67,8 @@ class DuckDBEngine:
             patterns: Files and patterns, local or ``s3://``, Parquet or CSV.
             threads: 0 for as many as there are processors to use.
             memory_limit: Of DuckDB's own buffers.
+            table: The columns to read.
+            trusted: See ``input_files.find_files``.
 
         Raises:
             UnreadableFileError: a pattern names no file, or one cannot be opened.
@@ -70,12 +77,12 @@ class DuckDBEngine:
         from wine_quality.engines.parquet_reader import ParquetReader
 
         self._threads = threads or len(os.sched_getaffinity(0))
-        paths, self.left_out = find_files(patterns)
+        paths, self.left_out = find_files(patterns, trusted)
         self._reader: Reader
         if all(path.startswith("s3://") and is_parquet(path) for path in paths):
-            self._reader = ParquetReader(paths)
+            self._reader = ParquetReader(paths, table)
         else:
-            self._reader = DuckDBReader(paths, self._threads, memory_limit)
+            self._reader = DuckDBReader(paths, self._threads, memory_limit, table)
         self.files = self._reader.files
 
     def sum_files(self, membership: Membership, progress: Progress | None = None) -> list[FileSums]:
@@ -84,7 +91,7 @@ class DuckDBEngine:
     def score_test_part(
         self,
         membership: Membership,
-        model: LinearModel,
+        model: Predictor,
         scale: tuple[float, float],
         progress: Progress | None = None,
     ) -> TestScores:

@@ -11,10 +11,11 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple
 from wine_quality.datasets.parquet import safe_parquet
 from wine_quality.engines.batches import UnreadableFileError
 from wine_quality.escaping import escaped
-from wine_quality.sources.allowed_sources import check_allowed, check_path
+from wine_quality.sources.allowed_sources import before_pattern, check_allowed, check_path
 from wine_quality.sources.arrivals import is_text
 from wine_quality.sources.s3 import s3_options
-from wine_quality.sources.transfer import SourceError
+from wine_quality.sources.source import local_path_of
+from wine_quality.sources.transfer import SourceError, path_of, redact_url, split_url
 
 if TYPE_CHECKING:
     import pyarrow.parquet as pq
@@ -44,6 +45,29 @@ def is_parquet(path: str) -> bool:
     return path.lower().endswith(_PARQUET)
 
 
+def pattern_of(url: str) -> str:
+    """A path or ``s3://`` as ``find_files`` takes it.
+
+    Raises:
+        UnreadableFileError: streaming engines cannot read it.
+    """
+    try:
+        parts = split_url(url)
+        scheme = parts.scheme if "://" in url else ""
+        if not scheme:
+            return str(path_of(url))
+        if scheme == "file":
+            return str(local_path_of(url))
+    except SourceError as error:
+        raise UnreadableFileError(str(error)) from error
+    if scheme != "s3":
+        raise UnreadableFileError(
+            f"{redact_url(url)}: streaming engines read paths and s3://. Put the file there, or "
+            'set resources.training_engine.config.engine to "in_memory".'
+        )
+    return url
+
+
 class LeftOut(NamedTuple):
     """A file among others that is not read, and why; both as they may be shown."""
 
@@ -63,7 +87,7 @@ def expand(patterns: Sequence[str]) -> list[str]:
     return find_files(patterns).paths
 
 
-def find_files(patterns: Sequence[str]) -> Found:
+def find_files(patterns: Sequence[str], trusted: bool = False) -> Found:
     """The files that the patterns name: single files, globs such as ``s3://wines/2024/*.parquet``,
     and folders or prefixes that end with a slash, whose Parquet and CSV files at any depth are
     meant (``SUFFIXES``).
@@ -71,21 +95,27 @@ def find_files(patterns: Sequence[str]) -> Found:
     A user who may put files into a folder must not be able to keep the others from being read: a
     forbidden file among many is left out. One that is named by itself is refused.
 
+    Args:
+        trusted: Whether local paths come from code and not from run config: they may then lie
+            anywhere, and lead nowhere else.
+
     Raises:
         UnreadableFileError: a pattern holds no file that may be read, or cannot be asked.
     """
     paths: list[str] = []
     left_out: list[LeftOut] = []
     for pattern in patterns:
+        is_s3 = pattern.startswith("s3://")
+        roots = [before_pattern(pattern)] if trusted and not is_s3 else []
         try:
-            found = _of_s3(pattern) if pattern.startswith("s3://") else _of_disk(pattern)
+            found = _of_s3(pattern) if is_s3 else _of_disk(pattern, roots)
         except SourceError as error:
             raise UnreadableFileError(str(error)) from error
         except _faults() as error:
             raise UnreadableFileError(f"{pattern} cannot be listed: {_keys_hint(error)}") from error
         good = []
         for path in found:
-            reason = _against(path)
+            reason = _against(path, roots)
             if reason:
                 left_out.append(LeftOut(escaped(path), reason))
             else:
@@ -103,7 +133,7 @@ def find_files(patterns: Sequence[str]) -> Found:
     return Found(list(dict.fromkeys(paths)), left_out)
 
 
-def _against(path: str) -> str:
+def _against(path: str, roots: Sequence[str]) -> str:
     """The reason why a file that was found is not read; empty for one that is."""
     if not is_text(path):
         return f"{escaped(path)} is not UTF-8. Rename the file."
@@ -111,7 +141,7 @@ def _against(path: str) -> str:
         if path.startswith("s3://"):
             check_allowed(path)
         else:
-            check_path(path)  # it may be a link
+            check_path(path, more_roots=roots)  # it may be a link
     except SourceError as error:
         return str(error)
     if not path.startswith("s3://") and not os.path.isfile(path):
@@ -129,8 +159,8 @@ def _of_s3(pattern: str) -> list[str]:
     return [f"s3://{key}" for key in store.glob(pattern)]
 
 
-def _of_disk(pattern: str) -> list[str]:
-    check_path(pattern)
+def _of_disk(pattern: str, roots: Sequence[str]) -> list[str]:
+    check_path(pattern, more_roots=roots)
     if os.path.isdir(pattern):
         folders = os.walk(pattern)
         paths = [os.path.join(folder, name) for folder, _, names in folders for name in names]

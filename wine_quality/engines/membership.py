@@ -74,8 +74,20 @@ def buckets(identities: np.ndarray, seed: int) -> np.ndarray:
     """
     import numpy as np
 
+    return mixed_buckets(identities.astype(np.uint64), seed)
+
+
+def mixed_buckets(identities: np.ndarray, seed: int) -> np.ndarray:
+    """0 to 65,535 for each row, int64.
+
+    Args:
+        identities: Of rows, uint64 of shape (n,), which are overwritten.
+        seed: See ``Membership``.
+    """
+    import numpy as np
+
     # The finalizer of MurmurHash3 (Appleby): every bit of its result depends on each bit it reads.
-    mixed = identities.astype(np.uint64)
+    mixed = identities
     mixed += np.uint64(seed * 0x9E3779B97F4A7C15 % (1 << 64))
     for multiplier in (0xFF51AFD7ED558CCD, 0xC4CEB9FE1A85EC53):
         mixed ^= mixed >> np.uint64(33)

@@ -19,7 +19,6 @@ from wine_quality.engines.batches import (
     row_group_at,
     translate_errors,
 )
-from wine_quality.engines.block_sums import NAMES
 from wine_quality.engines.broken_rules import BrokenRule
 from wine_quality.engines.input_files import (
     check_versions,
@@ -27,6 +26,7 @@ from wine_quality.engines.input_files import (
     size_and_version,
     store_of,
 )
+from wine_quality.engines.row_table import WINES, RowTable
 
 if TYPE_CHECKING:
     import pyarrow.parquet as pq
@@ -37,7 +37,8 @@ _translate_errors = partial(translate_errors, cannot="cannot be read as Parquet"
 class ParquetReader:
     """See ``batches.Reader``."""
 
-    def __init__(self, paths: Sequence[str]) -> None:
+    def __init__(self, paths: Sequence[str], table: RowTable = WINES) -> None:
+        self.table = table
         self._opened = threading.local()
         self._store = store_of(paths)
         self._row_groups: list[list[int]] = []
@@ -69,11 +70,11 @@ class ParquetReader:
             batches = self._of_thread(path).iter_batches(
                 ROWS_PER_READING,
                 row_groups=list(piece.row_groups),
-                columns=list(NAMES),
+                columns=list(self.table.names),
                 use_threads=False,
             )
             for arrow in batches:
-                yield from batches_of(first, arrow, NAMES)
+                yield from batches_of(first, arrow, self.table.names)
                 first += arrow.num_rows
 
     def explain(self, piece: Piece, broken: Sequence[BrokenRule]) -> Sequence[BrokenRule]:

@@ -1,4 +1,4 @@
-"""The ``training_engine`` resource: the engine that reads the wines and makes the sums."""
+"""The ``training_engine`` resource: the engine that reads the rows and makes the sums."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from wine_quality.engines.choice import EngineChoice
 
 if TYPE_CHECKING:
     from wine_quality.engines.engine import Engine
+    from wine_quality.engines.row_table import RowTable
 
 
 class TrainingEngine(CheckedResource):
-    """The engine that reads the wines: one file into memory, or files of any size in one pass."""
+    """The engine that reads the rows: one file into memory, or files of any size in one pass."""
 
     engine: EngineChoice = Field(
         default=EngineChoice.in_memory,
@@ -50,27 +51,36 @@ class TrainingEngine(CheckedResource):
     def is_streaming(self) -> bool:
         return self.engine != EngineChoice.in_memory
 
-    def open(self, patterns: Sequence[str]) -> Engine:
+    def open(
+        self, patterns: Sequence[str], table: RowTable | None = None, trusted: bool = False
+    ) -> Engine:
         """The files that the patterns name, ready to be passed over.
+
+        Args:
+            table: The columns to read; None: the wines'.
+            trusted: See ``input_files.find_files``.
 
         Raises:
             UnreadableFileError: a pattern names no file, or one cannot be opened.
             ValueError: the engine is ``in_memory``, or its settings cannot be used.
         """
+        from wine_quality.engines.row_table import WINES
+
+        table = table or WINES
         if self.engine == EngineChoice.duckdb:
             from wine_quality.engines.engine import DuckDBEngine
 
-            return DuckDBEngine(patterns, self.threads, self.memory_limit)
+            return DuckDBEngine(patterns, self.threads, self.memory_limit, table, trusted)
         if self.engine == EngineChoice.spark:
             from wine_quality.engines.spark_engine import SparkEngine
             from wine_quality.policy.spark import check_master, check_options
 
             check_master(self.spark_master)
             check_options(self.spark_options)
-            return SparkEngine(patterns, self.spark_master, self.spark_options)
+            return SparkEngine(patterns, self.spark_master, self.spark_options, table, trusted)
         raise ValueError(
-            "these wines were streamed, and resources.training_engine.config.engine is "
-            '"in_memory". Pick the engine that raw_wine_csv ran with, or materialize it again too.'
+            "these rows were streamed, and resources.training_engine.config.engine is "
+            '"in_memory". Pick the engine that read them, or have them read again too.'
         )
 
     def require_kind(self, streamed: bool, asset: str) -> None:

@@ -1,6 +1,6 @@
 """A hash of rows that is the same in any order, file and layout, and adds up.
 
-Of each row a hash of 64 bits is made from its twelve doubles, mixed after each, and from that a
+Of each row a hash of 64 bits is made from its doubles, mixed after each, and from that a
 second one; of all rows the sums are kept, modulo 2**64. So sums of pieces, files and engines add up
 to those of the whole, rows that are repeated count as often as they are there, and to sum them
 costs a few percent of the pass. It distinguishes data that differ by accident; it does not protect
@@ -87,17 +87,36 @@ class RowHasher:
         import numpy as np
 
         n = len(columns[0])
-        doubles, hashes, shifted = self._doubles[:n], self._hashes[:n], self._shifted[:n]
-        bits = doubles.view(np.uint64)
-        hashes[:] = 0
-        for column in columns:
-            np.add(column, 0.0, out=doubles)  # -0.0 is 0.0
-            np.bitwise_xor(hashes, bits, out=hashes)
-            _mix(hashes, shifted, _MULTIPLIER)
+        hashes, shifted = self._hashes[:n], self._shifted[:n]
+        _hash(columns, self._doubles[:n], hashes, shifted)
         _mix(hashes, shifted, _FIRST)
         first = int(np.add.reduce(hashes))
         _mix(hashes, shifted, _SECOND)
         self.total += RowsHash(n, first, int(np.add.reduce(hashes)))
+
+
+def hash_rows(columns: Sequence[np.ndarray]) -> np.ndarray:
+    """A hash of each row, uint64 of shape (n,), of columns as ``RowHasher.add`` takes them."""
+    import numpy as np
+
+    n = len(columns[0])
+    hashes = np.empty(n, dtype=np.uint64)
+    _hash(columns, np.empty(n), hashes, np.empty(n, dtype=np.uint64))
+    return hashes
+
+
+def _hash(
+    columns: Sequence[np.ndarray], doubles: np.ndarray, hashes: np.ndarray, shifted: np.ndarray
+) -> None:
+    """Into ``hashes``; the others are to work in, all of shape (n,)."""
+    import numpy as np
+
+    bits = doubles.view(np.uint64)
+    hashes[:] = 0
+    for column in columns:
+        np.add(column, 0.0, out=doubles)  # -0.0 is 0.0
+        np.bitwise_xor(hashes, bits, out=hashes)
+        _mix(hashes, shifted, _MULTIPLIER)
 
 
 def _mix(hashes: np.ndarray, shifted: np.ndarray, multiplier: int) -> None:

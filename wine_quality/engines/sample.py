@@ -6,14 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from wine_quality.engines.block_sums import NAMES
+from wine_quality.engines.row_table import WINES
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
 CAPACITY = 8192
-"""Rows; about 1 MB."""
+"""Rows; about 1 MB of the wines."""
+NAMES = WINES.names
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,26 +25,35 @@ class RowSample:
         stride: Of two samples that are merged the coarser one counts, so the rows of small and of
             large files are drawn with the same probability.
         rows: Their numbers, int64 of shape (k,).
-        wines: Shape (12, k), the contract's columns in its order.
+        wines: Shape (m, k), the table's columns in its order.
+        names: Those columns.
     """
 
     stride: int
     rows: np.ndarray
     wines: np.ndarray
+    names: tuple[str, ...] = NAMES
 
     @classmethod
-    def none(cls) -> RowSample:
+    def none(cls, names: tuple[str, ...] = NAMES) -> RowSample:
         import numpy as np
 
-        return cls(1, np.empty(0, dtype=np.int64), np.empty((len(NAMES), 0)))
+        return cls(1, np.empty(0, dtype=np.int64), np.empty((len(names), 0)), names)
 
     @classmethod
-    def of(cls, first_row: int, columns: Sequence[np.ndarray], stride: int = 1) -> RowSample:
+    def of(
+        cls,
+        first_row: int,
+        columns: Sequence[np.ndarray],
+        stride: int = 1,
+        names: tuple[str, ...] = NAMES,
+    ) -> RowSample:
         """The sample of consecutive rows, whose columns are each of shape (n,)."""
         import numpy as np
 
         chosen = np.arange(-first_row % stride, len(columns[0]), stride)
-        return cls(stride, first_row + chosen, np.array([column[chosen] for column in columns]))
+        kept = np.array([column[chosen] for column in columns])
+        return cls(stride, first_row + chosen, kept, names)
 
     def __add__(self, other: RowSample) -> RowSample:
         """The sample of the rows of both, thinned to at most ``CAPACITY``."""
@@ -51,7 +61,8 @@ class RowSample:
 
         rows = np.concatenate([self.rows, other.rows])
         wines = np.concatenate([self.wines, other.wines], axis=1)
-        return RowSample(max(self.stride, other.stride), rows, wines).thinned(CAPACITY)
+        stride = max(self.stride, other.stride)
+        return RowSample(stride, rows, wines, self.names).thinned(CAPACITY)
 
     def thinned(self, most: int) -> RowSample:
         """At most so many rows, on the stride."""
@@ -60,22 +71,22 @@ class RowSample:
         while kept.sum() > most:
             stride *= 2
             kept = self.rows % stride == 0
-        return RowSample(stride, self.rows[kept], self.wines[:, kept])
+        return RowSample(stride, self.rows[kept], self.wines[:, kept], self.names)
 
     def to_frame(self) -> pd.DataFrame:
-        """The contract's columns; the index ``row`` is the row's place in its file, from 0."""
+        """The table's columns; the index ``row`` is the row's place in its file, from 0."""
         import pandas as pd
 
         index = pd.Index(self.rows, name="row")
-        return pd.DataFrame(self.wines.T, columns=list(NAMES), index=index)
+        return pd.DataFrame(self.wines.T, columns=list(self.names), index=index)
 
     def to_plain(self) -> dict[str, Any]:
         """For JSON."""
-        columns = dict(zip(NAMES, self.wines.tolist(), strict=True))
+        columns = dict(zip(self.names, self.wines.tolist(), strict=True))
         return {"stride": self.stride, "rows": self.rows.tolist(), "columns": columns}
 
     @classmethod
-    def from_plain(cls, plain: Mapping[str, Any]) -> RowSample:
+    def from_plain(cls, plain: Mapping[str, Any], names: tuple[str, ...] = NAMES) -> RowSample:
         """The sample that ``to_plain`` wrote.
 
         Raises:
@@ -85,11 +96,11 @@ class RowSample:
 
         try:
             rows = np.array(plain["rows"], dtype=np.int64)
-            wines = np.array([plain["columns"][name] for name in NAMES], dtype=float)
+            wines = np.array([plain["columns"][name] for name in names], dtype=float)
             stride = int(plain["stride"])
         except (KeyError, TypeError) as error:
             raise ValueError(f"not a sample of rows ({error})") from error
-        return cls(stride, rows, wines.reshape(len(NAMES), len(rows)))
+        return cls(stride, rows, wines.reshape(len(names), len(rows)), names)
 
 
 def stride_for(rows: int | None) -> int:

@@ -1,4 +1,4 @@
-"""The second pass: how far a linear model is from the tasters on the test part."""
+"""The second pass: how far a model is off on the test part."""
 
 from __future__ import annotations
 
@@ -6,17 +6,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from wine_quality.datasets.contract import TARGET
 from wine_quality.engines.batches import Piece, Reader
-from wine_quality.engines.block_sums import NAMES
-from wine_quality.engines.membership import TEST, Membership, groups_of
+from wine_quality.engines.membership import Membership
 from wine_quality.engines.threads import Progress, Report, in_threads
 from wine_quality.models.elastic_net.moments import Moments
 
 if TYPE_CHECKING:
     import numpy as np
-
-_TARGET = NAMES.index(TARGET)
 
 
 @dataclass(frozen=True)
@@ -24,7 +20,7 @@ class TestScores:
     """Errors and predictions over the rows of the test part.
 
     Attributes:
-        metrics: ``rmse``, ``mae`` in units of quality, and ``r2``.
+        metrics: ``rmse``, ``mae`` in units of the target, and ``r2``.
         rows: Their number.
         lowest: The least prediction.
         highest: The greatest.
@@ -65,12 +61,12 @@ def score_test_part(
     """Read each file once more.
 
     Args:
-        predict: From features of shape (n, 11), in the contract's order, to (n,).
+        predict: From features of shape (n, k), in the table's order, to (n,).
         scale: Least and greatest prediction that make sense.
 
     Raises:
         UnreadableFileError: a file failed half-way, or changed meanwhile.
-        ValueError: no wine is in the test part.
+        ValueError: no row is in the test part.
     """
     report = Report(reader.files, progress)
     parts = list(
@@ -81,7 +77,7 @@ def score_test_part(
         )
     )
     reader.check_unchanged()
-    return total_scores(parts)
+    return total_scores(parts, reader.table.noun)
 
 
 def score_piece(
@@ -98,35 +94,39 @@ def score_piece(
 
     rows, absolute, squared, outside = 0, 0.0, 0.0, 0
     lowest, highest = float("inf"), float("-inf")
-    actual = Moments.none((TARGET,))
+    target = reader.table.target
+    actual = Moments.none((target,))
     for batch in reader.read(piece):
         wines = batch.wines
-        tested = wines[:, groups_of(wines.T, membership) == TEST]
+        tested = wines[:, reader.table.is_test(wines, membership)]
         report(wines.shape[1])
         if not tested.shape[1]:
             continue
-        predicted = predict(np.delete(tested, _TARGET, axis=0).T)
-        residuals = tested[_TARGET] - predicted
+        predicted = predict(np.delete(tested, -1, axis=0).T)
+        residuals = tested[-1] - predicted
         rows += len(residuals)
         absolute += float(np.abs(residuals).sum())
         squared += float(residuals @ residuals)
-        actual += Moments.of_rows((TARGET,), tested[_TARGET][:, None])
+        actual += Moments.of_rows((target,), tested[-1][:, None])
         lowest = min(lowest, float(predicted.min()))
         highest = max(highest, float(predicted.max()))
         outside += int((~((predicted >= scale[0]) & (predicted <= scale[1]))).sum())
     return PieceScores(rows, absolute, squared, actual, lowest, highest, outside)
 
 
-def total_scores(parts: Iterable[PieceScores]) -> TestScores:
+def total_scores(parts: Iterable[PieceScores], noun: str = "wine") -> TestScores:
     """The scores over all pieces.
 
+    Args:
+        noun: A row, in messages.
+
     Raises:
-        ValueError: no wine is in the test part.
+        ValueError: no row is in the test part.
     """
     found = [part for part in parts if part.rows]
     rows = sum(part.rows for part in found)
     if not rows:
-        raise ValueError("no wine is in the test part. Raise test_fraction, or use more data.")
+        raise ValueError(f"no {noun} is in the test part. Raise test_fraction, or use more data.")
     squared = sum(part.squared for part in found)
     varied = float(Moments.total(part.actual for part in found).cross[0, 0])
     return TestScores(

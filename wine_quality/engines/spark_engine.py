@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 from wine_quality.engines.batches import UnreadableFileError
 from wine_quality.engines.input_files import find_files
 from wine_quality.engines.membership import Membership
+from wine_quality.engines.row_table import WINES, Predictor, RowTable
 from wine_quality.engines.scoring_pass import TestScores
 from wine_quality.engines.spark_pass import reader_of, score_on, sum_on
 from wine_quality.engines.threads import Progress
 from wine_quality.engines.training_pass import FileSums
-from wine_quality.models.elastic_net.fit import LinearModel
 from wine_quality.sources.location import parse_server
 
 if TYPE_CHECKING:
@@ -43,6 +43,8 @@ class SparkEngine:
         patterns: Sequence[str],
         master: str = "local[*]",
         options: Mapping[str, str] | None = None,
+        table: RowTable = WINES,
+        trusted: bool = False,
     ) -> None:
         """Opens the files.
 
@@ -50,13 +52,15 @@ class SparkEngine:
             patterns: Files and patterns, local or ``s3://``, Parquet or CSV.
             master: Spark's master URL, such as ``spark://host:7077``; ``local[*]`` is this machine.
             options: Properties of the session, such as ``spark.executor.memory``.
+            table: The columns to read.
+            trusted: See ``input_files.find_files``.
 
         Raises:
             UnreadableFileError: a pattern names no file, or one cannot be opened.
         """
         self._master, self._options = master, dict(options or {})
-        paths, self.left_out = find_files(patterns)
-        self._reader = reader_of(paths)
+        paths, self.left_out = find_files(patterns, trusted)
+        self._reader = reader_of(paths, table)
         self.files = self._reader.files
 
     def sum_files(self, membership: Membership, progress: Progress | None = None) -> list[FileSums]:
@@ -65,7 +69,7 @@ class SparkEngine:
     def score_test_part(
         self,
         membership: Membership,
-        model: LinearModel,
+        model: Predictor,
         scale: tuple[float, float],
         progress: Progress | None = None,
     ) -> TestScores:

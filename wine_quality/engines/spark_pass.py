@@ -17,6 +17,7 @@ from wine_quality.engines.batches import Piece, Reader, SourceFile, UnreadableFi
 from wine_quality.engines.input_files import expand, is_parquet
 from wine_quality.engines.membership import Membership
 from wine_quality.engines.parquet_reader import ParquetReader
+from wine_quality.engines.row_table import WINES, Predictor, RowTable
 from wine_quality.engines.scoring_pass import PieceScores, TestScores, score_piece, total_scores
 from wine_quality.engines.threads import Progress, Report, one_blas_thread
 from wine_quality.engines.training_pass import (
@@ -26,7 +27,6 @@ from wine_quality.engines.training_pass import (
     combine_parts,
     sum_piece,
 )
-from wine_quality.models.elastic_net.fit import LinearModel
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -46,13 +46,13 @@ def sum_files_on_spark(
     return sum_on(spark, reader_of(expand(patterns)), membership, progress)
 
 
-def reader_of(paths: Sequence[str]) -> Reader:
+def reader_of(paths: Sequence[str], table: RowTable = WINES) -> Reader:
     """Opens the files: Parquet by Arrow, and where there is CSV by DuckDB."""
     if all(map(is_parquet, paths)):
-        return ParquetReader(paths)
+        return ParquetReader(paths, table)
     from wine_quality.engines.duckdb_reader import DuckDBReader
 
-    return DuckDBReader(paths)
+    return DuckDBReader(paths, table=table)
 
 
 def sum_on(
@@ -62,7 +62,7 @@ def sum_on(
     progress: Progress | None = None,
 ) -> list[FileSums]:
     """See ``training_pass.sum_files``."""
-    check_all_columns(reader.files)
+    check_all_columns(reader.files, reader.table)
 
     def work(opened: Reader, piece: Piece) -> PieceSums:
         return sum_piece(opened, piece, membership)
@@ -74,7 +74,7 @@ def score_on(
     spark: SparkSession,
     reader: Reader,
     membership: Membership,
-    model: LinearModel,
+    model: Predictor,
     scale: tuple[float, float],
     progress: Progress | None = None,
 ) -> TestScores:
@@ -85,7 +85,7 @@ def score_on(
 
     parts = _in_tasks(spark, reader, work, progress)
     reader.check_unchanged()
-    return total_scores(parts)
+    return total_scores(parts, reader.table.noun)
 
 
 @dataclass(frozen=True)
@@ -109,13 +109,13 @@ def _in_tasks(
     tasks = [_Task(reader.files[piece.file], piece) for piece in reader.pieces()]
     if not tasks:
         return []
-    context = spark.sparkContext
+    context, table = spark.sparkContext, reader.table
     rows_done = context.accumulator(0)
 
     def run(task: _Task) -> Any:
         try:
             with one_blas_thread():
-                found = work(*_opened(task))
+                found = work(*_opened(task, table))
         except UnreadableFileError as error:
             return str(error)
         rows_done.add(task.piece.rows or 0)
@@ -126,7 +126,7 @@ def _in_tasks(
     failed: list[BaseException] = []
 
     def collect() -> None:
-        context.setJobGroup(group, "A pass over wines", interruptOnCancel=True)
+        context.setJobGroup(group, f"A pass over {table.noun}s", interruptOnCancel=True)
         try:
             results.extend(context.parallelize(tasks, len(tasks)).map(run).collect())
         except (PySparkException, Py4JError, OSError) as error:
@@ -169,14 +169,14 @@ def _reason(text: str) -> str:
     return found[0][:500] if found else "it does not say why"
 
 
-def _opened(task: _Task) -> tuple[Reader, Piece]:
+def _opened(task: _Task, table: RowTable) -> tuple[Reader, Piece]:
     """The task's file alone, and its piece there.
 
     Raises:
         UnreadableFileError: it is not what the driver saw.
     """
     # By the very name that the driver has looked at: whether it may be read is known.
-    reader = reader_of([task.file.path])
+    reader = reader_of([task.file.path], table)
     [file] = reader.files
     if file.version != task.file.version:
         raise UnreadableFileError(

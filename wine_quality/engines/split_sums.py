@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from wine_quality.engines.block_sums import NAMES
 from wine_quality.engines.membership import TEST, Membership
+from wine_quality.engines.row_table import WINES
 from wine_quality.models.elastic_net.moments import Moments
 
 
@@ -26,16 +26,21 @@ class SplitSums:
     folds: tuple[Moments, ...]
 
     @classmethod
-    def of(cls, moments: Mapping[int, Moments], membership: Membership) -> SplitSums:
+    def of(
+        cls,
+        moments: Mapping[int, Moments],
+        membership: Membership,
+        names: tuple[str, ...] = WINES.names,
+    ) -> SplitSums:
         """From what ``BlockSums`` made."""
-        nothing = Moments.none(NAMES)
+        nothing = Moments.none(names)
         folds = tuple(moments.get(fold, nothing) for fold in range(membership.folds))
         return cls(membership, moments.get(TEST, nothing), folds)
 
     @classmethod
-    def none(cls, membership: Membership) -> SplitSums:
+    def none(cls, membership: Membership, names: tuple[str, ...] = WINES.names) -> SplitSums:
         """The sums over no rows."""
-        return cls.of({}, membership)
+        return cls.of({}, membership, names)
 
     @property
     def train(self) -> Moments:
@@ -70,7 +75,7 @@ class SplitSums:
             )
 
     def to_plain(self) -> dict[str, Any]:
-        """For JSON: about 100 numbers for each part."""
+        """For JSON: half of the columns' number squared for each part."""
         return {
             "membership": asdict(self.membership),
             "test": self.test.to_plain(),

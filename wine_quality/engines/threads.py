@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -14,6 +15,8 @@ Progress = Callable[[int, "int | None"], None]
 """Called with the rows read so far, and with all there are where that is known."""
 
 Found = TypeVar("Found")
+
+_SECONDS_BETWEEN_LINES = 5.0
 
 
 def in_threads(
@@ -55,3 +58,18 @@ class Report:
         with self._lock:
             self._done += rows
             self._progress(self._done, self._all)
+
+
+def progress_lines(say: Callable[[str], None], doing: str) -> Callable[[int, int | None], None]:
+    """A line every few seconds; none for what is over sooner."""
+    last = time.monotonic()
+
+    def report(done: int, of: int | None) -> None:
+        nonlocal last
+        if time.monotonic() - last < _SECONDS_BETWEEN_LINES:
+            return
+        last = time.monotonic()
+        share = f" of {of:,} ({done / of:.0%})" if of else ""
+        say(f"{doing} {done:,}{share} rows …")
+
+    return report

@@ -23,6 +23,7 @@ from wine_quality.engines.broken_rules import (
 )
 from wine_quality.engines.membership import Membership
 from wine_quality.engines.row_hash import RowHasher, RowsHash
+from wine_quality.engines.row_table import WINES, RowTable
 from wine_quality.engines.sample import RowSample, stride_for
 from wine_quality.engines.split_sums import SplitSums
 from wine_quality.engines.threads import Progress, Report, in_threads
@@ -68,9 +69,9 @@ def total_of(files: Sequence[Summed]) -> SplitSums:
     return total
 
 
-def sample_of(files: Iterable[Summed]) -> RowSample:
+def sample_of(files: Iterable[Summed], names: tuple[str, ...] = WINES.names) -> RowSample:
     """One sample over the rows of all files, each with the same probability."""
-    sample = RowSample.none()
+    sample = RowSample.none(names)
     for one in files:
         sample += one.sample
     return sample
@@ -91,7 +92,7 @@ def sum_files(
         BrokenFilesError: with every broken rule of every file.
         UnreadableFileError: a file failed half-way, or changed meanwhile. Nothing is returned then.
     """
-    check_all_columns(reader.files)
+    check_all_columns(reader.files, reader.table)
     report = Report(reader.files, progress)
     found = in_threads(
         lambda piece: sum_piece(reader, piece, membership, report.add), reader.pieces(), threads
@@ -99,13 +100,13 @@ def sum_files(
     return combine_parts(reader, membership, found)
 
 
-def check_all_columns(files: Sequence[SourceFile]) -> None:
+def check_all_columns(files: Sequence[SourceFile], table: RowTable = WINES) -> None:
     """Check the columns of all files, before any row is read.
 
     Raises:
         BrokenFilesError: with every column of every file that is missing, unknown or no number.
     """
-    broken = [rule for file in files for rule in check_columns(file)]
+    broken = [rule for file in files for rule in check_columns(file, table)]
     if broken:
         raise BrokenFilesError(broken)
 
@@ -118,17 +119,18 @@ def sum_piece(
 ) -> PieceSums:
     """The sums of one piece, in one thread or executor; ``report`` gets the number of rows of each
     batch."""
-    file = reader.files[piece.file]
+    file, table = reader.files[piece.file], reader.table
     stride = stride_for(file.rows)
-    sums, sample, rows = BlockSums(membership), RowSample.none(), 0
+    sums, sample, rows = BlockSums(membership, table), RowSample.none(table.names), 0
     hashed = RowHasher(ROWS_PER_BATCH)
     broken: list[BrokenRule] = []
     for batch in reader.read(piece):
-        problems = check_batch(file.path, batch)
+        problems = check_batch(file.path, batch, table)
         if not problems and not broken:
             sums.add(batch.columns)
             hashed.add(batch.columns)
-            sample += RowSample.of(batch.first_row, batch.columns, max(stride, sample.stride))
+            coarser = max(stride, sample.stride)
+            sample += RowSample.of(batch.first_row, batch.columns, coarser, table.names)
         broken += problems
         if len(broken) > 1000:
             broken = gather(broken)
@@ -136,7 +138,7 @@ def sum_piece(
         report(batch.rows)
     if broken:
         broken = list(reader.explain(piece, gather(broken)))
-    parts = SplitSums.of(sums.moments(), membership)
+    parts = SplitSums.of(sums.moments(), membership, table.names)
     return PieceSums(piece.file, rows, parts, sample, hashed.total, broken)
 
 
@@ -149,9 +151,9 @@ def combine_parts(
         BrokenFilesError: with every broken rule of every file.
         UnreadableFileError: a file changed, or fewer or more rows were read than it has.
     """
-    files = reader.files
-    totals = [SplitSums.none(membership)] * len(files)
-    samples = [RowSample.none()] * len(files)
+    files, names = reader.files, reader.table.names
+    totals = [SplitSums.none(membership, names)] * len(files)
+    samples = [RowSample.none(names)] * len(files)
     hashes = [RowsHash()] * len(files)
     counts = [0] * len(files)
     broken: list[BrokenRule] = []

@@ -16,9 +16,12 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
+    from wine_quality.models.elastic_net.moments import Moments
+
 DECLARED = "wine_quality.families.declared"
 
 Build = Callable[[Task, Any], Any]
+FromSums = Callable[[Any, "Moments"], Any]
 Draw = Callable[["Measured"], Mapping[str, "Figure"]]
 
 
@@ -60,6 +63,8 @@ class Family:
             trust by itself.
         requirements: Names of packages that a model of it needs besides scikit-learn.
         draw: Plots that suit it, by file name without suffix.
+        from_sums: The fitted estimator of an instance of ``hyperparameters`` and the moments of all
+            rows (features, then the target), for regression; None: a fit needs the rows.
     """
 
     name: str
@@ -71,6 +76,7 @@ class Family:
     trusted_types: tuple[str, ...] = ()
     requirements: tuple[str, ...] = ()
     draw: Draw = lambda _measured: {}
+    from_sums: FromSums | None = None
 
     def __post_init__(self) -> None:
         unknown = set(self.grid) - set(self.hyperparameters.model_fields)
@@ -85,6 +91,24 @@ class Family:
         if task not in self.tasks:
             able = " and ".join(sorted(one.value for one in self.tasks))
             raise DeclarationError(f"{self.title} does {able}, not {task.value}")
+
+    def require_from_sums(self, engine: str) -> FromSums:
+        """``from_sums``.
+
+        Args:
+            engine: That makes sums, for the message.
+
+        Raises:
+            DeclarationError: a fit needs the rows; it names the families that can do without.
+        """
+        if self.from_sums is None:
+            *others, last = (one.title for one in _families() if one.from_sums)
+            raise DeclarationError(
+                f"{self.title} cannot be trained from sums, which is all that the engine {engine} "
+                f"makes of the rows; {', '.join(others)} and {last} can. Set "
+                'resources.training_engine.config.engine to "in_memory".'
+            )
+        return self.from_sums
 
     def fit(self, task: Task, hyperparameters: BaseModel, rows: pd.DataFrame, target: str) -> Any:
         """An estimator, fitted on all columns of ``rows`` but the target.

@@ -25,7 +25,15 @@ from wine_quality.dagster_support.config_fields import CheckedConfig
 from wine_quality.datasets.contract import summarize
 from wine_quality.datasets.dialect import DataFormatError
 from wine_quality.datasets.parse import BrokenContractError
+from wine_quality.engines.resource import TrainingEngine
 from wine_quality.model_graph.plan import ModelPlan
+from wine_quality.model_graph.streaming import (
+    inspect_files,
+    inspected_value,
+    require_kind,
+    sum_up,
+    summed_value,
+)
 from wine_quality.sources.source import SourceError, SourceLimits
 from wine_quality.tables.dataset import Dataset, DeclarationError
 
@@ -107,10 +115,15 @@ def raw_data(plan: ModelPlan) -> AssetsDefinition:
         ],
         **plan.options,
     )
-    def data(context: AssetExecutionContext, config: config_class) -> Iterator[Any]:
+    def data(
+        context: AssetExecutionContext, config: config_class, training_engine: TrainingEngine
+    ) -> Iterator[Any]:
         from wine_quality.tables.read import read_table
 
         is_default = config.source == default
+        if training_engine.is_streaming:
+            yield from _inspected(context, plan, config.source, is_default, training_engine)
+            return
         try:
             table = read_table(
                 dataset, config.source, config.limits(), is_default, context.log.info
@@ -147,6 +160,38 @@ def raw_data(plan: ModelPlan) -> AssetsDefinition:
     return data
 
 
+def _inspected(
+    context: AssetExecutionContext,
+    plan: ModelPlan,
+    source: str,
+    is_default: bool,
+    engine: TrainingEngine,
+) -> Iterator[Any]:
+    """The outputs of the asset where the rows are passed over: the split reads them."""
+    from wine_quality.engines.batches import UnreadableFileError
+    from wine_quality.engines.broken_rules import BrokenFilesError
+
+    try:
+        files, left_out = inspect_files(plan, engine, source, is_default)
+    except (UnreadableFileError, BrokenFilesError) as error:
+        yield AssetCheckResult(check_name=_CONTRACT, passed=False, description=str(error))
+        raise Failure(str(error), allow_retries=False) from error
+    for one in left_out:
+        context.log.warning(f"{one.path} is left out: {one.reason}")
+    described = f"The columns of the files keep the contract; {plan.name}_split reads the rows."
+    yield AssetCheckResult(check_name=_CONTRACT, passed=True, description=described)
+    yield MaterializeResult(
+        value=inspected_value(files),
+        metadata={
+            "source": files.source,
+            "data_files": len(files.versions),
+            "files_left_out": len(left_out),
+            "training_engine": engine.engine.value,
+            **({} if files.rows is None else {"dagster/row_count": files.rows}),
+        },
+    )
+
+
 def _preview(frame: Any) -> str:
     """Five rows as Markdown, without the package that pandas needs for it."""
     rows = [list(frame.columns), ["---"] * len(frame.columns), *frame.head(5).to_numpy().tolist()]
@@ -171,9 +216,25 @@ def parts(plan: ModelPlan) -> AssetsDefinition:
         },
         **plan.options,
     )
-    def split(config: SplitConfig, data: Any) -> Iterator[Any]:
+    def split(
+        context: AssetExecutionContext,
+        config: SplitConfig,
+        training_engine: TrainingEngine,
+        data: Any,
+    ) -> Iterator[Any]:
         from wine_quality.tables.parts import split_table
 
+        if require_kind(training_engine, data, f"{plan.name}_data"):
+            fraction, seed, say = config.test_fraction, config.seed, context.log.info
+            table = sum_up(plan, training_engine, data, fraction, seed, say)
+            for name, rows in (("train", table.sums.train.n), ("test", table.sums.test.n)):
+                shown: dict[str, Any] = {
+                    "dagster/row_count": rows,
+                    "sampled_rows": len(table.sample.rows),
+                    "data_sha256": table.sha256,
+                }
+                yield Output(summed_value(table), name, metadata=shown)
+            return
         try:
             train, test = split_table(plan.dataset, data, config.test_fraction, config.seed)
         except DeclarationError as error:

@@ -14,8 +14,14 @@ from wine_quality.model_graph.data import parts, raw_data
 from wine_quality.model_graph.plan import (
     IO_MANAGER,
     METRICS_HISTORY,
+    TRAINING_ENGINE,
     MlflowSettings,
     ModelPlan,
+)
+from wine_quality.model_graph.predictions import (
+    batch_predictions,
+    live_error,
+    prediction_jobs,
 )
 from wine_quality.model_graph.roles import (
     model_of,
@@ -54,9 +60,11 @@ def model_definitions(
     """All that Dagster needs to train, measure, register and compare a model.
 
     Assets ``<name>_data``, ``_train``, ``_test``, ``_model``, ``_metrics``, ``_version`` and
-    ``_champion`` with their checks; the jobs ``<name>``, ``<name>_sweep``, ``<name>_promotion``,
-    ``<name>_rollback`` and ``<name>_live_check``; the resource ``mlflow``, the executor and the
-    sensor of ``MlflowTracking.definitions()``; the resource ``metrics_history`` and an IO manager.
+    ``_champion`` with their checks, and ``<name>_predictions``, which is no part of a training; the
+    jobs ``<name>``, ``<name>_sweep``, ``<name>_promotion``, ``<name>_rollback``,
+    ``<name>_live_check``, ``<name>_scoring`` and ``<name>_live_error``; the resource ``mlflow``,
+    the executor and the sensor of ``MlflowTracking.definitions()``; the resources
+    ``metrics_history`` and ``training_engine``, and an IO manager.
     Definitions of several models with the same ``mlflow`` settings can be merged.
 
     Args:
@@ -112,6 +120,7 @@ def model_definitions(
         config_class,
     )
     live = AssetSelection.checks(*checks)
+    predictions, of_predictions = batch_predictions(plan), live_error(plan)
     selection = AssetSelection.assets(*assets) - live
     jobs: list[Any] = [
         define_asset_job(name, selection, description=f"Trains, measures and registers {name}."),
@@ -129,12 +138,17 @@ def model_definitions(
         ),
         promotion_job(plan),
         rollback_job(plan),
+        *prediction_jobs(plan, predictions, of_predictions),
     ]
     own = Definitions(
-        assets=assets,
-        asset_checks=checks,
+        assets=[*assets, predictions],
+        asset_checks=[*checks, of_predictions],
         jobs=jobs,
-        resources={"io_manager": IO_MANAGER, "metrics_history": METRICS_HISTORY},
+        resources={
+            "io_manager": IO_MANAGER,
+            "metrics_history": METRICS_HISTORY,
+            "training_engine": TRAINING_ENGINE,
+        },
     )
     return Definitions.merge(own, plan.tracking.definitions())
 

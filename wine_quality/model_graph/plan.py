@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from dagster import StaticPartitionsDefinition
 
+from wine_quality.engines.resource import TrainingEngine
 from wine_quality.environments.mlflow_versions import MLFLOW_VERSIONS
 from wine_quality.families.family import Family, types_of_families
 from wine_quality.families.metrics import TaskMetric, find_metric
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 IO_MANAGER, METRICS_HISTORY = PlainIOManager(), MetricsHistory()
+TRAINING_ENGINE = TrainingEngine()
 """One for all graphs of a project: Dagster merges definitions whose resources are the same."""
 
 

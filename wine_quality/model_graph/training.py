@@ -14,9 +14,11 @@ from dagster import (
 from pydantic import Field, create_model
 
 from wine_quality.dagster_support.config_fields import CheckedConfig
+from wine_quality.engines.resource import TrainingEngine
 from wine_quality.families.metrics import BASELINE
 from wine_quality.metrics_history.resource import MetricsHistory
 from wine_quality.model_graph.plan import ModelPlan
+from wine_quality.model_graph.rows import rows_of
 from wine_quality.model_graph.sweep import SWEEP_TAG, search
 from wine_quality.monitoring.drift import check_drift, drift_check, drift_field
 from wine_quality.monitoring.trend import keep, log_trend
@@ -70,20 +72,6 @@ def segment_of(context: AssetExecutionContext) -> str | None:
     return context.partition_key if context.has_partition_key else None
 
 
-def rows_of(plan: ModelPlan, frame: Any) -> Any:
-    """The features and the target of a frame, without its other columns."""
-    return frame[[*plan.dataset.features, plan.dataset.target]]
-
-
-def rows_sha256(rows: Any) -> str:
-    """Of the values of all rows, the same in any order."""
-    from wine_quality.engines.row_hash import RowHasher
-
-    hasher = RowHasher(len(rows))
-    hasher.add([rows[name].to_numpy(dtype=float) for name in rows.columns])
-    return hasher.total.sha256
-
-
 def data_of(run: TrackedRun) -> str:
     """``rows_sha256`` of what the model of the run was trained on."""
     return str(run.client.get_run(run.run_id).data.tags.get(DATA_TAG, ""))
@@ -104,35 +92,46 @@ def trained_model(plan: ModelPlan) -> AssetsDefinition:
     )
     @plan.tracking.trains
     def model(
-        run: TrackedRun, context: AssetExecutionContext, config: config_class, train: Any
+        run: TrackedRun,
+        context: AssetExecutionContext,
+        config: config_class,
+        training_engine: TrainingEngine,
+        train: Any,
     ):  # Dagster takes the annotation for that of all outputs, the checks' too
         import numpy as np
 
         from wine_quality.models.compare import profile, profile_of
 
-        rows = rows_of(plan, train)
+        rows = rows_of(plan, train, "train", training_engine)
         names = family.hyperparameters.model_fields
         point: BaseModel = family.hyperparameters(**{one: getattr(config, one) for one in names})
         if config.sweep or context.run.tags.get(SWEEP_TAG) == "true":
             point = search(plan, run, point, rows)
         run.log_params(
-            {"family": family.name, **point.model_dump(), "train_rows": len(rows), "target": target}
+            {
+                "family": family.name,
+                **point.model_dump(),
+                "train_rows": rows.count,
+                "target": target,
+                "training_engine": training_engine.engine.value,
+            }
         )
         segment = segment_of(context)
         run.set_tags(
             {
                 "dataset": plan.dataset.name,
-                DATA_TAG: rows_sha256(rows),
+                DATA_TAG: rows.sha256(),
                 **({"segment": segment} if segment else {}),
             }
         )
-        run.log_dataset(rows, plan.dataset.name, target=target)
-        fitted = family.fit(plan.dataset.task, point, rows, target)
-        features = rows.drop(columns=target)
+        shown = rows.shown
+        run.log_dataset(shown, plan.dataset.name, target=target)
+        fitted = rows.fit(point)
+        features = shown.drop(columns=target)
         predictions = profile_of(np.asarray(fitted.predict(features), dtype=float))
-        record = {"profile": profile(rows), "predictions": predictions}
+        record = {"profile": profile(shown), "predictions": predictions}
         name = plan.registered_name(run.registered_model, segment)
-        drift = check_drift(run.tracker, name, rows, config.drift_threshold, context.log.warning)
+        drift = check_drift(run.tracker, name, shown, config.drift_threshold, context.log.warning)
         logged = run.log_model(fitted, example=features.head(2), record=record)
         return MaterializeResult(value=logged, check_results=[drift])
 
@@ -168,19 +167,20 @@ def model_metrics(plan: ModelPlan) -> AssetsDefinition:
         run: TrackedRun,
         context: AssetExecutionContext,
         metrics_history: MetricsHistory,
+        training_engine: TrainingEngine,
         model: TrackedModel,
         train: Any,
         test: Any,
     ):  # Dagster takes the annotation for that of all outputs, the checks' too
         from wine_quality.families.family import Measured
-        from wine_quality.families.metrics import measure, measure_baseline
         from wine_quality.families.plots import draw
 
-        fitted, rows = model.load(), rows_of(plan, test)
-        found = measure(task, fitted, rows, target)
+        fitted, rows = model.load(), rows_of(plan, test, "test", training_engine)
+        found = rows.measure(fitted)
         mine = found[metric.name]
-        theirs = measure_baseline(task, rows_of(plan, train), rows, target)[metric.name]
-        measured = Measured(fitted, rows.drop(columns=target), rows[target], target)
+        theirs = rows.baseline(rows_of(plan, train, "train", training_engine))[metric.name]
+        shown = rows.shown
+        measured = Measured(fitted, shown.drop(columns=target), shown[target], target)
         for name, figure in {**draw(task, measured), **plan.family.draw(measured)}.items():
             run.log_figure(figure, f"plots/{name}.png")
         logged = run.log_metrics({**found, f"{BASELINE}{metric.name}": theirs})
@@ -244,7 +244,7 @@ def registered_version(plan: ModelPlan) -> AssetsDefinition:
 
 def champion(plan: ModelPlan) -> AssetsDefinition:
     """``<name>_champion``: the better one of the new version and the champion."""
-    metric, task, target = plan.metric, plan.dataset.task, plan.dataset.target
+    metric = plan.metric
 
     @asset(
         name=f"{plan.name}_champion",
@@ -258,13 +258,13 @@ def champion(plan: ModelPlan) -> AssetsDefinition:
         **plan.options,
     )
     @plan.tracking.continues(f"{plan.name}_model")
-    def decision(run: TrackedRun, version: RegisteredVersion, test: Any) -> ChampionDecision:
-        from wine_quality.families.metrics import measure
-
-        rows = rows_of(plan, test)
+    def decision(
+        run: TrackedRun, training_engine: TrainingEngine, version: RegisteredVersion, test: Any
+    ) -> ChampionDecision:
+        rows = rows_of(plan, test, "test", training_engine)
         return run.challenge(
             version,
-            score=lambda model: measure(task, model, rows, target)[metric.name],
+            score=lambda model: rows.measure(model)[metric.name],
             metric=metric,
         )
 

@@ -71,13 +71,16 @@ def refusal(file: InputFile, batch: RowBatch, bad: Sequence[BadCell]) -> str:
     )
 
 
-def kept_rows(batch: RowBatch, bad: Sequence[BadCell]) -> RowBatch:
-    """The batch without its bad rows."""
-    if not bad:
+def kept_rows(batch: RowBatch, good: np.ndarray) -> RowBatch:
+    """The batch without its other rows.
+
+    Args:
+        good: Which rows are kept, (n,).
+    """
+    if good.all():
         return batch
     import pyarrow as pa
 
-    good = good_mask(batch, bad)
     mask = pa.array(good)
     return RowBatch(
         batch.first_row,

@@ -39,6 +39,7 @@ class Inputs:
         threads: int = 0,
         memory_limit: str = "512MB",
         shown: Mapping[str, str] | None = None,
+        trusted: bool = False,
     ) -> None:
         """Opens each file and reads its schema, or its first lines.
 
@@ -47,11 +48,12 @@ class Inputs:
             threads: Of DuckDB; 0 for one per processor.
             memory_limit: Of DuckDB's own buffers.
             shown: Names for people, by path, of files that were fetched.
+            trusted: See ``input_files.find_files``.
 
         Raises:
             UnreadableFileError: a pattern names no file, or one cannot be read.
         """
-        paths, self.left_out = find_files(patterns)
+        paths, self.left_out = find_files(patterns, trusted)
         self.store = store_of(paths)
         self._settings: dict[str, Any] = {
             "memory_limit": memory_limit,

@@ -6,11 +6,14 @@ belongs to the n-th row of what was scored, so there must be as many.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wine_quality.datasets.parquet import safe_parquet
 from wine_quality.escaping import ShownError
 from wine_quality.scoring.inputs import Inputs
 from wine_quality.scoring.score import PREDICTED_AT, PREDICTION, ROW, VERSION
@@ -33,6 +36,7 @@ class PeriodResult:
         begins: First day of the period, in UTC, by when it was predicted.
         rows: That have a label by now.
         rmse: Root mean squared error, in units of the label; ``mae`` is the mean absolute one.
+        wrong: Share of the rows whose prediction is not the label, of models that predict classes.
     """
 
     begins: date
@@ -40,6 +44,7 @@ class PeriodResult:
     rows: int
     rmse: float
     mae: float
+    wrong: float = 0.0
 
 
 def live_errors(
@@ -62,15 +67,18 @@ def live_errors(
     labels.require_columns([label], keys)
     predictions.require_columns([PREDICTION], [*keys, VERSION, PREDICTED_AT])
     connection = predictions.duckdb()
-    connection.register("incoming", _reader(labels, label, keys))
     names = [f"k{place}" for place in range(len(keys))] or [ROW]
     listed = ", ".join(names)
-    # A table of its own: what is registered can be read once.
-    connection.execute(
-        f"CREATE OR REPLACE TEMP TABLE labels AS SELECT {listed}, min({_LABEL}) AS {_LABEL}, "
-        f"max({_LABEL}) AS other FROM incoming WHERE NOT isnan({_LABEL}) GROUP BY {listed}"
-    )
-    connection.unregister("incoming")
+    # By way of a file: DuckDB takes no rows from the Arrow of MLflow 2.1.1's environment.
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "labels.parquet")
+        _write(file, labels, label, keys)
+        connection.execute(
+            f"CREATE OR REPLACE TEMP TABLE labels AS SELECT {listed}, min({_LABEL}) AS {_LABEL}, "
+            f"max({_LABEL}) AS other FROM read_parquet(?) WHERE {_LABEL} IS NOT NULL "
+            f"GROUP BY {listed}",
+            [_plain(str(file))],
+        )
     _require_one_label(connection, names, keys)
     own = [_as_text(key) for key in keys] or [f"p.{ROW}"]
     joined = " AND ".join(f"{mine} = l.{name}" for mine, name in zip(own, names, strict=True))
@@ -78,9 +86,9 @@ def live_errors(
     try:
         found = connection.execute(
             f"SELECT date_trunc('{period}', p.{PREDICTED_AT})::DATE, p.{VERSION}, count(*), "
-            f"sqrt(avg(({off}) * ({off}))), avg(abs({off})) FROM read_parquet(?, "
-            f"hive_partitioning = false, union_by_name = true) p JOIN labels l ON {joined} "
-            f"GROUP BY ALL ORDER BY ALL",
+            f"sqrt(avg(({off}) * ({off}))), avg(abs({off})), avg(({off} <> 0)::INT) "
+            "FROM read_parquet(?, hive_partitioning = false, union_by_name = true) p "
+            f"JOIN labels l ON {joined} GROUP BY ALL ORDER BY ALL",
             [[_plain(file.path) for file in predictions.files]],
         ).fetchall()
     except duckdb.Error as error:
@@ -103,23 +111,21 @@ def require_label_for_each(labels: Inputs, label: str, rows: int) -> None:
         )
 
 
-def _reader(labels: Inputs, label: str, keys: Sequence[str]) -> pa.RecordBatchReader:
+def _write(file: Path, labels: Inputs, label: str, keys: Sequence[str]) -> None:
     """The labels with the keys of their row, as text, or without keys with its number."""
     import pyarrow as pa
 
     named = [(f"k{place}", pa.string()) for place in range(len(keys))] or [(ROW, pa.int64())]
     schema = pa.schema([*named, (_LABEL, pa.float64())])
-
-    def batches() -> Iterator[pa.RecordBatch]:
-        before = 0
-        for file in labels.files:
-            for batch in labels.batches(file, [label], keys):
-                yield pa.RecordBatch.from_arrays(
-                    [*_names_of(batch, before), pa.array(batch.columns[0])], schema=schema
-                )
+    before = 0
+    with safe_parquet().ParquetWriter(str(file), schema) as writer:
+        for one in labels.files:
+            for batch in labels.batches(one, [label], keys):
+                # NaN becomes empty: statistics of Parquet leave it out, and DuckDB trusts them.
+                found = pa.array(batch.columns[0], from_pandas=True)
+                columns = [*_names_of(batch, before), found]
+                writer.write_table(pa.Table.from_arrays(columns, schema=schema))
                 before += batch.rows
-
-    return pa.RecordBatchReader.from_batches(schema, batches())
 
 
 def _names_of(batch: Any, before: int) -> list[pa.Array]:

@@ -16,6 +16,13 @@ ROWS_PER_BATCH = 1 << 16
 """Large enough that what a model's `predict` does once per call does not count."""
 
 
+class Segment(NamedTuple):
+    """The rows that are scored of an input: those with this text in this column."""
+
+    column: str
+    value: str
+
+
 class RowBatch(NamedTuple):
     """Consecutive rows of one file.
 

@@ -57,12 +57,18 @@ def find_source(source: str, folder: Path, field_name: str) -> FoundSource:
 
 
 def open_source(
-    source: str, folder: Path, field_name: str, threads: int, memory_limit: str
+    source: str,
+    folder: Path,
+    field_name: str,
+    threads: int,
+    memory_limit: str,
+    trusted: bool = False,
 ) -> Inputs:
     """The rows of a source of files, or of a table of PostgreSQL; to be closed.
 
     Args:
-        threads: See ``Inputs``, as for ``memory_limit``; the others as of ``find_source``.
+        threads: See ``Inputs``, as for ``memory_limit`` and ``trusted``; the others as of
+            ``find_source``.
 
     Raises:
         UnreadableFileError: see ``find_source``, ``Inputs`` and ``TableInputs``.
@@ -73,7 +79,7 @@ def open_source(
         except SourceError as error:
             raise UnreadableFileError(str(error)) from error
     found = find_source(source, folder, field_name)
-    return Inputs([found.pattern], threads, memory_limit, found.shown)
+    return Inputs([found.pattern], threads, memory_limit, found.shown, trusted)
 
 
 def _as_given(source: str) -> str:

@@ -88,8 +88,11 @@ def check_allowed(url: str) -> None:
         check_path(Path(unquote(split_url(url).path)) if named else path_of(url), url)
 
 
-def check_path(path: str | Path, url: str = "") -> None:
+def check_path(path: str | Path, url: str = "", more_roots: Sequence[str] = ()) -> None:
     """Check that a local file, or the files of a pattern, lie in an allowed folder, links followed.
+
+    Args:
+        more_roots: Files or folders that the code itself names, which may be read besides.
 
     Raises:
         ForbiddenSourceError: it does not; raised alike whether or not the file exists.
@@ -99,8 +102,8 @@ def check_path(path: str | Path, url: str = "") -> None:
     text = str(path)
     if text == str(PACKAGED_RED_WINE):
         return
-    roots = [os.path.realpath(root) for root in _roots()]
-    for path in {text, _before_pattern(text)}:
+    roots = [os.path.realpath(root) for root in [*_roots(), *more_roots]]
+    for path in {text, before_pattern(text)}:
         try:
             real = os.path.realpath(path)
         except ValueError as error:  # a NUL
@@ -225,7 +228,7 @@ def _own_sources(scheme: str) -> list[str]:
     return [source for source in sources if source and scheme_of(source) == scheme]
 
 
-def _before_pattern(path: str) -> str:
+def before_pattern(path: str) -> str:
     """The folder below which the files of a pattern lie; the path itself without a pattern."""
     parts = Path(path).parts
     plain = next((n for n, part in enumerate(parts) if _PATTERN & set(part)), len(parts))

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from wine_quality.settings import places
 from wine_quality.settings.setting import DATA
 from wine_quality.sources.location import LocationError, parse_server
 from wine_quality.sources.transfer import (
@@ -65,6 +66,27 @@ def s3_options(timeout_seconds: float) -> dict[str, Any]:
         "use_listings_cache": False,
         "skip_instance_cache": True,
         **own_access(DATA),
+    }
+
+
+def assets_options() -> dict[str, Any]:
+    """s3fs's options for the store of asset values.
+
+    The keys in ``WINE_QUALITY_ASSETS_KEY`` and ``_SECRET``, which neither MLflow nor boto looks at,
+    so that a run can hold them and still have none for MLflow's artifacts; without them those of
+    the ``AWS_*`` variables. ``_ENDPOINT`` and ``_REGION`` name the store, if it is not AWS.
+    """
+    return {
+        # A listing of before may be out of date.
+        "use_listings_cache": False,
+        "config_kwargs": {
+            "connect_timeout": 10,
+            "read_timeout": 60,
+            # Stores other than AWS need not know the newer checksums.
+            "request_checksum_calculation": "when_required",
+            "response_checksum_validation": "when_required",
+        },
+        **own_access(places.ASSETS),
     }
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -12,16 +11,17 @@ from typing import TYPE_CHECKING
 from wine_quality.datasets.accumulate import TrainingData
 from wine_quality.engines.batches import UnreadableFileError
 from wine_quality.engines.broken_rules import BrokenFilesError
+from wine_quality.engines.input_files import pattern_of
 from wine_quality.engines.membership import Membership
 from wine_quality.engines.resource import TrainingEngine
 from wine_quality.engines.row_hash import RowsHash
+from wine_quality.engines.threads import progress_lines
 from wine_quality.engines.training_pass import check_all_columns, sample_of, total_of
 from wine_quality.history.accepted_files import AcceptedFile, key_of
 from wine_quality.history.accepted_sums import SAMPLED_ROWS, AcceptedSums, write_sums
 from wine_quality.history.sums import load_history_sums
 from wine_quality.paths import PACKAGED_RED_WINE
-from wine_quality.sources.source import SourceError, local_path_of
-from wine_quality.sources.transfer import path_of, redact_url, split_url
+from wine_quality.sources.transfer import redact_url
 from wine_quality.wines.inspection import InspectedFile, Inspection
 from wine_quality.wines.loading import (
     PACKAGED_NAME,
@@ -37,8 +37,6 @@ if TYPE_CHECKING:
     from wine_quality.engines.engine import Engine
     from wine_quality.engines.training_pass import FileSums
     from wine_quality.history.wine_history import WineHistory
-
-_SECONDS_BETWEEN_LINES = 5.0
 
 
 class StreamedWines:
@@ -76,7 +74,9 @@ def inspect_files(
     if accumulated and not config.csv_url and history.all_keys():
         return replace(inspection, source=redact_url(history.base))
     with _translate_errors():
-        opened = engine.open([_pattern_of(config.csv_url)])
+        opened = engine.open(
+            [pattern_of(config.csv_url) if config.csv_url else str(PACKAGED_RED_WINE)]
+        )
         try:
             check_all_columns(opened.files)
             files = [
@@ -151,21 +151,6 @@ def aggregate(
     )
 
 
-def progress_lines(say: Say, doing: str) -> Callable[[int, int | None], None]:
-    """A line every few seconds; none for what is over sooner."""
-    last = time.monotonic()
-
-    def report(done: int, of: int | None) -> None:
-        nonlocal last
-        if time.monotonic() - last < _SECONDS_BETWEEN_LINES:
-            return
-        last = time.monotonic()
-        share = f" of {of:,} ({done / of:.0%})" if of else ""
-        say(f"{doing} {done:,}{share} rows …")
-
-    return report
-
-
 def _sum_up(
     paths: Sequence[str],
     versions: Mapping[str, str],
@@ -207,27 +192,6 @@ def _store_sums(
         shown = redact_url(path)
         say(f"The history holds a version of {shown} that arrived later; that one counts.")
     return kept
-
-
-def _pattern_of(url: str) -> str:
-    """Raises ``UnreadableFileError`` for what streaming engines cannot read."""
-    if not url:
-        return str(PACKAGED_RED_WINE)
-    try:
-        parts = split_url(url)
-        scheme = parts.scheme if "://" in url else ""
-        if not scheme:
-            return str(path_of(url))
-        if scheme == "file":
-            return str(local_path_of(url))
-    except SourceError as error:
-        raise UnreadableFileError(str(error)) from error
-    if scheme != "s3":
-        raise UnreadableFileError(
-            f"{redact_url(url)}: streaming engines read paths and s3://. Put the file there, or "
-            'set resources.training_engine.config.engine to "in_memory".'
-        )
-    return url
 
 
 def _sha256_of_all(files: Sequence[AcceptedSums]) -> str:

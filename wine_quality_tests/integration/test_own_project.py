@@ -70,9 +70,10 @@ class Project:
         assets: list[str] | None = None,
         job: str | None = None,
         partition: str | None = None,
+        engine: str = "",
         **more: Any,
     ) -> DagsterRun:
-        """``more`` are fields of the resource."""
+        """``more`` are fields of the resource ``mlflow``; ``engine`` that of a model graph."""
         tracking = {
             "tracking_uri": self.server.uri,
             "experiment_name": self.name,
@@ -81,7 +82,10 @@ class Project:
             **more,
         }
         config = {
-            "resources": {"mlflow": {"config": tracking}},
+            "resources": {
+                "mlflow": {"config": tracking},
+                **({"training_engine": {"config": {"engine": engine}}} if engine else {}),
+            },
             "ops": {name: {"config": given} for name, given in (ops or {}).items()},
         }
         selection = _keys(assets) if assets else None

@@ -155,13 +155,13 @@ def _write(config: DeploymentConfig, fetched: "Fetched", key: str, temporary: Pa
     """Model repository and manifests; ``model-settings.json`` comes last."""
     from upath import UPath
 
-    from wine_quality.defs.io_manager import s3_options
     from wine_quality.deployment.manifest_settings import ManifestModel
     from wine_quality.deployment.manifests import yaml_files
     from wine_quality.packaging.copy_files import copy_into
     from wine_quality.packaging.repository import REQUIREMENTS, SETTINGS
     from wine_quality.paths import deployments
     from wine_quality.policy.names import inside
+    from wine_quality.sources.s3 import assets_options
 
     model = fetched.model
     base = deployments(config.base_path)
@@ -185,7 +185,7 @@ def _write(config: DeploymentConfig, fetched: "Fetched", key: str, temporary: Pa
     folder.mkdir()
     for name, text in manifests.items():
         (folder / f"{name}.yaml").write_text(text)
-    target = UPath(place, **(s3_options() if base.startswith("s3://") else {}))
+    target = UPath(place, **(assets_options() if base.startswith("s3://") else {}))
     copy_into(folder, target / "manifests", SETTINGS)
     copy_into(fetched.folder.parent, target / "repository", SETTINGS)
     settings = json.loads((fetched.folder / SETTINGS).read_text())

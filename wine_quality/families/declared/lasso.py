@@ -5,8 +5,9 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from wine_quality.families.family import Family
-from wine_quality.families.linear import STANDARDIZE, standardized
+from wine_quality.families.linear import STANDARDIZE, fit_from_sums, standardized
 from wine_quality.families.plots import draw_coefficients
+from wine_quality.models.elastic_net.moments import Moments
 from wine_quality.tables.dataset import Task
 
 
@@ -26,6 +27,13 @@ def build(_task: Task, given: Any) -> Any:
     return standardized(Lasso(alpha=given.alpha, max_iter=10_000), given.standardize)
 
 
+def from_sums(given: Any, moments: Moments) -> Any:
+    """The same, fitted on all rows of which the moments are."""
+    from wine_quality.models.elastic_net.fit_moments import descend
+
+    return fit_from_sums(build(Task.regression, given), moments, descend)
+
+
 FAMILY = Family(
     name="lasso",
     title="lasso",
@@ -34,4 +42,5 @@ FAMILY = Family(
     build=build,
     grid={"alpha": (0.001, 0.01, 0.1, 1.0)},
     draw=draw_coefficients,
+    from_sums=from_sums,
 )

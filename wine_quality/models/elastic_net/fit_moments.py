@@ -74,17 +74,37 @@ def fit_from_moments(
         ValueError: see ``check_hyperparameters``; moments of no rows.
     """
     check_hyperparameters(alpha, l1_ratio, random_state)
-    import numpy as np
     from sklearn.linear_model import ElasticNet
 
     chosen = {"alpha": alpha, "l1_ratio": l1_ratio, "random_state": random_state, **options}
+    return descend(ElasticNet(**chosen), moments)
+
+
+def descend(model: Any, moments: Moments) -> Any:
+    """An ElasticNet or Lasso as its own ``fit`` on a data frame of all rows leaves it.
+
+    Args:
+        model: Not fitted; it is fitted here.
+        moments: Features, and the target as the last column.
+
+    Raises:
+        ValueError: moments of no rows.
+    """
+    import numpy as np
+
     rows = pseudo_rows(moments)
-    centred = ElasticNet(**{**chosen, "fit_intercept": False})
+    centred = type(model)(**{**model.get_params(), "fit_intercept": False})
     centred.fit(np.asfortranarray(rows[:, :-1]), rows[:, -1])
-    model = ElasticNet(**chosen)
-    model.coef_ = centred.coef_
-    model.intercept_ = np.float64(moments.mean[-1] - moments.mean[:-1] @ centred.coef_)
     model.n_iter_, model.dual_gap_ = centred.n_iter_, centred.dual_gap_
-    model.n_features_in_ = centred.n_features_in_
+    return with_coefficients(model, centred.coef_, moments)
+
+
+def with_coefficients(model: Any, coefficients: np.ndarray, moments: Moments) -> Any:
+    """A linear model with these coefficients, (k,), its intercept and the names of its features."""
+    import numpy as np
+
+    model.coef_ = coefficients
+    model.intercept_ = np.float64(moments.mean[-1] - moments.mean[:-1] @ coefficients)
+    model.n_features_in_ = len(coefficients)
     model.feature_names_in_ = np.array(moments.columns[:-1], dtype=object)
     return model

@@ -11,6 +11,7 @@ import yaml
 from dagster.components import build_defs_for_component
 from dagster.components.core.component_tree import ComponentTree, ComponentTreeException
 
+from wine_quality.engines.resource import TrainingEngine
 from wine_quality.model_graph import MlflowSettings, TrackedModelComponent, model_definitions
 from wine_quality.policy.names import BadNameError
 from wine_quality.tables.dataset import Column, Dataset, DeclarationError, Task
@@ -26,7 +27,7 @@ RENTS = Dataset(
     "rent",
     Task.regression,
 )
-SUFFIXES = ("data", "train", "test", "model", "metrics", "version", "champion")
+SUFFIXES = ("data", "train", "test", "model", "metrics", "version", "champion", "predictions")
 
 
 def keys(definitions: dg.Definitions) -> set[str]:
@@ -55,6 +56,7 @@ def test_models_of_one_project_have_one_resource():
         "beats_knowing_nothing",
         "live_predictions_like_training",
         "live_inputs_like_training",
+        "live_error",
     }
 
 
@@ -117,7 +119,10 @@ def materialize(source: Path | None, content: str, config: dict, tmp_path: Path,
         return dg.materialize(
             [asset],
             instance=instance,
-            resources={"io_manager": PlainIOManager(base_path=str(tmp_path / "values"))},
+            resources={
+                "io_manager": PlainIOManager(base_path=str(tmp_path / "values")),
+                "training_engine": TrainingEngine(),
+            },
             run_config={"ops": {"rents_data": {"config": config}}},
             partition_key="Genf" if given else None,
             raise_on_error=False,

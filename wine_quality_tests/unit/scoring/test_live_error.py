@@ -47,6 +47,12 @@ def test_the_error_of_each_day_and_month(tmp_path):
     assert (month.begins, month.rows) == (date(2026, 11, 1), 4)
 
 
+def test_of_classes_the_share_that_was_wrong(tmp_path):
+    predict(tmp_path, pd.DataFrame({"id": list("abcd"), "a": [0.0, 1.0, 1.0, 0.0]}), 2, ["id"])
+    [found] = errors(tmp_path, pd.DataFrame({"id": list("abc"), "y": [0, 1, 0]}), ["id"])
+    assert (found.rows, found.wrong) == (3, pytest.approx(1 / 3))
+
+
 def test_a_key_with_two_labels_is_refused(tmp_path):
     predict(tmp_path, pd.DataFrame({"id": ["x"], "a": [1.0]}), 2, ["id"])
     labels = pd.DataFrame({"id": ["x", "x"], "y": [1, 2]})

@@ -21,7 +21,7 @@ from upath import UPath
 from wine_quality.engines.batches import UnreadableFileError
 from wine_quality.paths import PROJECT_ROOT
 from wine_quality.scoring.inputs import DESCRIPTION, Inputs
-from wine_quality.scoring.row_batches import ROWS_PER_BATCH
+from wine_quality.scoring.row_batches import ROWS_PER_BATCH, Segment
 from wine_quality.scoring.score import BadRowsError, ScoringModel, Target, score
 from wine_quality.scoring.sources import find_source
 
@@ -81,6 +81,60 @@ def test_files_of_a_folder_are_one_input(tmp_path, frame):
     found = pd.read_parquet(tmp_path / "out.parquet")
     assert list(found["id"]) == list(frame["id"])
     assert found["row"].is_monotonic_increasing
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "csv"])
+def test_of_a_segment_its_own_rows_are_scored(tmp_path, frame, suffix):
+    """Their numbers are those of the whole input; bad rows of other segments do no harm."""
+    rows = frame.assign(city=["Bern", "Genf"] * (ROWS // 2))
+    rows.loc[0, "a b"] = np.nan
+    place, out = tmp_path / f"rows.{suffix}", tmp_path / "out.parquet"
+    rows.to_parquet(place) if suffix == "parquet" else rows.to_csv(place, index=False)
+
+    def of(city: str):
+        inputs = Inputs([str(place)])
+        target = Target(UPath(out), None, ["id"], NOW, {}, Segment("city", city))
+        try:
+            return score(inputs, MODEL, target)
+        finally:
+            inputs.close()
+
+    done, found, own = of("Genf"), pd.read_parquet(out), rows[rows["city"] == "Genf"]
+    assert (done.read, done.rows) == (ROWS, ROWS // 2)
+    assert list(found["row"]) == list(own.index + 1)
+    assert list(found["id"]) == list(own["id"])
+    assert list(found.columns) == ["row", "id", "prediction", "model_version", "predicted_at"]
+    with pytest.raises(BadRowsError, match="row 1: column 'a b' is empty"):
+        of("Bern")
+    with pytest.raises(UnreadableFileError, match=rf"none of the {ROWS} rows has city = Lugano"):
+        of("Lugano")
+    place.unlink()
+    place = tmp_path / "other.parquet"
+    frame.to_parquet(place)
+    with pytest.raises(UnreadableFileError, match="column 'city' is missing"):
+        of("Genf")
+
+
+def test_a_classifier_has_a_column_for_each_class(tmp_path, frame):
+    def likely(rows: pd.DataFrame) -> np.ndarray:
+        positive = 1 / (1 + np.exp(-rows["a b"].to_numpy()))
+        return np.column_stack([1 - positive, positive])
+
+    model = ScoringModel(
+        *("7", MODEL.columns, lambda rows: (rows["a b"] > 0).astype(int), ("0", "1"), likely)
+    )
+    frame.to_parquet(tmp_path / "rows.parquet")
+    target = Target(UPath(tmp_path / "out.parquet"), None, ["id"], NOW, {})
+    score(Inputs([str(tmp_path / "rows.parquet")]), model, target)
+    found = pd.read_parquet(tmp_path / "out.parquet")
+    names = ["row", "id", "prediction", "probability_0", "probability_1", "model_version"]
+    assert list(found.columns) == [*names, "predicted_at"]
+    assert np.array_equal(found["probability_1"] > 0.5, found["prediction"] == 1)
+    assert found[["probability_0", "probability_1"]].sum(axis=1).to_numpy() == pytest.approx(1)
+    frame.rename(columns={"id": "probability_1"}).to_parquet(tmp_path / "rows.parquet")
+    with pytest.raises(ValueError, match="key names probability_1, which the predictions have"):
+        named = Target(target.file, None, ["probability_1"], NOW, {})
+        score(Inputs([str(tmp_path / "rows.parquet")]), model, named)
 
 
 BAD = [

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from wine_quality.defs.io_manager import PlainFormatIOManager, s3_options
+from wine_quality.defs.io_manager import PlainFormatIOManager
 from wine_quality.environments.mlflow_versions import get_version
+from wine_quality.sources.s3 import assets_options
 from wine_quality.tracking.resource import MlflowTracker
 from wine_quality.tracking.servers.embedded_store import embedded_uri
 from wine_quality.tracking.servers.links import mlflow_link
@@ -65,7 +66,7 @@ def test_values_have_keys_of_their_own(home, monkeypatch):
     for name, value in {"KEY": "k", "SECRET": "s", "ENDPOINT": "http://s3:9000"}.items():
         monkeypatch.setenv(f"WINE_QUALITY_ASSETS_{name}", value)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "another")
-    options = s3_options()
+    options = assets_options()
     assert (options["key"], options["secret"]) == ("k", "s")
     assert options["endpoint_url"] == "http://s3:9000"
     base = PlainFormatIOManager()._base()
@@ -76,4 +77,4 @@ def test_values_have_keys_of_their_own(home, monkeypatch):
 def test_without_them_the_aws_variables_count(monkeypatch):
     for name in ("KEY", "SECRET", "ENDPOINT", "REGION"):
         monkeypatch.delenv(f"WINE_QUALITY_ASSETS_{name}", raising=False)
-    assert not {"key", "secret", "endpoint_url", "client_kwargs"} & set(s3_options())
+    assert not {"key", "secret", "endpoint_url", "client_kwargs"} & set(assets_options())

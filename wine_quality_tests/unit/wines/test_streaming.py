@@ -17,6 +17,7 @@ from wine_quality.datasets.parse import parse_wine_csv
 from wine_quality.engines.choice import EngineChoice
 from wine_quality.engines.membership import TEST, Membership, groups_of
 from wine_quality.engines.resource import TrainingEngine
+from wine_quality.engines.threads import progress_lines
 from wine_quality.history.wine_history import HistoryError, WineHistory
 from wine_quality.models.elastic_net.fit import LinearModel
 from wine_quality.models.elastic_net.sweep_points import Point
@@ -26,7 +27,7 @@ from wine_quality.wines.inspection import Inspection
 from wine_quality.wines.loading import RawWineCsvConfig, WinesRefusedError, load_wines
 from wine_quality.wines.split import PassResult
 from wine_quality.wines.streamed import StreamedSplit
-from wine_quality.wines.streaming import aggregate, inspect_files, progress_lines
+from wine_quality.wines.streaming import aggregate, inspect_files
 from wine_quality_tests.support.generated_wines import write_wines
 
 DUCKDB = TrainingEngine(engine=EngineChoice.duckdb, threads=2)
@@ -314,7 +315,7 @@ def test_a_model_of_other_hands_is_compared_on_the_sample(tmp_path):
 
 def test_a_long_pass_says_how_far_it_is(monkeypatch):
     clock = iter([0.0, 1.0, 6.0, 6.0, 7.0, 20.0, 20.0])
-    monkeypatch.setattr("wine_quality.wines.streaming.time.monotonic", lambda: next(clock))
+    monkeypatch.setattr("wine_quality.engines.threads.time.monotonic", lambda: next(clock))
     messages: list[str] = []
     report = progress_lines(messages.append, "Summed up")
     report(10, 1000)
