@@ -7,16 +7,17 @@ from pydantic import Field
 from wine_quality.dagster_support.config_fields import CheckedConfig
 
 
-def source_field(empty: str) -> str:
+def source_field(empty: str, pattern: str = "s3://rows/2026/*.parquet") -> str:
     """The field ``source``.
 
     Args:
         empty: What is scored where none is named.
+        pattern: An example of one.
     """
     field: str = Field(
         default="",
         description="Rows to score: a Parquet or CSV file, a folder or s3:// prefix of files (with "
-        "a slash at its end), a pattern such as s3://wines/2026/*.parquet, one https:// file, or a "
+        f"a slash at its end), a pattern such as {pattern}, one https:// file, or a "
         f"table, postgresql://HOST:5432/DATABASE?table=SCHEMA.NAME. Empty: {empty}.",
     )
     return field

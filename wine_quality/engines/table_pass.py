@@ -143,7 +143,7 @@ class StreamedTable:
 
     @classmethod
     def from_plain(cls, table: RowTable, plain: Mapping[str, Any]) -> StreamedTable:
-        """What ``to_plain`` wrote.
+        """Restore sums from ``to_plain``.
 
         Raises:
             ValueError: it is something else, or of a data set with other columns.

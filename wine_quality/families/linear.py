@@ -22,7 +22,7 @@ def standardized(estimator: Any, standardize: bool) -> Any:
 
 
 def fit_from_sums(estimator: Any, moments: Moments, fit: Callable[[Any, Moments], Any]) -> Any:
-    """What ``standardized`` made, as its own ``fit`` on a data frame of all rows leaves it.
+    """A result of ``standardized``, as its own ``fit`` on a data frame of all rows leaves it.
 
     Args:
         estimator: Not fitted; it is fitted here.

@@ -30,7 +30,9 @@ _WINES = BatchSubject(
 class WineBatchConfig(BatchConfig):
     """The files to score, the model version, and the folder for the predictions."""
 
-    source: str = source_field("the UCI red-wine file shipped with the package")
+    source: str = source_field(
+        "the UCI red-wine file shipped with the package", "s3://wines/2026/*.parquet"
+    )
 
 
 @asset(
