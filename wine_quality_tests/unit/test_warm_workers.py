@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,16 +17,9 @@ from wine_quality_tests.support.servers import await_condition
 VERSION = MLFLOW_VERSIONS["3"]
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory) -> Path:
-    return tmp_path_factory.mktemp("warm")
-
-
 @pytest.fixture
-def process(folder, monkeypatch) -> Iterator[PlanProcess]:
+def process(forked_workers) -> Iterator[PlanProcess]:
     """One that waits for its plan."""
-    monkeypatch.setattr(subprocess, "Popen", subprocess.Popen)
-    warm_workers.install(folder, os.getpid())
     started = PlanProcess(VERSION)
     await_condition(lambda: bool(forks(started)), "the fork", 60)
     yield started
@@ -76,3 +68,16 @@ def test_its_fork_ends_with_it(process):
     os.kill(process.pid, signal.SIGKILL)
     assert ended(process).startswith("was ended by SIGKILL")
     await_condition(lambda: fork not in forks(process), "the end of the fork", 10)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "found"),
+    [
+        (["-m", "one", "two"], [False, "one", "two"]),
+        (["-W", "ignore", "-m", "one"], [True, "one"]),
+        (["-c", "one"], []),
+        (["-m"], []),
+    ],
+)
+def test_split_finds_the_module(arguments, found):
+    assert warm_workers.split(arguments) == found
