@@ -55,14 +55,25 @@ def run_command(
     Raises:
         subprocess.TimeoutExpired: after ``timeout`` seconds; the process is ended.
     """
-    command = ["-m", "wine_quality", *arguments]
+    return run_python(sys.executable, "-m", "wine_quality", *arguments, env=env, timeout=timeout)
+
+
+def run_python(
+    python: str | Path,
+    *arguments: str,
+    env: Mapping[str, str] | None = None,
+    timeout: float = 200,
+) -> subprocess.CompletedProcess[str]:
+    """As ``run_command``, of ``-m MODULE …`` or ``-c CODE …``, by the Python of any version; with
+    a ``-W ignore`` before it or not."""
+    command = [str(python), *arguments]
     # Whoever hangs says where when it is aborted; the command, and what it starts.
     environment = {**(os.environ if env is None else env), "PYTHONFAULTHANDLER": "1"}
-    connection = warm_workers.connected(sockets(), os.getpid(), sys.executable, environment)
+    connection = warm_workers.connected(sockets(), os.getpid(), command[0], environment)
     with connection, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as errors:
         with open(os.devnull, "rb") as nothing:
             files = dict(enumerate(file.fileno() for file in (nothing, out, errors)))
-            warm_workers.ask(connection, command, environment, str(PROJECT), files)
+            warm_workers.ask(connection, arguments, environment, str(PROJECT), files)
         answers = connection.makefile("rb", buffering=0)
         pid = int(answers.readline())
         ended = _has_ended(connection, timeout)

@@ -1,8 +1,9 @@
 """The warm process of one Python: it has the libraries, and forks itself for each who connects.
 
 ``python -m wine_quality_tests.support.warm_forks SOCKET OWNER``, started by ``warm_workers``. Its
-fork becomes ``python -m wine_quality…`` as it would have been started, and ends like it. Nothing of
-``wine_quality`` is loaded before the fork. Standard library only, as each version's Python runs it.
+fork becomes ``python -m wine_quality…``, or ``-c``, as it would have been started, and ends like
+it. Nothing of ``wine_quality`` is loaded before the fork. Standard library only, as each version's
+Python runs it.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import threading
 import warnings
 from contextlib import suppress
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NoReturn
 
 from wine_quality_tests.support import warm_workers
@@ -40,6 +42,8 @@ def serve(path: str, owner: int) -> dict[str, Any] | None:
     # What is there already is neither walked nor copied again.
     gc.collect()
     gc.freeze()
+    # Until a fork runs its module: what is raised in hooks of the fork itself is ignored.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     signal.signal(signal.SIGCHLD, lambda *_: None)
     woken, waker = socket.socketpair()
     waker.setblocking(False)
@@ -121,13 +125,17 @@ def become(asked: dict[str, Any], warm: int) -> None:
 def run(arguments: list[str]) -> NoReturn:
     """As ``python ARGUMENTS`` runs and ends, but without the half second of CPU in which the
     interpreter clears its modules."""
-    options, module, *rest = warm_workers.split(arguments)
-    if options:
+    quiet, option, (what, *rest) = warm_workers.split(arguments)
+    if quiet:
         warnings.simplefilter("ignore")
-    sys.argv = [module, *rest]
+    sys.argv = [option, *rest]
     code = 0
     try:
-        runpy.run_module(module, run_name="__main__", alter_sys=True)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        if option == "-m":
+            runpy.run_module(what, run_name="__main__", alter_sys=True)
+        else:
+            exec(compile(what, "<string>", "exec"), vars(_main_module()))
     except SystemExit as end:
         if isinstance(end.code, str):
             print(end.code, file=sys.stderr)
@@ -141,6 +149,12 @@ def run(arguments: list[str]) -> NoReturn:
         with suppress(OSError):
             stream.flush()
     warm_workers.end_as(code)
+
+
+def _main_module() -> ModuleType:
+    """An empty ``__main__``."""
+    sys.modules["__main__"] = ModuleType("__main__")
+    return sys.modules["__main__"]
 
 
 if __name__ == "__main__":

@@ -44,17 +44,22 @@ _OF_TESTS = ("AWS_", "DAGSTER_", "MLFLOW_", "WINE_QUALITY_")
 _DEATH_SIGNAL = 1  # prctl's
 
 
-def split(arguments: Sequence[str]) -> list[Any]:
-    """Of ``-W ignore -m MODULE …``: whether there is a ``-W ignore``, the module, and the rest;
-    empty for any other arguments."""
+def split(arguments: Sequence[str]) -> tuple[bool, str, list[str]]:
+    """Of ``-W ignore -m MODULE …``: whether there is a ``-W ignore``, ``-m`` or ``-c``, and the
+    module or code with its arguments; nothing of any others."""
     quiet = list(arguments[:2]) == ["-W", "ignore"]
-    left = arguments[2:] if quiet else arguments
-    return [quiet, *left[1:]] if len(left) > 1 and left[0] == "-m" else []
+    left = list(arguments[2:] if quiet else arguments)
+    if len(left) > 1 and left[0] in ("-m", "-c"):
+        return quiet, left[0], left[1:]
+    return False, "", []
 
 
 def runs(arguments: Any, modules: set[str]) -> bool:
     """Whether a command, with its Python, runs one of the modules."""
-    return isinstance(arguments, list) and not modules.isdisjoint(split(arguments[1:])[1:2])
+    if not isinstance(arguments, list):
+        return False
+    _, option, rest = split(arguments[1:])
+    return option == "-m" and rest[0] in modules
 
 
 def install(folder: Path, owner: int) -> None:

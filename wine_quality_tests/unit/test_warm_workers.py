@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 
 from wine_quality.environments.mlflow_versions import MLFLOW_VERSIONS
 from wine_quality.execution.plan_process import PlanProcess
-from wine_quality_tests.support import warm_workers
+from wine_quality_tests.support import warm_commands, warm_workers
 from wine_quality_tests.support.servers import await_condition
 
 VERSION = MLFLOW_VERSIONS["3"]
@@ -35,9 +36,15 @@ def forks(process: PlanProcess) -> list[int]:
             opened = {os.readlink(link) for link in (entry / "fd").iterdir()}
         except OSError:
             continue
-        if pipe in opened and int(entry.name) not in (os.getpid(), process.pid):
+        # The warm process has it for a moment, too.
+        if pipe in opened and b"warm_forks" in command_of_parent(entry):
             found.append(int(entry.name))
     return found
+
+
+def command_of_parent(process: Path) -> bytes:
+    parent = (process / "stat").read_text().rpartition(") ")[2].split()[1]
+    return (process.with_name(parent) / "cmdline").read_bytes()
 
 
 def ended(process: PlanProcess) -> str:
@@ -73,11 +80,31 @@ def test_its_fork_ends_with_it(process):
 @pytest.mark.parametrize(
     ("arguments", "found"),
     [
-        (["-m", "one", "two"], [False, "one", "two"]),
-        (["-W", "ignore", "-m", "one"], [True, "one"]),
-        (["-c", "one"], []),
-        (["-m"], []),
+        (["-m", "one", "two"], (False, "-m", ["one", "two"])),
+        (["-W", "ignore", "-c", "one"], (True, "-c", ["one"])),
+        (["one"], (False, "", [])),
+        (["-m"], (False, "", [])),
     ],
 )
 def test_split_finds_the_module(arguments, found):
     assert warm_workers.split(arguments) == found
+
+
+@pytest.mark.parametrize(
+    ("code", "ended", "printed"),
+    [
+        ("import sys; print(__name__, sys.argv)", 0, "__main__ ['-c', 'given']\n"),
+        ("import sys; sys.exit(7)", 7, ""),
+        ("raise SystemExit('why')", 1, "why\n"),
+        ("import os; os.kill(os.getpid(), 9)", -signal.SIGKILL, ""),
+        ("raise KeyboardInterrupt", -signal.SIGINT, "KeyboardInterrupt\n"),
+        ("import atexit; atexit.register(print, 'last'); 1 / 0", 1, "last\n"),
+    ],
+)
+def test_code_ends_as_python_ends_it(code, ended, printed):
+    python = str(VERSION.python)
+    forked = warm_commands.run_python(python, "-c", code, "given")
+    alone = subprocess.run([python, "-c", code, "given"], capture_output=True, text=True)
+    assert forked.returncode == alone.returncode == ended
+    for done in (forked, alone):
+        assert (done.stdout + done.stderr).endswith(printed) or printed in done.stdout
