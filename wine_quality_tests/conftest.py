@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from wine_quality.environments.mlflow_versions import MLFLOW_VERSIONS, MlflowVer
 from wine_quality.policy.settings import EVERYTHING
 from wine_quality.tracking.runs.run_tags import git_commit
 from wine_quality_tests.faults import fault_matrix
-from wine_quality_tests.support import session_end
+from wine_quality_tests.support import session_end, warm_commands, warm_workers
 from wine_quality_tests.support.memory_folder import make_memory_folder, remove_memory_folder
 from wine_quality_tests.support.model_server import ModelServer
 from wine_quality_tests.support.postgres import PostgresServer
@@ -129,6 +130,14 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.delenv("WINE_QUALITY_METRICS_URL", raising=False)
     return folder
+
+
+@pytest.fixture
+def forked_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs in the tests' own process have their processes of other versions forked, too."""
+    monkeypatch.setattr(subprocess, "Popen", subprocess.Popen)
+    monkeypatch.setattr(os, "execve", os.execve)
+    warm_workers.install(warm_commands.sockets(), os.getpid())
 
 
 @pytest.fixture(scope="module")

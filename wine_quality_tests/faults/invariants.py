@@ -5,7 +5,6 @@ Nothing here asks Dagster or an MLflow server, which might both be wrong in the 
 
 from __future__ import annotations
 
-import subprocess
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,6 +19,7 @@ from wine_quality.dagster_support.run_tag_names import (
 from wine_quality.environments.mlflow_versions import get_version
 from wine_quality.paths import PROJECT_ROOT
 from wine_quality_tests.support.stack_client import Stack
+from wine_quality_tests.support.warm_commands import run_python
 
 NEVER_LAUNCHED = "NOT_STARTED"
 """Of a launch that was refused half-way; whoever launched it was told, and nothing of it runs."""
@@ -226,17 +226,15 @@ def unloadable_versions(stack: Stack, now: Stored) -> list[str]:
     for key in stack.versions:
         names = [f"{name}/{number}" for k, name, number in now.versions if k == key]
         version = get_version(key)
-        done = subprocess.run(
-            [str(version.python), "-W", "ignore", "-c"]
-            + [_LOAD.replace("COLUMNS", repr(list(FEATURES))), *names],
+        done = run_python(
+            *(version.python, "-W", "ignore", "-c"),
+            *(_LOAD.replace("COLUMNS", repr(list(FEATURES))), *names),
             env={
                 **version.process_variables(),
                 "PYTHONPATH": str(PROJECT_ROOT),
                 "MLFLOW_TRACKING_URI": stack.mlflow(key),
                 "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
             },
-            capture_output=True,
-            text=True,
             timeout=60 + 5 * len(names),
         )
         if sorted(done.stdout.split()) != sorted(names):

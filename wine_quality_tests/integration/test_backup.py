@@ -21,6 +21,7 @@ from wine_quality.paths import PROJECT_ROOT
 from wine_quality_tests.integration.test_stack import run_of, tags_of
 from wine_quality_tests.support.servers import await_condition, dying_with_us
 from wine_quality_tests.support.stack_client import Stack, processes_of
+from wine_quality_tests.support.warm_commands import run_python
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -52,12 +53,9 @@ def predictions(stack: Stack, key: str, *numbers: int) -> list[list[float]]:
     version = get_version(key)
     roles = ["@champion" if key == "3" else "/Production", *(f"/{number}" for number in numbers)]
     data = PROJECT_ROOT / "wine_quality" / "datasets" / "winequality-red.csv"
-    done = subprocess.run(
-        [str(version.python), "-W", "ignore", "-c", PREDICT, str(data), *roles],
+    done = run_python(
+        *(version.python, "-W", "ignore", "-c", PREDICT, str(data), *roles),
         env={**version.process_variables(), "MLFLOW_TRACKING_URI": stack.mlflow(key)},
-        capture_output=True,
-        text=True,
-        timeout=120,
     )
     assert done.returncode == 0, done.stderr[-2000:]
     found = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("[")]

@@ -145,7 +145,7 @@ def test_bad_config_is_named_in_one_line(home, tmp_path, content, words):
     config = tmp_path / "run.yaml"
     if content is not None:
         config.write_text(content)
-    done = run_cli("--config", str(config))
+    done = run_command("run", "--config", str(config))
     assert done.returncode == 2, done.stderr
     assert words in done.stderr
     assert "Traceback" not in done.stderr

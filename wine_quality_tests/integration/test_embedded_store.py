@@ -18,7 +18,7 @@ from wine_quality.environments.mlflow_versions import (
 )
 from wine_quality.paths import PROJECT_ROOT
 from wine_quality.tracking.servers.migrations import migrations_of, revision_in
-from wine_quality_tests.support.warm_commands import run_command
+from wine_quality_tests.support.warm_commands import run_command, run_python
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(200)]
 
@@ -49,10 +49,8 @@ command.upgrade(_get_alembic_config(uri), revision)
 def earlier_store(version: MlflowVersion, database: Path, revision: str) -> None:
     """With one experiment in it."""
     database.parent.mkdir(parents=True)
-    command = [str(version.python), "-W", "ignore", "-c", _EARLIER, f"sqlite:///{database}"]
-    done = subprocess.run(
-        [*command, revision], env=version.process_variables(), capture_output=True, text=True
-    )
+    arguments = ("-W", "ignore", "-c", _EARLIER, f"sqlite:///{database}", revision)
+    done = run_python(version.python, *arguments, env=version.process_variables())
     assert done.returncode == 0, done.stderr
     with closing(sqlite3.connect(database)) as connection, connection:
         connection.execute(

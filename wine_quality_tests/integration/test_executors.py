@@ -38,6 +38,7 @@ def config(key: str, uri: str, name: str) -> dict[str, Any]:
     return {"resources": {"mlflow": {"config": fields}}}
 
 
+@pytest.mark.usefixtures("forked_workers")
 def test_a_retried_registration_makes_one_version(instance, mlflow_version, mlflow_server):
     from dagster import DagsterEventType, execute_job, reconstructable
 

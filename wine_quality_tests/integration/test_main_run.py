@@ -15,6 +15,7 @@ from wine_quality.datasets.contract import FEATURES
 from wine_quality.environments.mlflow_versions import MLFLOW_VERSIONS
 from wine_quality.paths import PROJECT_ROOT
 from wine_quality.tracking.servers.server_check import TrackingServerError, check_server
+from wine_quality_tests.support.warm_commands import run_command, run_python
 
 pytestmark = pytest.mark.slow
 
@@ -72,13 +73,9 @@ def printed(output: str, name: str) -> str:
 
 
 def read_back(version, uri: str, run_id: str) -> dict:
-    answer = subprocess.run(
-        [str(version.python), "-W", "ignore", "-c", READ_BACK, uri, run_id],
-        capture_output=True,
-        text=True,
-        cwd=PROJECT_ROOT,
+    answer = run_python(
+        *(version.python, "-W", "ignore", "-c", READ_BACK, uri, run_id),
         env=version.process_variables(),
-        timeout=120,
     )
     assert answer.returncode == 0, answer.stderr
     return json.loads(answer.stdout.splitlines()[-1])
@@ -121,25 +118,20 @@ def test_bad_data_fails_the_run_and_registers_nothing(
     bad = tmp_path / "bad.csv"
     wines = (PROJECT_ROOT / "wine_quality/datasets/winequality-red.csv").read_text()
     bad.write_text(wines.replace('"alcohol"', '"alchohol"', 1))
-    done = run_cli(
-        *("--mlflow", mlflow_version.key, "--tracking-uri", uri),
+    done = run_command(
+        *("run", "--mlflow", mlflow_version.key, "--tracking-uri", uri),
         *("--experiment", experiment, "--csv-url", str(bad)),
     )
     assert done.returncode == 1
     assert "column 'alcohol': is missing" in done.stderr
     assert "alchohol" in done.stderr
-    status = subprocess.run(
-        [
-            *(str(mlflow_version.python), "-W", "ignore", "-c"),
-            "import sys; from mlflow.tracking import MlflowClient as C\n"
-            "c = C(sys.argv[1]); e = c.get_experiment_by_name(sys.argv[2]).experiment_id\n"
-            "print([r.info.status for r in c.search_runs([e])])",
-            *(uri, experiment),
-        ],
-        capture_output=True,
-        text=True,
+    status = run_python(
+        *(mlflow_version.python, "-W", "ignore", "-c"),
+        "import sys; from mlflow.tracking import MlflowClient as C\n"
+        "c = C(sys.argv[1]); e = c.get_experiment_by_name(sys.argv[2]).experiment_id\n"
+        "print([r.info.status for r in c.search_runs([e])])",
+        *(uri, experiment),
         env=mlflow_version.process_variables(),
-        timeout=120,
     )
     assert status.stdout.strip() == "['FAILED']", status.stderr
 
@@ -149,7 +141,7 @@ def test_server_of_another_version_is_refused_before_training(home, mlflow_serve
     if not older.python.exists():
         pytest.skip("no environment of MLflow 2.1.1")
     uri = mlflow_server(older).uri
-    done = run_cli("--mlflow", "3", "--tracking-uri", uri)
+    done = run_command("run", "--mlflow", "3", "--tracking-uri", uri)
     assert done.returncode == 1
     assert "runs MLflow 2.x" in done.stderr
     assert "needs a 3.x server" in done.stderr
@@ -173,7 +165,8 @@ def test_the_2_1_1_client_works_with_a_3_server(home, mlflow_server):
     if not client.python.exists():
         pytest.skip("no environment of MLflow 2.1.1")
     uri = mlflow_server(MLFLOW_VERSIONS["3"]).uri
-    done = run_cli("--mlflow", "2.1.1", "--tracking-uri", uri, "--experiment", "upgraded")
+    arguments = ("--mlflow", "2.1.1", "--tracking-uri", uri, "--experiment", "upgraded")
+    done = run_command("run", *arguments)
     assert done.returncode == 0, done.stderr
     left = read_back(client, uri, printed(done.stdout, "MLflow run"))
     assert left["status"] == "FINISHED"
@@ -188,7 +181,7 @@ def test_mlflow_3_keeps_lineage_signature_and_an_example(home, tmp_path):
 
     config = tmp_path / "run.yaml"
     config.write_text("resources: {mlflow: {config: {model_format: pickle}}}")
-    done = run_cli("--config", str(config))
+    done = run_command("run", "--config", str(config))
     assert done.returncode == 0, done.stderr
     uri = f"sqlite:///{home / 'mlflow-3' / 'mlflow.db'}"
     client = MlflowClient(uri)

@@ -24,7 +24,7 @@ from wine_quality_tests.support.servers import MlflowServer
 from wine_quality_tests.support.serving import Serve
 from wine_quality_tests.support.warm_commands import run_command
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("forked_workers")]
 
 EXAMPLES = PROJECT_ROOT / "examples"
 OWN_NAMES = re.compile(r"wine[_-]quality", re.IGNORECASE)

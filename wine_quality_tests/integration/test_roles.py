@@ -13,12 +13,12 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from wine_quality.environments.mlflow_versions import MLFLOW_VERSIONS, MlflowVersion
-from wine_quality.paths import PROJECT_ROOT
 from wine_quality.tracking.registry.champion import ChampionRegistry
 from wine_quality.tracking.registry.roles import CHALLENGER, CHAMPION
 from wine_quality_tests.faults.fault_proxy import FaultProxy
 from wine_quality_tests.integration.test_promotion import Registry
 from wine_quality_tests.support.servers import MlflowServer
+from wine_quality_tests.support.warm_commands import run_python
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
@@ -191,12 +191,9 @@ def test_the_client_of_2_1_1(mlflow_server: Callable, of_server: MlflowVersion):
     server.rest("model-versions/transition-stage", **at_first)
     if of_server is NEW:
         server.rest("registered-models/alias", name=name, alias="theirs", version="3")
-    done = subprocess.run(
-        [str(MIDDLE.python), "-W", "ignore", "-c", _OTHER_CLIENT, server.uri, name],
+    done = run_python(
+        *(MIDDLE.python, "-W", "ignore", "-c", _OTHER_CLIENT, server.uri, name),
         env=MIDDLE.process_variables(),
-        cwd=PROJECT_ROOT,
-        capture_output=True,
-        text=True,
     )
     assert done.returncode == 0, done.stderr
     champion, challenger, promoted, kept, notes = json.loads(done.stdout.splitlines()[-1])

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator
 
 import pytest
 
 from wine_quality.environments.mlflow_versions import MlflowVersion
-from wine_quality.paths import PROJECT_ROOT
 from wine_quality_tests.faults.fault_proxy import FaultProxy
+from wine_quality_tests.support.warm_commands import run_python
 
 pytestmark = pytest.mark.slow
 
@@ -33,13 +32,9 @@ def proxy(mlflow_version, mlflow_server) -> Iterator[FaultProxy]:
 
 def check(version: MlflowVersion, uri: str) -> str:
     """Empty, or why the server is refused."""
-    done = subprocess.run(
-        [str(version.python), "-W", "ignore", "-c", CHECK, uri, version.key],
-        capture_output=True,
-        text=True,
-        cwd=PROJECT_ROOT,
+    done = run_python(
+        *(version.python, "-W", "ignore", "-c", CHECK, uri, version.key),
         env=version.process_variables(),
-        timeout=200,
     )
     assert "Traceback" not in done.stderr
     return done.stderr.strip().splitlines()[-1] if done.returncode else ""

@@ -40,6 +40,7 @@ from wine_quality_tests.support.serving import (
     run_job,
     serving_environment,
 )
+from wine_quality_tests.support.warm_commands import run_python
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -59,11 +60,9 @@ print(json.dumps({"rows": features.to_numpy().tolist(), "predicted": [float(p) f
 def predicted_by_training_environment(home: Path, key: str) -> dict[str, Any]:
     """All wines, and what ``predict`` says of them in the environment that trained the model."""
     version = MLFLOW_VERSIONS[key]
-    done = subprocess.run(
-        [str(version.python), "-W", "ignore", "-c", _PREDICT, key, json.dumps(list(FEATURES))],
+    done = run_python(
+        *(version.python, "-W", "ignore", "-c", _PREDICT, key, json.dumps(list(FEATURES))),
         env={**version.process_variables(), "WINE_QUALITY_HOME": str(home)},
-        capture_output=True,
-        text=True,
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])

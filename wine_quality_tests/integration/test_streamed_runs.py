@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import uuid
 from pathlib import Path
 
@@ -19,13 +18,13 @@ from wine_quality.datasets.contract import FEATURES, TARGET
 from wine_quality.engines.membership import TEST, Membership, groups_of
 from wine_quality.environments.mlflow_versions import MLFLOW_VERSIONS
 from wine_quality.models.evaluate import regression_metrics
-from wine_quality.paths import PACKAGED_RED_WINE, PROJECT_ROOT
+from wine_quality.paths import PACKAGED_RED_WINE
 from wine_quality_tests.integration.test_accumulated_runs import asset, metadata
 from wine_quality_tests.integration.test_arriving_data import Watched
 from wine_quality_tests.integration.test_main_run import printed
 from wine_quality_tests.integration.test_sweep import Sweep, do, values
 from wine_quality_tests.support.generated_wines import write_wines
-from wine_quality_tests.support.warm_commands import run_command
+from wine_quality_tests.support.warm_commands import run_command, run_python
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
@@ -60,13 +59,9 @@ def predictions(
     """Of a registered version, in its training environment."""
     wines = folder / "rows.json"
     rows.to_json(wines)
-    done = subprocess.run(
-        [str(version.python), "-W", "ignore", "-c", PREDICT, uri, name, number, str(wines)],
-        capture_output=True,
-        text=True,
-        cwd=PROJECT_ROOT,
+    done = run_python(
+        *(version.python, "-W", "ignore", "-c", PREDICT, uri, name, number, str(wines)),
         env=version.process_variables(),
-        timeout=120,
     )
     assert done.returncode == 0, done.stderr
     return np.array(json.loads(done.stdout.splitlines()[-1]))

@@ -29,7 +29,7 @@ from wine_quality_tests.support.upgrades import (
     train,
     upgrade,
 )
-from wine_quality_tests.support.warm_commands import run_command
+from wine_quality_tests.support.warm_commands import run_command, run_python
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
@@ -108,8 +108,8 @@ def store(tmp_path_factory, config: Path) -> Iterator[Path]:
 def test_from_1_26_to_3(store: Path, config: Path, monkeypatch):
     home = store
     database, target = home / "mlflow-1.26" / "mlflow.db", home / "mlflow-3" / "mlflow.db"
-    others = [str(OLD.python), "-W", "ignore", "-c", OTHERS, f"sqlite:///{database}", THEIRS]
-    done = subprocess.run(others, env=OLD.process_variables(), capture_output=True, text=True)
+    others = ("-W", "ignore", "-c", OTHERS, f"sqlite:///{database}", THEIRS)
+    done = run_python(OLD.python, *others, env=OLD.process_variables())
     assert done.returncode == 0, done.stderr
     under_way = done.stdout.splitlines()[-1]
 

@@ -34,11 +34,6 @@ def config(tmp_path_factory) -> Path:
     return config_in(tmp_path_factory.mktemp("config"))
 
 
-def others(folder: Path) -> list[str]:
-    """Processes with this home, but for the one that the tests' commands are forked from."""
-    return [command for command in processes_of(folder) if "warm_commands" not in command]
-
-
 @pytest.fixture
 def stack_home(monkeypatch) -> Iterator[Path]:
     """Not under pytest's folder, which is closed to the user that PostgreSQL runs as."""
@@ -48,7 +43,7 @@ def stack_home(monkeypatch) -> Iterator[Path]:
     folder.chmod(0o755)
     monkeypatch.setenv("WINE_QUALITY_HOME", str(folder))
     yield folder
-    await_condition(lambda: not others(folder), "the stack's processes to end")
+    await_condition(lambda: not processes_of(folder), "the stack's processes to end")
     shutil.rmtree(folder)
 
 

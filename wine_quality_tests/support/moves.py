@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-import subprocess
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from wine_quality.environments.mlflow_versions import MlflowVersion
+from wine_quality_tests.support.warm_commands import run_python
 
 EXPERIMENT = "theirs 100% 🍷 it's"
 MODEL = 'Team\'s "best" 5% 🍷'
@@ -100,9 +100,8 @@ def add_more(version: MlflowVersion, uri: str) -> None:
 
 def _python(version: MlflowVersion, code: str, *arguments: str) -> str:
     """The last line that it prints."""
-    command = [str(version.python), "-W", "ignore", "-c", code, *arguments]
     variables = version.process_variables()
-    done = subprocess.run(command, env=variables, capture_output=True, text=True)
+    done = run_python(version.python, "-W", "ignore", "-c", code, *arguments, env=variables)
     assert done.returncode == 0, done.stderr
     return [*done.stdout.splitlines(), ""][-2 if done.stdout else -1]
 

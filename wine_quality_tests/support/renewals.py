@@ -40,13 +40,8 @@ def renewed_home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     for name in ("POSTGRES", "MINIO", "MINIO_CONSOLE", "DAGSTER", "MLFLOW_3"):
         monkeypatch.setenv(f"{name}_PORT", str(free_port()))  # other tests have stacks too
     yield folder
-    await_condition(lambda: not _others(folder), "the stack's processes to end")
+    await_condition(lambda: not processes_of(folder), "the stack's processes to end")
     shutil.rmtree(folder)
-
-
-def _others(folder: Path) -> list[str]:
-    """Commands that run with this home, less the process that tests fork commands from."""
-    return [command for command in processes_of(folder) if "warm_commands" not in command]
 
 
 def command(*arguments: object) -> list[str]:

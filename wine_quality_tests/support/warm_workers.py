@@ -1,80 +1,102 @@
-"""The executor's processes of other MLflow versions, forked in tests from a warm process.
+"""``python -m wine_quality…`` of any MLflow version, forked in tests from a warm process.
 
 ``wine_quality.execution.worker`` imports Dagster and another MLflow anew for each run: 3 to 5 s of
 CPU. With ``install``, such a process is a small one (``stand_in``) that has a warm process of the
-same Python fork itself, hands it what it was started with, and ends as the fork does. The fork runs
-the worker's own code. It is for tests of what runs do: how the executor starts, kills and
-interrupts processes is tested on processes without it.
+same Python fork itself (``warm_forks``), hands it what it was started with, and ends as the fork
+does. The fork runs the module's own code. It is for tests of what runs and commands do: how
+processes are started, killed and interrupted is tested without it.
 
-Standard library only, as each version's Python runs this.
+Standard library only, and by itself: the stand-in runs it with no ``sys.path``.
 """
 
 from __future__ import annotations
 
 import ctypes
 import fcntl
-import gc
 import hashlib
 import json
 import os
-import runpy
-import select
 import signal
 import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 WORKER = "wine_quality.execution.worker"
+COMMANDS = {"wine_quality"}
+"""As which a command begins again in another version's environment."""
+STARTED = {
+    WORKER,
+    "wine_quality.comparison.read_runs",
+    "wine_quality.metrics_history.backfill",
+    "wine_quality.moves.worker",
+    "wine_quality.tracking.runs.close_run",
+    "wine_quality.upgrades.probe",
+}
+"""What commands start in another version's environment; each ends by itself."""
 PROJECT = Path(__file__).parents[2]
+_OF_TESTS = ("AWS_", "DAGSTER_", "MLFLOW_", "WINE_QUALITY_")
+"""Variables of one test, which the warm process of all does not get."""
 _DEATH_SIGNAL = 1  # prctl's
-_FIRST_FREE = 200
-"""Descriptors are kept here while those that a worker expects are filled."""
+
+
+def split(arguments: Sequence[str]) -> tuple[bool, str, list[str]]:
+    """Of ``-W ignore -m MODULE …``: whether there is a ``-W ignore``, ``-m`` or ``-c``, and the
+    module or code with its arguments; nothing of any others."""
+    quiet = list(arguments[:2]) == ["-W", "ignore"]
+    left = list(arguments[2:] if quiet else arguments)
+    if len(left) > 1 and left[0] in ("-m", "-c"):
+        return quiet, left[0], left[1:]
+    return False, "", []
+
+
+def runs(arguments: Any, modules: set[str]) -> bool:
+    """Whether a command, with its Python, runs one of the modules."""
+    if not isinstance(arguments, list):
+        return False
+    _, option, rest = split(arguments[1:])
+    return option == "-m" and rest[0] in modules
 
 
 def install(folder: Path, owner: int) -> None:
-    """Have this process start its workers so.
+    """Have this process start such processes so, and become them.
 
     Args:
         folder: For the sockets of warm processes, which are started when first asked for.
         owner: The process with which they end.
     """
 
+    def of_stand_in(command: list[str], numbers: Sequence[int] = ()) -> list[str]:
+        given = [str(folder), str(owner), ",".join(map(str, numbers)), *command]
+        return [sys.executable, "-I", "-S", __file__, *given]
+
     class Popen(subprocess.Popen):
         def __init__(self, args: Any, **options: Any) -> None:
-            if isinstance(args, list) and args[1:3] == ["-m", WORKER]:
-                numbers = ",".join(map(str, options.get("pass_fds", ())))
-                given = [str(folder), str(owner), numbers, *args]
-                args = [sys.executable, "-I", "-S", __file__, *given]
+            if runs(args, STARTED):
+                args = of_stand_in(args, options.get("pass_fds", ()))
             super().__init__(args, **options)
 
+    def execve(path: Any, args: Any, env: Any) -> NoReturn:
+        if runs(args, COMMANDS):
+            path, args = sys.executable, of_stand_in(args)
+        replace(path, args, env)
+
+    replace = os.execve
     subprocess.Popen = Popen  # type: ignore[misc]
-
-
-def _die_with_parent() -> None:
-    ctypes.CDLL(None, use_errno=True).prctl(_DEATH_SIGNAL, signal.SIGKILL)
-
-
-# The stand-in: what the executor sees as its process.
+    os.execve = execve
 
 
 def stand_in(folder: str, owner: str, numbers: str, python: str, *arguments: str) -> int:
-    """Have the worker forked, pass signals on to it, and return its exit code."""
-    _die_with_parent()
+    """The process as others see it: has it forked, passes signals on, returns its exit code."""
+    ctypes.CDLL(None, use_errno=True).prctl(_DEATH_SIGNAL, signal.SIGKILL)
     passed = [0, 1, 2, *map(int, filter(None, numbers.split(",")))]
-    asked = {
-        "arguments": arguments[2:],
-        "environment": dict(os.environ),
-        "folder": os.getcwd(),
-        "numbers": passed,
-    }
-    with _connected(Path(folder), int(owner), python) as connection:
-        text = json.dumps(asked).encode() + b"\n"
-        sent = socket.send_fds(connection, [text], passed)
-        connection.sendall(text[sent:])
+    environment = dict(os.environ)
+    with connected(Path(folder), int(owner), python, environment) as connection:
+        ask(connection, arguments, environment, os.getcwd(), dict(zip(passed, passed, strict=True)))
         answers = connection.makefile()
         pid = int(answers.readline())
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGABRT):
@@ -84,7 +106,9 @@ def stand_in(folder: str, owner: str, numbers: str, python: str, *arguments: str
         return int(answers.readline())
 
 
-def _connected(folder: Path, owner: int, python: str) -> socket.socket:
+def connected(
+    folder: Path, owner: int, python: str, environment: Mapping[str, str]
+) -> socket.socket:
     """To the warm process of this Python, which is started when there is none."""
     path = folder / hashlib.sha256(python.encode()).hexdigest()[:12]
     connection = socket.socket(socket.AF_UNIX)
@@ -93,14 +117,18 @@ def _connected(folder: Path, owner: int, python: str) -> socket.socket:
         with suppress(OSError):
             connection.connect(str(path))
             return connection
+        kept = {name: text for name, text in environment.items() if not name.startswith(_OF_TESTS)}
+        # As a command itself says before it imports MLflow.
+        kept |= {"PYTHONPATH": str(PROJECT), "MLFLOW_DISABLE_TELEMETRY": "true"}
+        module = "wine_quality_tests.support.warm_forks"
         with open(f"{path}.log", "w") as log:
             process = subprocess.Popen(
-                [python, "-m", "wine_quality_tests.support.warm_workers", str(path), str(owner)],
+                [python, "-m", module, str(path), str(owner)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 cwd=PROJECT,
-                env={**os.environ, "PYTHONPATH": str(PROJECT)},
+                env=kept,
                 start_new_session=True,
             )
         while process.poll() is None:
@@ -111,102 +139,38 @@ def _connected(folder: Path, owner: int, python: str) -> socket.socket:
     raise RuntimeError(f"{python} did not start: {Path(f'{path}.log').read_text()}")
 
 
-def _end_as(code: int) -> None:
+def ask(
+    connection: socket.socket,
+    arguments: Sequence[str],
+    environment: Mapping[str, str],
+    folder: str,
+    descriptors: Mapping[int, int],
+) -> None:
+    """Have a process forked; the answers are its pid, and its exit code at its end.
+
+    Args:
+        arguments: Of Python.
+        descriptors: The process's numbers of its files, each with the number that it has here.
+    """
+    asked = {
+        "arguments": arguments,
+        "environment": dict(environment),
+        "folder": folder,
+        "numbers": list(descriptors),
+    }
+    text = json.dumps(asked).encode() + b"\n"
+    sent = socket.send_fds(connection, [text], list(descriptors.values()))
+    connection.sendall(text[sent:])
+
+
+def end_as(code: int) -> NoReturn:
+    """End this process as one with this exit code, or as by this signal (negative) ended."""
     if code < 0:
         with suppress(OSError):  # nobody handles SIGKILL
             signal.signal(-code, signal.SIG_DFL)
         os.kill(os.getpid(), -code)
-    os._exit(code)
-
-
-# The warm process of one Python.
-
-
-def serve(path: str, owner: int) -> dict[str, Any] | None:
-    """Fork for each stand-in that connects; returns in the fork what it asked, else at the end."""
-    from wine_quality_tests.support.warm_commands import import_libraries
-
-    import_libraries()
-    gc.collect()
-    gc.freeze()
-    signal.signal(signal.SIGCHLD, lambda *_: None)
-    woken, waker = socket.socketpair()
-    waker.setblocking(False)
-    signal.set_wakeup_fd(waker.fileno())
-    ending = os.pidfd_open(owner)
-    workers: dict[int, socket.socket] = {}
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(path)
-        listener.listen()
-        while True:
-            ready = select.select([listener, woken, ending, *workers.values()], [], [])[0]
-            if ending in ready:
-                return None
-            if woken in ready:
-                woken.recv(4096)
-            _see_ends(workers, ready)
-            if listener not in ready:
-                continue
-            connection, _ = listener.accept()
-            asked = _read(connection)
-            pid = os.fork()
-            if pid == 0:
-                for other in (woken, waker, listener, connection, *workers.values()):
-                    other.close()
-                os.close(ending)
-                return asked
-            workers[pid] = connection
-            connection.sendall(b"%d\n" % pid)
-            for number in asked["descriptors"]:
-                os.close(number)
-
-
-def _see_ends(workers: dict[int, socket.socket], ready: list[Any]) -> None:
-    """A worker ends with its stand-in; a stand-in is told how its worker ended."""
-    for pid, connection in list(workers.items()):
-        if connection in ready:
-            os.kill(pid, signal.SIGKILL)
-        ended, status = os.waitpid(pid, os.WNOHANG if connection not in ready else 0)
-        if ended:
-            with suppress(OSError):
-                connection.sendall(b"%d\n" % os.waitstatus_to_exitcode(status))
-            workers.pop(pid).close()
-
-
-def _read(connection: socket.socket) -> dict[str, Any]:
-    text, descriptors, _, _ = socket.recv_fds(connection, 1 << 16, 16)
-    while not text.endswith(b"\n"):
-        text += connection.recv(1 << 16)
-    return {**json.loads(text), "descriptors": descriptors}
-
-
-def become(asked: dict[str, Any]) -> None:
-    """Give this fork what the worker would have been started with."""
-    _die_with_parent()
-    os.setsid()
-    signal.set_wakeup_fd(-1)
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    kept = [fcntl.fcntl(number, fcntl.F_DUPFD, _FIRST_FREE) for number in asked["descriptors"]]
-    for number, wanted in zip(kept, asked["numbers"], strict=True):
-        os.dup2(number, wanted)
-    for number in {*kept, *asked["descriptors"]} - {*asked["numbers"]}:
-        os.close(number)
-    os.chdir(asked["folder"])
-    os.environ.clear()
-    os.environ.update(asked["environment"])
-    paths = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
-    sys.path[:] = [asked["folder"], *paths, *sys.path[1:]]
-    sys.argv = [WORKER, *asked["arguments"]]
-    from wine_quality.settings.internal import PARENT_PID
-
-    os.environ[PARENT_PID] = str(os.getppid())
+    os._exit(code & 0xFF)
 
 
 if __name__ == "__main__":
-    if sys.flags.isolated:
-        _end_as(stand_in(*sys.argv[1:]))
-    asked_for = serve(sys.argv[1], int(sys.argv[2]))
-    if asked_for is None:
-        os._exit(0)
-    become(asked_for)
-    runpy.run_module(WORKER, run_name="__main__", alter_sys=True)
+    end_as(stand_in(*sys.argv[1:]))

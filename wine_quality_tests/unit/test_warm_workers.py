@@ -12,22 +12,15 @@ import pytest
 
 from wine_quality.environments.mlflow_versions import MLFLOW_VERSIONS
 from wine_quality.execution.plan_process import PlanProcess
-from wine_quality_tests.support import warm_workers
+from wine_quality_tests.support import warm_commands, warm_workers
 from wine_quality_tests.support.servers import await_condition
 
 VERSION = MLFLOW_VERSIONS["3"]
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory) -> Path:
-    return tmp_path_factory.mktemp("warm")
-
-
 @pytest.fixture
-def process(folder, monkeypatch) -> Iterator[PlanProcess]:
+def process(forked_workers) -> Iterator[PlanProcess]:
     """One that waits for its plan."""
-    monkeypatch.setattr(subprocess, "Popen", subprocess.Popen)
-    warm_workers.install(folder, os.getpid())
     started = PlanProcess(VERSION)
     await_condition(lambda: bool(forks(started)), "the fork", 60)
     yield started
@@ -35,18 +28,24 @@ def process(folder, monkeypatch) -> Iterator[PlanProcess]:
 
 
 def forks(process: PlanProcess) -> list[int]:
-    """The forked workers of this process: they have its standard input, too."""
-    assert process._process.stdin is not None
-    pipe = os.readlink(f"/proc/self/fd/{process._process.stdin.fileno()}")
+    """The forked workers of this process: they have its end of the pipe of events, too."""
+    pipe = os.readlink(f"/proc/self/fd/{process._events}")
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
         try:
-            opened = os.readlink(entry / "fd" / "0")
+            opened = {os.readlink(link) for link in (entry / "fd").iterdir()}
+            # The warm process has it for a moment, too.
+            is_fork = pipe in opened and b"warm_forks" in command_of_parent(entry)
         except OSError:
             continue
-        if opened == pipe and int(entry.name) != process.pid:
+        if is_fork:
             found.append(int(entry.name))
     return found
+
+
+def command_of_parent(process: Path) -> bytes:
+    parent = (process / "stat").read_text().rpartition(") ")[2].split()[1]
+    return (process.with_name(parent) / "cmdline").read_bytes()
 
 
 def ended(process: PlanProcess) -> str:
@@ -77,3 +76,36 @@ def test_its_fork_ends_with_it(process):
     os.kill(process.pid, signal.SIGKILL)
     assert ended(process).startswith("was ended by SIGKILL")
     await_condition(lambda: fork not in forks(process), "the end of the fork", 10)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "found"),
+    [
+        (["-m", "one", "two"], (False, "-m", ["one", "two"])),
+        (["-W", "ignore", "-c", "one"], (True, "-c", ["one"])),
+        (["one"], (False, "", [])),
+        (["-m"], (False, "", [])),
+    ],
+)
+def test_split_finds_the_module(arguments, found):
+    assert warm_workers.split(arguments) == found
+
+
+@pytest.mark.parametrize(
+    ("code", "ended", "printed"),
+    [
+        ("import sys; print(__name__, sys.argv)", 0, "__main__ ['-c', 'given']\n"),
+        ("import sys; sys.exit(7)", 7, ""),
+        ("raise SystemExit('why')", 1, "why\n"),
+        ("import os; os.kill(os.getpid(), 9)", -signal.SIGKILL, ""),
+        ("raise KeyboardInterrupt", -signal.SIGINT, "KeyboardInterrupt\n"),
+        ("import atexit; atexit.register(print, 'last'); 1 / 0", 1, "last\n"),
+    ],
+)
+def test_code_ends_as_python_ends_it(code, ended, printed):
+    python = str(VERSION.python)
+    forked = warm_commands.run_python(python, "-c", code, "given")
+    alone = subprocess.run([python, "-c", code, "given"], capture_output=True, text=True)
+    assert forked.returncode == alone.returncode == ended
+    for done in (forked, alone):
+        assert (done.stdout + done.stderr).endswith(printed) or printed in done.stdout

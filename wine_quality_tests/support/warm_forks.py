@@ -1,0 +1,168 @@
+"""The warm process of one Python: it has the libraries, and forks itself for each who connects.
+
+``python -m wine_quality_tests.support.warm_forks SOCKET OWNER``, started by ``warm_workers``. Its
+fork becomes ``python -m wine_quality…``, or ``-c``, as it would have been started, and ends like
+it. Nothing of ``wine_quality`` is loaded before the fork. Standard library only, as each version's
+Python runs it.
+"""
+
+from __future__ import annotations
+
+import atexit
+import ctypes
+import faulthandler
+import fcntl
+import gc
+import json
+import os
+import runpy
+import select
+import signal
+import socket
+import sys
+import threading
+import warnings
+from contextlib import suppress
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NoReturn
+
+from wine_quality_tests.support import warm_workers
+
+_DEATH_SIGNAL = 1  # prctl's
+_FIRST_FREE = 200
+"""Descriptors are kept here while those that a fork expects are filled."""
+
+
+def serve(path: str, owner: int) -> dict[str, Any] | None:
+    """Fork for each who connects; in the fork, return what was asked; at the end, None."""
+    from wine_quality_tests.support.warm_commands import import_libraries
+
+    import_libraries()
+    # What is there already is neither walked nor copied again.
+    gc.collect()
+    gc.freeze()
+    # Until a fork runs its module: what is raised in hooks of the fork itself is ignored.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    woken, waker = socket.socketpair()
+    waker.setblocking(False)
+    signal.set_wakeup_fd(waker.fileno())
+    ending = os.pidfd_open(owner)
+    forks: dict[int, socket.socket] = {}
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen()
+        while True:
+            ready = select.select([listener, woken, ending, *forks.values()], [], [])[0]
+            if ending in ready:
+                return None
+            if woken in ready:
+                woken.recv(4096)
+            _see_ends(forks, ready)
+            if listener not in ready:
+                continue
+            connection, _ = listener.accept()
+            asked = _read(connection)
+            pid = os.fork()
+            if pid == 0:
+                for other in (woken, waker, listener, connection, *forks.values()):
+                    other.close()
+                os.close(ending)
+                return asked
+            forks[pid] = connection
+            with suppress(OSError):
+                connection.sendall(b"%d\n" % pid)
+            for number in asked["descriptors"]:
+                os.close(number)
+
+
+def _see_ends(forks: dict[int, socket.socket], ready: list[Any]) -> None:
+    """A fork ends with whom it was made for, who is told how it ended."""
+    for pid, connection in list(forks.items()):
+        if connection in ready:
+            os.kill(pid, signal.SIGKILL)
+        ended, status = os.waitpid(pid, os.WNOHANG if connection not in ready else 0)
+        if ended:
+            with suppress(OSError):
+                connection.sendall(b"%d\n" % os.waitstatus_to_exitcode(status))
+            forks.pop(pid).close()
+
+
+def _read(connection: socket.socket) -> dict[str, Any]:
+    text, descriptors, _, _ = socket.recv_fds(connection, 1 << 16, 16)
+    while not text.endswith(b"\n"):
+        text += connection.recv(1 << 16)
+    return {**json.loads(text), "descriptors": descriptors}
+
+
+def become(asked: dict[str, Any], warm: int) -> None:
+    """Give this fork of ``warm`` what the process would have been started with."""
+    ctypes.CDLL(None, use_errno=True).prctl(_DEATH_SIGNAL, signal.SIGKILL)
+    if os.getppid() != warm:
+        os._exit(1)
+    os.setsid()
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    kept = [fcntl.fcntl(number, fcntl.F_DUPFD, _FIRST_FREE) for number in asked["descriptors"]]
+    for number, wanted in zip(kept, asked["numbers"], strict=True):
+        os.dup2(number, wanted)
+    for number in {*kept, *asked["descriptors"]} - {*asked["numbers"]}:
+        os.close(number)
+    os.chdir(asked["folder"])
+    os.environ.clear()
+    os.environ.update(asked["environment"])
+    if os.environ.get("PYTHONFAULTHANDLER"):
+        faulthandler.enable()
+    paths = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
+    sys.path[:] = [asked["folder"], *paths, *sys.path[1:]]
+    from wine_quality.settings.internal import PARENT_PID
+
+    if PARENT_PID in os.environ:
+        os.environ[PARENT_PID] = str(warm)
+
+
+def run(arguments: list[str]) -> NoReturn:
+    """As ``python ARGUMENTS`` runs and ends, but without the half second of CPU in which the
+    interpreter clears its modules."""
+    quiet, option, (what, *rest) = warm_workers.split(arguments)
+    if quiet:
+        warnings.simplefilter("ignore")
+    sys.argv = [option, *rest]
+    code = 0
+    try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        if option == "-m":
+            runpy.run_module(what, run_name="__main__", alter_sys=True)
+        else:
+            exec(compile(what, "<string>", "exec"), vars(_main_module()))
+    except SystemExit as end:
+        if isinstance(end.code, str):
+            print(end.code, file=sys.stderr)
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BaseException as error:
+        sys.excepthook(type(error), error, error.__traceback__)
+        code = -signal.SIGINT if isinstance(error, KeyboardInterrupt) else 1
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):
+            stream.flush()
+    warm_workers.end_as(code)
+
+
+def _main_module() -> ModuleType:
+    """An empty ``__main__``."""
+    sys.modules["__main__"] = ModuleType("__main__")
+    return sys.modules["__main__"]
+
+
+if __name__ == "__main__":
+    warm_process, socket_path = os.getpid(), sys.argv[1]
+    asked_for = serve(socket_path, int(sys.argv[2]))
+    if asked_for is None:
+        # The tests have ended: with no second walk over all that was imported.
+        os._exit(0)
+    become(asked_for, warm_process)
+    warm_workers.install(Path(socket_path).parent, int(sys.argv[2]))
+    run(asked_for["arguments"])
