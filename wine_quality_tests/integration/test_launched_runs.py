@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import os
 import signal
-import uuid
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
 
 from wine_quality.dagster_support.run_tag_names import MLFLOW_EXPERIMENT_TAG, MLFLOW_RUN_TAG
 from wine_quality_tests.faults.fault_proxy import FaultProxy
 from wine_quality_tests.support.dagster_stack import DagsterStack
-from wine_quality_tests.support.servers import MlflowServer, await_condition
+from wine_quality_tests.support.launched import (
+    AT_LOGGING,
+    Tracked,
+    assert_success,
+    children_of,
+    is_running,
+)
+from wine_quality_tests.support.servers import await_condition
 from wine_quality_tests.support.warm_process import KILL_HOOK
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
@@ -30,8 +34,6 @@ ASSETS = [
     "evaluation_metrics",
     "registered_model",
 ]
-RMSE = 0.7931640229276851
-AT_LOGGING = r"/runs/log-(metric|batch)"
 LAST_STEP_DONE, MLFLOW_ENDED = "champion_model STEP_SUCCESS", "ended as FINISHED"
 AT_REGISTRATION = r"/model-versions/create"
 
@@ -49,57 +51,12 @@ def dagster(tmp_path_factory) -> Iterator[DagsterStack]:
     stack.stop()
 
 
-@pytest.fixture(scope="module")
-def without_warm_processes(tmp_path_factory) -> Iterator[DagsterStack]:
-    """Each run in a new process of the code server, which starts another for 1.26 and 2.1.1."""
-    stack = DagsterStack(tmp_path_factory.mktemp("cold"), WINE_QUALITY_WARM_MINUTES="0")
-    yield stack
-    stack.stop()
-
-
-class Tracked:
-    """One experiment and model name of a test, on the real server behind a proxy."""
-
-    def __init__(self, key: str, server: MlflowServer, proxy: FaultProxy) -> None:
-        self.key, self.server, self.proxy = key, server, proxy
-        self.name = f"launched-{uuid.uuid4().hex[:8]}"
-
-    def config(self, **mlflow: Any) -> dict[str, Any]:
-        fields = {
-            "version": self.key,
-            "tracking_uri": self.proxy.uri,
-            "experiment_name": self.name,
-            "registered_model_name": self.name,
-        }
-        return {"resources": {"mlflow": {"config": {**fields, **mlflow}}}}
-
-    @property
-    def statuses(self) -> list[str]:
-        return self.server.statuses(self.name)
-
-    @property
-    def versions(self) -> int:
-        return len(self.server.versions(self.name))
-
-    def rmse(self) -> float:
-        [run] = self.server.runs(self.name)
-        [metric] = [m for m in run["data"]["metrics"] if m["key"] == "rmse"]
-        return metric["value"]
-
-
 @pytest.fixture
 def tracked(mlflow_version, mlflow_server) -> Iterator[Tracked]:
     server = mlflow_server(mlflow_version)
     proxy = FaultProxy(server.uri)
     yield Tracked(mlflow_version.key, server, proxy)
     proxy.stop()
-
-
-def assert_success(dagster: DagsterStack, tracked: Tracked, run: str) -> None:
-    assert dagster.wait(run) == "SUCCESS", dagster.messages(run)
-    assert tracked.statuses == ["FINISHED"]
-    assert tracked.rmse() == pytest.approx(RMSE, abs=1e-12)
-    assert tracked.versions == 1
 
 
 def test_success_is_finished(dagster, tracked):
@@ -180,12 +137,6 @@ def test_terminate_ends_killed(dagster, tracked):
     assert tracked.versions == 0
 
 
-def test_a_launcher_without_warm_processes(without_warm_processes, tracked):
-    run = without_warm_processes.launch(tracked.config())
-    assert_success(without_warm_processes, tracked, run)
-    assert without_warm_processes.warm.pids() == {}
-
-
 def test_killed_run_worker_is_closed(dagster, tracked):
     tracked.proxy.hold(AT_LOGGING)
     run = dagster.launch(tracked.config())
@@ -238,31 +189,3 @@ def test_a_killed_part_is_closed_in_the_experiment_of_its_training(dagster, trac
     again = dagster.reexecute_from_failure(part)
     assert dagster.wait(again) == "SUCCESS", dagster.messages(again)
     assert tracked.statuses == ["FINISHED"]
-
-
-@pytest.mark.parametrize("mlflow_version", ["1.26", "2.1.1"], indirect=True)
-def test_killed_plan_process_fails_the_step(without_warm_processes, tracked):
-    """MLflow 3 runs in the run worker itself."""
-    dagster = without_warm_processes
-    tracked.proxy.hold(AT_LOGGING)
-    run = dagster.launch(tracked.config())
-    assert tracked.proxy.held.wait(60), dagster.messages(run)
-    [child] = children_of(dagster.worker_pid(run))
-    os.kill(child, signal.SIGKILL)
-    assert dagster.wait(run) == "FAILURE", dagster.messages(run)
-    assert any("was ended by SIGKILL" in line for line in dagster.messages(run))
-    assert tracked.statuses == ["FAILED"], "\n".join(dagster.messages(run))
-    assert tracked.versions == 0
-
-
-def is_running(pid: int) -> bool:
-    """False for a zombie too: in a container nobody may be there to reap it."""
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return False
-    return state not in "ZX"
-
-
-def children_of(pid: int) -> list[int]:
-    return [int(p) for p in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
