@@ -26,7 +26,7 @@ _MEMORY_FOLDER = pytest.StashKey[Path]()
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """What tests start ends with them. Temporary files in memory: for pytest and, as they inherit
+    """All that tests start ends with them. Temporary files in memory: for pytest and, as they inherit
     $TMPDIR, for xdist's workers."""
     if not hasattr(config, "workerinput") and hasattr(os, "pidfd_open"):
         session_end.watch(os.getpid())
