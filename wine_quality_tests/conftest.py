@@ -26,8 +26,10 @@ _MEMORY_FOLDER = pytest.StashKey[Path]()
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """All that tests start ends with them. Temporary files in memory: for pytest and, as they inherit
-    $TMPDIR, for xdist's workers."""
+    """All that tests start ends with them.
+
+    Temporary files are in memory: for pytest and, as they inherit $TMPDIR, for xdist's workers.
+    """
     if not hasattr(config, "workerinput") and hasattr(os, "pidfd_open"):
         session_end.watch(os.getpid())
     if (folder := make_memory_folder()) is not None:
