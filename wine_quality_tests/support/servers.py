@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.parse
@@ -35,6 +36,13 @@ def dying_with_us(*command: str | Path) -> list[str]:
     were closed under them, and abort the child.
     """
     return [shutil.which("setpriv") or "setpriv", "--pdeathsig", "KILL", *map(str, command)]
+
+
+def dying_with_us_all(*command: str | Path) -> list[str]:
+    """As ``dying_with_us``, of a command that is started in a session of its own: with all that
+    it starts in its group, as a server its workers."""
+    guard = Path(__file__).with_name("session_guard.py")
+    return [sys.executable, "-I", "-S", str(guard), *map(str, command)]
 
 
 def await_condition(condition: Callable[[], bool], what: str, seconds: float = 90) -> None:
@@ -73,7 +81,7 @@ class MlflowServer:
         command += ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
         command += self.options
         self._process = subprocess.Popen(
-            dying_with_us(*command),
+            dying_with_us_all(*command),
             stdout=self.log.open("wb"),
             stderr=subprocess.STDOUT,
             env={**version.process_variables(), "HOME": str(folder), **variables},
