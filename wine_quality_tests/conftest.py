@@ -14,7 +14,12 @@ from wine_quality.environments.mlflow_versions import MLFLOW_VERSIONS, MlflowVer
 from wine_quality.policy.settings import EVERYTHING
 from wine_quality.tracking.runs.run_tags import git_commit
 from wine_quality_tests.faults import fault_matrix
-from wine_quality_tests.support import session_end, warm_commands, warm_workers
+from wine_quality_tests.support import (
+    longest_first,
+    session_end,
+    warm_commands,
+    warm_workers,
+)
 from wine_quality_tests.support.memory_folder import make_memory_folder, remove_memory_folder
 from wine_quality_tests.support.model_server import ModelServer
 from wine_quality_tests.support.postgres import PostgresServer
@@ -47,6 +52,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     """The fault matrix of this session, printed, and kept in $WINE_QUALITY_FAULTS_RESULTS."""
     reports = [report for kind in terminalreporter.stats.values() for report in kind]
+    longest_first.note(reports, terminalreporter.config)
     outcomes = fault_matrix.outcomes_of(reports)
     if not outcomes:
         return
@@ -187,9 +193,5 @@ def tick(tmp_path):
         yield evaluate
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files with slow tests first: what is left for the end is short, and the workers that share
-    the files end together. xdist by itself leaves the files with the fewest tests, which are long.
-    """
-    slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in slow)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    longest_first.sort(items, config)
