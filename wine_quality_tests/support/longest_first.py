@@ -6,7 +6,7 @@ are long, and the workers that share the files do not end together.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
 
@@ -35,7 +35,7 @@ def note(reports: Iterable[Any], config: pytest.Config) -> None:
     option = config.option
     if option.keyword or option.markexpr or any("::" in given for given in config.args):
         return
-    taken: Counter[str] = Counter()
+    taken: defaultdict[str, float] = defaultdict(float)
     for report in reports:
         if isinstance(report, pytest.TestReport):
             taken[report.nodeid.partition("::")[0]] += report.duration

@@ -54,7 +54,8 @@ def serve(path: str, owner: int) -> dict[str, Any] | None:
         listener.bind(path)
         listener.listen()
         while True:
-            ready = select.select([listener, woken, ending, *forks.values()], [], [])[0]
+            watched: list[Any] = [listener, woken, ending, *forks.values()]
+            ready = select.select(watched, [], [])[0]
             if ending in ready:
                 return None
             if woken in ready:

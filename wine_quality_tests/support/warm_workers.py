@@ -86,8 +86,8 @@ def install(folder: Path, owner: int) -> None:
         replace(path, args, env)
 
     replace = os.execve
-    subprocess.Popen = Popen  # type: ignore[misc]
-    os.execve = execve
+    subprocess.Popen = Popen  # type: ignore[misc, assignment]
+    os.execve = execve  # type: ignore[assignment]
 
 
 def stand_in(folder: str, owner: str, numbers: str, python: str, *arguments: str) -> int:
@@ -101,8 +101,8 @@ def stand_in(folder: str, owner: str, numbers: str, python: str, *arguments: str
         pid = int(answers.readline())
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGABRT):
             signal.signal(number, lambda which, _: os.kill(pid, which))
-        for number in passed:
-            os.close(number)
+        for descriptor in passed:
+            os.close(descriptor)
         return int(answers.readline())
 
 
