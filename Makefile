@@ -82,7 +82,7 @@ promote: env ## make the challenger (or VERSION=…) the champion
 rollback: env ## withdraw the champion for the one before (or VERSION=…)
 	@$(BIN)/python -m wine_quality rollback $(PICKED) $(if $(VERSION),--version $(VERSION)) $(ARGS)
 
-serve: env ## serve the champion over REST (8080) and gRPC (8081); follows promotions (ARGS="--port 9090")
+serve: env ## serve the champion over REST (8080) and gRPC (8081, ARGS="--grpc-port 9091"); PORT=9090; follows promotions
 	@$(BIN)/python -m wine_quality serve $(PICKED) $(if $(VERSION),--version $(VERSION)) $(if $(PORT),--port $(PORT)) $(ARGS)
 
 deploy: env ## write what serves the champion (or VERSION=…), with manifests; ARGS="--target local"
@@ -157,7 +157,7 @@ stack-env: ## make deploy/docker-compose/.env with random secrets
 	@$(BUILD) --stack 3
 	@$(BIN)/python -m wine_quality stack env
 
-devenvs:
+devenvs: ## build all environments with what tests and lint need; `make test` and `make lint` do so themselves
 	@$(BUILD) 3 --dev $(if $(JAVA),--spark)
 	@$(if $(JAVA),,echo "There is no java on PATH: Spark's tests will be skipped.")
 	@$(BUILD) all --dev --keep-going

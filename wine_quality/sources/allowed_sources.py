@@ -242,7 +242,10 @@ def _items(variable: str) -> Sequence[str]:
 
 
 def _forbidden(url: str, why: str, variable: str) -> ForbiddenSourceError:
+    listed = ", ".join(_items(variable)) or "none"
+    if variable in (ROOTS, BUCKETS):
+        listed += ", and those that the platform watches and writes"
     return ForbiddenSourceError(
         f"{redact_url(url)}: {why}. Whoever runs the platform allows it by ${variable} (now: "
-        f"{', '.join(_items(variable)) or 'none'}), in the environment of the code location."
+        f"{listed}), in the environment of the code location."
     )

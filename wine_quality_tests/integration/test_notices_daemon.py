@@ -154,7 +154,7 @@ def test_what_happens_is_told_once_by_each_channel(notices):
         "Decided by wine_quality_model.",
     ]
     assert f"Model version: {notices.server.uri}/#/models/{MODEL}/versions/2" in text
-    assert "Version 2 is withdrawn." in letters[f"{MODEL} is back at version 1"]
+    assert "Version 2 is withdrawn." in letters[f"{MODEL} is back at version 1 (MLflow 3)"]
 
     posts = {
         message["text"].partition("\n")[0]: message["text"] for message in notices.slack.messages

@@ -64,11 +64,13 @@ def _options(command: argparse.ArgumentParser) -> Iterator[tuple[str, str]]:
     for action in command._actions:
         if action.help == argparse.SUPPRESS or isinstance(action, argparse._HelpAction):
             continue
-        name = ", ".join(action.option_strings) or action.dest
+        given = action.metavar if isinstance(action.metavar, str) else action.dest
+        name = ", ".join(action.option_strings) or given
         if action.choices:
             name += " " + "|".join(str(choice) for choice in action.choices)
         elif action.option_strings and action.nargs != 0:
-            name += " NUMBER" if action.type else f" {action.option_strings[0].strip('-').upper()}"
+            is_number = action.type in (int, float)
+            name += " NUMBER" if is_number else f" {action.option_strings[0].strip('-').upper()}"
         yield f"`{name}`", _code(action.help or "")
 
 

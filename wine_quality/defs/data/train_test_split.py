@@ -63,7 +63,7 @@ def train_test_split(
     training_engine: TrainingEngine,
     raw_wine_csv: RawWines,
 ) -> Iterator[Any]:
-    """The wines with a column ``part``: ``train`` or ``test``. The index is the row number in the
+    """The wines with a column of their part, train or test. The index is the row number in the
     file.
 
     With the training engines ``duckdb`` and ``spark``: sums over the rows of each part, from which

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from wine_quality.dagster_support.run_tag_names import (
+    MLFLOW_VERSION_TAG,
     PROMOTED_BEFORE_TAG,
     PROMOTED_BY_TAG,
     PROMOTED_MODEL_TAG,
@@ -73,6 +74,8 @@ def note_promotion(
         context.run.run_id,
         {
             PROMOTED_TAG: version,
+            # A run that only promotes has no MLflow run, which would have noted it.
+            MLFLOW_VERSION_TAG: tracker.settings.version,
             PROMOTED_MODEL_TAG: model,
             PROMOTED_BEFORE_TAG: before or NONE,
             PROMOTED_URL_TAG: tracker.model_version_url(model, version),

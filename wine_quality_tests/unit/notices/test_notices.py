@@ -414,8 +414,11 @@ def decide(instance: DagsterInstance, tags: dict[str, str] | None = None, **how)
     @op
     def decision(context) -> None:
         if how:
-            url = SimpleNamespace(model_version_url=lambda name, version: f"{name}/{version}")
-            note_promotion(context, url, "Wines", **how)
+            tracker = SimpleNamespace(
+                model_version_url=lambda name, version: f"{name}/{version}",
+                settings=SimpleNamespace(version=(tags or {}).get(MLFLOW_VERSION_TAG, "3")),
+            )
+            note_promotion(context, tracker, "Wines", **how)
         if fails:
             raise RuntimeError("afterwards")
 
@@ -449,21 +452,21 @@ def test_a_promotion_is_told_once(tick, monkeypatch):
     decide(instance, tags={MLFLOW_VERSION_TAG: "1.26"}, version="1", before="2", withdrawn=True)
     message = [tick("promotion_notice").skip_message for _ in range(4)]
     assert message == [
-        "Reported that Wines version 1 is the champion; 2 more to report.",
-        "Reported that Wines version 2 is the champion; 1 more to report.",
+        "Reported that Wines version 1 is the champion (MLflow 3); 2 more to report.",
+        "Reported that Wines version 2 is the champion (MLflow 3); 1 more to report.",
         "Reported that Wines is back at version 1 (MLflow 1.26).",
         "No new champion without a notice.",
     ]
     texts = [notice.text().splitlines() for notice in Kept.got]
     assert texts[0] == [
-        "Wines version 1 is the champion",
+        "Wines version 1 is the champion (MLflow 3)",
         "It is the first one.",
         "Decided by deciding.",
         "Model version: Wines/1",
         f"Dagster run: http://localhost:5000/runs/{first.run_id}",
     ]
     assert texts[1][:5] == [
-        "Wines version 2 is the champion",
+        "Wines version 2 is the champion (MLflow 3)",
         "It takes the place of version 1.",
         "File: a.csv",
         "Decided by deciding.",
@@ -516,7 +519,7 @@ def test_what_a_channel_did_not_take_comes_later_once_by_that_channel_alone(
     tick("run_failure_notice", cursor)
     with pytest.raises(NotSentError):
         tick("promotion_notice")
-    titles = {"deciding failed", "Wines version 1 is the champion"}
+    titles = {"deciding failed", "Wines version 1 is the champion (MLflow 3)"}
     assert {notice.title for notice in Kept.got} == titles and len(Kept.got) == 2
     run = instance.get_run_by_id(parent.run_id)
     decide(instance, tags=dict(run.tags))  # a re-execution, which Dagster gives its parent's tags
