@@ -112,7 +112,9 @@ class WarmRunLauncher(DefaultRunLauncher):
             report_done(self._instance, run)
             return CheckRunHealthResult(WorkerStatus.SUCCESS)
         return CheckRunHealthResult(
-            WorkerStatus.NOT_FOUND, f"the run's process {worker.pid} is gone"
+            WorkerStatus.NOT_FOUND,
+            f"the run's process {worker.pid} is gone: it was killed, or ended for lack of memory. "
+            "Re-execute the run from failure",
         )
 
     def get_run_worker_debug_info(

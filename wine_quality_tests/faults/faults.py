@@ -44,8 +44,9 @@ SAID = {
     ),
     # A run that was forked in its version's environment has no other process.
     matrix.PLAN: (
-        r"The process that ran this plan with MLflow|Run execution process .* was terminated",
-        "logs|re-execute|Possible solutions",
+        r"The process that ran this plan with MLflow|Run execution process .* was terminated"
+        r"|the run's process \d+ is gone: it was killed",
+        "logs|xecute|Possible solutions",
     ),
     matrix.S3_DISK: (r"S3 store .*http://127\.0\.0\.1:\d+|MLflow", "free space|re-execute"),
     matrix.POSTGRES_DISK: (r"No space left|psycopg2|run worker", "xecute|free"),

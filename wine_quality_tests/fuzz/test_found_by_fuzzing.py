@@ -14,7 +14,7 @@ from wine_quality.datasets.dialect import DataFormatError
 from wine_quality.datasets.parse import BrokenContractError, parse_wine_csv
 from wine_quality.defs.data.new_file_sensor import WatchedSource
 from wine_quality.engines.batches import UnreadableFileError
-from wine_quality.engines.input_files import find_files
+from wine_quality.engines.input_files import find_files, pattern_of
 from wine_quality.engines.membership import Membership
 from wine_quality.engines.parquet_reader import ParquetReader
 from wine_quality.engines.resource import EngineChoice, TrainingEngine
@@ -26,7 +26,7 @@ from wine_quality.sources.seen import KEPT, Seen
 from wine_quality.sources.source import read_source
 from wine_quality.sources.transfer import SourceError, SourceLimits, redact_url
 from wine_quality.wines.loading import RawWineCsvConfig, WinesRefusedError, load_wines
-from wine_quality.wines.streaming import _pattern_of, aggregate, inspect_files
+from wine_quality.wines.streaming import aggregate, inspect_files
 from wine_quality_tests.fuzz.outcome import require_clear, require_nothing_kept
 
 CORPUS = sorted((Path(__file__).parents[1] / "data" / "bad_input").glob("*.[cp]*"))
@@ -172,7 +172,7 @@ def test_a_bad_memory_limit_is_named(limit):
 
 def test_a_streaming_engine_names_a_path_that_is_no_text():
     with pytest.raises(UnreadableFileError) as refused:
-        _pattern_of("~x/\udcff")
+        pattern_of("~x/\udcff")
     require_clear(refused.value, "UTF-8")
 
 

@@ -10,10 +10,10 @@ from pathlib import Path
 from hypothesis import strategies as st
 
 from wine_quality.engines.batches import UnreadableFileError
+from wine_quality.engines.input_files import pattern_of
 from wine_quality.history.accepted_files import key_of
 from wine_quality.sources.source import read_source
 from wine_quality.sources.transfer import SourceError, SourceLimits, redact_url
-from wine_quality.wines.streaming import _pattern_of
 from wine_quality_tests.fuzz.csv_files import GOOD
 from wine_quality_tests.fuzz.damage import damaged
 from wine_quality_tests.fuzz.outcome import require_clear
@@ -50,7 +50,7 @@ def check_url(url: str, folder: Path) -> str:
     secret = f"://{USER}:{PASSWORD}@" in url
     assert not secret or PASSWORD not in shown, shown
     try:
-        place = _pattern_of(url) if url else ""
+        place = pattern_of(url) if url else ""
         assert isinstance(place, str)
     except UnreadableFileError as error:
         require_clear(error)
