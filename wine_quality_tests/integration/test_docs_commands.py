@@ -24,7 +24,8 @@ from wine_quality_tests.support.servers import await_condition, free_port
 pytestmark = pytest.mark.slow
 
 BY_OTHERS = {
-    r"make (test|quick|devenvs|lint)\b.*|pre-commit .*": "it is what runs this",
+    r"make (test|quick|devenvs|lint)\b.*|(uv tool run )?pre-commit .*": "it is what runs this",
+    r"(?s:curl -s http://localhost:5000/graphql .*)": "integration/test_launched_runs.py asks so",
     r"make up|make stack(-down)?\b.*": "ui/ and integration/test_stack.py start them",
     r"make (backup|restore) .*": "integration/test_backup.py, on a stack",
     r"make renew .*": "integration/test_renew.py, on data of the version before",
