@@ -8,9 +8,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from wine_quality_tests.faults.fault_proxy import FaultProxy
 from wine_quality_tests.support.dagster_stack import DagsterStack
-from wine_quality_tests.support.launched import AT_LOGGING, Tracked, assert_success, children_of
+from wine_quality_tests.support.launched import (
+    AT_LOGGING,
+    Tracked,
+    assert_success,
+    children_of,
+    tracked_through_proxy,
+)
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
@@ -25,10 +30,8 @@ def without_warm_processes(tmp_path_factory) -> Iterator[DagsterStack]:
 
 @pytest.fixture
 def tracked(mlflow_version, mlflow_server) -> Iterator[Tracked]:
-    server = mlflow_server(mlflow_version)
-    proxy = FaultProxy(server.uri)
-    yield Tracked(mlflow_version.key, server, proxy)
-    proxy.stop()
+    with tracked_through_proxy(mlflow_version.key, mlflow_server(mlflow_version)) as tracked:
+        yield tracked
 
 
 def test_a_launcher_without_warm_processes(without_warm_processes, tracked):

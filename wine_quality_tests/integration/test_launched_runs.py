@@ -13,7 +13,6 @@ from collections.abc import Iterator
 import pytest
 
 from wine_quality.dagster_support.run_tag_names import MLFLOW_EXPERIMENT_TAG, MLFLOW_RUN_TAG
-from wine_quality_tests.faults.fault_proxy import FaultProxy
 from wine_quality_tests.support.dagster_stack import DagsterStack
 from wine_quality_tests.support.launched import (
     AT_LOGGING,
@@ -21,6 +20,7 @@ from wine_quality_tests.support.launched import (
     assert_success,
     children_of,
     is_running,
+    tracked_through_proxy,
 )
 from wine_quality_tests.support.servers import await_condition
 from wine_quality_tests.support.warm_process import KILL_HOOK
@@ -53,10 +53,8 @@ def dagster(tmp_path_factory) -> Iterator[DagsterStack]:
 
 @pytest.fixture
 def tracked(mlflow_version, mlflow_server) -> Iterator[Tracked]:
-    server = mlflow_server(mlflow_version)
-    proxy = FaultProxy(server.uri)
-    yield Tracked(mlflow_version.key, server, proxy)
-    proxy.stop()
+    with tracked_through_proxy(mlflow_version.key, mlflow_server(mlflow_version)) as tracked:
+        yield tracked
 
 
 def test_success_is_finished(dagster, tracked):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -64,3 +66,11 @@ def is_running(pid: int) -> bool:
 
 def children_of(pid: int) -> list[int]:
     return [int(p) for p in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+@contextmanager
+def tracked_through_proxy(key: str, server: MlflowServer) -> Iterator[Tracked]:
+    """Runs of a version, tracked on its server through a proxy that can hold them up."""
+    proxy = FaultProxy(server.uri)
+    yield Tracked(key, server, proxy)
+    proxy.stop()
