@@ -57,7 +57,9 @@ def test_a_process_is_not_taken_for_the_one_that_had_its_number(living):
     assert worker is not None and worker.is_running()
     assert not gone().is_running() and not gone().send(9)
     living.kill()
-    assert WorkerProcess.of(living.pid) is None or worker.is_running()
+    # Ended, and not yet waited for: nobody else can have its number.
+    os.waitid(os.P_PID, living.pid, os.WEXITED | os.WNOWAIT)
+    assert not worker.is_running()
     living.wait()
     assert not worker.is_running()
 
