@@ -39,6 +39,8 @@ def pytest_configure(config: pytest.Config) -> None:
         session_end.watch(os.getpid())
     if (folder := make_memory_folder()) is not None:
         config.stash[_MEMORY_FOLDER] = folder
+    if not hasattr(config, "workerinput"):
+        warm_commands.share_warm_processes()
     # syrupy's: where tests are only listed, no snapshot is used.
     if config.option.collectonly:
         config.option.disable_unused_snapshots = True
@@ -145,7 +147,7 @@ def forked_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs in the tests' own process have their processes of other versions forked, too."""
     monkeypatch.setattr(subprocess, "Popen", subprocess.Popen)
     monkeypatch.setattr(os, "execve", os.execve)
-    warm_workers.install(warm_commands.sockets(), os.getpid())
+    warm_workers.install(warm_commands.sockets(), warm_commands.owner())
 
 
 @pytest.fixture(scope="module")

@@ -39,7 +39,9 @@ def test_a_worker_is_killed(home, mlflow_version, mlflow_server, tmp_path: Path)
     more = [AT_ITS_START, MODEL_LOGGED, VERSION_MADE] if mlflow_version.key == "3" else []
     given = (mlflow_version.key, mlflow_server(mlflow_version).uri, "worker")
     events = [*more, CHAMPION_OUT, *WINDOWS]
-    lines = warm_process(mlflow_version, "kill_points", tmp_path / "worker", *given, *events)
+    lines = warm_process(
+        mlflow_version, "kill_points", tmp_path / "worker", *given, *events, kills=True
+    )
     found = endings(lines)
     assert {found.pop(window) for window in WINDOWS} == {"SUCCESS"}
     assert set(found.values()) == {"FAILURE"}
@@ -54,7 +56,8 @@ def test_a_worker_with_a_child_or_the_child_is_killed(
     resident = MLFLOW_VERSIONS["3"]
     given = (mlflow_version.key, mlflow_server(mlflow_version).uri, who)
     events = [CHAMPION_OUT, MLFLOW_ENDED if mlflow_version.key == "1.26" else LAST_STEP_DONE]
-    found = endings(warm_process(resident, "kill_points", tmp_path / who, *given, *events))
+    place = tmp_path / who
+    found = endings(warm_process(resident, "kill_points", place, *given, *events, kills=True))
     assert list(found.values()) == ["FAILURE", "SUCCESS"]
 
 
@@ -74,5 +77,5 @@ def test_every_event(home, mlflow_server, tmp_path: Path, key, process, who):
     child = "" if process == key else ", steps in the executor's child"
     column = f"MLflow {key}: the {who}{child}"
     write = partial(write_kill_table, Path(os.environ[RESULTS]), column)
-    lines = warm_process(*given, seconds=3 * 3600, each=write)
+    lines = warm_process(*given, seconds=3 * 3600, kills=True, each=write)
     assert [one for one in lines if one["broken"]] == []

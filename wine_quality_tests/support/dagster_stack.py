@@ -17,7 +17,8 @@ from dagster import DagsterInstance
 
 from wine_quality.execution.warm_client import WarmServers
 from wine_quality.paths import PROJECT_ROOT
-from wine_quality_tests.support.servers import await_condition, dying_with_us, free_port
+from wine_quality_tests.support.servers import await_condition, free_port
+from wine_quality_tests.support.warm_programs import WarmProgram
 
 READY_SECONDS = 90
 RUN_SECONDS = 120
@@ -51,14 +52,8 @@ class DagsterStack:
         project: File of definitions of another project, whose folder is its own.
         """
         self._code = ["-m", "wine_quality.definitions", "-a", "defs"]
-        workspace = PROJECT_ROOT / "workspace.yaml"
         if project is not None:
-            folder = str(project.parent)
-            self._code = ["-f", str(project), "-a", "defs", "-d", folder]
-            file = {"relative_path": str(project), "attribute": "defs", "working_directory": folder}
-            workspace = home / "workspace.yaml"
-            loaded = {"python_file": {**file, "location_name": "ml_repository"}}
-            workspace.write_text(json.dumps({"load_from": [loaded]}))
+            self._code = ["-f", str(project), "-a", "defs", "-d", str(project.parent)]
         self.dagster_home = home / "dagster"
         self.dagster_home.mkdir(parents=True)
         (self.dagster_home / "dagster.yaml").symlink_to(PROJECT_ROOT / "dagster.yaml")
@@ -79,57 +74,64 @@ class DagsterStack:
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
         self._folder = home
-        self._processes = {
-            "webserver": self._start(
-                "dagster-webserver",
-                ["-h", "127.0.0.1", "-p", str(port), "-w", str(workspace)],
-                "webserver",
-            ),
-        }
+        # A path of its own: that of a test's folder is too long for a socket.
+        sockets = Path(tempfile.mkdtemp(prefix="wq-code-"))
+        self._socket, self._workspace = sockets / "socket", sockets / "workspace.yaml"
+        server = {"socket": str(self._socket), "location_name": "ml_repository"}
+        self._workspace.write_text(json.dumps({"load_from": [{"grpc_server": server}]}))
+        self._processes: dict[str, WarmProgram] = {}
         try:
             self.start_daemon()
+            self._processes["webserver"] = self._start(
+                "dagster_webserver",
+                *("-h", "127.0.0.1", "-p", str(port), "-w", str(self._workspace)),
+                name="webserver",
+            )
             await_condition(self._ready, "the code location", READY_SECONDS)
         except AssertionError:
             self.stop()
             raise
 
-    def _start(self, script: str, arguments: list[str], name: str) -> subprocess.Popen[bytes]:
-        """One of the programs beside this Python; its output goes to ``name``.log."""
-        command = [str(Path(sys.executable).with_name(script)), *arguments]
-        return subprocess.Popen(
-            dying_with_us(*command),
-            stdout=(self._folder / f"{name}.log").open("ab"),
-            stderr=subprocess.STDOUT,
-            env=self.variables,
-            cwd=PROJECT_ROOT,
-            start_new_session=True,
-        )
+    def _start(self, module: str, *arguments: str, name: str) -> WarmProgram:
+        """One of Dagster's programs; its output goes to ``name``.log."""
+        with (self._folder / f"{name}.log").open("ab") as log:
+            return WarmProgram(
+                sys.executable,
+                "-m",
+                module,
+                *arguments,
+                env=self.variables,
+                cwd=PROJECT_ROOT,
+                log=log,
+            )
 
     def start_daemon(self) -> None:
-        """With a code server of its own, as `make stack` has one.
+        """With its code server, which the webserver uses, too.
 
         A daemon that reads ``workspace.yaml`` starts a new code server every minute: five seconds
         of the processor each.
         """
-        # A path of its own: that of a test's folder is too long for a socket.
-        sockets = Path(tempfile.mkdtemp(prefix="wq-code-"))
-        socket, workspace = sockets / "socket", sockets / "workspace.yaml"
-        server = {"socket": str(socket), "location_name": "ml_repository"}
-        workspace.write_text(json.dumps({"load_from": [{"grpc_server": server}]}))
+        self._socket.unlink(missing_ok=True)
         self._processes["code"] = self._start(
             "dagster",
-            ["api", "grpc", "--socket", str(socket), *self._code]
-            + ["--location-name", "ml_repository", "--inject-env-vars-from-instance"],
-            "code",
+            "api",
+            "grpc",
+            "--socket",
+            str(self._socket),
+            *self._code,
+            "--location-name",
+            "ml_repository",
+            "--inject-env-vars-from-instance",
+            name="code",
         )
-        await_condition(lambda: self._has_opened(socket), "the code server", READY_SECONDS)
+        await_condition(self._has_opened, "the code server", READY_SECONDS)
         self._processes["daemon"] = self._start(
-            "dagster-daemon", ["run", "-w", str(workspace)], "daemon"
+            "dagster._daemon", "run", "-w", str(self._workspace), name="daemon"
         )
 
-    def _has_opened(self, socket: Path) -> bool:
+    def _has_opened(self) -> bool:
         self._assert_running()
-        return socket.exists()
+        return self._socket.exists()
 
     def pid(self, name: str) -> int:
         """Of ``webserver``, ``daemon`` or ``code``, the daemon's code server."""

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from wine_quality.environments.mlflow_versions import MlflowVersion
+from wine_quality_tests.support.warm_programs import WarmProgram
 
 READY_SECONDS = 90
 
@@ -66,20 +67,21 @@ class MlflowServer:
         self.uri = f"http://127.0.0.1:{port}"
         self.log = folder / "server.log"
         self.database, self.artifacts = folder / "mlflow.db", folder / "artifacts"
-        command = [str(version.require_python().with_name("mlflow")), "server"]
+        # MLflow 1.26 has no ``python -m mlflow``.
+        command = ["-c", "from mlflow.cli import cli; cli()", "server"]
         command += ["--backend-store-uri", f"sqlite:///{self.database}"]
         command += ["--serve-artifacts", "--artifacts-destination", str(self.artifacts)]
         command += ["--default-artifact-root", "mlflow-artifacts:/"]
         command += ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
         command += self.options
-        self._process = subprocess.Popen(
-            dying_with_us(*command),
-            stdout=self.log.open("wb"),
-            stderr=subprocess.STDOUT,
-            env={**version.process_variables(), "HOME": str(folder), **variables},
-            cwd=folder,
-            start_new_session=True,
-        )
+        with self.log.open("wb") as log:
+            self._process = WarmProgram(
+                version.require_python(),
+                *command,
+                env={**version.process_variables(), "HOME": str(folder), **variables},
+                cwd=folder,
+                log=log,
+            )
         self._await_health()
 
     def _await_health(self) -> None:

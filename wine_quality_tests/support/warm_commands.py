@@ -44,7 +44,15 @@ LAZY_MODULES = [
     *("pandas.core.methods.to_dict", "pyarrow.pandas_compat", "encodings.utf_8_sig"),
     *("PIL.BmpImagePlugin", "PIL.GifImagePlugin", "PIL.JpegImagePlugin", "PIL.PpmImagePlugin"),
 ]
-_sockets: Path | None = None
+# Of Dagster's and MLflow's servers. Neither uvicorn nor gunicorn: by these MLflow sees that a
+# process is a server.
+OF_SERVERS = [
+    *("dagster._cli", "dagster._cli.api", "dagster._grpc.server", "dagster._daemon.cli"),
+    *("dagster_graphql.schema", "starlette.applications", "starlette.middleware.cors"),
+    *("starlette.staticfiles", "starlette.websockets", "websockets", "httptools", "uvloop"),
+    *("fastapi", "flask", "flask_cors", "huey", "mlflow.genai"),
+]
+FOLDER = "WINE_QUALITY_TESTS_WARM"
 
 
 def run_command(
@@ -69,7 +77,7 @@ def run_python(
     command = [str(python), *arguments]
     # Whoever hangs says where when it is aborted; the command, and what it starts.
     environment = {**(os.environ if env is None else env), "PYTHONFAULTHANDLER": "1"}
-    connection = warm_workers.connected(sockets(), os.getpid(), command[0], environment)
+    connection = warm_workers.connected(sockets(), owner(), command[0], environment)
     with connection, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as errors:
         with open(os.devnull, "rb") as nothing:
             files = dict(enumerate(file.fileno() for file in (nothing, out, errors)))
@@ -87,12 +95,22 @@ def run_python(
     return subprocess.CompletedProcess(command, code, stdout, stderr)
 
 
+def share_warm_processes() -> None:
+    """Have xdist's workers use the warm processes of this one."""
+    os.environ[FOLDER] = f"{os.getpid()}:{tempfile.mkdtemp(prefix='wq-warm-')}"
+
+
 def sockets() -> Path:
     """The folder of the warm processes of these tests."""
-    global _sockets
-    if _sockets is None:
-        _sockets = Path(tempfile.mkdtemp(prefix="wq-warm-"))
-    return _sockets
+    if FOLDER not in os.environ:
+        share_warm_processes()
+    return Path(os.environ[FOLDER].partition(":")[2])
+
+
+def owner() -> int:
+    """The process with which they end."""
+    sockets()
+    return int(os.environ[FOLDER].partition(":")[0])
 
 
 def _has_ended(connection: socket.socket, seconds: float) -> bool:
@@ -123,7 +141,7 @@ def listed(file: str, name: str) -> list[str]:
 
 
 def modules_of_a_command() -> list[str]:
-    """All that commands import, but for the project itself."""
+    """All that commands and servers import, but for the project itself."""
     named = [
         *listed("wine_quality/defs/warm_up.py", "IMPORTS"),
         *listed("wine_quality/dagster_support/dagster_private.py", "RUN_MODULES"),
@@ -131,7 +149,7 @@ def modules_of_a_command() -> list[str]:
     # setuptools replaces distutils, and only MLflow 1.26 and 2.1.1 ask it and pip for versions.
     left_out = ("wine_quality", "setuptools", "pip")
     others = [module for module in named if module.partition(".")[0] not in left_out]
-    return [*LIBRARIES, *others, *LAZY_MODULES]
+    return [*LIBRARIES, *others, *LAZY_MODULES, *OF_SERVERS]
 
 
 def import_libraries() -> None:

@@ -82,12 +82,20 @@ def _see_ends(forks: dict[int, socket.socket], ready: list[Any]) -> None:
     """A fork ends with whom it was made for, who is told how it ended."""
     for pid, connection in list(forks.items()):
         if connection in ready:
-            os.kill(pid, signal.SIGKILL)
+            _kill(pid)
         ended, status = os.waitpid(pid, os.WNOHANG if connection not in ready else 0)
         if ended:
             with suppress(OSError):
                 connection.sendall(b"%d\n" % os.waitstatus_to_exitcode(status))
             forks.pop(pid).close()
+
+
+def _kill(pid: int) -> None:
+    """A fork and its group; one that has just been made leads none yet."""
+    with suppress(ProcessLookupError):
+        os.killpg(pid, signal.SIGKILL)
+        return
+    os.kill(pid, signal.SIGKILL)
 
 
 def _read(connection: socket.socket) -> dict[str, Any]:
@@ -133,6 +141,8 @@ def run(arguments: list[str]) -> NoReturn:
     code = 0
     try:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        if what in warm_workers.SERVERS:
+            _forget_app()
         if option == "-m":
             runpy.run_module(what, run_name="__main__", alter_sys=True)
         else:
@@ -150,6 +160,12 @@ def run(arguments: list[str]) -> NoReturn:
         with suppress(OSError):
             stream.flush()
     warm_workers.end_as(code)
+
+
+def _forget_app() -> None:
+    """Have MLflow's app made by the server: it looks at the server's variables when it is made."""
+    for name in [name for name in sys.modules if f"{name}.".startswith("mlflow.server.")]:
+        del sys.modules[name]
 
 
 def _main_module() -> ModuleType:

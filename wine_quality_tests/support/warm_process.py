@@ -11,6 +11,7 @@ from typing import Any
 
 from wine_quality.environments.mlflow_versions import MlflowVersion
 from wine_quality.paths import PROJECT_ROOT
+from wine_quality_tests.support import warm_commands, warm_workers
 from wine_quality_tests.support.servers import dying_with_us
 
 KILL_HOOK = PROJECT_ROOT / "wine_quality_tests" / "faults" / "kill_hook"
@@ -22,6 +23,7 @@ def warm_process(
     folder: Path,
     *arguments: str,
     seconds: float = 300,
+    kills: bool = False,
     each: Callable[[list[dict[str, Any]]], None] | None = None,
 ) -> list[dict[str, Any]]:
     """The lines of JSON that ``python -m wine_quality_tests.faults.MODULE FOLDER …`` prints.
@@ -30,25 +32,32 @@ def warm_process(
         version: In whose environment it runs.
         folder: For its homes, and what its runs print.
         seconds: How long it may take.
+        kills: It is to kill its runs, by ``kill_hook``, which has to be there before Dagster: a
+            process of its own. Others are forked (``warm_workers``).
         each: Called after each line with all so far.
     """
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / "process.log"
+    module = f"wine_quality_tests.faults.{module}"
+    command = [str(version.require_python()), "-W", "ignore", "-m", module, str(folder), *arguments]
+    path = str(PROJECT_ROOT)
+    variables = {}
+    if kills:
+        path += f":{KILL_HOOK}"
+        variables["WINE_QUALITY_TESTS_KILL"] = str(folder)
+    else:
+        command = warm_workers.stand_in_of(command, warm_commands.sockets(), warm_commands.owner())
     with log.open("ab") as errors:
         process = subprocess.Popen(
-            dying_with_us(
-                str(version.require_python()),
-                *("-W", "ignore", "-m", f"wine_quality_tests.faults.{module}"),
-                *(str(folder), *arguments),
-            ),
+            dying_with_us(*command),
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
             cwd=PROJECT_ROOT,
             env={
                 **version.process_variables(),
-                "PYTHONPATH": f"{PROJECT_ROOT}:{KILL_HOOK}",
-                "WINE_QUALITY_TESTS_KILL": str(folder),
+                **variables,
+                "PYTHONPATH": path,
                 "WINE_QUALITY_ALLOWED_TRACKING_URIS": "*",
             },
         )

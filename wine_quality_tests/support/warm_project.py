@@ -5,6 +5,7 @@ The same code in the same environment as a run worker's, without the seconds of 
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import sys
@@ -30,16 +31,20 @@ from dagster import (
 from wine_quality.cli.jobs import main_job
 from wine_quality.definitions import defs
 from wine_quality.execution import run_closer as sensors
+from wine_quality.execution.kept_connections import keep_connections
 from wine_quality.tracking.runs import close_run as closing
+from wine_quality_tests.support.warm_commands import import_libraries
 
 RESUME = {"dagster/is_resume_retry": "true"}
 JOB = reconstructable(main_job)
 
 
 def import_all() -> None:
-    """Modules that steps import inside their functions."""
-    import sklearn.linear_model
-    import sklearn.model_selection  # noqa: F401
+    """Modules that steps import inside their functions, and what MLflow prepares for a model."""
+    import_libraries()
+    # What is there already is neither walked nor copied in forks.
+    gc.collect()
+    gc.freeze()
 
 
 def forked(function: Callable[[], None], log: Path) -> int:
@@ -100,6 +105,7 @@ class WarmProject:
 
         def work() -> None:
             with DagsterInstance.get() as instance:
+                keep_connections(instance)
                 selection = [AssetKey(asset) for asset in assets] or None
                 execute_job(JOB, instance, config, tags=asked, asset_selection=selection)
 
@@ -111,6 +117,7 @@ class WarmProject:
 
         def work() -> None:
             with DagsterInstance.get() as instance:
+                keep_connections(instance)
                 options = ReexecutionOptions.from_failure(run_id, instance)
                 tags = {"test/name": name, **RESUME}
                 execute_job(JOB, instance, reexecution_options=options, tags=tags)

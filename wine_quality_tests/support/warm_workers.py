@@ -38,6 +38,8 @@ STARTED = {
     "wine_quality.upgrades.probe",
 }
 """What commands start in another version's environment; each ends by itself."""
+SERVERS = {"gunicorn", "uvicorn"}
+"""What ``mlflow server`` starts, by its own Python or by its name."""
 PROJECT = Path(__file__).parents[2]
 _OF_TESTS = ("AWS_", "DAGSTER_", "MLFLOW_", "WINE_QUALITY_")
 """Variables of one test, which the warm process of all does not get."""
@@ -70,24 +72,36 @@ def install(folder: Path, owner: int) -> None:
         owner: The process with which they end.
     """
 
-    def of_stand_in(command: list[str], numbers: Sequence[int] = ()) -> list[str]:
-        given = [str(folder), str(owner), ",".join(map(str, numbers)), *command]
-        return [sys.executable, "-I", "-S", __file__, *given]
-
     class Popen(subprocess.Popen):
         def __init__(self, args: Any, **options: Any) -> None:
-            if runs(args, STARTED):
-                args = of_stand_in(args, options.get("pass_fds", ()))
+            if isinstance(args, list) and args[0] in SERVERS:
+                args = [sys.executable, "-m", *args]
+            if runs(args, STARTED | SERVERS):
+                args = stand_in_of(args, folder, owner, options.get("pass_fds", ()))
             super().__init__(args, **options)
 
     def execve(path: Any, args: Any, env: Any) -> NoReturn:
         if runs(args, COMMANDS):
-            path, args = sys.executable, of_stand_in(args)
+            path, args = sys.executable, stand_in_of(args, folder, owner)
         replace(path, args, env)
 
     replace = os.execve
     subprocess.Popen = Popen  # type: ignore[misc, assignment]
     os.execve = execve  # type: ignore[assignment]
+
+
+def stand_in_of(
+    command: list[str], folder: Path, owner: int, numbers: Sequence[int] = ()
+) -> list[str]:
+    """The command of a small process that has this one forked, and ends as it does.
+
+    Args:
+        command: A Python and its arguments, ``-m`` or ``-c`` among them.
+        folder, owner: See ``install``.
+        numbers: Descriptors that it is to have, besides 0 to 2.
+    """
+    given = [str(folder), str(owner), ",".join(map(str, numbers)), *command]
+    return [sys.executable, "-I", "-S", __file__, *given]
 
 
 def stand_in(folder: str, owner: str, numbers: str, python: str, *arguments: str) -> int:
