@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing.util
 import os
 import subprocess
 from collections.abc import Callable, Iterator
@@ -48,6 +49,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     if (folder := config.stash.get(_MEMORY_FOLDER, None)) is not None:
+        # Of multiprocessing's own files, which it removes when it ends.
+        multiprocessing.util._exit_function()  # type: ignore[attr-defined]
         remove_memory_folder(folder)
 
 
