@@ -12,8 +12,10 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
-ROWS_PER_BATCH = 1 << 16
-"""Large enough that what a model's `predict` does once per call does not count."""
+ROWS_PER_BATCH = 1 << 15
+"""Large enough that what a model's `predict` does once per call hardly counts, and small enough
+that the C library hands the same memory out again for the next batch: of larger blocks each page is
+asked of the kernel anew, which costs more than the model."""
 
 
 class Segment(NamedTuple):
