@@ -1,4 +1,4 @@
-"""A model graph of another data set than the wines, trained by Spark: the model of DuckDB's sums."""
+"""A model graph of another data set than the wines, trained by Spark: as by DuckDB's sums."""
 
 from __future__ import annotations
 
