@@ -108,7 +108,9 @@ def test_what_is_refused_whatever_the_client(dagster, tracked):
     config["ops"] = {"raw_wine_csv": {"config": {"csv_url": "/etc/passwd"}}}
     run = dagster.launch(config)
     assert dagster.wait(run) == "FAILURE"
-    assert any("by $WINE_QUALITY_ALLOWED_ROOTS (now: /nowhere, and" in m for m in dagster.messages(run))
+    assert any(
+        "by $WINE_QUALITY_ALLOWED_ROOTS (now: /nowhere, and" in m for m in dagster.messages(run)
+    )
     assert tracked.statuses == ["FAILED"]
 
     config = tracked.config()
