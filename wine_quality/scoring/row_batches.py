@@ -13,9 +13,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 ROWS_PER_BATCH = 1 << 15
-"""Large enough that what a model's `predict` does once per call hardly counts, and small enough
-that the C library hands the same memory out again for the next batch: of larger blocks each page is
-asked of the kernel anew, which costs more than the model."""
+"""Of twice as many, most blocks are given back to the kernel after each batch and asked for again,
+and a pass holds half as much memory more; of half as many, what MLflow does once per call counts."""
 
 
 class Segment(NamedTuple):
