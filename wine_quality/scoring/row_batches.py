@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 ROWS_PER_BATCH = 1 << 15
-"""Of twice as many, most blocks are given back to the kernel after each batch and asked for again,
-and a pass holds half as much memory more; of half as many, what MLflow does once per call counts."""
+"""Of twice as many, most blocks go back to the kernel after each batch and are asked for again, and
+a pass holds half as much memory more; of half as many, what MLflow does once per call counts."""
 
 
 class Segment(NamedTuple):
