@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from wine_quality.scoring.live_error import PeriodResult
 
 CHECK = "live_error"
+SEGMENT = "segment"
+"""In the check's metadata, of a model with segments: whose error it is."""
 _MOST_FILES = 1000
 
 
@@ -114,14 +116,16 @@ def live_error_check(of: LiveErrorOf) -> AssetChecksDefinition:
         if not config.labels:
             return _concluded(True, f"No labels have arrived: {of.place}.labels is empty.")
         config = of.completed(config, context.run)
-        name = of.model_of(mlflow, config)
+        name, segment = of.model_of(mlflow, config), of.partition_of(config)
+        of_segment = {} if segment is None else {SEGMENT: segment}
         try:
             files, found = _errors(context, of, config, training_engine)
         except (UnreadableFileError, LabelsError) as error:
-            return _concluded(False, str(error))
+            return _concluded(False, str(error), of_segment)
         if not found:
-            return _concluded(True, "None of the predictions has a label yet.")
+            return _concluded(True, "None of the predictions has a label yet.", of_segment)
         shown = {
+            **of_segment,
             "errors": MetadataValue.table([TableRecord(_record(of.kind, one)) for one in found]),
             "prediction_files": len(files),
             "rows": sum(one.rows for one in found),

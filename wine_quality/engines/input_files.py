@@ -241,8 +241,13 @@ def check_versions(versions: dict[str, str]) -> None:
             )
 
 
-def open_parquet(path: str, store: Any) -> pq.ParquetFile:
-    """A local file, or one in the store (see ``store_of``)."""
+def open_parquet(path: str, store: Any, buffer_bytes: int = 0) -> pq.ParquetFile:
+    """A local file, or one in the store (see ``store_of``).
+
+    Args:
+        buffer_bytes: Of a local file: so much of a column is read at a time; 0: all of a row
+            group's. A store is always asked for all: each piece would be a request.
+    """
     parquet = safe_parquet()
     if path.startswith("s3://"):
         from pyarrow.fs import FSSpecHandler, PyFileSystem
@@ -251,4 +256,7 @@ def open_parquet(path: str, store: Any) -> pq.ParquetFile:
         files = PyFileSystem(FSSpecHandler(store))
         return parquet.ParquetFile(files.open_input_file(path.removeprefix("s3://")))
     # Not mapped into memory: a file that is cut short meanwhile would kill the process.
+    if buffer_bytes:
+        # Newer Arrow fetches all columns of a row group beforehand unless it is told not to.
+        return parquet.ParquetFile(path, buffer_size=buffer_bytes, pre_buffer=False)
     return parquet.ParquetFile(path)

@@ -21,6 +21,7 @@ from wine_quality.model_graph.plan import (
 from wine_quality.model_graph.predictions import (
     batch_predictions,
     live_error,
+    live_error_retraining,
     prediction_jobs,
 )
 from wine_quality.model_graph.roles import (
@@ -62,8 +63,9 @@ def model_definitions(
     Assets ``<name>_data``, ``_train``, ``_test``, ``_model``, ``_metrics``, ``_version`` and
     ``_champion`` with their checks, and ``<name>_predictions``, which is no part of a training; the
     jobs ``<name>``, ``<name>_sweep``, ``<name>_promotion``, ``<name>_rollback``,
-    ``<name>_live_check``, ``<name>_scoring`` and ``<name>_live_error``; the resource ``mlflow``,
-    the executor and the sensor of ``MlflowTracking.definitions()``; the resources
+    ``<name>_live_check``, ``<name>_scoring`` and ``<name>_live_error``; the sensor
+    ``<name>_live_error_retraining``, which is stopped; the resource ``mlflow``, the executor and
+    the sensor of ``MlflowTracking.definitions()``; the resources
     ``metrics_history`` and ``training_engine``, and an IO manager.
     Definitions of several models with the same ``mlflow`` settings can be merged.
 
@@ -144,6 +146,7 @@ def model_definitions(
         assets=[*assets, predictions],
         asset_checks=[*checks, of_predictions],
         jobs=jobs,
+        sensors=[live_error_retraining(plan)],
         resources={
             "io_manager": IO_MANAGER,
             "metrics_history": METRICS_HISTORY,

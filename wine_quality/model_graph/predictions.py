@@ -10,6 +10,7 @@ from dagster import (
     AssetsDefinition,
     AssetSelection,
     MaterializeResult,
+    SensorDefinition,
     asset,
     define_asset_job,
 )
@@ -18,6 +19,7 @@ from pydantic import create_model
 from wine_quality.batch.config import BatchConfig, source_field
 from wine_quality.batch.live_error import ERROR_RATE, RMSE, LiveErrorOf, live_error_check
 from wine_quality.batch.predictions import BatchSubject, score_batch
+from wine_quality.batch.retraining import retraining_sensor
 from wine_quality.engines.resource import TrainingEngine
 from wine_quality.model_graph.plan import ModelPlan
 from wine_quality.model_graph.roles import (
@@ -87,6 +89,24 @@ def live_error(plan: ModelPlan) -> AssetChecksDefinition:
             completed=segment_or_partition,
             partition_of=lambda config: config.segment if plan.segment_by else None,
         )
+    )
+
+
+def retraining_name(name: str) -> str:
+    """That of the sensor of the model ``name``."""
+    return f"{name}_live_error_retraining"
+
+
+def live_error_retraining(plan: ModelPlan) -> SensorDefinition:
+    """``<name>_live_error_retraining``: a run of the job ``<name>`` when the check has failed."""
+    which = " of a segment, with that as its partition" if plan.segment_by else ""
+    return retraining_sensor(
+        retraining_name(plan.name),
+        f"{plan.name}_predictions",
+        plan.name,
+        f"Requests one run of {plan.name}, on the model's own source, for each time that the check "
+        f"live_error of {plan.name}_predictions has failed{which}. Stopped until it is started.",
+        has_segments=bool(plan.segment_by),
     )
 
 

@@ -6,12 +6,26 @@ waits on either side, so that memory stays flat.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 _END: Any = object()
+
+
+@contextmanager
+def cores_for_both() -> Iterator[None]:
+    """BLAS leaves a core to the reader and one to the writer, if there are so many.
+
+    Its idle threads spin while they wait for the next matrix, and would take the time of both.
+    """
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(max(1, len(os.sched_getaffinity(0)) - 2), user_api="blas"):
+        yield
 
 
 def read_ahead(items: Iterator[T]) -> Iterator[T]:

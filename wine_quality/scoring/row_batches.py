@@ -12,8 +12,9 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
-ROWS_PER_BATCH = 1 << 16
-"""Large enough that what a model's `predict` does once per call does not count."""
+ROWS_PER_BATCH = 1 << 15
+"""Of twice as many, most blocks go back to the kernel after each batch and are asked for again, and
+a pass holds half as much memory more; of half as many, what MLflow does once per call counts."""
 
 
 class Segment(NamedTuple):

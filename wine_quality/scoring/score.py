@@ -21,7 +21,7 @@ from wine_quality.scoring.bad_rows import (
 )
 from wine_quality.scoring.inputs import Inputs
 from wine_quality.scoring.output import AtomicParquet
-from wine_quality.scoring.overlap import WriteBehind, read_ahead
+from wine_quality.scoring.overlap import WriteBehind, cores_for_both, read_ahead
 from wine_quality.scoring.row_batches import ROWS_PER_BATCH, InputFile, RowBatch, Segment
 from wine_quality.scoring.summary import Summary
 
@@ -108,7 +108,7 @@ def score(
     of_segment = [target.segment.column] if target.segment else []
     inputs.require_columns(model.names, [*target.keys, *of_segment])
     done, hasher = Summary(), RowHasher(ROWS_PER_BATCH)
-    with ExitStack() as stack, WriteBehind() as writing:
+    with ExitStack() as stack, WriteBehind() as writing, cores_for_both():
         output: AtomicParquet | None = None
         refused: AtomicParquet | None = None
         batches = _batches(inputs, model.names, [*target.keys, *of_segment])
@@ -126,13 +126,11 @@ def score(
             good = good_mask(batch, bad) & wanted
             kept = kept_rows(batch, good)
             if kept.rows:
-                hasher.add(kept.columns)
                 predicted, likely = _predict(model, kept)
                 numbers = _row_numbers(good, done.read)
                 rows = _output(numbers, kept.keys, {PREDICTION: predicted, **likely}, model, target)
                 output = output or stack.enter_context(AtomicParquet(target.file, rows.schema))
-                writing.call(output.write, rows)
-                done.add(predicted)
+                writing.call(_keep, output, rows, predicted, done, hasher, kept)
             done.read += batch.rows
             done.rejected += len(bad)
             progress(done.read)
@@ -185,7 +183,8 @@ def _predict(model: ScoringModel, rows: RowBatch) -> tuple[np.ndarray, dict[str,
             if datatype in (*WHOLE_NUMBERS, "FP32")
             else column
             for (name, datatype), column in columns
-        }
+        },
+        copy=False,  # MLflow and models make a matrix of their own
     )
     predicted = np.asarray(model.predict(frame))
     if predicted.shape != (rows.rows,):
@@ -202,6 +201,20 @@ def _predict(model: ScoringModel, rows: RowBatch) -> tuple[np.ndarray, dict[str,
             f"{len(model.classes)} classes"
         )
     return predicted, dict(zip(model.probability_columns, likely.T, strict=True))
+
+
+def _keep(
+    output: AtomicParquet,
+    rows: pa.RecordBatch,
+    predicted: np.ndarray,
+    done: Summary,
+    hasher: RowHasher,
+    scored: RowBatch,
+) -> None:
+    """All that is done with rows once they are predicted, while the next are."""
+    hasher.add(scored.columns)
+    output.write(rows)
+    done.add(predicted)
 
 
 def _row_numbers(good: np.ndarray, before: int) -> np.ndarray:

@@ -118,7 +118,7 @@ def test_labels_that_arrive_later_and_what_is_refused(
         assert "on its test rows" in check(0.0)
         assert "passed" in tick()[0].skip_message
         assert "RMSE 3." in check(3.0)
-        request, cursor = tick()
+        [request], cursor = tick()
         assert request.run_key == cursor
         assert "was answered already" in tick(cursor)[0].skip_message
 

@@ -118,6 +118,7 @@ def test_the_rows_of_a_segment_are_scored_by_its_own_champion(instance, mlflow_s
     check = judged(project, run)
     assert "rows" in check.description and check.passed, check.description
     assert check.metadata["rows"].value == int((rents["city"] == "Bern").sum())
+    assert check.metadata["segment"].value == "Bern"
 
 
 CLASSIFIER = """

@@ -186,7 +186,9 @@ def test_a_project_of_yaml_files_is_loaded_and_bad_fields_are_named(tmp_path, mo
         other = {"name": "other", "dataset": "diabetes", "family": "lasso"}
         definitions = load(attributes, other)
         assert keys(definitions) >= {"rents_model", "other_model"}
-        assert [one.name for one in definitions.sensors] == ["mlflow_run_closer"]
+        names = ("rents_live_error_retraining", "other_live_error_retraining")
+        assert {one.name for one in definitions.sensors} == {"mlflow_run_closer", *names}
+        dg.Definitions.validate_loadable(definitions)
         found = config_of(definitions, "rents", "rents_data")["source"]
         assert Path(str(found)) == package / "defs" / "one" / "rents.csv"
         assert definitions.resolve_job_def("rents").partitions_def is not None
@@ -200,4 +202,4 @@ def test_a_project_of_yaml_files_is_loaded_and_bad_fields_are_named(tmp_path, mo
         for name in [one for one in sys.modules if one.startswith("yaml_project")]:
             del sys.modules[name]
     component = TrackedModelComponent(**other)
-    assert len(list(build_defs_for_component(component).sensors)) == 1
+    assert len(list(build_defs_for_component(component).sensors)) == 2

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from wine_quality.scoring.overlap import WriteBehind, read_ahead
+from wine_quality.scoring.overlap import WriteBehind, cores_for_both, read_ahead
 
 
 def test_items_come_in_their_order_and_the_next_is_read_meanwhile():
@@ -74,3 +74,20 @@ def test_leaving_waits_for_the_last_call():
         go_on.set()
         raise KeyError
     assert written == [1]
+
+
+@pytest.mark.parametrize(("cores", "threads"), [(1, 1), (2, 1), (4, 2)])
+def test_blas_leaves_a_core_to_the_reader_and_one_to_the_writer(cores, threads, monkeypatch):
+    import numpy as np
+    from threadpoolctl import threadpool_info, threadpool_limits
+
+    def of_blas() -> set[int]:
+        return {one["num_threads"] for one in threadpool_info() if one["user_api"] == "blas"}
+
+    assert np.ones((2, 2)).sum() == 4  # NumPy's BLAS is loaded
+    monkeypatch.setattr("os.sched_getaffinity", lambda _process: set(range(cores)))
+    with threadpool_limits(3, user_api="blas"):
+        before = of_blas()
+        with cores_for_both():
+            assert of_blas() == {threads}
+        assert of_blas() == before
