@@ -23,7 +23,7 @@ def folder(tmp_path, monkeypatch) -> Path:
 
 
 @pytest.fixture
-def execute(home, monkeypatch, folder, mlflow_version, mlflow_server):
+def execute(home, monkeypatch, folder, mlflow_version, mlflow_server, forked_workers):
     """Runs the job with two steps at the same time; success, instance, run id and the server."""
     from dagster import DagsterInstance, execute_job, reconstructable
 

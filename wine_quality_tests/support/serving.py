@@ -19,8 +19,9 @@ from typing import Any
 from wine_quality.datasets.contract import FEATURES
 from wine_quality.environments.mlflow_versions import MLFLOW_VERSIONS, MlflowVersion
 from wine_quality.paths import PROJECT_ROOT
-from wine_quality_tests.support.servers import await_condition, dying_with_us, free_port
+from wine_quality_tests.support.servers import await_condition, free_port
 from wine_quality_tests.support.warm_commands import run_command
+from wine_quality_tests.support.warm_programs import WarmProgram
 
 NAME = "ElasticnetWineModel"
 READY_SECONDS = 120
@@ -67,15 +68,16 @@ class Serve:
         self.folder = home / "serving" / f"mlflow-{version.key}" / self.name
         self.log = home / f"serve-{self.port}.log"
         home.mkdir(parents=True, exist_ok=True)
-        self.process = subprocess.Popen(
-            dying_with_us(sys.executable, "-m", "wine_quality", "serve", "--mlflow", version.key)
-            + ["--port", str(self.port), "--grpc-port", str(self.grpc_port), "--every", "0.2"]
-            + list(arguments),
-            cwd=PROJECT_ROOT,
-            env=_environment(home, variables),
-            stdout=self.log.open("wb"),
-            stderr=subprocess.STDOUT,
-        )
+        command = ["-m", "wine_quality", "serve", "--mlflow", version.key, "--every", "0.2"]
+        command += ["--port", str(self.port), "--grpc-port", str(self.grpc_port), *arguments]
+        with self.log.open("wb") as log:
+            self.process = WarmProgram(
+                sys.executable,
+                *command,
+                env=_environment(home, variables),
+                cwd=PROJECT_ROOT,
+                log=log,
+            )
 
     def __enter__(self) -> Serve:
         return self
