@@ -157,8 +157,33 @@ def import_libraries() -> None:
     for library in modules_of_a_command():
         with contextlib.suppress(ImportError):
             importlib.import_module(library)
+    _keep_revisions()
     # MLflow lists the installed packages with its first model, as wine_quality.execution's
     # warm_imports says.
     from mlflow.utils import requirements_utils
 
     getattr(requirements_utils, "_init_modules_to_packages_map", lambda: None)()
+
+
+def _keep_revisions() -> None:
+    """Have the revisions of Dagster's sqlite schemas read once.
+
+    Alembic loads its sixty files each time that one of the three stores is opened, with each tick
+    of a sensor: more than half of the CPU of a code server that has nothing else to do.
+    """
+    from dagster._core.storage import sql
+    from dagster._core.storage.runs.sqlite import sqlite_run_storage
+
+    kept: dict[str | None, sql.ScriptDirectory] = {}
+
+    class KeptRevisions(sql.ScriptDirectory):
+        @classmethod
+        def from_config(cls, config: sql.Config) -> sql.ScriptDirectory:
+            place = config.get_main_option("script_location")
+            if place not in kept:
+                kept[place] = super().from_config(config)
+            return kept[place]
+
+    sql.ScriptDirectory = KeptRevisions  # type: ignore[misc]
+    config = sql.get_alembic_config(sqlite_run_storage.__file__)
+    KeptRevisions.from_config(config).as_revision_number("head")

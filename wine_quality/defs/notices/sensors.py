@@ -50,7 +50,7 @@ from wine_quality.tracking.runs.lifecycle import is_done
 
 FAILURE_SENSOR, PROMOTION_SENSOR = "run_failure_notice", "promotion_notice"
 UNDELIVERED_SENSOR = "undelivered_notice"
-_INTERVAL_SECONDS = 5
+_INTERVAL_SECONDS = 10
 _DAYS = 7
 _ENDED = [DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED]
 _WHY_FAILED = {

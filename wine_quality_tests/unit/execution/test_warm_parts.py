@@ -25,7 +25,6 @@ from wine_quality.environments.mlflow_versions import MLFLOW_VERSIONS
 from wine_quality.execution import code_state as code_state_module
 from wine_quality.execution import lost_runs, messages, warm_imports
 from wine_quality.execution.code_state import code_state
-from wine_quality.execution.kept_connections import keep_connections
 from wine_quality.execution.warm_client import WarmProcessError, WarmServers, idle_minutes
 from wine_quality.execution.warm_launcher import WarmRunLauncher, version_for, warm_version
 from wine_quality.execution.warm_server import has_no_room
@@ -212,27 +211,6 @@ def test_the_stack_differs_from_the_containers_in_the_launcher_alone(tmp_path):
     ]
     path = stack_dagster._write_variables(tmp_path, {"A": "secret"})
     assert path.stat().st_mode & 0o777 == 0o600
-
-
-def test_kept_connections_write_what_others_read(tmp_path):
-    (tmp_path / "dagster.yaml").write_text("telemetry:\n  enabled: false\n")
-    with DagsterInstance.from_config(str(tmp_path)) as instance:
-        run = instance.create_run_for_job(empty)
-        keep_connections(instance)
-        for number in range(20):
-            instance.report_engine_event(f"event {number}", run)
-        instance.report_run_failed(run)
-        opened = dict(instance.event_log_storage._engines)
-        assert {run.run_id, "index"} <= set(opened)
-        # Another process, with Dagster's own storage, meanwhile and afterwards.
-        with DagsterInstance.from_config(str(tmp_path)) as other:
-            assert len(other.all_logs(run.run_id)) == len(instance.all_logs(run.run_id)) > 20
-            other.report_engine_event("of the other", run)
-        assert instance.all_logs(run.run_id)[-1].message.startswith("of the other")
-    assert not list(tmp_path.rglob("*.db-wal"))
-    with DagsterInstance.from_config(str(tmp_path)) as after:
-        assert after.get_run_by_id(run.run_id).status == DagsterRunStatus.FAILURE
-        assert len(after.all_logs(run.run_id)) > 20
 
 
 def test_packages_are_listed_before_the_first_run(monkeypatch: pytest.MonkeyPatch) -> None:
