@@ -65,6 +65,9 @@ def serve(path: str, owner: int) -> dict[str, Any] | None:
                 continue
             connection, _ = listener.accept()
             asked = _read(connection)
+            if asked is None:
+                connection.close()
+                continue
             pid = os.fork()
             if pid == 0:
                 for other in (woken, waker, listener, connection, *forks.values()):
@@ -98,10 +101,14 @@ def _kill(pid: int) -> None:
     os.kill(pid, signal.SIGKILL)
 
 
-def _read(connection: socket.socket) -> dict[str, Any]:
+def _read(connection: socket.socket) -> dict[str, Any] | None:
+    """None of one that ended before it asked."""
     text, descriptors, _, _ = socket.recv_fds(connection, 1 << 16, 16)
     while not text.endswith(b"\n"):
-        text += connection.recv(1 << 16)
+        more = connection.recv(1 << 16)
+        if not more:
+            return None
+        text += more
     return {**json.loads(text), "descriptors": descriptors}
 
 
@@ -152,6 +159,8 @@ def run(arguments: list[str]) -> NoReturn:
             print(end.code, file=sys.stderr)
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
     except BaseException as error:
+        # Another interrupt, while it ends, would have it end by half.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         sys.excepthook(type(error), error, error.__traceback__)
         code = -signal.SIGINT if isinstance(error, KeyboardInterrupt) else 1
     threading._shutdown()  # type: ignore[attr-defined]

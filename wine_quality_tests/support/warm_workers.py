@@ -182,6 +182,7 @@ def end_as(code: int) -> NoReturn:
     if code < 0:
         with suppress(OSError):  # nobody handles SIGKILL
             signal.signal(-code, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {-code})
         os.kill(os.getpid(), -code)
     os._exit(code & 0xFF)
 

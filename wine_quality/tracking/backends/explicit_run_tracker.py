@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
 
 _LOGGED_MODEL = "models:/m-"
+_TRIES = 3
+# Of sqlite and PostgreSQL, and of MySQL.
+_TWICE_INSERTED = re.compile(r"UNIQUE constraint failed|duplicate key|Duplicate entry")
 MODEL_VERSIONS_TAG = "mlflow.modelVersions"
 """MLflow 3's own, on a logged model: JSON of the name and number of each version made of it."""
 
@@ -82,7 +86,7 @@ class ExplicitRunTracker(Tracker):
             # missing.
             warnings.simplefilter("ignore", UserWarning)
             dataset = from_pandas(frame, source=source, name=name, targets=targets)
-            mlflow.log_input(dataset, context=context)
+            _log_input(dataset, context)
         return LoggedDataset(dataset.name, dataset.digest)
 
     def _metric_links(self, model_uri: str, dataset: LoggedDataset | None) -> dict[str, str]:
@@ -141,3 +145,21 @@ def _signature(model: BaseEstimator, example: pd.DataFrame) -> Any:
     from mlflow.models.signature import infer_signature
 
     return infer_signature(example, model.predict(example))
+
+
+def _log_input(dataset: Any, context: str) -> None:
+    """As MLflow's, for runs that log the same rows at the same moment, too.
+
+    The server looks whether it knows the rows and then inserts them: of two that look together the
+    second is refused. It is asked again, and finds them.
+    """
+    import mlflow
+    from mlflow.exceptions import MlflowException
+
+    for tries_left in reversed(range(_TRIES)):
+        try:
+            mlflow.log_input(dataset, context=context)
+            return
+        except MlflowException as error:
+            if not tries_left or not _TWICE_INSERTED.search(str(error)):
+                raise
