@@ -17,9 +17,9 @@ from dagster.components import (
 )
 from pydantic import Field
 
+from wine_quality.execution.run_closer import mlflow_run_closer
 from wine_quality.model_graph.graph import MlflowSettings, model_definitions
 from wine_quality.model_graph.plan import MlflowSettings as _Defaults
-from wine_quality.model_graph.predictions import retraining_name
 from wine_quality.monitoring.drift import THRESHOLD
 
 _SETTINGS = _Defaults()
@@ -132,14 +132,15 @@ class TrackedModelComponent(Component, Model, Resolvable):
             drift_threshold=self.drift_threshold,
             mlflow=_settings(self.mlflow.model_dump()),
         )
-        # Dagster copies a component's sensors, and takes the copies of one that two share for two.
+        # Dagster copies a component's sensors, and takes the copies of the one that models share
+        # for several.
         if _first_model(context) in (None, self.name):
             return found
         return Definitions(
             assets=found.assets,
             asset_checks=found.asset_checks,
             jobs=found.jobs,
-            sensors=[one for one in found.sensors or [] if one.name == retraining_name(self.name)],
+            sensors=[one for one in found.sensors or [] if one is not mlflow_run_closer],
             resources=found.resources,
             executor=found.executor,
         )

@@ -92,16 +92,11 @@ def live_error(plan: ModelPlan) -> AssetChecksDefinition:
     )
 
 
-def retraining_name(name: str) -> str:
-    """That of the sensor of the model ``name``."""
-    return f"{name}_live_error_retraining"
-
-
 def live_error_retraining(plan: ModelPlan) -> SensorDefinition:
     """``<name>_live_error_retraining``: a run of the job ``<name>`` when the check has failed."""
     which = " of a segment, with that as its partition" if plan.segment_by else ""
     return retraining_sensor(
-        retraining_name(plan.name),
+        f"{plan.name}_live_error_retraining",
         f"{plan.name}_predictions",
         plan.name,
         f"Requests one run of {plan.name}, on the model's own source, for each time that the check "

@@ -19,7 +19,7 @@ from dagster import (
 from wine_quality.definitions import defs
 from wine_quality.defs.io_manager import PlainFormatIOManager
 from wine_quality.tracking.resource import MlflowTracker
-from wine_quality_tests.support.warm_commands import modules_of_a_command
+from wine_quality_tests.support.warm_commands import forked_steps
 
 NOWHERE = "http://127.0.0.1:9"
 
@@ -37,12 +37,8 @@ def retrying() -> JobDefinition:
 
 
 def process_per_step() -> JobDefinition:
-    """The five assets under Dagster's own multi-process executor.
-
-    Each step's process is forked from one that has imported the libraries: 6 s of CPU less.
-    """
-    fork = {"forkserver": {"preload_modules": modules_of_a_command()}}
-    config = {"max_concurrent": 1, "start_method": fork}
+    """The five assets under Dagster's own multi-process executor."""
+    config = {"max_concurrent": 1, "start_method": forked_steps()}
     return _over_all_assets(
         "process_per_step", executor_def=multiprocess_executor.configured(config)
     )

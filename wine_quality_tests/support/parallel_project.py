@@ -13,7 +13,6 @@ import mlflow as plain_mlflow
 
 from wine_quality.tracking_api import MlflowTracking, TrackedRun
 from wine_quality_tests.support.servers import await_condition
-from wine_quality_tests.support.warm_commands import modules_of_a_command
 
 mlflow = MlflowTracking(experiment="parallel", registered_model=None)
 
@@ -70,8 +69,7 @@ def both() -> dg.JobDefinition:
 
 def both_by_dagster() -> dg.JobDefinition:
     """Under Dagster's own multi-process executor."""
-    fork = {"forkserver": {"preload_modules": modules_of_a_command()}}
-    executor = dg.multiprocess_executor.configured({"max_concurrent": 2, "start_method": fork})
+    executor = dg.multiprocess_executor.configured({"max_concurrent": 2})
     parts = dg.Definitions(
         assets=[left, right, total],
         jobs=[dg.define_asset_job("both_by_dagster", executor_def=executor)],
