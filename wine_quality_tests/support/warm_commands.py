@@ -1,8 +1,7 @@
 """``python -m wine_quality …`` in a process of its own that has its libraries already.
 
 Importing Dagster, MLflow and scikit-learn takes 3 of the 6 seconds of CPU of a `make run`. One
-process imports them once and forks itself for each command (``warm_forks``). Nothing of
-``wine_quality`` is loaded before the fork. What a command starts of ``wine_quality`` in another
+process imports them once and forks itself for each command (``warm_forks``). What a command starts of ``wine_quality`` in another
 version's environment is forked, too (``warm_workers``); all else is started as ever. It is for
 tests of what commands do: how they start, and what a signal does to them, is tested on processes
 without it.
@@ -13,6 +12,7 @@ from __future__ import annotations
 import ast
 import contextlib
 import functools
+import gc
 import importlib
 import os
 import select
@@ -23,6 +23,7 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from wine_quality_tests.support import warm_workers
 
@@ -171,6 +172,35 @@ def import_libraries() -> None:
     from mlflow.utils import requirements_utils
 
     getattr(requirements_utils, "_init_modules_to_packages_map", lambda: None)()
+
+
+def import_project() -> dict[str, str | None]:
+    """Import what the project's own warm processes do, and compute what a run does once.
+
+    Returns:
+        The project's variables that were read meanwhile, with their values.
+    """
+    read: dict[str, str | None] = {}
+    look_up = os._Environ.__getitem__
+
+    def note(self: Any, name: str) -> Any:
+        noted = read if name.startswith("WINE_QUALITY_") else {}
+        noted[name] = None
+        noted[name] = look_up(self, name)
+        return noted[name]
+
+    os._Environ.__getitem__ = note  # type: ignore[method-assign]
+    threshold = gc.get_threshold()
+    try:
+        from wine_quality.execution import warm_imports
+
+        warm_imports.load()
+    except ImportError:  # an environment that only serves models
+        pass
+    finally:
+        os._Environ.__getitem__ = look_up  # type: ignore[method-assign]
+        gc.set_threshold(*threshold)
+    return read
 
 
 def _keep_revisions() -> None:

@@ -2,8 +2,8 @@
 
 ``python -m wine_quality_tests.support.warm_forks SOCKET OWNER``, started by ``warm_workers``. Its
 fork becomes ``python -m wine_quality…``, or ``-c``, as it would have been started, and ends like
-it. Nothing of ``wine_quality`` is loaded before the fork. Standard library only, as each version's
-Python runs it.
+it. It has the project's modules, too, as long as they would be the same there (``_forget_project``).
+Standard library only, as each version's Python runs it.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import socket
 import sys
 import threading
 import warnings
+from importlib.machinery import PathFinder
 from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
@@ -30,15 +31,17 @@ from typing import Any, NoReturn
 from wine_quality_tests.support import warm_workers
 
 _DEATH_SIGNAL = 1  # prctl's
+PARENT = "WINE_QUALITY_PARENT_PID"
 _FIRST_FREE = 200
 """Descriptors are kept here while those that a fork expects are filled."""
 
 
 def serve(path: str, owner: int) -> dict[str, Any] | None:
     """Fork for each who connects; in the fork, return what was asked; at the end, None."""
-    from wine_quality_tests.support.warm_commands import import_libraries
+    from wine_quality_tests.support import warm_commands
 
-    import_libraries()
+    warm_commands.import_libraries()
+    variables = warm_commands.import_project()
     # What is there already is neither walked nor copied again.
     gc.collect()
     gc.freeze()
@@ -73,7 +76,7 @@ def serve(path: str, owner: int) -> dict[str, Any] | None:
                 for other in (woken, waker, listener, connection, *forks.values()):
                     other.close()
                 os.close(ending)
-                return asked
+                return {**asked, "read": variables}
             forks[pid] = connection
             with suppress(OSError):
                 connection.sendall(b"%d\n" % pid)
@@ -128,14 +131,54 @@ def become(asked: dict[str, Any], warm: int) -> None:
     os.chdir(asked["folder"])
     os.environ.clear()
     os.environ.update(asked["environment"])
+    _show([sys.executable, *asked["arguments"]], asked["environment"])
     if os.environ.get("PYTHONFAULTHANDLER"):
         faulthandler.enable()
-    paths = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
+    paths = [*filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
     sys.path[:] = [asked["folder"], *paths, *sys.path[1:]]
-    from wine_quality.settings.internal import PARENT_PID
+    if PARENT in os.environ:
+        os.environ[PARENT] = str(warm)
+    _forget_project(asked["read"])
+    # As any Python begins, but for site-packages' own.
+    for path in paths:
+        if os.path.exists(customization := os.path.join(path, "sitecustomize.py")):
+            runpy.run_path(customization, run_name="sitecustomize")
 
-    if PARENT_PID in os.environ:
-        os.environ[PARENT_PID] = str(warm)
+
+def _forget_project(read: dict[str, str | None]) -> None:
+    """Have the project imported anew where it would be another.
+
+    Args:
+        read: The variables that were read when it was imported, with their values then.
+    """
+    found = PathFinder.find_spec("wine_quality")
+    mine = sys.modules.get("wine_quality")
+    is_mine = found is not None and mine is not None and found.origin == mine.__file__
+    if not is_mine or any(os.environ.get(name) != value for name, value in read.items()):
+        _forget("wine_quality")
+
+
+def _forget(package: str) -> None:
+    for name in [name for name in sys.modules if f"{name}.".startswith(f"{package}.")]:
+        parent, _, attribute = name.rpartition(".")
+        vars(sys.modules.get(parent, sys)).pop(attribute, None)
+        del sys.modules[name]
+
+
+def _show(arguments: list[str], environment: dict[str, str]) -> None:
+    """Have /proc and ps show these: the kernel reads them from where it once put a process's own.
+
+    What has no room there is cut off.
+    """
+    fields = Path("/proc/self/stat").read_text().rpartition(") ")[2].split()
+    first_argument, last_argument, first_variable, last_variable = map(int, fields[45:49])
+    variables = [f"{name}={text}" for name, text in environment.items()]
+    for texts, start, end in (
+        (arguments, first_argument, last_argument),
+        (variables, first_variable, last_variable),
+    ):
+        shown = os.fsencode("\0".join(texts))[: end - start - 1]
+        ctypes.memmove(start, shown.ljust(end - start, b"\0"), end - start)
 
 
 def run(arguments: list[str]) -> NoReturn:
@@ -149,8 +192,11 @@ def run(arguments: list[str]) -> NoReturn:
     try:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         if what in warm_workers.SERVERS:
-            _forget_app()
+            # MLflow's app looks at the server's variables when it is made.
+            _forget("mlflow.server")
         if option == "-m":
+            # Run, it is not the module that others have imported.
+            sys.modules.pop(what if what != "wine_quality" else "wine_quality.__main__", None)
             runpy.run_module(what, run_name="__main__", alter_sys=True)
         else:
             exec(compile(what, "<string>", "exec"), vars(_main_module()))
@@ -169,12 +215,6 @@ def run(arguments: list[str]) -> NoReturn:
         with suppress(OSError):
             stream.flush()
     warm_workers.end_as(code)
-
-
-def _forget_app() -> None:
-    """Have MLflow's app made by the server: it looks at the server's variables when it is made."""
-    for name in [name for name in sys.modules if f"{name}.".startswith("mlflow.server.")]:
-        del sys.modules[name]
 
 
 def _main_module() -> ModuleType:

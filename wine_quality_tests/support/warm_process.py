@@ -1,4 +1,4 @@
-"""Starts a module over ``warm_project`` in a version's own environment, and reads what it says."""
+"""Forks a module over ``warm_project`` in a version's own environment, and reads what it says."""
 
 from __future__ import annotations
 
@@ -32,8 +32,7 @@ def warm_process(
         version: In whose environment it runs.
         folder: For its homes, and what its runs print.
         seconds: How long it may take.
-        kills: It is to kill its runs, by ``kill_hook``, which has to be there before Dagster: a
-            process of its own. Others are forked (``warm_workers``).
+        kills: It is to kill its runs, by ``kill_hook``.
         each: Called after each line with all so far.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -45,8 +44,7 @@ def warm_process(
     if kills:
         path += f":{KILL_HOOK}"
         variables["WINE_QUALITY_TESTS_KILL"] = str(folder)
-    else:
-        command = warm_workers.stand_in_of(command, warm_commands.sockets(), warm_commands.owner())
+    command = warm_workers.stand_in_of(command, warm_commands.sockets(), warm_commands.owner())
     with log.open("ab") as errors:
         process = subprocess.Popen(
             dying_with_us(*command),

@@ -38,12 +38,16 @@ STARTED = {
     "wine_quality.upgrades.probe",
 }
 """What commands start in another version's environment; each ends by itself."""
+WARM_SERVER = "wine_quality.execution.warm_server"
+"""It outlives the code server that started it."""
 SERVERS = {"gunicorn", "uvicorn"}
 """What ``mlflow server`` starts, by its own Python or by its name."""
 PROJECT = Path(__file__).parents[2]
 _OF_TESTS = ("AWS_", "DAGSTER_", "MLFLOW_", "WINE_QUALITY_")
 """Variables of one test, which the warm process of all does not get."""
+_OF_ALL_TESTS = "WINE_QUALITY_ENVIRONMENTS"
 _DEATH_SIGNAL = 1  # prctl's
+_ROOM = 16_384
 
 
 def split(arguments: Sequence[str]) -> tuple[bool, str, list[str]]:
@@ -76,7 +80,7 @@ def install(folder: Path, owner: int) -> None:
         def __init__(self, args: Any, **options: Any) -> None:
             if isinstance(args, list) and args[0] in SERVERS:
                 args = [sys.executable, "-m", *args]
-            if runs(args, STARTED | SERVERS):
+            if runs(args, STARTED | SERVERS | {WARM_SERVER}):
                 args = stand_in_of(args, folder, owner, options.get("pass_fds", ()))
             super().__init__(args, **options)
 
@@ -106,7 +110,8 @@ def stand_in_of(
 
 def stand_in(folder: str, owner: str, numbers: str, python: str, *arguments: str) -> int:
     """The process as others see it: has it forked, passes signals on, returns its exit code."""
-    ctypes.CDLL(None, use_errno=True).prctl(_DEATH_SIGNAL, signal.SIGKILL)
+    if not runs([python, *arguments], {WARM_SERVER}):
+        ctypes.CDLL(None, use_errno=True).prctl(_DEATH_SIGNAL, signal.SIGKILL)
     passed = [0, 1, 2, *map(int, filter(None, numbers.split(",")))]
     environment = dict(os.environ)
     with connected(Path(folder), int(owner), python, environment) as connection:
@@ -131,13 +136,21 @@ def connected(
         with suppress(OSError):
             connection.connect(str(path))
             return connection
-        kept = {name: text for name, text in environment.items() if not name.startswith(_OF_TESTS)}
+        kept = {
+            name: text
+            for name, text in environment.items()
+            if not name.startswith(_OF_TESTS) or name == _OF_ALL_TESTS
+        }
         # As a command itself says before it imports MLflow.
         kept |= {"PYTHONPATH": str(PROJECT), "MLFLOW_DISABLE_TELEMETRY": "true"}
+        # What a fork was started with, for /proc, has room where these are.
+        kept["WINE_QUALITY_TESTS_ROOM"] = "." * _ROOM
+        # One that forks has one thread.
+        kept["OPENBLAS_NUM_THREADS"] = "1"
         module = "wine_quality_tests.support.warm_forks"
         with open(f"{path}.log", "w") as log:
             process = subprocess.Popen(
-                [python, "-m", module, str(path), str(owner)],
+                [python, "-m", module, str(path), str(owner), "." * _ROOM],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -11,12 +11,15 @@ import os
 import signal
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 TAG = "test/kill"
 FOLDER = "WINE_QUALITY_TESTS_KILL"
 _MODULE = "dagster._core.instance.methods.event_methods"
 _CHILD = b"wine_quality.execution.worker"
+_STAND_IN = b"warm_workers.py"
+_PARENT = b"WINE_QUALITY_PARENT_PID="
 
 
 class _Finder:
@@ -98,15 +101,27 @@ def _is_child():
 def _pid_of(who):
     """Of the worker or its child; None while there is no child."""
     if _is_child():
-        return os.getpid() if who == "child" else os.getppid()
+        return os.getpid() if who == "child" else _parent(os.getpid())
     if who == "worker":
         return os.getpid()
-    for thread in Path("/proc/self/task").iterdir():
-        for pid in (thread / "children").read_text().split():
-            if _CHILD in Path(f"/proc/{pid}/cmdline").read_bytes():
-                return int(pid)
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            command = (process / "cmdline").read_bytes()
+            is_child = _CHILD in command and _STAND_IN not in command
+            if is_child and _parent(process.name) == os.getpid():
+                return int(process.name)
     return None
 
 
-if os.environ.get(FOLDER) and _MODULE not in sys.modules:
-    sys.meta_path.insert(0, _Finder)
+def _parent(pid):
+    """The process that started a child, whoever forked it."""
+    variables = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    found = [text for text in variables if text.startswith(_PARENT)]
+    return int(found[0].partition(b"=")[2])
+
+
+if os.environ.get(FOLDER):
+    if _MODULE in sys.modules:  # of a fork that has it already
+        _patch(sys.modules[_MODULE])
+    else:
+        sys.meta_path.insert(0, _Finder)
