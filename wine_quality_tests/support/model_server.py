@@ -25,8 +25,9 @@ from wine_quality.environments.mlflow_versions import MODEL_PACKAGES
 from wine_quality.packaging.repository import write_repository
 from wine_quality.packaging.requirements import LOCKS
 from wine_quality.packaging.served_model import read_model
-from wine_quality_tests.support.servers import await_condition, dying_with_us, free_port
+from wine_quality_tests.support.servers import await_condition, free_port
 from wine_quality_tests.support.serving import NAME, request_of, serving_environment
+from wine_quality_tests.support.warm_programs import WarmProgram
 
 INFER = f"/v2/models/{NAME}/infer"
 SERVICE = "/inference.GRPCInferenceService/"
@@ -195,13 +196,14 @@ class ModelServer:
             "MLSERVER_GRPC_PORT": str(self.grpc_port),
             "MLSERVER_METRICS_PORT": str(self.metrics_port),
         }
-        self.process = subprocess.Popen(
-            dying_with_us(self._python, "-m", "wine_quality_runtime.server", self.place.parent),
-            env={**kept, **own, **self._variables},
-            cwd=self.place,
-            stdout=self.log.open("wb"),
-            stderr=subprocess.STDOUT,
-        )
+        with self.log.open("wb") as log:
+            self.process = WarmProgram(
+                self._python,
+                *("-m", "wine_quality_runtime.server", str(self.place.parent)),
+                env={**kept, **own, **self._variables},
+                cwd=self.place,
+                log=log,
+            )
         await_condition(self._is_ready, f"the server: {self.log}", READY_SECONDS)
         return self
 

@@ -54,6 +54,7 @@ OF_SERVERS = [
     *("starlette.staticfiles", "starlette.websockets", "websockets", "httptools", "uvloop"),
     *("fastapi", "flask", "flask_cors", "huey", "mlflow.genai"),
 ]
+OF_MODEL_SERVERS = ["mlserver.server", "mlserver.cli.main", "skops.io"]
 FOLDER = "WINE_QUALITY_TESTS_WARM"
 
 
@@ -163,9 +164,11 @@ def forked_steps() -> dict[str, dict[str, list[str]]]:
 @functools.cache
 def import_libraries() -> None:
     """Import them, once in a process and its forks; an environment lacks some."""
-    for library in modules_of_a_command():
+    for library in [*modules_of_a_command(), *OF_MODEL_SERVERS]:
         with contextlib.suppress(ImportError):
             importlib.import_module(library)
+    if "dagster" not in sys.modules:  # an environment that only serves models
+        return
     _keep_revisions()
     # MLflow lists the installed packages with its first model, as wine_quality.execution's
     # warm_imports says.
@@ -195,7 +198,7 @@ def import_project() -> dict[str, str | None]:
         from wine_quality.execution import warm_imports
 
         warm_imports.load()
-    except ImportError:  # an environment that only serves models
+    except ImportError:  # no Dagster
         pass
     finally:
         os._Environ.__getitem__ = look_up  # type: ignore[method-assign]

@@ -22,8 +22,8 @@ import socket
 import sys
 import threading
 import warnings
-from importlib.machinery import PathFinder
 from contextlib import suppress
+from importlib.machinery import PathFinder
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NoReturn

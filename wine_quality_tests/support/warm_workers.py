@@ -38,8 +38,8 @@ STARTED = {
     "wine_quality.upgrades.probe",
 }
 """What commands start in another version's environment; each ends by itself."""
-WARM_SERVER = "wine_quality.execution.warm_server"
-"""It outlives the code server that started it."""
+OUTLIVING = {"wine_quality.execution.warm_server", "wine_quality_runtime.server"}
+"""They outlive the process, or the thread, that started them."""
 SERVERS = {"gunicorn", "uvicorn"}
 """What ``mlflow server`` starts, by its own Python or by its name."""
 PROJECT = Path(__file__).parents[2]
@@ -80,7 +80,7 @@ def install(folder: Path, owner: int) -> None:
         def __init__(self, args: Any, **options: Any) -> None:
             if isinstance(args, list) and args[0] in SERVERS:
                 args = [sys.executable, "-m", *args]
-            if runs(args, STARTED | SERVERS | {WARM_SERVER}):
+            if runs(args, STARTED | SERVERS | OUTLIVING):
                 args = stand_in_of(args, folder, owner, options.get("pass_fds", ()))
             super().__init__(args, **options)
 
@@ -110,7 +110,7 @@ def stand_in_of(
 
 def stand_in(folder: str, owner: str, numbers: str, python: str, *arguments: str) -> int:
     """The process as others see it: has it forked, passes signals on, returns its exit code."""
-    if not runs([python, *arguments], {WARM_SERVER}):
+    if not runs([python, *arguments], OUTLIVING):
         ctypes.CDLL(None, use_errno=True).prctl(_DEATH_SIGNAL, signal.SIGKILL)
     passed = [0, 1, 2, *map(int, filter(None, numbers.split(",")))]
     environment = dict(os.environ)

@@ -14,6 +14,7 @@ from wine_quality.environments.mlflow_versions import MLFLOW_VERSIONS
 from wine_quality.execution.plan_process import PlanProcess
 from wine_quality_tests.support import warm_commands, warm_workers
 from wine_quality_tests.support.servers import await_condition
+from wine_quality_tests.support.warm_programs import WarmProgram
 
 VERSION = MLFLOW_VERSIONS["3"]
 
@@ -114,3 +115,34 @@ def test_code_ends_as_python_ends_it(code, ended, printed):
     assert forked.returncode == alone.returncode == ended
     for done in (forked, alone):
         assert (done.stdout + done.stderr).endswith(printed) or printed in done.stdout
+
+
+def run_code(code: str, **variables: str) -> str:
+    env = {**os.environ, **variables}
+    done = warm_commands.run_python(str(VERSION.python), "-c", code, "given", env=env)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_proc_shows_what_a_fork_was_started_with():
+    code = "import os; print(*(open(f'/proc/self/{n}').read() for n in ('cmdline', 'environ')))"
+    shown = run_code(code, WINE_QUALITY_TESTS_SEEN="here")
+    assert shown.startswith("\0".join([str(VERSION.python), "-c", code, "given"]))
+    assert "\0WINE_QUALITY_TESTS_SEEN=here\0" in shown
+
+
+def test_a_fork_has_the_project_of_its_folder(tmp_path):
+    (tmp_path / "wine_quality").mkdir()
+    (tmp_path / "wine_quality" / "__init__.py").write_text("print('another')\n")
+    log = tmp_path / "log"
+    arguments = ("-c", "import wine_quality")
+    with log.open("wb") as out:
+        program = WarmProgram(VERSION.python, *arguments, env=os.environ, cwd=tmp_path, log=out)
+    assert program.wait(60) == 0
+    assert log.read_text() == "another\n"
+
+
+def test_a_fork_has_definitions_of_its_variables():
+    code = "from wine_quality.definitions import defs as d; print(d.resources['mlflow'].version)"
+    assert run_code(code, WINE_QUALITY_MLFLOW="2.1.1") == "VersionKey.2.1.1\n"
+    assert run_code(code) == "VersionKey.3\n"
