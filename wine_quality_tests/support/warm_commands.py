@@ -1,10 +1,10 @@
 """``python -m wine_quality …`` in a process of its own that has its libraries already.
 
 Importing Dagster, MLflow and scikit-learn takes 3 of the 6 seconds of CPU of a `make run`. One
-process imports them once and forks itself for each command (``warm_forks``). What a command starts of ``wine_quality`` in another
-version's environment is forked, too (``warm_workers``); all else is started as ever. It is for
-tests of what commands do: how they start, and what a signal does to them, is tested on processes
-without it.
+process imports them once and forks itself for each command (``warm_forks``). What a command starts
+of ``wine_quality`` in another version's environment is forked, too (``warm_workers``); all else is
+started as ever. It is for tests of what commands do: how they start, and what a signal does to
+them, is tested on processes without it.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 ``python -m wine_quality_tests.support.warm_forks SOCKET OWNER``, started by ``warm_workers``. Its
 fork becomes ``python -m wine_quality…``, or ``-c``, as it would have been started, and ends like
-it. It has the project's modules, too, as long as they would be the same there (``_forget_project``).
-Standard library only, as each version's Python runs it.
+it. It has imported the project, too, as long as that would be the same there
+(``_forget_project``). Standard library only, as each version's Python runs it.
 """
 
 from __future__ import annotations
