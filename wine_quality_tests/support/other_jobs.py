@@ -19,7 +19,7 @@ from dagster import (
 from wine_quality.definitions import defs
 from wine_quality.defs.io_manager import PlainFormatIOManager
 from wine_quality.tracking.resource import MlflowTracker
-from wine_quality_tests.support.warm_commands import forked_steps
+from wine_quality_tests.support.forked_steps import forked_steps
 
 NOWHERE = "http://127.0.0.1:9"
 

@@ -12,6 +12,7 @@ import dagster as dg
 import mlflow as plain_mlflow
 
 from wine_quality.tracking_api import MlflowTracking, TrackedRun
+from wine_quality_tests.support.forked_steps import forked_steps
 from wine_quality_tests.support.servers import await_condition
 
 mlflow = MlflowTracking(experiment="parallel", registered_model=None)
@@ -69,7 +70,9 @@ def both() -> dg.JobDefinition:
 
 def both_by_dagster() -> dg.JobDefinition:
     """Under Dagster's own multi-process executor."""
-    executor = dg.multiprocess_executor.configured({"max_concurrent": 2})
+    executor = dg.multiprocess_executor.configured(
+        {"max_concurrent": 2, "start_method": forked_steps()}
+    )
     parts = dg.Definitions(
         assets=[left, right, total],
         jobs=[dg.define_asset_job("both_by_dagster", executor_def=executor)],

@@ -155,12 +155,6 @@ def modules_of_a_command() -> list[str]:
     return [*LIBRARIES, *others, *LAZY_MODULES, *OF_SERVERS]
 
 
-def forked_steps() -> dict[str, dict[str, list[str]]]:
-    """``start_method`` of Dagster's multi-process executor: each step's process is forked from one
-    that has imported the libraries."""
-    return {"forkserver": {"preload_modules": modules_of_a_command()}}
-
-
 @functools.cache
 def import_libraries() -> None:
     """Import them, once in a process and its forks; an environment lacks some."""

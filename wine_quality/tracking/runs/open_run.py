@@ -186,6 +186,9 @@ class OpenRun(ServerClient, ABC):
         Others are of a request whose answer was lost, which MLflow's client sent again with the
         same start, or of a step on another machine that opened the run at the same time. Each
         process removes what its own requests made, so that nobody removes what another has taken.
+
+        Two machines keep two runs where one's clock is behind, or its request is slow: its run is
+        made when the other has looked already, with an earlier start.
         """
         own = made.info
         if RUN_TAG not in tags or self.experiment_id is None:
