@@ -31,13 +31,16 @@ COMMANDS = {"wine_quality"}
 """As which a command begins again in another version's environment."""
 STARTED = {
     WORKER,
+    "dagster",
+    "dagster._daemon",
     "wine_quality.comparison.read_runs",
     "wine_quality.metrics_history.backfill",
     "wine_quality.moves.worker",
     "wine_quality.tracking.runs.close_run",
     "wine_quality.upgrades.probe",
+    "wine_quality.webserver",
 }
-"""What commands start in another version's environment; each ends by itself."""
+"""What commands start: in another version's environment, or the programs of `make up`."""
 OUTLIVING = {"wine_quality.execution.warm_server", "wine_quality_runtime.server"}
 """They outlive the process, or the thread, that started them."""
 SERVERS = {"gunicorn", "uvicorn"}

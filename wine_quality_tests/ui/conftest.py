@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,7 +14,8 @@ import pytest
 
 from wine_quality.paths import PROJECT_ROOT
 from wine_quality_tests.support.notice_servers import SlackStandIn
-from wine_quality_tests.support.servers import await_condition, dying_with_us, free_port
+from wine_quality_tests.support.servers import await_condition, free_port
+from wine_quality_tests.support.warm_programs import WarmProgram
 
 CHROMIUM_FLAGS = [
     "--no-sandbox",
@@ -56,7 +56,7 @@ class Up:
     mlflow: str
     home: Path
     watched: Path
-    process: subprocess.Popen[bytes]
+    process: WarmProgram
     log: Path
     slack: SlackStandIn
 
@@ -89,14 +89,12 @@ def up(chromium, postgres, home, tmp_path_factory) -> Iterator[Up]:
     for name in ("DAGSTER_HOME", "MLFLOW_TRACKING_URI"):
         environment.pop(name, None)
     log = folder / "log"
-    process = subprocess.Popen(
-        dying_with_us(sys.executable, "-m", "wine_quality", "up")
-        + ["--port", str(ports[0]), "--mlflow-port", str(ports[1])],
-        stdout=log.open("wb"),
-        stderr=subprocess.STDOUT,
-        cwd=PROJECT_ROOT,
-        env=environment,
-    )
+    command = ["-m", "wine_quality", "up"]
+    command += ["--port", str(ports[0]), "--mlflow-port", str(ports[1])]
+    with log.open("wb") as out:
+        process = WarmProgram(
+            sys.executable, *command, env=environment, cwd=PROJECT_ROOT, log=out
+        )
     urls = [f"http://localhost:{port}" for port in ports]
     try:
         await_condition(
