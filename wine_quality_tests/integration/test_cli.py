@@ -29,9 +29,7 @@ def command(*arguments: str) -> list[str]:
 
 
 def run_cli(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command(*arguments), capture_output=True, text=True, cwd=PROJECT_ROOT, timeout=200
-    )
+    return run_command("run", *arguments)
 
 
 def children_of(pid: int) -> list[int]:

@@ -18,7 +18,7 @@ from wine_quality.environments.mlflow_versions import (
 )
 from wine_quality.paths import PROJECT_ROOT
 from wine_quality.tracking.servers.migrations import migrations_of, revision_in
-from wine_quality_tests.support.warm_commands import run_command, run_python
+from wine_quality_tests.support.warm_commands import forked_command, run_command, run_python
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(200)]
 
@@ -70,7 +70,7 @@ def clients(version: MlflowVersion, home: Path, number: int) -> list[str]:
     variables.pop("MLFLOW_TRACKING_URI", None)
     started = [
         subprocess.Popen(
-            [str(version.python), "-W", "ignore", "-c", _CLIENT, version.key],
+            forked_command("-W", "ignore", "-c", _CLIENT, version.key, python=version.python),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

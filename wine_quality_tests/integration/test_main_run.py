@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import mlflow
@@ -57,13 +56,7 @@ print(json.dumps({
 
 
 def run_cli(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "wine_quality", "run", *arguments],
-        capture_output=True,
-        text=True,
-        cwd=PROJECT_ROOT,
-        timeout=200,
-    )
+    return run_command("run", *arguments)
 
 
 def printed(output: str, name: str) -> str:

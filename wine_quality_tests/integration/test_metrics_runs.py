@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 import uuid
 from datetime import datetime, timezone
 from pathlib import Path
@@ -18,7 +17,7 @@ from wine_quality.paths import PROJECT_ROOT
 from wine_quality.serving.runtime.prediction_log import PredictionLog
 from wine_quality_tests.support.postgres import PASSWORD
 from wine_quality_tests.support.servers import MlflowServer, free_port
-from wine_quality_tests.support.warm_commands import run_command
+from wine_quality_tests.support.warm_commands import forked_command, run_command
 
 pytestmark = pytest.mark.slow
 
@@ -28,7 +27,7 @@ QUOTED = "p%40ss%2Fw0rd%25"
 
 def start(home: Path, url: str, *arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "wine_quality", *arguments],
+        forked_command("-m", "wine_quality", *arguments),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

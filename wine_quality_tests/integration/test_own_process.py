@@ -13,6 +13,7 @@ import pytest
 from wine_quality.environments.mlflow_versions import MlflowVersion
 from wine_quality.paths import PROJECT_ROOT
 from wine_quality_tests.support.servers import MlflowServer
+from wine_quality_tests.support.warm_commands import forked_command
 
 pytestmark = pytest.mark.slow
 
@@ -20,9 +21,13 @@ PARAM_LIMITS = {"1.26": 250, "2.1.1": 500, "3": 6000}
 
 
 def own_process(version: MlflowVersion, scenario: str, uri: str, name: str, **variables: str):
+    arguments = ["-W", "ignore", "-m", "wine_quality_tests.support.own_process"]
+    arguments += [scenario, version.key, uri, name]
     answer = subprocess.run(
-        [str(version.python), "-W", "ignore", "-m", "wine_quality_tests.support.own_process"]
-        + [scenario, version.key, uri, name],
+        # One scenario imports as a process of one's own does.
+        [str(version.python), *arguments]
+        if scenario == "whole_then_part"
+        else forked_command(*arguments, python=version.python),
         capture_output=True,
         text=True,
         cwd=PROJECT_ROOT,

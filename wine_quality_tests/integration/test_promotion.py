@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +13,7 @@ from wine_quality.environments.mlflow_versions import MlflowVersion
 from wine_quality.paths import PROJECT_ROOT
 from wine_quality_tests.faults.fault_proxy import FaultProxy
 from wine_quality_tests.support.servers import MlflowServer
-from wine_quality_tests.support.warm_commands import run_command
+from wine_quality_tests.support.warm_commands import forked_command, run_command
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
@@ -49,7 +48,7 @@ class Registry:
 
     def command(self, command: str, *options: str, **more: str) -> list[str]:
         """For a process that does not end by itself."""
-        return [sys.executable, "-m", "wine_quality", *self.arguments(command, *options, **more)]
+        return forked_command("-m", "wine_quality", *self.arguments(command, *options, **more))
 
     def do(
         self, command: str, *options: str, ok: bool = True, seconds: float = 200, **more: str

@@ -98,6 +98,11 @@ def run_python(
     return subprocess.CompletedProcess(command, code, stdout, stderr)
 
 
+def forked_command(*arguments: str, python: str | Path = sys.executable) -> list[str]:
+    """The command of a small process that has ``python ARGUMENTS`` forked, and ends as it does."""
+    return warm_workers.stand_in_of([str(python), *arguments], sockets(), owner())
+
+
 def share_warm_processes() -> None:
     """Have xdist's workers use the warm processes of this one."""
     os.environ[FOLDER] = f"{os.getpid()}:{tempfile.mkdtemp(prefix='wq-warm-')}"

@@ -11,7 +11,7 @@ from typing import Any
 
 from wine_quality.environments.mlflow_versions import MlflowVersion
 from wine_quality.paths import PROJECT_ROOT
-from wine_quality_tests.support import warm_commands, warm_workers
+from wine_quality_tests.support import warm_commands
 from wine_quality_tests.support.servers import dying_with_us
 
 KILL_HOOK = PROJECT_ROOT / "wine_quality_tests" / "faults" / "kill_hook"
@@ -38,13 +38,14 @@ def warm_process(
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / "process.log"
     module = f"wine_quality_tests.faults.{module}"
-    command = [str(version.require_python()), "-W", "ignore", "-m", module, str(folder), *arguments]
+    command = warm_commands.forked_command(
+        *("-W", "ignore", "-m", module, str(folder), *arguments), python=version.require_python()
+    )
     path = str(PROJECT_ROOT)
     variables = {}
     if kills:
         path += f":{KILL_HOOK}"
         variables["WINE_QUALITY_TESTS_KILL"] = str(folder)
-    command = warm_workers.stand_in_of(command, warm_commands.sockets(), warm_commands.owner())
     with log.open("ab") as errors:
         process = subprocess.Popen(
             dying_with_us(*command),

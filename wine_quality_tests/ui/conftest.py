@@ -92,9 +92,7 @@ def up(chromium, postgres, home, tmp_path_factory) -> Iterator[Up]:
     command = ["-m", "wine_quality", "up"]
     command += ["--port", str(ports[0]), "--mlflow-port", str(ports[1])]
     with log.open("wb") as out:
-        process = WarmProgram(
-            sys.executable, *command, env=environment, cwd=PROJECT_ROOT, log=out
-        )
+        process = WarmProgram(sys.executable, *command, env=environment, cwd=PROJECT_ROOT, log=out)
     urls = [f"http://localhost:{port}" for port in ports]
     try:
         await_condition(
