@@ -40,8 +40,9 @@ def pytest_configure(config: pytest.Config) -> None:
         session_end.watch(os.getpid())
     if (folder := make_memory_folder()) is not None:
         config.stash[_MEMORY_FOLDER] = folder
-    # A second thread of OpenBLAS takes a core in which other tests run.
+    # A second thread of OpenBLAS, and Java's best compiler, take a core in which other tests run.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    os.environ.setdefault("SPARK_SUBMIT_OPTS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
     if not hasattr(config, "workerinput"):
         warm_commands.share_warm_processes()
     # syrupy's: where tests are only listed, no snapshot is used.

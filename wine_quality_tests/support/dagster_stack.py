@@ -15,6 +15,7 @@ from typing import Any
 import requests
 from dagster import DagsterInstance
 
+from wine_quality.execution.kept_connections import keep_connections
 from wine_quality.execution.warm_client import WarmServers
 from wine_quality.paths import PROJECT_ROOT
 from wine_quality_tests.support.servers import await_condition, free_port
@@ -47,6 +48,9 @@ _LOADED = """
 class DagsterStack:
     """Webserver and daemon over one DAGSTER_HOME, ended with the tests."""
 
+    _store: DagsterInstance | None = None
+    """None where its databases are not in files here."""
+
     def __init__(self, home: Path, project: Path | None = None, **variables: str) -> None:
         """Args:
         project: File of definitions of another project, whose folder is its own.
@@ -67,9 +71,10 @@ class DagsterStack:
         self.variables.pop("MLFLOW_TRACKING_URI", None)
         self.variables.update(variables)
         # Dagster's sqlite stores are spoilt when two processes make them at once.
-        with DagsterInstance.from_config(str(self.dagster_home)) as instance:
-            assert instance.get_runs_count() == 0
-            instance.all_instigator_state()
+        self._store = DagsterInstance.from_config(str(self.dagster_home))
+        keep_connections(self._store)
+        assert self._store.get_runs_count() == 0
+        self._store.all_instigator_state()
         self.warm = WarmServers.of_home(self.dagster_home)
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
@@ -198,6 +203,8 @@ class DagsterStack:
                 pass
             process.wait()
         self.warm.stop(grace_seconds=0)
+        if self._store is not None:
+            self._store.dispose()
 
     def graphql(self, query: str, **variables: Any) -> Any:
         answer = requests.post(
@@ -250,8 +257,15 @@ class DagsterStack:
 
     def wait(self, run_id: str, seconds: float = RUN_SECONDS) -> str:
         """The status the run ends with."""
-        await_condition(lambda: self.status(run_id) in ENDED, f"the end of run {run_id}", seconds)
+        await_condition(lambda: self._has_ended(run_id), f"the end of run {run_id}", seconds)
         return self.status(run_id)
+
+    def _has_ended(self, run_id: str) -> bool:
+        """From the store: to ask the webserver again and again takes more of the processor."""
+        if self._store is None:
+            return self.status(run_id) in ENDED
+        run = self._store.get_run_by_id(run_id)
+        return run is not None and run.status.value in ENDED
 
     def messages(self, run_id: str) -> list[str]:
         """The lines of the run's log, errors included, oldest first."""
