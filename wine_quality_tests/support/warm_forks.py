@@ -190,22 +190,25 @@ def run(arguments: list[str]) -> NoReturn:
     sys.argv = [option, *rest]
     code = 0
     try:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-        if what in warm_workers.SERVERS:
-            # MLflow's app looks at the server's variables when it is made.
-            _forget("mlflow.server")
-        if option == "-m":
-            # Run, it is not the module that others have imported.
-            sys.modules.pop(what if what != "wine_quality" else "wine_quality.__main__", None)
-            runpy.run_module(what, run_name="__main__", alter_sys=True)
-        else:
-            exec(compile(what, "<string>", "exec"), vars(_main_module()))
+        try:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+            if what in warm_workers.SERVERS:
+                # MLflow's app looks at the server's variables when it is made.
+                _forget("mlflow.server")
+            if option == "-m":
+                # Run, it is not the module that others have imported.
+                sys.modules.pop(what if what != "wine_quality" else "wine_quality.__main__", None)
+                runpy.run_module(what, run_name="__main__", alter_sys=True)
+            else:
+                exec(compile(what, "<string>", "exec"), vars(_main_module()))
+        finally:
+            # Another interrupt, while it ends, would have it end by half, or not at all.
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     except SystemExit as end:
         if isinstance(end.code, str):
             print(end.code, file=sys.stderr)
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
     except BaseException as error:
-        # Another interrupt, while it ends, would have it end by half.
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         sys.excepthook(type(error), error, error.__traceback__)
         code = -signal.SIGINT if isinstance(error, KeyboardInterrupt) else 1
