@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -34,14 +35,22 @@ def forks(process: PlanProcess) -> list[int]:
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
         try:
-            opened = {os.readlink(link) for link in (entry / "fd").iterdir()}
             # The warm process has it for a moment, too.
-            is_fork = pipe in opened and b"warm_forks" in command_of_parent(entry)
+            is_fork = pipe in opened_by(entry) and b"warm_forks" in command_of_parent(entry)
         except OSError:
             continue
         if is_fork:
             found.append(int(entry.name))
     return found
+
+
+def opened_by(process: Path) -> set[str]:
+    """What it has open; some of it may be closed meanwhile."""
+    opened = set()
+    for link in (process / "fd").iterdir():
+        with suppress(FileNotFoundError):
+            opened.add(os.readlink(link))
+    return opened
 
 
 def command_of_parent(process: Path) -> bytes:
