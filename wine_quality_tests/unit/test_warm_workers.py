@@ -45,7 +45,7 @@ def forks(process: PlanProcess) -> list[int]:
 
 
 def opened_by(process: Path) -> set[str]:
-    """What it has open; some of it may be closed meanwhile."""
+    """The targets of its descriptors; some may be closed meanwhile."""
     opened = set()
     for link in (process / "fd").iterdir():
         with suppress(FileNotFoundError):
