@@ -166,14 +166,8 @@ def import_libraries() -> None:
     for library in [*modules_of_a_command(), *OF_MODEL_SERVERS]:
         with contextlib.suppress(ImportError):
             importlib.import_module(library)
-    if "dagster" not in sys.modules:  # an environment that only serves models
-        return
-    _keep_revisions()
-    # MLflow lists the installed packages with its first model, as wine_quality.execution's
-    # warm_imports says.
-    from mlflow.utils import requirements_utils
-
-    getattr(requirements_utils, "_init_modules_to_packages_map", lambda: None)()
+    if "dagster" in sys.modules:  # else it is an environment that only serves models
+        _keep_revisions()
 
 
 def import_project() -> dict[str, str | None]:
