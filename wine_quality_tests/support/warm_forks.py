@@ -131,6 +131,7 @@ def become(asked: dict[str, Any], warm: int) -> None:
     os.chdir(asked["folder"])
     os.environ.clear()
     os.environ.update(asked["environment"])
+    _open_streams()
     _show([sys.executable, *asked["arguments"]], asked["environment"])
     if os.environ.get("PYTHONFAULTHANDLER"):
         faulthandler.enable()
@@ -143,6 +144,23 @@ def become(asked: dict[str, Any], warm: int) -> None:
     for path in paths:
         if os.path.exists(customization := os.path.join(path, "sitecustomize.py")):
             runpy.run_path(customization, run_name="sitecustomize")
+
+
+def _open_streams() -> None:
+    """Those of the warm process know its own files, which can be sought in, unlike a pipe."""
+    encoding, _, errors = os.environ.get("PYTHONIOENCODING", "").partition(":")
+    at_once = "PYTHONUNBUFFERED" in os.environ or os.isatty(1)
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        stream = open(  # noqa: SIM115 - it stays open
+            number,
+            mode,
+            buffering=1 if number == 2 or (number == 1 and at_once) else -1,
+            encoding=encoding or getattr(sys, name).encoding,
+            errors=errors or getattr(sys, name).errors,
+            closefd=False,
+        )
+        setattr(sys, name, stream)
+        setattr(sys, f"__{name}__", stream)
 
 
 def _forget_project(read: dict[str, str | None]) -> None:

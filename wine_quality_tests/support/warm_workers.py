@@ -117,7 +117,11 @@ def stand_in(folder: str, owner: str, numbers: str, python: str, *arguments: str
         ctypes.CDLL(None, use_errno=True).prctl(_DEATH_SIGNAL, signal.SIGKILL)
     passed = [0, 1, 2, *map(int, filter(None, numbers.split(",")))]
     environment = dict(os.environ)
-    with connected(Path(folder), int(owner), python, environment) as connection:
+    try:
+        connection = connected(Path(folder), int(owner), python, environment)
+    except RuntimeError:  # a broken Python ends in its own way
+        os.execv(python, [python, *arguments])
+    with connection:
         ask(connection, arguments, environment, os.getcwd(), dict(zip(passed, passed, strict=True)))
         answers = connection.makefile()
         pid = int(answers.readline())

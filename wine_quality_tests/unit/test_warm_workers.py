@@ -133,6 +133,23 @@ def run_code(code: str, **variables: str) -> str:
     return done.stdout
 
 
+def test_a_fork_writes_to_a_pipe_in_its_encoding():
+    code = "import sys; sys.stdout.reconfigure(errors='replace'); print('ü', sys.stdout.seekable())"
+    env = {**os.environ, "PYTHONIOENCODING": "latin-1"}
+    command = warm_commands.forked_command("-c", code, python=VERSION.python)
+    done = subprocess.run(command, stdout=subprocess.PIPE, env=env, timeout=60)
+    assert (done.returncode, done.stdout) == (0, b"\xfc False\n")
+
+
+def test_a_python_that_does_not_start_ends_in_its_own_way(tmp_path):
+    broken = tmp_path / "python"
+    broken.write_text('#!/bin/sh\necho "$3"\nexit 7\n')
+    broken.chmod(0o755)
+    command = warm_commands.forked_command("-c", "code", "given", python=broken)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (7, "given\n", "")
+
+
 def test_proc_shows_what_a_fork_was_started_with():
     code = "import os; print(*(open(f'/proc/self/{n}').read() for n in ('cmdline', 'environ')))"
     shown = run_code(code, WINE_QUALITY_TESTS_SEEN="here")
