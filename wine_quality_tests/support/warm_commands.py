@@ -25,7 +25,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from wine_quality_tests.support import warm_workers
+from wine_quality_tests.support import kept_stores, warm_workers
 
 PROJECT = Path(__file__).parents[2]
 # In the order that a command itself takes, see wine_quality.execution.startup.
@@ -166,8 +166,7 @@ def import_libraries() -> None:
     for library in [*modules_of_a_command(), *OF_MODEL_SERVERS]:
         with contextlib.suppress(ImportError):
             importlib.import_module(library)
-    if "dagster" in sys.modules:  # else it is an environment that only serves models
-        _keep_revisions()
+    kept_stores.keep()
 
 
 def import_project() -> dict[str, str | None]:
@@ -197,27 +196,3 @@ def import_project() -> dict[str, str | None]:
         os._Environ.__getitem__ = look_up  # type: ignore[method-assign]
         gc.set_threshold(*threshold)
     return read
-
-
-def _keep_revisions() -> None:
-    """Have the revisions of Dagster's sqlite schemas read once.
-
-    Alembic loads its sixty files each time that one of the three stores is opened, with each tick
-    of a sensor: more than half of the CPU of a code server that has nothing else to do.
-    """
-    from dagster._core.storage import sql
-    from dagster._core.storage.runs.sqlite import sqlite_run_storage
-
-    kept: dict[str | None, sql.ScriptDirectory] = {}
-
-    class KeptRevisions(sql.ScriptDirectory):
-        @classmethod
-        def from_config(cls, config: sql.Config) -> sql.ScriptDirectory:
-            place = config.get_main_option("script_location")
-            if place not in kept:
-                kept[place] = super().from_config(config)
-            return kept[place]
-
-    sql.ScriptDirectory = KeptRevisions  # type: ignore[misc]
-    config = sql.get_alembic_config(sqlite_run_storage.__file__)
-    KeptRevisions.from_config(config).as_revision_number("head")
