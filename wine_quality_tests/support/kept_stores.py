@@ -1,4 +1,4 @@
-"""What Dagster and MLflow compute anew for each of their sqlite stores, computed once for all forks.
+"""Stores of Dagster and MLflow in sqlite that are opened with what was computed once for all forks.
 
 Tests have hundreds of homes, each with stores of its own. One that is there already, is upgraded,
 or is in PostgreSQL, is opened as ever.
@@ -90,7 +90,7 @@ def _keep_dagsters_tables() -> None:
             files[name] = Path(folder, f"{name}.db").read_bytes()
 
     for storage in (SqliteRunStorage, SqliteScheduleStorage):
-        storage.from_local = _copying(storage.from_local, files)  # type: ignore[method-assign]
+        storage.from_local = _copying(storage.from_local, files)  # type: ignore[method-assign, assignment]
     initialize = SqliteEventLogStorage._initdb
 
     def initialize_database(self: Any, engine: Any, for_index_shard: bool = False) -> None:
@@ -152,4 +152,4 @@ def _keep_mlflows_tables() -> None:
             whole.backup(empty)
 
     for module in (stores, registry):  # MLflow 3's registry imports it by name
-        module._initialize_tables = initialize_tables
+        module._initialize_tables = initialize_tables  # type: ignore[attr-defined]
