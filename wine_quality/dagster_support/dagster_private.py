@@ -6,6 +6,7 @@ A Dagster upgrade that moves one of these names fails here, by name, and nowhere
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -82,6 +83,7 @@ __all__ = [
     "capture_interrupts",
     "core_execute_run",
     "create_execution_plan",
+    "daemon_of_files",
     "deserialize_value",
     "get_run_crash_explanation",
     "inner_plan_execution_iterator",
@@ -113,6 +115,21 @@ def workspace_of_files(instance: DagsterInstance, files: Sequence[str], version:
 
     return WorkspaceProcessContext(
         instance, version=version, workspace_load_target=WorkspaceFileTarget(paths=files)
+    )
+
+
+def daemon_of_files(instance: DagsterInstance, files: Sequence[str]) -> Any:
+    """A controller of the instance's daemons, to be entered: with the code locations that workspace
+    files name, and the limits and the log of ``dagster-daemon run``."""
+    from dagster._core.workspace.load_target import WorkspaceFileTarget
+    from dagster._daemon.cli import _get_heartbeat_tolerance, daemon_controller_from_instance
+
+    return daemon_controller_from_instance(
+        instance,
+        workspace_load_target=WorkspaceFileTarget(paths=files),
+        heartbeat_tolerance_seconds=_get_heartbeat_tolerance(),
+        code_server_log_level="warning",
+        log_level=os.environ.get("DAGSTER_DAEMON_LOG_LEVEL", "info"),
     )
 
 

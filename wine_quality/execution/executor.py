@@ -3,8 +3,7 @@
 One Python holds one MLflow. When the version picked is the one this process carries, the plan
 runs right here. Otherwise one child process of the picked environment runs all steps: it writes
 its events to the Dagster instance and hands each, already stored, to this process through a
-pipe. A pipe is ordered and closes when the child dies, so nothing is polled from the event log
-and no event can be overtaken in it.
+pipe, which is ordered and closes when the child dies: nothing is polled from the event log.
 """
 
 from __future__ import annotations
@@ -37,6 +36,7 @@ from wine_quality.execution import startup
 from wine_quality.execution.config_variables import check_config_variables
 from wine_quality.execution.declared_steps import declare_steps
 from wine_quality.execution.first_use import require_environment
+from wine_quality.execution.kept_connections import keep_connections
 from wine_quality.execution.plan_process import PlanProcess
 from wine_quality.execution.project_code import ProjectCode
 from wine_quality.execution.run_failures import present_error, run_failed, with_reason_first
@@ -96,8 +96,7 @@ class PlanProcessDiedError(ProjectError, RuntimeError):
 
 
 class MlflowEnvironmentExecutor(Executor):
-    """Runs the plan in process, or in one child process of the picked environment; with
-    ``max_concurrent`` above 1, each step in a child process."""
+    """Runs the plan here or in a child process; with ``max_concurrent`` each step in one."""
 
     def __init__(self, max_concurrent: int = 1) -> None:
         self._max_concurrent = max_concurrent
@@ -113,6 +112,7 @@ class MlflowEnvironmentExecutor(Executor):
     def execute(
         self, plan_context: PlanOrchestrationContext, execution_plan: ExecutionPlan
     ) -> Iterator[DagsterEvent]:
+        keep_connections(plan_context.instance)
         try:
             for event in _execute(plan_context, execution_plan, self._max_concurrent):
                 yield with_reason_first(event)

@@ -1,9 +1,9 @@
-"""Dagster's sqlite storages with engines that are kept, for processes that write one run's log.
+"""Dagster's storages with engines that are kept, for processes that write one run's log.
 
-Dagster opens the run's event log anew for each event: an engine, a connection, and at its close
-the transfer of what was written to the main file. That is 4 ms of processor time and two more
-waits for the disk, a hundred times a run. The store of runs is opened anew for each question, too,
-and with each engine SQLAlchemy compiles the statement again: 10 ms in place of 2.
+In sqlite, Dagster opens the run's event log anew for each event: an engine, a connection, and at
+its close the transfer of what was written to the main file. That is 4 ms of processor time and two
+more waits for the disk, a hundred times a run. The store of runs is opened anew for each question,
+too, and with each engine SQLAlchemy compiles the statement again: 10 ms in place of 2.
 """
 
 from __future__ import annotations
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 def keep_connections(instance: DagsterInstance) -> None:
     """Keep connections until the instance is disposed of; other storages stay as they are."""
+    from wine_quality.dagster_support.pooled_postgres import pool_connections
+
+    pool_connections(instance)
     # By their names: the modules cost what a process that needs no storage should not pay.
     storage: Any = instance.event_log_storage
     if type(storage).__name__ == "SqliteEventLogStorage":

@@ -69,7 +69,6 @@ def dagster_services(
     code_environment = with_home(folder / "homes" / "dagster-code", code)
     launching: dict[str, str] = {RUN_VARIABLES: str(_write_variables(folder, code_environment))}
     workspace = ("-w", str(FOLDER / "workspace.yaml"))
-    programs = Path(sys.executable).parent
 
     def service(
         name: str, command: tuple[str, ...], variables: Mapping[str, str], **more
@@ -98,7 +97,7 @@ def dagster_services(
         ),
         service(
             "dagster-daemon",
-            (str(programs / "dagster-daemon"), "run", *workspace),
+            (sys.executable, "-m", "wine_quality.dagster_support.daemon", *workspace),
             {**common, **launching},
             ready=daemon_ready(url),
             # The webserver makes the tables.
