@@ -10,6 +10,7 @@ import os
 import re
 import secrets
 import socket
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -33,6 +34,8 @@ SECRETS = (
 )
 # The MLflow servers use the store's first user.
 _SAME = {"AWS_ACCESS_KEY_ID": "MINIO_ROOT_USER", "AWS_SECRET_ACCESS_KEY": "MINIO_ROOT_PASSWORD"}
+_TRIES = 20
+_claimed: dict[int, socket.socket] = {}
 
 
 class StackError(ProjectError, RuntimeError):
@@ -148,13 +151,36 @@ def write_env_file(path: Path) -> None:
 
 
 def choose_port(address: str, *wanted: int) -> int:
-    """The first of these ports that is free on ``address``, else one that the system picks."""
-    for port in [*wanted, 0]:
+    """The first of these ports that is free on ``address``, else one that the system picks.
+
+    No other process that asks gets the same one before this one ends, and this one gets it again
+    only where it is wanted.
+    """
+    for port in [*wanted, *[0] * _TRIES]:
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind((address, port))
             except OSError:
                 continue
-            return probe.getsockname()[1]
+            chosen = probe.getsockname()[1]
+        if (port and port in _claimed) or _claim(chosen):
+            return chosen
     raise StackError(f"no port is free on {address}")
+
+
+def _claim(port: int) -> bool:
+    """Whether it is not another process's already, which will listen there in a moment.
+
+    By a name that only one process of the machine can have, and that ends with it (Linux).
+    """
+    if sys.platform != "linux":
+        return True
+    name = socket.socket(socket.AF_UNIX)
+    try:
+        name.bind(f"\0wine_quality-port-{port}")
+    except OSError:
+        name.close()
+        return False
+    _claimed[port] = name
+    return True

@@ -15,12 +15,14 @@ from pathlib import Path
 import pytest
 
 from wine_quality.environments.process_groups import group_lives
+from wine_quality.paths import PROJECT_ROOT
 from wine_quality.stack import objects, postgres, seaweedfs, settings, supervisor
 from wine_quality.stack.platform import Platform
 from wine_quality.stack.service import Service
 from wine_quality.stack.settings import EXAMPLE, SECRETS, StackError, read_file
 from wine_quality.stack.supervisor import Supervisor
 from wine_quality_tests.support.servers import await_condition, free_port
+from wine_quality_tests.support.warm_commands import forked_command
 
 
 @pytest.fixture(autouse=True)
@@ -76,6 +78,27 @@ def test_a_taken_port_is_passed_over():
         assert settings.choose_port("127.0.0.1", port, other) == other
         assert settings.choose_port("127.0.0.1", port) != port
     assert settings.choose_port("127.0.0.1", port) == port
+
+
+def test_two_that_start_at_once_choose_different_ports(tmp_path):
+    """Neither listens yet."""
+    port = free_port()
+    code = (
+        "import sys\n"
+        "from wine_quality.stack.settings import choose_port\n"
+        f"print(choose_port('127.0.0.1', {port}), flush=True)\n"
+        "sys.stdin.read()\n"
+    )
+    command = forked_command("-c", code)
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(command, text=True, cwd=PROJECT_ROOT, **pipes) as other:
+        assert other.stdout.readline() == f"{port}\n"
+        assert settings.choose_port("127.0.0.1", port) != port
+        other.stdin.close()
+    assert settings.choose_port("127.0.0.1", port) == port
+    # Once more where it is wanted, and never for another service.
+    assert settings.choose_port("127.0.0.1", port) == port
+    assert len({settings.choose_port("127.0.0.1") for _ in range(200)}) == 200
 
 
 def test_existing_servers_are_used_instead(monkeypatch):
