@@ -17,6 +17,7 @@ from typing import Any
 
 from wine_quality.environments.mlflow_versions import MlflowVersion
 from wine_quality_tests.support.warm_programs import WarmProgram
+from wine_quality_tests.support.warm_workers import MLFLOW
 
 READY_SECONDS = 90
 
@@ -66,8 +67,7 @@ class MlflowServer:
         self.uri = f"http://127.0.0.1:{port}"
         self.log = folder / "server.log"
         self.database, self.artifacts = folder / "mlflow.db", folder / "artifacts"
-        # MLflow 1.26 has no ``python -m mlflow``.
-        command = ["-c", "from mlflow.cli import cli; cli()", "server"]
+        command = ["-c", MLFLOW, "server"]
         command += ["--backend-store-uri", f"sqlite:///{self.database}"]
         command += ["--serve-artifacts", "--artifacts-destination", str(self.artifacts)]
         command += ["--default-artifact-root", "mlflow-artifacts:/"]

@@ -36,6 +36,7 @@ STARTED = {
     "wine_quality.comparison.read_runs",
     "wine_quality.metrics_history.backfill",
     "wine_quality.moves.worker",
+    "wine_quality.tracking.servers.embedded_store",
     "wine_quality.tracking.runs.close_run",
     "wine_quality.upgrades.probe",
     "wine_quality.webserver",
@@ -45,6 +46,7 @@ OUTLIVING = {"wine_quality.execution.warm_server", "wine_quality_runtime.server"
 """They outlive the process, or the thread, that started them."""
 SERVERS = {"gunicorn", "uvicorn"}
 """What ``mlflow server`` starts, by its own Python or by its name."""
+MLFLOW = "from mlflow.cli import cli; cli()"
 PROJECT = Path(__file__).parents[2]
 _OF_TESTS = ("AWS_", "DAGSTER_", "MLFLOW_", "WINE_QUALITY_")
 """Variables of one test, which the warm process of all does not get."""
@@ -71,6 +73,25 @@ def runs(arguments: Any, modules: set[str]) -> bool:
     return option == "-m" and rest[0] in modules
 
 
+def by_python(command: list[str]) -> list[str]:
+    """The command with the Python that runs a program of its environment, where it is of these."""
+    if command[0] in SERVERS:
+        return [sys.executable, "-m", *command]
+    program = Path(command[0])
+    if command[1:2] == ["server"] and program.name == "mlflow":
+        # MLflow 1.26 has no ``python -m mlflow``.
+        return [str(program.with_name("python")), "-c", MLFLOW, *command[1:]]
+    return command
+
+
+def runs_code(arguments: Any) -> bool:
+    """Whether a command runs code of the project, or MLflow's command."""
+    if not isinstance(arguments, list):
+        return False
+    _, option, rest = split(arguments[1:])
+    return option == "-c" and rest[0].startswith(("from wine_quality.", MLFLOW))
+
+
 def install(folder: Path, owner: int) -> None:
     """Have this process start such processes so, and become them.
 
@@ -81,9 +102,9 @@ def install(folder: Path, owner: int) -> None:
 
     class Popen(subprocess.Popen):
         def __init__(self, args: Any, **options: Any) -> None:
-            if isinstance(args, list) and args[0] in SERVERS:
-                args = [sys.executable, "-m", *args]
-            if runs(args, STARTED | SERVERS | OUTLIVING):
+            if isinstance(args, list):
+                args = by_python(args)
+            if runs(args, STARTED | SERVERS | OUTLIVING) or runs_code(args):
                 args = stand_in_of(args, folder, owner, options.get("pass_fds", ()))
             super().__init__(args, **options)
 

@@ -106,6 +106,16 @@ def test_split_finds_the_module(arguments, found):
     assert warm_workers.split(arguments) == found
 
 
+def test_programs_are_run_by_the_python_of_their_environment():
+    given = ["/env/bin/mlflow", "server", "--port", "1"]
+    changed = ["/env/bin/python", "-c", warm_workers.MLFLOW, "server", "--port", "1"]
+    assert warm_workers.by_python(given) == changed
+    assert warm_workers.runs_code(changed)
+    for other in (["/env/bin/mlflow", "gc"], ["/env/bin/other", "server"], ["python", "-c", "1"]):
+        assert warm_workers.by_python(other) == other
+        assert not warm_workers.runs_code(other)
+
+
 @pytest.mark.parametrize(
     ("code", "ended", "printed"),
     [
