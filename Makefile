@@ -7,7 +7,7 @@ ARGS ?=
 VERSIONS ?= 3
 ON ?=
 # Files of tests that run at the same time: much of their time is waiting for servers to start.
-JOBS ?= 5
+JOBS ?= 3
 SIDE_BY_SIDE = $(if $(filter-out 1,$(JOBS)),-n $(JOBS) --dist loadfile --no-loadscope-reorder)
 # A path, with ::test behind it or not; else part of a name.
 PICKED_TESTS = $(if $(wildcard $(firstword $(subst ::, ,$(T)))),$(T),-k "$(T)")
