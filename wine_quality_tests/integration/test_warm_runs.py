@@ -19,7 +19,7 @@ from wine_quality.execution.worker_process import WorkerProcess
 from wine_quality.paths import PROJECT_ROOT
 from wine_quality_tests.faults.fault_proxy import FaultProxy
 from wine_quality_tests.support.dagster_stack import DagsterStack
-from wine_quality_tests.support.servers import await_condition
+from wine_quality_tests.support.servers import await_condition, opened_by
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -115,8 +115,7 @@ def test_a_fork_is_a_process_of_its_own(dagster, held):
 
     # Nothing of the warm process's own is open in it: neither its socket nor those of databases.
     def sockets(pid: int) -> set[str]:
-        links = (os.readlink(entry) for entry in Path(f"/proc/{pid}/fd").iterdir())
-        return {link for link in links if link.startswith("socket:")}
+        return {link for link in opened_by(pid) if link.startswith("socket:")}
 
     assert not sockets(worker.pid) & sockets(warm)
     # What runs print lands where the daemon prints, as with Dagster's own launcher.

@@ -12,6 +12,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -163,3 +164,12 @@ def processes_of(home: Path) -> list[str]:
         except OSError:
             continue
     return found
+
+
+def opened_by(pid: int) -> set[str]:
+    """The targets of a process's descriptors; some may be closed meanwhile."""
+    opened = set()
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):
+            opened.add(os.readlink(link))
+    return opened

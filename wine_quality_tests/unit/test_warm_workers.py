@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,7 @@ import pytest
 from wine_quality.environments.mlflow_versions import MLFLOW_VERSIONS
 from wine_quality.execution.plan_process import PlanProcess
 from wine_quality_tests.support import warm_commands, warm_workers
-from wine_quality_tests.support.servers import await_condition
+from wine_quality_tests.support.servers import await_condition, opened_by
 from wine_quality_tests.support.warm_programs import WarmProgram
 
 VERSION = MLFLOW_VERSIONS["3"]
@@ -36,21 +35,14 @@ def forks(process: PlanProcess) -> list[int]:
     for entry in Path("/proc").glob("[0-9]*"):
         try:
             # The warm process has it for a moment, too.
-            is_fork = pipe in opened_by(entry) and b"warm_forks" in command_of_parent(entry)
+            is_fork = pipe in opened_by(int(entry.name)) and b"warm_forks" in command_of_parent(
+                entry
+            )
         except OSError:
             continue
         if is_fork:
             found.append(int(entry.name))
     return found
-
-
-def opened_by(process: Path) -> set[str]:
-    """The targets of its descriptors; some may be closed meanwhile."""
-    opened = set()
-    for link in (process / "fd").iterdir():
-        with suppress(FileNotFoundError):
-            opened.add(os.readlink(link))
-    return opened
 
 
 def command_of_parent(process: Path) -> bytes:
