@@ -32,6 +32,8 @@ from wine_quality_tests.support import warm_workers
 
 _DEATH_SIGNAL = 1  # prctl's
 PARENT = "WINE_QUALITY_PARENT_PID"
+_END_SECONDS = 60
+"""After this an end that hangs says where, and is none."""
 _FIRST_FREE = 200
 """Descriptors are kept here while those that a fork expects are filled."""
 
@@ -222,6 +224,7 @@ def run(arguments: list[str]) -> NoReturn:
         finally:
             # Another interrupt, while it ends, would have it end by half, or not at all.
             signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+            faulthandler.dump_traceback_later(_END_SECONDS, exit=True)
     except SystemExit as end:
         if isinstance(end.code, str):
             print(end.code, file=sys.stderr)
