@@ -35,12 +35,14 @@ def stores(folder: Path) -> dict[str, list[tuple]]:
     found = {}
     for file in sorted(folder.rglob("*.db")):
         with closing(sqlite3.connect(file)) as database:
-            tables = database.execute(
-                "SELECT name, sql FROM sqlite_master ORDER BY name"
-            ).fetchall()
+            made = database.execute("SELECT name, sql FROM sqlite_master ORDER BY name").fetchall()
+            # The order of a table's constraints is that of a set.
+            tables = [
+                (name, sorted((sql or "").replace(",", "").split("\n"))) for name, sql in made
+            ]
             rows = [
                 (name, database.execute(f'SELECT count(*) FROM "{name}"').fetchone())
-                for name, sql in tables
+                for name, sql in made
                 if (sql or "").startswith("CREATE TABLE")
             ]
             revision = database.execute("SELECT version_num FROM alembic_version").fetchall()
