@@ -1,7 +1,7 @@
 """Dagster's stores in PostgreSQL with connections that are used again.
 
 Dagster connects anew for each question, except in its webserver. With PostgreSQL's passwords that
-takes some 8 ms of processor time: most of what an idle daemon did, and a third of a short run.
+takes some 8 ms of processor time: most of what an idle daemon did, and half of a short run.
 """
 
 from __future__ import annotations
