@@ -84,7 +84,20 @@ def command() -> NoReturn:
     except KeyboardInterrupt:
         print("\nInterrupted.", file=sys.stderr)
         code = 130
+    if code == 130:
+        _forget_interrupt()
     sys.exit(code)
+
+
+def _forget_interrupt() -> None:
+    """Have Python end with the exit code, not by SIGINT.
+
+    It does the latter, though the exception was caught, where code that C runs, as in an import,
+    saw the interrupt; each code that C runs has it forget that.
+    """
+    import ctypes
+
+    ctypes.pythonapi.PyRun_SimpleString(b"")
 
 
 if __name__ == "__main__":
