@@ -27,13 +27,12 @@ def pool_connections(instance: DagsterInstance) -> None:
 
     Each is tried before it is used: one that a restart of PostgreSQL has closed is replaced.
     """
-    stores: list[Any] = [instance.run_storage, instance.schedule_storage]
-    stores.append(instance.event_log_storage)
+    # What Dagster disposes of last.
+    last: Any = instance.event_log_storage
+    stores = (instance.run_storage, instance.schedule_storage, last)
     pooled = [_pooled(store) for store in stores if _connects_each_time(store)]
     if not pooled:
         return
-    # What Dagster disposes of last.
-    last: Any = instance.event_log_storage
     dispose = last.dispose
 
     def dispose_engines() -> None:

@@ -10,6 +10,7 @@ import contextlib
 import functools
 import os
 import sqlite3
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,12 @@ from typing import Any
 
 def keep() -> None:
     """Have forks of this process open stores with what is computed here."""
-    with contextlib.suppress(ImportError):  # an environment that only serves models
-        _keep_revisions()
-        _keep_engines()
-        _keep_dagsters_tables()
-        _keep_mlflows_tables()
+    if "dagster" not in sys.modules:  # an environment that only serves models
+        return
+    _keep_revisions()
+    _keep_engines()
+    _keep_dagsters_tables()
+    _keep_mlflows_tables()
 
 
 def _keep_revisions() -> None:
@@ -89,8 +91,8 @@ def _keep_dagsters_tables() -> None:
                 made.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             files[name] = Path(folder, f"{name}.db").read_bytes()
 
-    for storage in (SqliteRunStorage, SqliteScheduleStorage):
-        storage.from_local = _copying(storage.from_local, files)  # type: ignore[method-assign, assignment]
+    for name, storage in (("runs", SqliteRunStorage), ("schedules", SqliteScheduleStorage)):
+        storage.from_local = _copying(storage.from_local, f"{name}.db", files[name])  # type: ignore[method-assign, assignment]
     initialize = SqliteEventLogStorage._initdb
 
     def initialize_database(self: Any, engine: Any, for_index_shard: bool = False) -> None:
@@ -100,11 +102,10 @@ def _keep_dagsters_tables() -> None:
     SqliteEventLogStorage._initdb = initialize_database  # type: ignore[method-assign]
 
 
-def _copying(open_store: Any, files: dict[str, bytes]) -> classmethod:
+def _copying(open_store: Any, file: str, whole: bytes) -> classmethod:
     def from_local(cls: Any, base_dir: str, inst_data: Any = None) -> Any:
         os.makedirs(base_dir, exist_ok=True)
-        name = "runs" if "Run" in cls.__name__ else "schedules"
-        _copy(files[name], Path(base_dir, f"{name}.db"))
+        _copy(whole, Path(base_dir, file))
         return open_store.__func__(cls, base_dir, inst_data)
 
     return classmethod(from_local)

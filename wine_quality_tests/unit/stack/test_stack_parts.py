@@ -80,7 +80,7 @@ def test_a_taken_port_is_passed_over():
     assert settings.choose_port("127.0.0.1", port) == port
 
 
-def test_two_that_start_at_once_choose_different_ports(tmp_path):
+def test_two_that_start_at_once_choose_different_ports():
     """Neither listens yet."""
     port = free_port()
     code = (
