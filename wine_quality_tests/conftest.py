@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing.util
 import os
+import socketserver
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -40,6 +41,8 @@ def pytest_configure(config: pytest.Config) -> None:
         session_end.watch(os.getpid())
     if (folder := make_memory_folder()) is not None:
         config.stash[_MEMORY_FOLDER] = folder
+    # Python's servers write a head and then a body, which waits 40 ms for the other side's answer.
+    socketserver.StreamRequestHandler.disable_nagle_algorithm = True
     # A second thread of OpenBLAS, and Java's best compiler, take a core in which other tests run.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     os.environ.setdefault("SPARK_SUBMIT_OPTS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
