@@ -34,7 +34,8 @@ class ChampionRegistry(Roles):
     def rivals(self, version: str, champion: str | None) -> list[str]:
         """Versions that are being decided on now, or took the place of the same champion.
 
-        Only the neighbours are asked, however many versions the model has.
+        Only the neighbours are asked, however many versions the model has. Roles are read before,
+        and after this version was tagged: who registers later sees that tag.
         """
         return [
             str(other.version)
@@ -60,7 +61,9 @@ class ChampionRegistry(Roles):
             yield from (other for other in newest if int(other.version) != number)
             return
         # 1.26 and 2.1.1 cannot ask for the newest, and no version for a name with both quotes.
-        around = range(max(1, number - NEIGHBOURS), number + NEIGHBOURS + 1)
+        last = number + NEIGHBOURS
+        last = last if self._newest is None else min(last, self._newest)
+        around = range(max(1, number - NEIGHBOURS), last + 1)
         yield from self._versions(other for other in around if other != number)
 
     def _versions(self, numbers: Iterable[int]) -> Iterator[Any]:

@@ -70,6 +70,8 @@ class Roles:
         self._client = client
         self._model = RegisteredModel(client, name)
         self.name = name
+        # The highest number of a version, when the roles were last read; None: not known.
+        self._newest: int | None = None
 
     def holder(self, role: str) -> str | None:
         """The version that has the role; None when nobody has, or its version was deleted.
@@ -170,6 +172,8 @@ class Roles:
         state = self._model.read()
         if state is None:
             return RegisteredState()
+        # Every version is in a stage, if only in "None"; MLflow gives the latest of each.
+        self._newest = max(map(int, state.stages.values()), default=None)
         if state.aliases is None:
             return state
         there = set(state.stages.values())
