@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import compileall
 import multiprocessing.util
 import os
 import socketserver
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from typing import Any
 import pytest
 
 from wine_quality.environments.mlflow_versions import MLFLOW_VERSIONS, MlflowVersion
+from wine_quality.paths import PROJECT_ROOT
 from wine_quality.policy.settings import EVERYTHING
 from wine_quality.tracking.runs.run_tags import git_commit
 from wine_quality_tests.faults import fault_matrix
@@ -47,6 +50,8 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     os.environ.setdefault("SPARK_SUBMIT_OPTS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
     if not hasattr(config, "workerinput"):
+        if sys.dont_write_bytecode:  # by $PYTHONDONTWRITEBYTECODE: each process would compile it
+            compileall.compile_dir(PROJECT_ROOT / "wine_quality", quiet=2)
         warm_commands.share_warm_processes()
     # syrupy's: where tests are only listed, no snapshot is used.
     if config.option.collectonly:

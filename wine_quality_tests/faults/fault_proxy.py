@@ -44,7 +44,7 @@ class FaultProxy:
         self._dropped = _HOP - {"host"} if keep_host else _HOP
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
         self.uri = f"http://127.0.0.1:{self._server.server_address[1]}"
 
     def hold(self, pattern: str, after: int = 0) -> None:

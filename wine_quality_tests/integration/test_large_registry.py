@@ -85,7 +85,8 @@ def test_ten_thousand_versions(registry, proxy, grown):
     output = registry.train(BEST, uri=proxy.uri)
     assert f"version {NUMBER + 1} (RMSE 0.730900) takes the place of version 1" in output
     # Where MLflow cannot list the newest, the neighbours are asked one by one, if they exist.
-    assert len(proxy.requests) <= alone + NEIGHBOURS + 10
+    # It is compared with the champion, too.
+    assert len(proxy.requests) <= alone + NEIGHBOURS + 30
     asked = [int(number) for _, path in proxy.requests for number in VERSION.findall(path)]
     assert NUMBER + 1 in asked and max(asked) == NUMBER + 1
     proxy.requests.clear()

@@ -215,7 +215,8 @@ def ask(
     }
     text = json.dumps(asked).encode() + b"\n"
     sent = socket.send_fds(connection, [text], list(descriptors.values()))
-    connection.sendall(text[sent:])
+    if sent < len(text):  # else the fork may have ended by now, and nobody listens
+        connection.sendall(text[sent:])
 
 
 def end_as(code: int) -> NoReturn:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -172,3 +173,20 @@ def test_a_fork_has_definitions_of_its_variables():
     code = "from wine_quality.definitions import defs as d; print(d.resources['mlflow'].version)"
     assert run_code(code, WINE_QUALITY_MLFLOW="2.1.1") == "VersionKey.2.1.1\n"
     assert run_code(code) == "VersionKey.3\n"
+
+
+def test_a_fork_that_has_ended_before_whoever_asked_goes_on(monkeypatch):
+    here, there = socket.socketpair()
+    send = socket.send_fds
+
+    def send_and_end(*given):
+        sent = send(*given)
+        there.recv(1 << 16)
+        there.sendall(b"7\n0\n")
+        there.close()
+        return sent
+
+    monkeypatch.setattr(socket, "send_fds", send_and_end)
+    with here:
+        warm_workers.ask(here, ["-c", "pass"], {}, "/", {})
+        assert here.recv(9) == b"7\n0\n"
