@@ -34,7 +34,7 @@ FOLLOWING = ["churn_metrics", "churn_version", "churn_champion"]
 
 
 @pytest.fixture
-def instance(home, monkeypatch) -> Iterator[DagsterInstance]:
+def instance(home, monkeypatch, forked_workers) -> Iterator[DagsterInstance]:
     folder = home / "dagster"
     folder.mkdir(parents=True)
     monkeypatch.setenv("DAGSTER_HOME", str(folder))

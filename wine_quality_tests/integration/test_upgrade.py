@@ -31,7 +31,11 @@ from wine_quality_tests.support.upgrades import (
 )
 from wine_quality_tests.support.warm_commands import run_command, run_python
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(400),
+    pytest.mark.usefixtures("forked_workers"),
+]
 
 THEIRS = "team/wine"  # MLflow 3 refuses such a name
 # In the environment of MLflow 1.26: what others made, what was deleted, and a run under way.

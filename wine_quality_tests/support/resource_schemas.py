@@ -20,6 +20,8 @@ SCHEMAS = {
 }
 RELEASES = ("1.30", "1.36")
 WRONG = (jsonschema.ValidationError, kubernetes_validate.ValidationError)
+# It parses two megabytes of definitions anew for each document.
+kubernetes_validate.utils.schema_contents = cache(kubernetes_validate.utils.schema_contents)
 
 
 @cache

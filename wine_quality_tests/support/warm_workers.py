@@ -16,6 +16,7 @@ import fcntl
 import hashlib
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -52,6 +53,7 @@ _OF_TESTS = ("AWS_", "DAGSTER_", "MLFLOW_", "WINE_QUALITY_")
 """Variables of one test, which the warm process of all does not get."""
 _OF_ALL_TESTS = "WINE_QUALITY_ENVIRONMENTS"
 _DEATH_SIGNAL = 1  # prctl's
+_PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGABRT)
 _ROOM = 16_384
 
 
@@ -142,14 +144,22 @@ def stand_in(folder: str, owner: str, numbers: str, python: str, *arguments: str
         connection = connected(Path(folder), int(owner), python, environment)
     except RuntimeError:  # a broken Python ends in its own way
         os.execv(python, [python, *arguments])
+    woken, waker = socket.socketpair()
+    waker.setblocking(False)
+    signal.pthread_sigmask(signal.SIG_BLOCK, _PASSED_ON)
     with connection:
         ask(connection, arguments, environment, os.getcwd(), dict(zip(passed, passed, strict=True)))
-        answers = connection.makefile()
+        answers = connection.makefile("rb", buffering=0)
         pid = int(answers.readline())
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGABRT):
+        for number in _PASSED_ON:
             signal.signal(number, lambda which, _: os.kill(pid, which))
+        signal.set_wakeup_fd(waker.fileno())
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _PASSED_ON)
         for descriptor in passed:
             os.close(descriptor)
+        # One that comes right before a read is handled when that read has ended.
+        while connection not in select.select([connection, woken], [], [])[0]:
+            woken.recv(64)
         return int(answers.readline())
 
 

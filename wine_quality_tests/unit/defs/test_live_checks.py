@@ -171,7 +171,9 @@ class Platform:
 
 
 @pytest.fixture
-def platform(request, home, mlflow_server, postgres, tmp_path) -> Iterator[Platform]:
+def platform(
+    request, home, mlflow_server, postgres, tmp_path, forked_workers
+) -> Iterator[Platform]:
     from dagster import DagsterInstance
 
     version = MLFLOW_VERSIONS[request.param]

@@ -39,7 +39,7 @@ def test_a_step(instance):
 
 
 @pytest.mark.slow
-def test_a_resource(instance, mlflow_version):
+def test_a_resource(instance, mlflow_version, forked_workers):
     config = {"resources": {"mlflow": {"config": {"version": mlflow_version.key}}}}
     error = run_failure(instance, other_jobs.failing_resource, config)
     assert error.message.startswith(f"the MLflow tracking server {other_jobs.NOWHERE} (resources.")

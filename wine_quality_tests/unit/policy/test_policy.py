@@ -355,7 +355,9 @@ def test_text_from_outside_is_shown_in_one_line():
 
 
 @pytest.mark.slow
-def test_a_run_fails_before_it_begins_and_says_why(mlflow_version: MlflowVersion, tmp_path):
+def test_a_run_fails_before_it_begins_and_says_why(
+    mlflow_version: MlflowVersion, tmp_path, forked_workers
+):
     from dagster import DagsterInstance, execute_job, reconstructable
 
     from wine_quality.cli.jobs import main_job
