@@ -5,6 +5,7 @@ from __future__ import annotations
 import compileall
 import multiprocessing.util
 import os
+import signal
 import socketserver
 import subprocess
 import sys
@@ -44,6 +45,9 @@ def pytest_configure(config: pytest.Config) -> None:
         session_end.watch(os.getpid())
     if (folder := make_memory_folder()) is not None:
         config.stash[_MEMORY_FOLDER] = folder
+    # Ignored where a script started the tests with "&": all that they start would ignore it.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     # Python's servers write a head and then a body, which waits 40 ms for the other side's answer.
     socketserver.StreamRequestHandler.disable_nagle_algorithm = True
     # A second thread of OpenBLAS, and Java's best compiler, take a core in which other tests run.

@@ -32,6 +32,8 @@ def die_with_parent() -> None:
 
 def main() -> int:
     die_with_parent()
+    # Ignored where a script started the platform with "&"; the parent interrupts its child by it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     startup.begin()
     from dagster import DagsterInstance
 
