@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from wine_quality.history.accepted_files import AcceptedFile
 
 PARTITIONS = "wine_files"
+_TRIES = 5
 
 # External: files come from elsewhere, so there is nothing here to execute, and "Materialize all"
 # leaves it out.
@@ -36,7 +37,20 @@ WINE_FILES = AssetSpec(
 
 def note_files(instance: DagsterInstance, keys: Iterable[str]) -> None:
     """Have a partition for each file; those that are there already stay."""
-    instance.add_dynamic_partitions(PARTITIONS, list(keys))
+    from sqlalchemy.exc import IntegrityError
+
+    # All runs in one order: of two that add the same in different ones, each would wait for the
+    # other, and PostgreSQL ends one of them.
+    wanted = sorted(keys)
+    for tries_left in reversed(range(_TRIES)):
+        try:
+            instance.add_dynamic_partitions(PARTITIONS, wanted)
+            return
+        except IntegrityError:
+            # In sqlite Dagster looks which are there and then adds the others: another run may
+            # have added some in between.
+            if not tries_left:
+                raise
 
 
 def note_accepted(

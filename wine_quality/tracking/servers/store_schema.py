@@ -20,7 +20,7 @@ from wine_quality.tracking.servers.openers import opened_by
 from wine_quality.tracking.servers.server_check import TrackingServerError
 
 _BUSY_SECONDS = 30
-_READERS_SECONDS = 10  # such as of a reader that looks at the store for a moment
+_READERS_SECONDS = 10
 _POLL_SECONDS = 0.2
 
 
@@ -38,12 +38,13 @@ def upgrade_store(database: Path, version: MlflowVersion, say: Callable[[str], N
     """In a process of that version, while no other one prepares the store.
 
     Raises:
-        StoreSchemaError: a newer MLflow made the schema, or another process has the store open.
+        StoreSchemaError: a newer MLflow made the schema, or another process uses the store.
         Exception: MLflow's own, or the file system's; the store is as it was.
     """
     revision = revision_in(database)
     _require_known(database, revision, version)
-    _await_readers(database)
+    _await_unopened(database)
+    before = _last_written(database)
     kept = kept_copy(database, revision)
     staged = database.with_name(f"{database.name}.upgrading")
     for left in (staged, Path(f"{staged}-journal")):
@@ -52,7 +53,12 @@ def upgrade_store(database: Path, version: MlflowVersion, say: Callable[[str], N
     _copy(kept, staged)
     _upgrade_schema(f"sqlite:///{staged}")
     _flush(staged)
-    _require_unopened(database)  # else what that process writes would be lost
+    _await_unopened(database)
+    if _last_written(database) != before:
+        raise StoreSchemaError(
+            f"the schema of {database} has to be upgraded, and another process wrote to it "
+            "meanwhile. End that, and do this again."
+        )
     staged.replace(database)
     say(
         f"The schema of {database} was upgraded for the MLflow {version.key} of this environment "
@@ -78,20 +84,21 @@ def _require_known(database: Path, revision: str, version: MlflowVersion) -> Non
     )
 
 
-def _await_readers(database: Path) -> None:
+def _await_unopened(database: Path) -> None:
+    """Until nobody else has it open: whoever looks at its revision has, for a moment."""
     deadline = time.monotonic() + _READERS_SECONDS
-    while opened_by(database) and time.monotonic() < deadline:
+    while readers := opened_by(database):
+        if time.monotonic() >= deadline:
+            raise StoreSchemaError(
+                f"the schema of {database} has to be upgraded, and it is open in "
+                f"{', '.join(readers)}. End that, and do this again."
+            )
         time.sleep(_POLL_SECONDS)
-    _require_unopened(database)
 
 
-def _require_unopened(database: Path) -> None:
-    readers = opened_by(database)
-    if readers:
-        raise StoreSchemaError(
-            f"the schema of {database} has to be upgraded, and it is open in {', '.join(readers)}. "
-            "End that, and do this again."
-        )
+def _last_written(database: Path) -> tuple[int, int]:
+    state = database.stat()
+    return state.st_mtime_ns, state.st_size
 
 
 def _copy(source: Path, target: Path) -> None:

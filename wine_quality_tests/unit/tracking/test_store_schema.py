@@ -29,6 +29,16 @@ with open(sys.argv[1]):
     print("open", flush=True)
     sys.stdin.read()
 """
+# Opens it again and again for a moment, as processes do that look whether it needs an upgrade.
+LOOKING = """
+import select, sys
+while True:
+    with open(sys.argv[1]):
+        print("open", flush=True)
+        select.select([], [], [], 0.02)
+    if select.select([sys.stdin], [], [], 0.02)[0]:
+        break
+"""
 
 
 def a_store(folder: Path, revision: str) -> Path:
@@ -96,6 +106,39 @@ def test_not_while_another_process_has_it_open(tmp_path, migrations, monkeypatch
     assert revision_in(database) == "a1"
     upgrade_store(database, THREE, print)
     assert revision_in(database) == "b2"
+
+
+def test_whoever_looks_at_it_for_a_moment_is_awaited(tmp_path, migrations, monkeypatch):
+    """One may come between any two looks at who has it open."""
+    database = a_store(tmp_path, "a1")
+    monkeypatch.setattr(store_schema, "_upgrade_schema", set_revision)
+    monkeypatch.setattr(store_schema, "_POLL_SECONDS", 0.01)
+    command = dying_with_us(sys.executable, "-c", LOOKING, str(database))
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as looking:
+        assert looking.stdout is not None and looking.stdout.readline() == "open\n"
+        for _ in range(10):
+            set_revision(f"sqlite:///{database}", "a1")
+            upgrade_store(database, THREE, print)
+            assert revision_in(database) == "b2"
+        looking.communicate("end")
+
+
+def test_what_is_written_during_an_upgrade_is_not_lost(tmp_path, migrations, monkeypatch):
+    def written_meanwhile(uri: str) -> None:
+        set_revision(uri)
+        with closing(sqlite3.connect(database)) as connection, connection:
+            connection.execute("CREATE TABLE written (row)")
+
+    database = a_store(tmp_path, "a1")
+    monkeypatch.setattr(store_schema, "_upgrade_schema", written_meanwhile)
+    with pytest.raises(StoreSchemaError, match="another process wrote to it"):
+        upgrade_store(database, THREE, print)
+    monkeypatch.setattr(store_schema, "_upgrade_schema", set_revision)
+    upgrade_store(database, THREE, print)
+    with closing(sqlite3.connect(database)) as connection:
+        assert connection.execute("SELECT * FROM written").fetchall() == []
 
 
 def test_one_that_a_newer_release_has_upgraded_is_refused_with_the_way_back(tmp_path, migrations):
