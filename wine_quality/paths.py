@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -127,8 +128,11 @@ def dagster_home() -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     link = folder / "dagster.yaml"
     if not link.exists():
-        link.unlink(missing_ok=True)
-        link.symlink_to(PROJECT_FILES / "dagster.yaml")
+        # By a rename: another process may be making it, too.
+        fresh = folder / f".dagster.yaml.{os.getpid()}-{threading.get_ident()}"
+        fresh.unlink(missing_ok=True)
+        fresh.symlink_to(PROJECT_FILES / "dagster.yaml")
+        fresh.replace(link)
     return folder
 
 

@@ -1,14 +1,34 @@
-"""Groups of processes: whether one is at work, signal it, end it. Linux."""
+"""Groups of processes: whether one is at work, signal it, end it; and a process that ends with its
+parent. Linux.
+"""
 
 from __future__ import annotations
 
 import os
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
+from wine_quality.settings.internal import PARENT_PID
+
 _POLL_SECONDS = 0.02
+_PARENT_DEATH_SIGNAL = 1  # prctl's
+
+
+def end_with_parent() -> None:
+    """Have the kernel kill this process when the one that started it ends (Linux only).
+
+    Whoever starts it sets ``PARENT_PID`` to its own pid: it may have ended before the call.
+    """
+    import ctypes
+
+    if not sys.platform.startswith("linux"):
+        return
+    ctypes.CDLL(None, use_errno=True).prctl(_PARENT_DEATH_SIGNAL, signal.SIGKILL)
+    if os.getppid() != int(PARENT_PID.read() or os.getppid()):
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def live_stat(pid: int) -> list[str]:

@@ -6,32 +6,20 @@ instance as any run worker does, and writes each to the file descriptor named in
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import sys
 
 from wine_quality.environments.mlflow_versions import MLFLOW_VERSIONS
+from wine_quality.environments.process_groups import end_with_parent
 from wine_quality.execution import startup
 from wine_quality.execution.plan_process import ONE_STEP, PRELOAD
-from wine_quality.settings.internal import PARENT_PID
 from wine_quality.tracking.runs.lifecycle import runs_whole_plan
 from wine_quality.tracking.version_choice import version_of_process
 
 
-def die_with_parent() -> None:
-    """Have the kernel end this process when the run worker is killed (Linux only)."""
-    if not sys.platform.startswith("linux"):
-        return
-    pr_set_pdeathsig = 1
-    ctypes.CDLL(None, use_errno=True).prctl(pr_set_pdeathsig, signal.SIGKILL)
-    # The parent may have died before the call took effect.
-    if os.getppid() != int(PARENT_PID.read() or os.getppid()):
-        os.kill(os.getpid(), signal.SIGKILL)
-
-
 def main() -> int:
-    die_with_parent()
+    end_with_parent()
     # Ignored where a script started the platform with "&"; the parent interrupts its child by it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     startup.begin()

@@ -12,10 +12,11 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from wine_quality.environments.process_groups import end_with_parent
 from wine_quality.escaping import ShownError
 from wine_quality.moves import reading, survey, writing_models, writing_runs
 from wine_quality.moves.conversation import END
-from wine_quality.upgrades.probe import answer, end_with_parent, open_tracker
+from wine_quality.upgrades.probe import answer, open_tracker
 
 if TYPE_CHECKING:
     from wine_quality.tracking.tracker import Tracker

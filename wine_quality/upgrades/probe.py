@@ -7,21 +7,19 @@ models print while they are loaded is not an answer. It ends with the process th
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
-import signal
 import sys
 import tempfile
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from wine_quality.environments.process_groups import end_with_parent
 
 if TYPE_CHECKING:
     from wine_quality.tracking.tracker import Tracker
 
 PREFIX = "answer: "
-_PARENT_DEATH_SIGNAL = 1  # prctl's
 
 # Result of loading a version.
 LOADED = "loaded"
@@ -127,13 +125,6 @@ def open_tracker(store: dict[str, Any]) -> Tracker:
 def answer(found: dict[str, Any]) -> None:
     """Write one answer to the pipe of the process that asked."""
     print(f"{PREFIX}{json.dumps(found)}", flush=True)
-
-
-def end_with_parent() -> None:
-    """Have this process end with the one that started it: on Linux; elsewhere it ends when it
-    writes its next answer."""
-    with suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(_PARENT_DEATH_SIGNAL, signal.SIGKILL)
 
 
 ACTIONS = {"schema": upgrade_schema, "look": look}

@@ -87,15 +87,17 @@ def _changes(connection: Any, progress: Mapping[str, Any]) -> list[str]:
         ]
     there = columns_of(connection)
     known = {
-        table: [name for name in noted["columns"] if name in there.get(table, ())]
+        table: [name for name in noted["columns"] if name in there[table]]
         for table, noted in content.items()
+        if table in there
     }
     now = sum_tables(connection, known, as_it_is)
     known_first = sorted(content.items(), key=lambda one: one[0] not in _FIRST)
     return [
-        f"{table}: {noted['rows']} rows, now {now[table].rows}"
+        f"{table}: {noted['rows']} rows, now {now[table].rows if table in now else 'no such table'}"
         for table, noted in known_first
-        if (noted["rows"], noted["sha256"]) != (now[table].rows, now[table].sha256)
+        if table not in now
+        or (noted["rows"], noted["sha256"]) != (now[table].rows, now[table].sha256)
     ]
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from wine_quality import usable_paths
 from wine_quality.cli.gc import sqlite_reader
 from wine_quality.environments.install import BuildError, Environment, building
 from wine_quality.environments.mlflow_versions import MLFLOW_VERSIONS, environments_root
-from wine_quality.paths import dagster_home_in_use, home
+from wine_quality.paths import dagster_home, dagster_home_in_use, home
 from wine_quality.tracking.servers.embedded_store import embedded_uri
 from wine_quality.upkeep.known_runs import Known
 from wine_quality.usable_paths import usable_path
@@ -46,6 +48,21 @@ def test_a_path_like_a_template_is_reached_by_a_link(tmp_path, monkeypatch, name
     assert home() == used[0]
     used[0].unlink()
     assert home() == used[0] and used[0].resolve() == folder
+
+
+def test_processes_that_begin_at_once_have_dagsters_file(tmp_path, monkeypatch):
+    """None sees a moment without it; threads stand for processes."""
+    for turn in range(100):
+        monkeypatch.setenv("WINE_QUALITY_HOME", str(tmp_path / str(turn)))
+        together = threading.Barrier(8)
+
+        def begin(_: int, together: threading.Barrier = together) -> bool:
+            together.wait(30)
+            return (dagster_home() / "dagster.yaml").exists()
+
+        with ThreadPoolExecutor(8) as threads:
+            assert all(threads.map(begin, range(8)))
+        assert os.listdir(tmp_path / str(turn) / "dagster") == ["dagster.yaml"]
 
 
 def test_any_umask_will_do(tmp_path, cache):

@@ -115,3 +115,10 @@ def test_an_interrupted_one_leaves_a_store_that_it_did_not_make(stores, tmp_path
     undo.undo_upgrade(stores, folder, print, with_new_runs=False)
     assert not staged.exists() and (embedded_store("3") / "mlflow.db").exists()
     assert not list(tmp_path.glob("mlflow-3.undone-*"))
+
+
+def test_a_table_that_is_gone_is_a_change(stores, tmp_path):
+    upgraded(stores, tmp_path / "work", "placed")
+    change(embedded_store("3") / "mlflow.db", "DROP TABLE metrics")
+    with pytest.raises(UpgradeError, match="metrics: 0 rows, now no such table"):
+        undo.undo_upgrade(stores, tmp_path / "work", print, with_new_runs=False)
