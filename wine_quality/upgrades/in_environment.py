@@ -40,7 +40,7 @@ def ask(
         UpgradeError: it failed; quotes the end of the log.
     """
     command = [str(version.require_python()), "-W", "ignore", "-m", "wine_quality.upgrades.probe"]
-    parent = {PARENT_PID: str(os.getpid())}
+    parent: dict[str, str] = {PARENT_PID: str(os.getpid())}
     with log.open("ab") as errors:
         process = subprocess.Popen(
             [*command, action],
