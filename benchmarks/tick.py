@@ -22,7 +22,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from wine_quality.execution.worker import die_with_parent
+from wine_quality.environments.process_groups import end_with_parent
 
 NUMBER = 10_000
 TARGET = 1.2
@@ -45,7 +45,7 @@ def serve_listing(tell: Connection) -> None:
     """The S3 server; each answer is asked of moto once."""
     from moto.server import ThreadedMotoServer
 
-    die_with_parent()
+    end_with_parent()
     logging.disable(logging.CRITICAL)
     moto = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     moto.start()
