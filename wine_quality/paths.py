@@ -10,13 +10,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import threading
 from pathlib import Path
 from typing import Any
 
 from wine_quality.escaping import ProjectError
 from wine_quality.settings import places
-from wine_quality.usable_paths import usable_path
+from wine_quality.usable_paths import set_link, usable_path
 
 _PACKAGE = Path(__file__).resolve().parent
 _FILES_OF_WHEEL = _PACKAGE / "project_files"
@@ -128,11 +127,7 @@ def dagster_home() -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     link = folder / "dagster.yaml"
     if not link.exists():
-        # By a rename: another process may be making it, too.
-        fresh = folder / f".dagster.yaml.{os.getpid()}-{threading.get_ident()}"
-        fresh.unlink(missing_ok=True)
-        fresh.symlink_to(PROJECT_FILES / "dagster.yaml")
-        fresh.replace(link)
+        set_link(link, PROJECT_FILES / "dagster.yaml")
     return folder
 
 

@@ -6,6 +6,7 @@ import hashlib
 import os
 import stat
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -32,11 +33,16 @@ def usable_path(folder: Path) -> Path:
     with suppress(OSError):
         if os.readlink(link) == str(folder):
             return link
-    fresh = link.with_name(f"{link.name}.{os.getpid()}")
-    fresh.unlink(missing_ok=True)
-    fresh.symlink_to(folder)
-    fresh.replace(link)
+    set_link(link, folder)
     return link
+
+
+def set_link(link: Path, target: Path) -> None:
+    """Have a link lead there, by one rename: others may be making it at the same moment."""
+    fresh = link.with_name(f".{link.name}.{os.getpid()}-{threading.get_ident()}")
+    fresh.unlink(missing_ok=True)
+    fresh.symlink_to(target)
+    fresh.replace(link)
 
 
 def usable_folder(folder: Path) -> Path:

@@ -21,6 +21,7 @@ from wine_quality.environments.mlflow_versions import environments_link, environ
 from wine_quality.environments.process_groups import end_group
 from wine_quality.escaping import ProjectError
 from wine_quality.paths import PROJECT_ROOT
+from wine_quality.usable_paths import set_link
 
 _POLL_SECONDS = 0.1
 _GRACE_SECONDS = 5.0
@@ -101,9 +102,8 @@ def link_environments() -> None:
             f"{link} has a path with a % or a ?, in which Dagster cannot run. Remove it (make "
             f"clean): the environments are then built in {environments_root()}."
         )
-    link.unlink(missing_ok=True)
     link.parent.mkdir(parents=True, exist_ok=True)
-    link.symlink_to(environments_root())
+    set_link(link, environments_root())
 
 
 def install(environment: Environment, report: Report) -> None:

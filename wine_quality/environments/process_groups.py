@@ -20,15 +20,20 @@ _PARENT_DEATH_SIGNAL = 1  # prctl's
 def end_with_parent() -> None:
     """Have the kernel kill this process when the one that started it ends (Linux only).
 
-    Whoever starts it sets ``PARENT_PID`` to its own pid: it may have ended before the call.
+    Whoever starts it gives it ``parent_variable``: it may have ended before the call.
     """
-    import ctypes
-
     if not sys.platform.startswith("linux"):
         return
+    import ctypes
+
     ctypes.CDLL(None, use_errno=True).prctl(_PARENT_DEATH_SIGNAL, signal.SIGKILL)
     if os.getppid() != int(PARENT_PID.read() or os.getppid()):
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+def parent_variable() -> dict[str, str]:
+    """By which a process that this one starts knows it, for ``end_with_parent``."""
+    return {str(PARENT_PID): str(os.getpid())}
 
 
 def live_stat(pid: int) -> list[str]:

@@ -9,9 +9,10 @@ import subprocess
 import time
 from typing import TYPE_CHECKING
 
+from wine_quality.environments.process_groups import parent_variable
 from wine_quality.execution.project_code import ProjectCode
 from wine_quality.paths import PROJECT_ROOT
-from wine_quality.settings.internal import PARENT_PID, TERMINAL_FD
+from wine_quality.settings.internal import TERMINAL_FD
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,7 +61,7 @@ class PlanProcess:
         given = filter(None, [variables.get("PYTHONPATH")])
         paths = [str(PROJECT_ROOT), *self._code.folders, *given]
         variables["PYTHONPATH"] = os.pathsep.join(paths)
-        variables[PARENT_PID] = str(os.getpid())
+        variables |= parent_variable()
         handed_on, printed = [events_of_child], None
         if PlanProcess.output is not None:
             printed = PlanProcess.output.open("ab")

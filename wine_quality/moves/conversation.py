@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from wine_quality.environments.process_groups import parent_variable
 from wine_quality.moves.errors import MoveError
 from wine_quality.moves.sides import Side
 from wine_quality.paths import PROJECT_ROOT
-from wine_quality.settings.internal import PARENT_PID
 from wine_quality.upgrades.probe import PREFIX
 
 END = "end"
@@ -45,7 +44,7 @@ class Conversation:
                 stderr=errors,
                 text=True,
                 encoding="utf-8",
-                env={**side.version.process_variables(variables), PARENT_PID: str(os.getpid())},
+                env={**side.version.process_variables(variables), **parent_variable()},
                 cwd=PROJECT_ROOT,
             )
         self._send(side.question)

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from wine_quality.environments.mlflow_versions import MlflowVersion
+from wine_quality.environments.process_groups import parent_variable
 from wine_quality.paths import PROJECT_ROOT
-from wine_quality.settings.internal import PARENT_PID
 from wine_quality.settings.runs import LOADABLE_FORMATS, MLFLOW
 from wine_quality.tracking.registry.loadable import loadable_formats
 from wine_quality.upgrades.errors import UpgradeError
@@ -40,7 +40,7 @@ def ask(
         UpgradeError: it failed; quotes the end of the log.
     """
     command = [str(version.require_python()), "-W", "ignore", "-m", "wine_quality.upgrades.probe"]
-    parent: dict[str, str] = {PARENT_PID: str(os.getpid())}
+    given = version.process_variables({**_variables(), **(variables or {})})
     with log.open("ab") as errors:
         process = subprocess.Popen(
             [*command, action],
@@ -49,7 +49,7 @@ def ask(
             stderr=errors,
             text=True,
             encoding="utf-8",
-            env={**version.process_variables({**_variables(), **(variables or {})}), **parent},
+            env={**given, **parent_variable()},
             cwd=PROJECT_ROOT,
         )
     assert process.stdin is not None and process.stdout is not None

@@ -118,7 +118,6 @@ def registry(trained, home, tmp_path):
     shutil.copytree(pristine, artifacts)
 
 
-AT_LEAST_BY_GRPC = 500
 WINE = [7.4, 0.7, 0.0, 1.9, 0.076, 11.0, 34.0, 0.9978, 3.51, 0.56, 9.4]
 
 
@@ -150,7 +149,7 @@ def test_promotion_and_rollback_under_load(registry, home, tmp_path):
     assert load.count >= 5000
     assert set(load.answers) == set(expected.items())
     assert over_grpc["failures"] == []
-    assert over_grpc["answers"] > AT_LEAST_BY_GRPC
+    assert over_grpc["answers"] > 500
     assert expected["1"] != expected["2"]
 
 
@@ -166,9 +165,7 @@ def _grpc_load(port: int, done: Path) -> str:
 import os
 import re
 failures, answers, asked = [], 0, request(rows)
-while answers <= {AT_LEAST_BY_GRPC} or not os.path.exists({str(done)!r}):
-    if len(failures) > 10:
-        break
+while not os.path.exists({str(done)!r}):
     try:
         stub.ModelInfer(asked, timeout=30)
         answers += 1

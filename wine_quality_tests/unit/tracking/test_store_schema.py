@@ -5,7 +5,8 @@ from __future__ import annotations
 import sqlite3
 import subprocess
 import sys
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -47,6 +48,17 @@ def a_store(folder: Path, revision: str) -> Path:
         connection.execute("CREATE TABLE alembic_version (version_num)")
         connection.execute("INSERT INTO alembic_version VALUES (?)", (revision,))
     return database
+
+
+@contextmanager
+def opening(database: Path, code: str) -> Iterator[subprocess.Popen[str]]:
+    """Another process that has opened the store, and ends when it is written to."""
+    command = dying_with_us(sys.executable, "-c", code, str(database))
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None and process.stdout.readline() == "open\n"
+        yield process
 
 
 @pytest.fixture
@@ -95,11 +107,7 @@ def test_not_while_another_process_has_it_open(tmp_path, migrations, monkeypatch
     database = a_store(tmp_path, "a1")
     monkeypatch.setattr(store_schema, "_upgrade_schema", set_revision)
     monkeypatch.setattr(store_schema, "_READERS_SECONDS", 0)
-    command = dying_with_us(sys.executable, "-c", READER, str(database))
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as reader:
-        assert reader.stdout is not None and reader.stdout.readline() == "open\n"
+    with opening(database, READER) as reader:
         with pytest.raises(StoreSchemaError, match="it is open in process"):
             upgrade_store(database, THREE, print)
         reader.communicate("")
@@ -113,11 +121,7 @@ def test_whoever_looks_at_it_for_a_moment_is_awaited(tmp_path, migrations, monke
     database = a_store(tmp_path, "a1")
     monkeypatch.setattr(store_schema, "_upgrade_schema", set_revision)
     monkeypatch.setattr(store_schema, "_POLL_SECONDS", 0.01)
-    command = dying_with_us(sys.executable, "-c", LOOKING, str(database))
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as looking:
-        assert looking.stdout is not None and looking.stdout.readline() == "open\n"
+    with opening(database, LOOKING) as looking:
         for _ in range(10):
             set_revision(f"sqlite:///{database}", "a1")
             upgrade_store(database, THREE, print)
